@@ -1,0 +1,85 @@
+/**
+ * What a running mirror says about itself. Offsets and counts are safe integers; times are milliseconds since the epoch;
+ * null means 'not known', never zero (design §8 rule 3). This is also the shape of the lines of `lockstep run --json`.
+ */
+import type { ErrorCode } from './errors.ts';
+
+export type ShardState =
+  | 'starting' // reading positions, waiting until the target's watermark has stood still
+  | 'aligning' // filling up to the source's log start
+  | 'copying'
+  | 'stopped' // by an incident
+  | 'ended'; // the job was stopped
+
+/** Why a batch was not passed through unchanged. */
+export type ReencodeReason = 'merged' | 'split' | 'trimmed' | 'append-time' | 'gaps';
+
+export interface ByteCounts {
+  /** Batches whose body bytes left as they came. */
+  readonly passedThrough: number;
+  /** Batches that were decoded and written anew, by reason. */
+  readonly reencoded: Readonly<Record<ReencodeReason, number>>;
+}
+
+/** A partition that stopped, or a job that could not start: what, where, why, and what to do next. */
+export interface Incident {
+  readonly code: ErrorCode;
+  readonly severity: 'error' | 'warning';
+  readonly mirror: string;
+  readonly topic: string | null;
+  readonly partition: number | null;
+  /** First and one past the last source offset concerned; null where no range applies. */
+  readonly offsets: { readonly from: number; readonly to: number } | null;
+  /** What happened. */
+  readonly cause: string;
+  /** What this means for the data. */
+  readonly consequence: string;
+  /** What a person should do now. */
+  readonly nextStep: string;
+  readonly at: number;
+}
+
+export interface ShardStatus {
+  readonly topic: string;
+  readonly targetTopic: string;
+  readonly partition: number;
+  readonly state: ShardState;
+  /** Next source offset whose record is not yet acknowledged by the target; null until the position is known. */
+  readonly position: number | null;
+  /** Source log start, last stable offset and high watermark as of the last answer that carried them. */
+  readonly sourceLogStart: number | null;
+  readonly sourceStableOffset: number | null;
+  readonly sourceHighWatermark: number | null;
+  /** sourceStableOffset − position at that answer. */
+  readonly lagRecords: number | null;
+  /** Wall time now − timestamp of the oldest source record not yet acknowledged; 0 when there is none, null when unknown. */
+  readonly lagMs: number | null;
+  /** When the source offsets above were measured. */
+  readonly measuredAt: number | null;
+  /** Since this process started. */
+  readonly recordsCopied: number;
+  readonly bytesCopied: number;
+  readonly holesFilled: number;
+  /** Writes that the target refused with OUT_OF_ORDER_SEQUENCE_NUMBER: somebody else wrote our data first. */
+  readonly refusals: number;
+  readonly incident: Incident | null;
+}
+
+export interface MirrorStatus {
+  readonly mirror: string;
+  readonly source: string;
+  readonly target: string;
+  readonly shards: readonly ShardStatus[];
+  readonly bytes: ByteCounts;
+  readonly recordsCopied: number;
+  readonly bytesCopied: number;
+  readonly at: number;
+}
+
+export type RunEvent =
+  | { readonly event: 'started'; readonly mirror: string; readonly sourceClusterId: string; readonly targetClusterId: string; readonly at: number }
+  | { readonly event: 'topic'; readonly mirror: string; readonly topic: string; readonly targetTopic: string; readonly partitions: number; readonly action: 'created' | 'grown' | 'adopted' | 'resumed'; readonly at: number }
+  | { readonly event: 'progress'; readonly status: MirrorStatus }
+  | { readonly event: 'warning'; readonly mirror: string | null; readonly code: ErrorCode; readonly message: string; readonly at: number }
+  | { readonly event: 'incident'; readonly incident: Incident }
+  | { readonly event: 'ended'; readonly mirror: string; readonly outcome: 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed'; readonly status: MirrorStatus | null; readonly at: number };

@@ -1,0 +1,91 @@
+/**
+ * What can go wrong between us and a broker, classified once. Recovery is the caller's: `retryable` says that the same
+ * call may succeed later, `definite` that the request certainly had no effect. An indefinite result of a write is
+ * never treated as 'not done': the state is read again first (design §8 rule 2).
+ */
+export abstract class KafkaError extends Error {
+  abstract readonly retryable: boolean;
+  abstract readonly definite: boolean;
+}
+
+export type ConnectionFailure =
+  | 'unresolved' // the name has no address
+  | 'refused' // nobody listens there
+  | 'unreachable'
+  | 'timeout' // no answer within the deadline
+  | 'closed' // the peer closed, or the network did
+  | 'not-kafka' // bytes that are no Kafka response: TLS, HTTP, or a listener of another kind
+  | 'local'; // we closed it
+
+/** The connection could not be made or is gone. */
+export class ConnectionError extends KafkaError {
+  override name = 'ConnectionError';
+  readonly retryable = true;
+  readonly definite: boolean;
+  readonly failure: ConnectionFailure;
+  /** `host:port` */
+  readonly address: string;
+
+  constructor(failure: ConnectionFailure, address: string, message: string, options: { definite: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.failure = failure;
+    this.address = address;
+    this.definite = options.definite;
+  }
+}
+
+/** The broker answered with an error code. Codes that we do not know keep their number and count as not retryable. */
+export class BrokerError extends KafkaError {
+  override name = 'BrokerError';
+  readonly retryable: boolean;
+  readonly definite: boolean;
+  readonly code: number;
+  /** Kafka's name, e.g. `NOT_LEADER_OR_FOLLOWER`; `UNKNOWN_ERROR_CODE_<n>` where we know none. */
+  readonly codeName: string;
+  readonly api: string;
+
+  constructor(
+    error: { code: number; name: string; retryable: boolean },
+    api: string,
+    subject: string,
+    detail?: string | null,
+  ) {
+    super(`${api} for ${subject}: ${error.name} (${error.code})${detail ? `: ${detail}` : ''}`);
+    this.code = error.code;
+    this.codeName = error.name;
+    this.retryable = error.retryable;
+    this.api = api;
+    // REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND may have had their effect, and so may what we do not know.
+    this.definite = error.code !== 7 && error.code !== 20 && error.code !== -1 && !error.name.startsWith('UNKNOWN_ERROR_CODE');
+  }
+}
+
+/** The broker does not speak any version of a request that we speak. */
+export class UnsupportedApiError extends KafkaError {
+  override name = 'UnsupportedApiError';
+  readonly retryable = false;
+  readonly definite = true;
+  readonly api: string;
+  readonly address: string;
+
+  constructor(api: { name: string; key: number; minVersion: number; maxVersion: number }, address: string, offered: { min: number; max: number } | undefined) {
+    const theirs = offered ? `versions ${offered.min} to ${offered.max}` : 'no version';
+    super(`broker ${address} offers ${theirs} of ${api.name} (key ${api.key}); Lockstep needs one of ${api.minVersion} to ${api.maxVersion}`);
+    this.api = api.name;
+    this.address = address;
+  }
+}
+
+/** Bytes that do not follow the protocol. The connection that carried them is closed: nothing behind them can be trusted. */
+export class MalformedFrameError extends KafkaError {
+  override name = 'MalformedFrameError';
+  readonly retryable = true;
+  readonly definite = false;
+}
+
+/** A record batch that does not follow message format v2, or whose CRC does not match. */
+export class MalformedBatchError extends KafkaError {
+  override name = 'MalformedBatchError';
+  readonly retryable = false;
+  readonly definite = true;
+}
