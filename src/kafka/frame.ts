@@ -1,5 +1,6 @@
 import { assert } from '#util/assert.ts';
 
+const FRAME_BYTES_SMALL = 64 * 1024;
 const FRAME_BYTES_STEP = 256 * 1024;
 
 /**
@@ -30,21 +31,46 @@ export class Frame {
 }
 
 /**
- * Buffers of responses, reused. It keeps at most `idleBytesMax` for later use and knows how many bytes are out, so that
- * the fetcher can stop asking before the bound of the whole process is passed (design §8 rule 2).
+ * Buffers of responses, reused, and the bound on all bytes in flight of the process (design §8 rule 2): a fetcher
+ * reserves what it asks for before it asks, and waits for `onFree` when there is no room. One reservation is always
+ * granted when nothing is out, so a response larger than the bound cannot block for ever.
  */
 export class FramePool {
   readonly #idle: Frame[] = [];
+  readonly #bytesMax: number;
   readonly #idleBytesMax: number;
+  readonly #freeListeners = new Set<() => void>();
   #idleBytes = 0;
   #bytesInUse = 0;
+  #bytesReserved = 0;
 
-  constructor(options: { idleBytesMax: number }) {
+  constructor(options: { bytesMax: number; idleBytesMax: number }) {
+    this.#bytesMax = options.bytesMax;
     this.#idleBytesMax = options.idleBytesMax;
   }
 
   get bytesInUse(): number {
     return this.#bytesInUse;
+  }
+
+  /** Takes `bytes` of the bound for a response to come. False: none is left, `onFree` will tell. */
+  reserve(bytes: number): boolean {
+    const taken = this.#bytesInUse + this.#bytesReserved;
+    if (taken > 0 && taken + bytes > this.#bytesMax) return false;
+    this.#bytesReserved += bytes;
+    return true;
+  }
+
+  /** The response came, or will not come. */
+  unreserve(bytes: number): void {
+    this.#bytesReserved -= bytes;
+    assert(this.#bytesReserved >= 0, 'no more is given back than was reserved');
+  }
+
+  /** Called whenever bytes become free. Returns the function that ends it. */
+  onFree(listener: () => void): () => void {
+    this.#freeListeners.add(listener);
+    return () => void this.#freeListeners.delete(listener);
   }
 
   /** A frame of at least `length` bytes, retained once for the caller. */
@@ -58,17 +84,20 @@ export class FramePool {
 
   give(frame: Frame): void {
     this.#bytesInUse -= frame.buffer.length;
-    if (this.#idleBytes + frame.buffer.length > this.#idleBytesMax) return;
-    this.#idle.push(frame);
-    this.#idleBytes += frame.buffer.length;
+    if (this.#idleBytes + frame.buffer.length <= this.#idleBytesMax) {
+      this.#idle.push(frame);
+      this.#idleBytes += frame.buffer.length;
+    }
+    for (const listener of this.#freeListeners) listener();
   }
 
-  /** The smallest idle one that fits; there are few, so a scan is cheaper than an index. */
+  /** The smallest idle one that fits without wasting more than half; there are few, so a scan is cheaper than an index. */
   #reuse(length: number): Frame | null {
     let best = -1;
+    const sizeMax = Math.max(FRAME_BYTES_STEP, roundUp(length) * 2);
     for (let i = 0; i < this.#idle.length; i++) {
       const size = this.#idle[i]!.buffer.length;
-      if (size >= length && (best === -1 || size < this.#idle[best]!.buffer.length)) best = i;
+      if (size >= length && size <= sizeMax && (best === -1 || size < this.#idle[best]!.buffer.length)) best = i;
     }
     if (best === -1) return null;
     const frame = this.#idle[best]!;
@@ -80,5 +109,5 @@ export class FramePool {
 }
 
 function roundUp(length: number): number {
-  return Math.max(1, Math.ceil(length / FRAME_BYTES_STEP)) * FRAME_BYTES_STEP;
+  return length <= FRAME_BYTES_SMALL ? FRAME_BYTES_SMALL : Math.ceil(length / FRAME_BYTES_STEP) * FRAME_BYTES_STEP;
 }

@@ -1,0 +1,209 @@
+/**
+ * Reads many partitions of one source broker over one connection, one request at a time, in an incremental fetch session
+ * (KIP-227): a request names only the partitions whose position changed. A partition that is not ready leaves the session.
+ *
+ * The next request leaves before the records of the last response are written to the target (`afterResponse`), so both
+ * directions are busy. What it asks for is reserved in the frame pool first: without room it waits for acknowledgements.
+ */
+import type { Clock } from '#util/clock.ts';
+import type { Connection } from './connection.ts';
+import { BrokerError, type ConnectionError } from './errors.ts';
+import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition, type FetchPosition } from './fetch.ts';
+import type { Frame, FramePool } from './frame.ts';
+import { errorOf } from './protocol/error-codes.ts';
+import { Reader } from './protocol/reader.ts';
+
+/** FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR: begin a new session. */
+const SESSION_ERRORS: ReadonlySet<number> = new Set([70, 71, 106]);
+/** While a partition is left out for back-pressure, the others' long poll must not keep it waiting. */
+const MAX_WAIT_MS_WITH_PAUSED = 20;
+
+/** A partition as the fetcher sees it. The fields are read before each request. */
+export interface FetchSubscriber {
+  readonly topicId: string;
+  readonly partition: number;
+  /** Next offset to read, or −1 while it should be left out. */
+  readonly fetchOffset: number;
+  readonly fetchLeaderEpoch: number;
+  readonly lastFetchedEpoch: number;
+  readonly fetchBytesMax: number;
+  /** Records lie in `frame`, which is released after the call: retain it to keep them. */
+  onFetched(result: FetchedPartition, frame: Frame): void;
+  /** The connection is gone, or the broker refused the whole request; the subscriber has been removed. */
+  onFetchLost(error: ConnectionError | BrokerError): void;
+}
+
+export interface FetcherOptions {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly pool: FramePool;
+  readonly maxWaitMs: number;
+  readonly minBytes: number;
+  /** Asked for per request; a single larger batch is still returned whole. */
+  readonly maxBytes: number;
+  readonly requestTimeoutMs: number;
+  /** All records of a response have been handed out and the next request is on its way. */
+  afterResponse(): void;
+}
+
+export class Fetcher {
+  readonly #options: FetcherOptions;
+  readonly #subscribers = new Map<string, FetchSubscriber>();
+  /** What the broker's session holds. */
+  #session = new Map<string, FetchPosition>();
+  #sessionId = 0;
+  #sessionEpoch = 0;
+  #busy = false;
+  #closed = false;
+  #cancelThrottle: (() => void) | null = null;
+  readonly #stopListening: () => void;
+  /** Wall time of the last response: partitions of the session that it does not mention have not changed since. */
+  #respondedAt: number | null = null;
+
+  constructor(options: FetcherOptions) {
+    this.#options = options;
+    this.#stopListening = options.pool.onFree(() => this.wake());
+    options.connection.onClose((error) => this.#lose(error));
+  }
+
+  get respondedAt(): number | null {
+    return this.#respondedAt;
+  }
+
+  add(subscriber: FetchSubscriber): void {
+    this.#subscribers.set(keyOf(subscriber), subscriber);
+    this.wake();
+  }
+
+  remove(subscriber: FetchSubscriber): void {
+    if (this.#subscribers.get(keyOf(subscriber)) === subscriber) this.#subscribers.delete(keyOf(subscriber));
+  }
+
+  /** A partition may have become ready. Cheap to call often. */
+  wake(): void {
+    if (!this.#busy && !this.#closed) this.#send();
+  }
+
+  #send(): void {
+    const { connection, clock, pool, maxBytes } = this.#options;
+    if (connection.throttledForMs > 0) {
+      this.#cancelThrottle ??= clock.schedule(connection.throttledForMs, () => {
+        this.#cancelThrottle = null;
+        this.wake();
+      });
+      return;
+    }
+    const ready = this.#readyPositions();
+    if (ready.size === 0 || !pool.reserve(maxBytes)) return;
+    const positions: FetchPosition[] = [];
+    for (const [key, position] of ready) if (!isSame(this.#session.get(key), position)) positions.push(position);
+    const forgotten: FetchPosition[] = [];
+    for (const [key, position] of this.#session) if (!ready.has(key)) forgotten.push(position);
+    const body = encodeFetch({
+      maxWaitMs: ready.size < this.#subscribers.size ? MAX_WAIT_MS_WITH_PAUSED : this.#options.maxWaitMs,
+      minBytes: this.#options.minBytes,
+      maxBytes,
+      sessionId: this.#sessionId,
+      sessionEpoch: this.#sessionEpoch,
+      positions,
+      forgotten,
+    });
+    this.#session = ready;
+    this.#busy = true;
+    connection.send({
+      api: fetchApi,
+      version: fetchApi.maxVersion,
+      chunks: [body],
+      timeoutMs: this.#options.requestTimeoutMs + this.#options.maxWaitMs,
+      onError: (error) => {
+        pool.unreserve(maxBytes);
+        this.#lose(error);
+      },
+      onResponse: ({ buffer, start, end, frame }) => {
+        pool.unreserve(maxBytes);
+        this.#busy = false;
+        if (frame) return this.#onResponse(frame, start, end);
+        const copy = pool.take(end - start); // small, and the staging buffer is reused
+        buffer.copy(copy.buffer, 0, start, end);
+        try {
+          this.#onResponse(copy, 0, end - start);
+        } finally {
+          copy.release();
+        }
+      },
+    });
+  }
+
+  #onResponse(frame: Frame, start: number, end: number): void {
+    const response = decodeFetch(new Reader(frame.buffer, start, end));
+    this.#options.connection.throttle(response.throttleTimeMs);
+    if (SESSION_ERRORS.has(response.errorCode)) {
+      this.#resetSession();
+    } else if (response.errorCode !== 0) {
+      const error = new BrokerError(errorOf(response.errorCode), 'Fetch', this.#options.connection.address);
+      this.#options.connection.close();
+      return this.#lose(error);
+    } else {
+      this.#advanceSession(response.sessionId);
+      this.#respondedAt = this.#options.clock.now();
+      for (const result of response.partitions) {
+        this.#subscribers.get(`${result.topicId}/${result.partition}`)?.onFetched(result, frame);
+      }
+    }
+    this.wake();
+    this.#options.afterResponse();
+  }
+
+  #readyPositions(): Map<string, FetchPosition> {
+    const ready = new Map<string, FetchPosition>();
+    for (const [key, subscriber] of this.#subscribers) {
+      if (subscriber.fetchOffset < 0) continue;
+      ready.set(key, {
+        topicId: subscriber.topicId,
+        partition: subscriber.partition,
+        leaderEpoch: subscriber.fetchLeaderEpoch,
+        offset: subscriber.fetchOffset,
+        lastFetchedEpoch: subscriber.lastFetchedEpoch,
+        maxBytes: subscriber.fetchBytesMax,
+      });
+    }
+    return ready;
+  }
+
+  /** Session id 0: the broker's cache is full, every request stays a full one. */
+  #advanceSession(sessionId: number): void {
+    if (sessionId === 0) return this.#resetSession();
+    this.#sessionId = sessionId;
+    this.#sessionEpoch = this.#sessionEpoch === 0x7fffffff ? 1 : this.#sessionEpoch + 1;
+  }
+
+  #resetSession(): void {
+    this.#sessionId = 0;
+    this.#sessionEpoch = 0;
+    this.#session = new Map();
+  }
+
+  #lose(error: ConnectionError | BrokerError): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopListening();
+    this.#cancelThrottle?.();
+    const subscribers = [...this.#subscribers.values()];
+    this.#subscribers.clear();
+    for (const subscriber of subscribers) subscriber.onFetchLost(error);
+  }
+}
+
+function keyOf(subscriber: { topicId: string; partition: number }): string {
+  return `${subscriber.topicId}/${subscriber.partition}`;
+}
+
+function isSame(a: FetchPosition | undefined, b: FetchPosition): boolean {
+  return (
+    a !== undefined &&
+    a.offset === b.offset &&
+    a.leaderEpoch === b.leaderEpoch &&
+    a.lastFetchedEpoch === b.lastFetchedEpoch &&
+    a.maxBytes === b.maxBytes
+  );
+}

@@ -1,0 +1,151 @@
+/**
+ * Writes raw batches of many partitions to one target broker over one connection: each request takes the next batch of
+ * every partition that has one, up to five requests are in flight (the broker remembers the last five batches of a
+ * producer, ProducerStateEntry.NUM_BATCHES_TO_RETAIN). It never sends anything twice: the outcome of each batch goes to
+ * its partition, which decides.
+ */
+import type { Clock } from '#util/clock.ts';
+import type { Connection } from './connection.ts';
+import { ConnectionError, MalformedFrameError } from './errors.ts';
+import { decodeProduce, encodeProduce, produceApi, type ProducePartition, type ProduceResult, type ProduceTopic } from './produce.ts';
+import { Reader } from './protocol/reader.ts';
+
+const IN_FLIGHT_MAX = 5;
+
+/** One batch on its way: bytes [start, end) of buffer, which must stay as they are until the outcome is known. */
+export interface OutgoingBatch {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A partition as the producer sees it. */
+export interface ProduceSubscriber<Batch extends OutgoingBatch = OutgoingBatch> {
+  readonly targetTopic: string;
+  readonly partition: number;
+  /** The next batch to send, which counts as sent from now on, or null. */
+  takeBatch(): Batch | null;
+  onProduced(batch: Batch, result: ProduceResult): void;
+  /** No answer came: the outcome is unknown unless `error.definite`. The subscriber stays and must be removed by its owner. */
+  onProduceLost(batch: Batch, error: ConnectionError): void;
+}
+
+export interface ProducerOptions {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** A request is closed when it holds this much; one batch always fits. */
+  readonly requestBytesMax: number;
+  /** How long the broker may wait for its replicas. */
+  readonly ackTimeoutMs: number;
+  /** How long we wait for the broker: longer than ackTimeoutMs, so that its own answer comes first. */
+  readonly requestTimeoutMs: number;
+}
+
+interface Sent {
+  readonly subscriber: ProduceSubscriber;
+  readonly batch: OutgoingBatch;
+}
+
+export class Producer {
+  readonly #options: ProducerOptions;
+  readonly #subscribers: ProduceSubscriber[] = [];
+  readonly #version: number;
+  #next = 0;
+  #cancelThrottle: (() => void) | null = null;
+
+  /** Throws UnsupportedApiError when the broker speaks no version of Produce that we do. */
+  constructor(options: ProducerOptions) {
+    this.#options = options;
+    this.#version = options.connection.versionOf(produceApi);
+  }
+
+  get isOpen(): boolean {
+    return this.#options.connection.isOpen;
+  }
+
+  add(subscriber: ProduceSubscriber): void {
+    this.#subscribers.push(subscriber);
+  }
+
+  remove(subscriber: ProduceSubscriber): void {
+    const index = this.#subscribers.indexOf(subscriber);
+    if (index >= 0) this.#subscribers.splice(index, 1);
+  }
+
+  /** Sends what the partitions have, as far as requests in flight allow. Cheap to call often. */
+  pump(): void {
+    const { connection, clock } = this.#options;
+    while (connection.isOpen && connection.inFlightCount < IN_FLIGHT_MAX) {
+      if (connection.throttledForMs > 0) {
+        this.#cancelThrottle ??= clock.schedule(connection.throttledForMs, () => {
+          this.#cancelThrottle = null;
+          this.pump();
+        });
+        return;
+      }
+      const sent = this.#takeBatches();
+      if (sent.length === 0) return;
+      this.#send(sent);
+    }
+  }
+
+  /** The next batch of each partition, beginning with another partition each time so that none starves. */
+  #takeBatches(): Sent[] {
+    const sent: Sent[] = [];
+    let bytes = 0;
+    const count = this.#subscribers.length;
+    const first = count > 0 ? this.#next++ % count : 0;
+    for (let i = 0; i < count && bytes < this.#options.requestBytesMax; i++) {
+      const subscriber = this.#subscribers[(first + i) % count]!;
+      const batch = subscriber.takeBatch();
+      if (!batch) continue;
+      sent.push({ subscriber, batch });
+      bytes += batch.end - batch.start;
+    }
+    return sent;
+  }
+
+  #send(sent: readonly Sent[]): void {
+    this.#options.connection.send({
+      api: produceApi,
+      version: this.#version,
+      chunks: encodeProduce(byTopic(sent), this.#options.ackTimeoutMs),
+      timeoutMs: this.#options.requestTimeoutMs,
+      onError: (error) => {
+        for (const { subscriber, batch } of sent) subscriber.onProduceLost(batch, error);
+      },
+      onResponse: ({ buffer, start, end }) => {
+        this.#onResponse(sent, new Reader(buffer, start, end));
+        this.pump();
+      },
+    });
+  }
+
+  #onResponse(sent: readonly Sent[], reader: Reader): void {
+    const { results, throttleTimeMs } = decodeProduce(reader);
+    this.#options.connection.throttle(throttleTimeMs);
+    // A response answers every partition of its request; anything else is damage and ends the connection before any is told.
+    const matched = sent.map((item, index) => ({ ...item, result: findResult(results, item.subscriber, index) }));
+    for (const { subscriber, batch, result } of matched) subscriber.onProduced(batch, result);
+  }
+}
+
+/** Brokers answer in their own order of topics, mostly ours: the same index is tried first. */
+function findResult(results: readonly ProduceResult[], subscriber: ProduceSubscriber, index: number): ProduceResult {
+  const isOurs = (result: ProduceResult | undefined): boolean =>
+    result?.partition === subscriber.partition && result.topic === subscriber.targetTopic;
+  const result = isOurs(results[index]) ? results[index] : results.find(isOurs);
+  if (!result) throw new MalformedFrameError(`no answer for ${subscriber.targetTopic}/${subscriber.partition}`);
+  return result;
+}
+
+function byTopic(sent: readonly Sent[]): ProduceTopic[] {
+  const topics = new Map<string, ProducePartition[]>();
+  for (const { subscriber, batch } of sent) {
+    const entry = { partition: subscriber.partition, buffer: batch.buffer, start: batch.start, end: batch.end };
+    const partitions = topics.get(subscriber.targetTopic);
+    if (partitions) partitions.push(entry);
+    else topics.set(subscriber.targetTopic, [entry]);
+  }
+  return [...topics].map(([name, partitions]) => ({ name, partitions }));
+}
