@@ -66,9 +66,15 @@ export interface VersionRange {
   readonly max: number;
 }
 
-/** Connects and learns the versions that the broker speaks. Throws ConnectionError, UnsupportedApiError or BrokerError. */
-export async function openConnection(options: ConnectionOptions): Promise<Connection> {
+/**
+ * Connects and learns the versions that the broker speaks; `signal` gives up at once.
+ * Throws ConnectionError, UnsupportedApiError or BrokerError.
+ */
+export async function openConnection(options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
   const connection = new Connection(options);
+  const giveUp = (): void => connection.close();
+  signal?.addEventListener('abort', giveUp, { once: true });
+  if (signal?.aborted) giveUp();
   try {
     await connection.opened;
     await connection.negotiate();
@@ -76,6 +82,8 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
   } catch (error) {
     connection.close();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
   }
 }
 
@@ -92,6 +100,7 @@ export class Connection {
   readonly #inFlight: InFlight[] = [];
   #nextCorrelationId = 1;
   #cancelDeadline: (() => void) | null = null;
+  #watchedUntilMs = Infinity;
   #failure: ConnectionError | null = null;
   #negotiated = false;
   #versions: ReadonlyMap<number, VersionRange> = new Map();
@@ -303,10 +312,11 @@ export class Connection {
   #dispatch(buffer: Buffer, start: number, end: number, frame: Frame | null): void {
     const reader = new Reader(buffer, start, end);
     const correlationId = reader.int32();
-    const expected = this.#inFlight.shift();
+    const expected = this.#inFlight[0];
     if (!expected || expected.correlationId !== correlationId) {
       throw new MalformedFrameError(`response ${correlationId} where ${expected?.correlationId ?? 'none'} was expected`);
     }
+    this.#inFlight.shift();
     try {
       if (expected.flexible) reader.skipTaggedFields();
       expected.onResponse({ buffer, start: reader.position, end, frame });
@@ -319,16 +329,16 @@ export class Connection {
     }
   }
 
-  /** Responses come in order, so only the oldest request needs a timer. */
+  /** One timer, for the earliest deadline in flight: a short one may stand behind a long one. */
   #watchDeadline(): void {
-    if (this.#cancelDeadline || this.#failure) return;
-    const oldest = this.#inFlight[0];
-    if (!oldest) return;
-    const delayMs = Math.max(0, oldest.deadlineMs - this.#options.clock.monotonic());
-    this.#cancelDeadline = this.#options.clock.schedule(delayMs, () => {
-      this.#cancelDeadline = null;
-      const head = this.#inFlight[0];
-      if (head && head.deadlineMs <= this.#options.clock.monotonic()) {
+    const earliest = this.#inFlight.reduce((least, request) => Math.min(least, request.deadlineMs), Infinity);
+    if (earliest >= this.#watchedUntilMs || this.#failure) return;
+    this.#cancelDeadline?.();
+    this.#watchedUntilMs = earliest;
+    this.#cancelDeadline = this.#options.clock.schedule(Math.max(0, earliest - this.#options.clock.monotonic()), () => {
+      this.#watchedUntilMs = Infinity;
+      const now = this.#options.clock.monotonic();
+      if (this.#inFlight.some((request) => request.deadlineMs <= now)) {
         this.#fail('timeout', `${this.address} did not answer within the deadline`);
       } else this.#watchDeadline();
     });
@@ -359,6 +369,7 @@ function failureOf(error: Error | null, negotiated: boolean): ConnectionFailure 
   const code = (error as { code?: string } | null)?.code;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'unresolved';
   if (code === 'ECONNREFUSED') return 'refused';
+  if (code === 'ETIMEDOUT') return 'timeout';
   if (code === 'EHOSTUNREACH' || code === 'ENETUNREACH') return 'unreachable';
   return negotiated ? 'closed' : 'not-kafka';
 }
