@@ -34,6 +34,33 @@ export class ConnectionError extends KafkaError {
   }
 }
 
+/** No address of a cluster answers. `failures` has one entry for each that was tried. */
+export class ClusterUnreachableError extends ConnectionError {
+  override name = 'ClusterUnreachableError';
+  readonly failures: readonly ConnectionError[];
+
+  constructor(cluster: string, failures: readonly ConnectionError[]) {
+    const all = failures.map(({ failure, message }) => `${message} (${failure})`).join('; ');
+    const addresses = failures.map(({ address }) => address).join(', ');
+    super(failures[0]?.failure ?? 'unreachable', addresses, `no address of cluster "${cluster}" answers: ${all}`, { definite: true });
+    this.failures = failures;
+  }
+}
+
+/** Another cluster than at first contact answers at a cluster's addresses. */
+export class ClusterIdChangedError extends KafkaError {
+  override name = 'ClusterIdChangedError';
+  readonly retryable = false;
+  readonly definite = true;
+
+  constructor(
+    cluster: string,
+    ids: { readonly expected: string; readonly found: string },
+  ) {
+    super(`cluster "${cluster}" had the id ${ids.expected}, and now ${ids.found} answers`);
+  }
+}
+
 /** The broker answered with an error code. Codes that we do not know keep their number and count as not retryable. */
 export class BrokerError extends KafkaError {
   override name = 'BrokerError';

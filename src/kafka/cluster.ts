@@ -1,0 +1,280 @@
+/**
+ * One Kafka cluster as we see it: who its brokers are, who leads which partition, and a shared control connection to
+ * each broker. It asks when it is told to (`refresh`) and makes one attempt per call; when to ask again is the
+ * caller's, and retry.ts has the rule for most of them. The data path opens its own connections (`openDedicated`).
+ */
+import { assert } from '#util/assert.ts';
+import { sleep, type Clock } from '#util/clock.ts';
+import type { Network } from '#util/network.ts';
+import type { Random } from '#util/random.ts';
+import type { Api } from './api.ts';
+import { openConnection, type Connection, type ConnectionOptions } from './connection.ts';
+import { BrokerError, ClusterIdChangedError, ClusterUnreachableError, ConnectionError } from './errors.ts';
+import type { FramePool } from './frame.ts';
+import { brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
+import { errorOf } from './protocol/error-codes.ts';
+import { metadata, type MetadataResponse } from './protocol/metadata.ts';
+import { SharedConnection } from './shared-connection.ts';
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A Metadata request names at most so many topics: an answer stays below a few MB. */
+const TOPICS_PER_REQUEST = 1_000;
+const UNKNOWN_TOPIC_OR_PARTITION = 3;
+const NO_TOPIC_ID = '00000000-0000-0000-0000-000000000000';
+
+export interface ClusterOptions {
+  /** Our name for it, as in the files; used in messages. */
+  readonly name: string;
+  /** `host:port` each, IPv6 in brackets. */
+  readonly bootstrap: readonly string[];
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly pool: FramePool;
+  readonly clientId?: string;
+  /** How long a call waits for its answer unless it says otherwise. */
+  readonly requestTimeoutMs?: number;
+  readonly connectTimeoutMs?: number;
+}
+
+export interface CallOptions {
+  /** `any`: whichever broker is reachable; `controller`: who creates topics (in KRaft any broker forwards to it). */
+  readonly broker: number | 'any' | 'controller';
+  /** For the answer; connecting has its own deadline. */
+  readonly timeoutMs?: number;
+}
+
+export class Cluster {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly requestTimeoutMs: number;
+  readonly #options: ClusterOptions;
+  readonly #bootstrap: readonly { readonly host: string; readonly port: number }[];
+  /** By address, so that a bootstrap address that is a broker's own is one connection. */
+  readonly #connections = new Map<string, SharedConnection>();
+  readonly #refreshes = new Map<string, Promise<TopicMetadata[]>>();
+  readonly #closed = new AbortController();
+  #brokers: readonly Broker[] = [];
+  #controllerId = -1;
+  #topics = new Map<string, TopicMetadata>();
+  #clusterId: string | null = null;
+
+  constructor(options: ClusterOptions) {
+    assert(options.bootstrap.length > 0, 'a cluster has a bootstrap address');
+    this.name = options.name;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    this.#options = options;
+    this.#bootstrap = options.bootstrap.map(splitAddress);
+  }
+
+  /** The id that the cluster gave at first contact. Only after `connect`. */
+  get clusterId(): string {
+    assert(this.#clusterId !== null, `cluster ${this.name} has been connected`);
+    return this.#clusterId;
+  }
+
+  /**
+   * Tries the bootstrap addresses one after the other until one answers, and learns cluster id and brokers.
+   * Throws ClusterUnreachableError with the failure of every address, or what a broker that did answer refused.
+   */
+  async connect(signal?: AbortSignal): Promise<void> {
+    const giveUp = (): void => this.close();
+    signal?.addEventListener('abort', giveUp, { once: true });
+    if (signal?.aborted) giveUp();
+    const failures: ConnectionError[] = [];
+    try {
+      for (const { host, port } of this.#bootstrap) {
+        try {
+          const connection = await this.#shared(host, port).get();
+          this.#learn(await this.#askMetadata(connection, []));
+          return;
+        } catch (error) {
+          if (!(error instanceof ConnectionError)) throw error;
+          failures.push(error);
+        }
+      }
+      throw new ClusterUnreachableError(this.name, failures);
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
+    }
+  }
+
+  /** Closes the shared connections; calls under way fail. Dedicated connections are their owners'. */
+  close(): void {
+    this.#closed.abort();
+    for (const connection of this.#connections.values()) connection.close();
+  }
+
+  brokers(): readonly Broker[] {
+    return this.#brokers;
+  }
+
+  /** What the last answers said; undefined for a topic that nobody asked for or that does not exist. */
+  topicOf(name: string): TopicMetadata | undefined {
+    return this.#topics.get(name);
+  }
+
+  /** Broker id of the partition's leader as last heard; null when unknown or without a leader. */
+  leaderOf(topic: string, partition: number): number | null {
+    const leader = this.#topics.get(topic)?.partitions[partition]?.leader ?? -1;
+    return leader < 0 ? null : leader;
+  }
+
+  /**
+   * Asks the cluster, never the cache, about topics; they are not created by it. A topic that does not exist is
+   * answered with error code 3. Equal questions at the same time share one request.
+   */
+  refresh(topics: readonly string[] | 'all'): Promise<TopicMetadata[]> {
+    const key = topics === 'all' ? '*' : topics.toSorted().join(' '); // neither is part of a topic's name
+    let refresh = this.#refreshes.get(key);
+    if (!refresh) {
+      refresh = this.#refresh(topics).finally(() => this.#refreshes.delete(key));
+      this.#refreshes.set(key, refresh);
+    }
+    return refresh;
+  }
+
+  /** The shared control connection; reconnects after a loss, with jittered back-off. Throws ConnectionError, UnsupportedApiError or BrokerError. */
+  connection(broker: number | 'any'): Promise<Connection> {
+    if (broker === 'any') return this.#anyConnection();
+    const { host, port } = this.#brokerOf(broker);
+    return this.#shared(host, port).get();
+  }
+
+  /** A new connection that the caller owns and closes: large transfers never stand before control requests. One attempt. */
+  async openDedicated(brokerId: number): Promise<Connection> {
+    const { host, port } = this.#brokerOf(brokerId);
+    return openConnection(this.#connectionOptions(host, port), this.#closed.signal);
+  }
+
+  /** One attempt. Waits first as long as the broker has asked us to hold back (KIP-219). Throws KafkaError. */
+  async call<Request, Response>(api: Api<Request, Response>, request: Request, options: CallOptions): Promise<Response> {
+    const timeoutMs = options.timeoutMs ?? this.requestTimeoutMs;
+    const broker = options.broker === 'controller' ? this.#controller() : options.broker;
+    const connection = await this.connection(broker);
+    await this.#obeyThrottle(connection, timeoutMs);
+    return connection.call(api, request, { timeoutMs });
+  }
+
+  async #obeyThrottle(connection: Connection, timeoutMs: number): Promise<void> {
+    const waitMs = connection.throttledForMs;
+    if (waitMs === 0) return;
+    if (waitMs > timeoutMs) {
+      const message = `${connection.address} throttles us for ${Math.ceil(waitMs)} ms, longer than the request may wait`;
+      throw new ConnectionError('timeout', connection.address, message, { definite: true });
+    }
+    await sleep(this.clock, waitMs, this.#closed.signal);
+  }
+
+  async #refresh(topics: readonly string[] | 'all'): Promise<TopicMetadata[]> {
+    if (topics === 'all') {
+      const answer = this.#learn(await this.#askMetadata(await this.#anyConnection(), null));
+      const names = new Set(answer.map((topic) => topic.name));
+      for (const name of this.#topics.keys()) if (!names.has(name)) this.#topics.delete(name);
+      return answer;
+    }
+    const answers: TopicMetadata[] = [];
+    for (let from = 0; from < topics.length; from += TOPICS_PER_REQUEST) {
+      const names = topics.slice(from, from + TOPICS_PER_REQUEST);
+      answers.push(...this.#learn(await this.#askMetadata(await this.#anyConnection(), names)));
+    }
+    return answers;
+  }
+
+  async #askMetadata(connection: Connection, names: readonly string[] | null): Promise<MetadataResponse> {
+    await this.#obeyThrottle(connection, this.requestTimeoutMs);
+    const response = await connection.call(
+      metadata,
+      {
+        topics: names?.map((name) => ({ topicId: NO_TOPIC_ID, name })) ?? null,
+        allowAutoTopicCreation: false,
+        includeClusterAuthorizedOperations: false,
+        includeTopicAuthorizedOperations: false,
+      },
+      { timeoutMs: this.requestTimeoutMs },
+    );
+    if (response.errorCode !== 0) throw new BrokerError(errorOf(response.errorCode), 'Metadata', `cluster "${this.name}"`);
+    return response;
+  }
+
+  #learn(response: MetadataResponse): TopicMetadata[] {
+    const clusterId = response.clusterId ?? '';
+    if (this.#clusterId !== null && clusterId !== this.#clusterId) {
+      throw new ClusterIdChangedError(this.name, { expected: this.#clusterId, found: clusterId });
+    }
+    this.#clusterId = clusterId;
+    this.#brokers = brokersOf(response);
+    this.#controllerId = response.controllerId;
+    this.#closeUnused();
+    return topicsOf(response).map((answer) => {
+      const topic = mergeTopic(this.#topics.get(answer.name), answer);
+      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) this.#topics.delete(topic.name);
+      else this.#topics.set(topic.name, topic);
+      return topic;
+    });
+  }
+
+  #closeUnused(): void {
+    const used = new Set([...this.#bootstrap, ...this.#brokers].map(({ host, port }) => `${host}:${port}`));
+    for (const [address, connection] of this.#connections) {
+      if (used.has(address)) continue;
+      connection.close();
+      this.#connections.delete(address);
+    }
+  }
+
+  /** An open connection if there is one, else the first that can be opened: those that failed last come last. */
+  async #anyConnection(): Promise<Connection> {
+    const candidates = [...this.#brokers, ...this.#bootstrap].map(({ host, port }) => this.#shared(host, port));
+    const open = candidates.find((candidate) => candidate.isOpen);
+    if (open) return open.get();
+    const failures: ConnectionError[] = [];
+    for (const candidate of new Set(candidates.toSorted((a, b) => a.waitMs - b.waitMs))) {
+      try {
+        return await candidate.get();
+      } catch (error) {
+        if (!(error instanceof ConnectionError)) throw error;
+        failures.push(error);
+      }
+    }
+    throw new ClusterUnreachableError(this.name, failures);
+  }
+
+  #controller(): number | 'any' {
+    return this.#brokers.some(({ id }) => id === this.#controllerId) ? this.#controllerId : 'any';
+  }
+
+  #brokerOf(id: number): Broker {
+    const broker = this.#brokers.find((candidate) => candidate.id === id);
+    if (broker) return broker;
+    const message = `cluster "${this.name}" lists no broker ${id} at the moment`;
+    throw new ConnectionError('unresolved', `broker ${id}`, message, { definite: true });
+  }
+
+  #shared(host: string, port: number): SharedConnection {
+    const address = `${host}:${port}`;
+    let shared = this.#connections.get(address);
+    if (!shared) {
+      shared = new SharedConnection(this.#connectionOptions(host, port), this.random);
+      if (this.#closed.signal.aborted) shared.close();
+      this.#connections.set(address, shared);
+    }
+    return shared;
+  }
+
+  #connectionOptions(host: string, port: number): ConnectionOptions {
+    const { network, clock, pool, clientId, connectTimeoutMs } = this.#options;
+    return { network, clock, pool, host, port, clientId: clientId ?? 'lockstep', connectTimeoutMs: connectTimeoutMs ?? CONNECT_TIMEOUT_MS };
+  }
+}
+
+function splitAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  const port = Number(address.slice(colon + 1));
+  assert(colon > 0 && port > 0, `bootstrap address ${address} is host:port`);
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port };
+}

@@ -1,0 +1,220 @@
+/** Questions about the offsets of partitions, asked of their leaders, and the deletion of records below an offset. */
+import { must } from '#util/assert.ts';
+import type { Cluster } from './cluster.ts';
+import { BrokerError, KafkaError, MalformedFrameError } from './errors.ts';
+import { deleteRecords as deleteRecordsApi } from './protocol/delete-records.ts';
+import { errorOf } from './protocol/error-codes.ts';
+import { listOffsets as listOffsetsApi, type ListOffsetsResponse } from './protocol/list-offsets.ts';
+import { offsetForLeaderEpoch as offsetForLeaderEpochApi } from './protocol/offset-for-leader-epoch.ts';
+import { isStaleMetadata, leaderOf, noLeader, Retries, retrying } from './retry.ts';
+
+export const LATEST = -1;
+export const EARLIEST = -2;
+/** We ask as a consumer, not as a replica. */
+const CONSUMER = -1;
+/** The broker does not compare our idea of the leader epoch with its own. */
+const ANY_EPOCH = -1;
+
+export type Isolation = 'read_uncommitted' | 'read_committed';
+
+export interface OffsetQuery {
+  readonly topic: string;
+  readonly partition: number;
+  /** Milliseconds since the epoch for the first record at or after it; LATEST (−1) for the high watermark, or the last stable offset when read_committed; EARLIEST (−2) for the log start. */
+  readonly timestamp: number;
+}
+
+export interface OffsetAnswer {
+  /** −1 when no record is at or after the timestamp, or on error. */
+  readonly offset: number;
+  /** Of the record found; −1 for LATEST and EARLIEST. */
+  readonly timestamp: number;
+  readonly leaderEpoch: number;
+  readonly error: KafkaError | null;
+}
+
+type Answers = (OffsetAnswer | undefined)[];
+type PartitionAnswer = ListOffsetsResponse['topics'][number]['partitions'][number];
+
+/**
+ * One answer per query, in their order; one request per leader. A partition that fails has its error and leaves the
+ * others alone; stale leaders and lost connections are tried again within the cluster's request timeout.
+ */
+export async function listOffsets(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  options: { readonly isolation?: Isolation } = {},
+): Promise<OffsetAnswer[]> {
+  const answers: Answers = queries.map(() => undefined);
+  const retries = new Retries(cluster, { repeatable: true });
+  let open = queries.map((_, index) => index);
+  await refreshUnknown(cluster, queries, open);
+  for (;;) {
+    const groups = [...groupByLeader(cluster, queries, open, answers)];
+    await Promise.all(groups.map(([leader, indexes]) => askLeader({ cluster, queries, answers, options }, leader, indexes)));
+    open = open.filter((index) => answers[index]?.error?.retryable);
+    const firstError = open.length > 0 ? answers[open[0]!]?.error : null;
+    if (!firstError || !(await retries.pauseAfter(firstError))) return answers.map((answer) => must(answer, 'answer to an offset query'));
+    await refreshStale(cluster, queries, open, answers);
+  }
+}
+
+interface Round {
+  readonly cluster: Cluster;
+  readonly queries: readonly OffsetQuery[];
+  readonly answers: Answers;
+  readonly options: { readonly isolation?: Isolation };
+}
+
+/** Queries by leader; those of a partition without a leader are answered with that error. */
+function groupByLeader(cluster: Cluster, queries: readonly OffsetQuery[], open: readonly number[], answers: Answers): Map<number, number[]> {
+  const groups = new Map<number, number[]>();
+  for (const index of open) {
+    const { topic, partition } = queries[index]!;
+    const leader = cluster.leaderOf(topic, partition);
+    if (leader === null) {
+      answers[index] = failed(noLeader(cluster, topic, partition));
+      continue;
+    }
+    const group = groups.get(leader);
+    if (group) group.push(index);
+    else groups.set(leader, [index]);
+  }
+  return groups;
+}
+
+async function askLeader({ cluster, queries, answers, options }: Round, leader: number, indexes: readonly number[]): Promise<void> {
+  // One partition may be asked for several timestamps, and the broker refuses duplicates in one request.
+  for (const round of withoutDuplicates(queries, indexes)) {
+    try {
+      const response = await cluster.call(
+        listOffsetsApi,
+        {
+          replicaId: CONSUMER,
+          isolationLevel: options.isolation === 'read_committed' ? 1 : 0,
+          topics: byTopic(queries, round),
+          timeoutMs: cluster.requestTimeoutMs,
+        },
+        { broker: leader },
+      );
+      const found = new Map<string, PartitionAnswer>();
+      for (const { name, partitions } of response.topics) for (const answer of partitions) found.set(`${name}/${answer.partitionIndex}`, answer);
+      for (const index of round) answers[index] = toAnswer(queries[index]!, found);
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+      for (const index of round) answers[index] = failed(error);
+    }
+  }
+}
+
+function withoutDuplicates(queries: readonly OffsetQuery[], indexes: readonly number[]): number[][] {
+  const rounds: number[][] = [];
+  const seen = new Map<string, number>();
+  for (const index of indexes) {
+    const key = `${queries[index]!.topic}/${queries[index]!.partition}`;
+    const round = seen.get(key) ?? 0;
+    seen.set(key, round + 1);
+    (rounds[round] ??= []).push(index);
+  }
+  return rounds;
+}
+
+function byTopic(queries: readonly OffsetQuery[], indexes: readonly number[]) {
+  const topics = new Map<string, { partitionIndex: number; currentLeaderEpoch: number; timestamp: number }[]>();
+  for (const index of indexes) {
+    const { topic, partition, timestamp } = queries[index]!;
+    const entry = { partitionIndex: partition, currentLeaderEpoch: ANY_EPOCH, timestamp };
+    const partitions = topics.get(topic);
+    if (partitions) partitions.push(entry);
+    else topics.set(topic, [entry]);
+  }
+  return [...topics].map(([name, partitions]) => ({ name, partitions }));
+}
+
+function toAnswer({ topic, partition }: OffsetQuery, found: ReadonlyMap<string, PartitionAnswer>): OffsetAnswer {
+  const answer = found.get(`${topic}/${partition}`);
+  if (!answer) return failed(new MalformedFrameError(`ListOffsets left out ${topic}/${partition}`));
+  if (answer.errorCode !== 0) return failed(new BrokerError(errorOf(answer.errorCode), 'ListOffsets', `${topic}/${partition}`));
+  return { offset: answer.offset, timestamp: answer.timestamp, leaderEpoch: answer.leaderEpoch, error: null };
+}
+
+function failed(error: KafkaError): OffsetAnswer {
+  return { offset: -1, timestamp: -1, leaderEpoch: -1, error };
+}
+
+/** Asks for the metadata of topics with a partition whose leader is not known. */
+async function refreshUnknown(cluster: Cluster, queries: readonly OffsetQuery[], open: readonly number[]): Promise<void> {
+  const topics = new Set<string>();
+  for (const index of open) {
+    const { topic, partition } = queries[index]!;
+    if (cluster.leaderOf(topic, partition) === null) topics.add(topic);
+  }
+  await refreshTopics(cluster, topics);
+}
+
+async function refreshStale(cluster: Cluster, queries: readonly OffsetQuery[], open: readonly number[], answers: Answers): Promise<void> {
+  const topics = new Set<string>();
+  for (const index of open) {
+    const error = answers[index]?.error;
+    if (error && isStaleMetadata(error)) topics.add(queries[index]!.topic);
+  }
+  await refreshTopics(cluster, topics);
+}
+
+async function refreshTopics(cluster: Cluster, topics: ReadonlySet<string>): Promise<void> {
+  if (topics.size > 0) await retrying(cluster, () => cluster.refresh([...topics]), { repeatable: true });
+}
+
+/**
+ * Where the leader's log ends for `leaderEpoch` (KIP-101, KIP-279): the largest epoch up to it that the leader knows,
+ * and the offset at which the next one begins. Both −1 when it knows none. Throws KafkaError.
+ */
+export function offsetForLeaderEpoch(
+  cluster: Cluster,
+  query: { readonly topic: string; readonly partition: number; readonly leaderEpoch: number },
+): Promise<{ leaderEpoch: number; endOffset: number }> {
+  const { topic, partition, leaderEpoch } = query;
+  const ask = async () => {
+    const response = await cluster.call(
+      offsetForLeaderEpochApi,
+      { replicaId: CONSUMER, topics: [{ topic, partitions: [{ partition, currentLeaderEpoch: ANY_EPOCH, leaderEpoch }] }] },
+      { broker: await leaderOf(cluster, topic, partition) },
+    );
+    const answer = only(response.topics[0]?.partitions, 'OffsetForLeaderEpoch', topic, partition);
+    return { leaderEpoch: answer.leaderEpoch, endOffset: answer.endOffset };
+  };
+  return retrying(cluster, ask, { repeatable: true, topics: [topic] });
+}
+
+/**
+ * Deletes the records below `offset`, which may be as high as the high watermark, and returns the new log start.
+ * Throws KafkaError: POLICY_VIOLATION (44) on a topic that is only compacted, OFFSET_OUT_OF_RANGE (1) beyond the watermark.
+ */
+export function deleteRecords(
+  cluster: Cluster,
+  target: { readonly topic: string; readonly partition: number; readonly offset: number },
+): Promise<{ logStartOffset: number }> {
+  const { topic, partition, offset } = target;
+  const ask = async () => {
+    const response = await cluster.call(
+      deleteRecordsApi,
+      { topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }], timeoutMs: cluster.requestTimeoutMs },
+      { broker: await leaderOf(cluster, topic, partition) },
+    );
+    return { logStartOffset: only(response.topics[0]?.partitions, 'DeleteRecords', topic, partition).lowWatermark };
+  };
+  return retrying(cluster, ask, { repeatable: false, topics: [topic] });
+}
+
+/** The one partition of an answer. Throws BrokerError with its error. */
+export function only<T extends { readonly errorCode: number; readonly errorMessage?: string | null }>(
+  partitions: readonly T[] | undefined,
+  api: string,
+  topic: string,
+  partition: number,
+): T {
+  const answer = partitions?.[0];
+  if (!answer) throw new MalformedFrameError(`${api} left out ${topic}/${partition}`);
+  if (answer.errorCode !== 0) throw new BrokerError(errorOf(answer.errorCode), api, `${topic}/${partition}`, answer.errorMessage ?? null);
+  return answer;
+}

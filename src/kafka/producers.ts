@@ -1,0 +1,133 @@
+/** Producer identities: who writes with which id, and control records written without a transaction coordinator. */
+import { assert } from '#util/assert.ts';
+import type { Cluster } from './cluster.ts';
+import { BrokerError, MalformedFrameError } from './errors.ts';
+import { only } from './offsets.ts';
+import { describeProducers as describeProducersApi } from './protocol/describe-producers.ts';
+import { errorOf } from './protocol/error-codes.ts';
+import { findCoordinator } from './protocol/find-coordinator.ts';
+import { initProducerId as initProducerIdApi } from './protocol/init-producer-id.ts';
+import { writeTxnMarkers as writeTxnMarkersApi } from './protocol/write-txn-markers.ts';
+import { leaderOf, retrying } from './retry.ts';
+
+const TRANSACTION_KEY = 1;
+/** We never begin a transaction with these ids; the broker wants a value within its transaction.max.timeout.ms. */
+const TRANSACTION_TIMEOUT_MS = 60_000;
+const COORDINATOR_NOT_AVAILABLE = 15;
+/** About 100 KB of request; 10,000 markers in one were seen to work (exactness-lab B2), but a lost answer should cost little. */
+export const MARKERS_PER_REQUEST = 1_000;
+
+/**
+ * The producer id of a transactional id; the same for every caller, as long as the id is not forgotten
+ * (`transactional.id.expiration.ms`). Asked with −1/−1, since 0/0 is a real producer. Repeating it only raises the
+ * epoch, which we do not use. Throws KafkaError; TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53) without WRITE on the id.
+ */
+export function initProducerId(cluster: Cluster, transactionalId: string): Promise<{ producerId: number; producerEpoch: number }> {
+  const ask = async () => {
+    const response = await cluster.call(
+      initProducerIdApi,
+      {
+        transactionalId,
+        transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
+        producerId: -1,
+        producerEpoch: -1,
+        enable2Pc: false,
+        keepPreparedTxn: false,
+      },
+      { broker: await coordinatorOf(cluster, transactionalId) },
+    );
+    if (response.errorCode !== 0) throw new BrokerError(errorOf(response.errorCode), 'InitProducerId', `transactional id "${transactionalId}"`);
+    return { producerId: response.producerId, producerEpoch: response.producerEpoch };
+  };
+  return retrying(cluster, ask, { repeatable: true });
+}
+
+/** Asked anew each time: it moves, and we need it once per mirror. */
+async function coordinatorOf(cluster: Cluster, transactionalId: string): Promise<number> {
+  const response = await cluster.call(findCoordinator, { key: transactionalId, keyType: TRANSACTION_KEY, coordinatorKeys: [transactionalId] }, { broker: 'any' });
+  const coordinator = response.coordinators[0];
+  if (!coordinator) throw new MalformedFrameError(`FindCoordinator left out transactional id "${transactionalId}"`);
+  if (coordinator.errorCode !== 0) {
+    throw new BrokerError(errorOf(coordinator.errorCode), 'FindCoordinator', `transactional id "${transactionalId}"`, coordinator.errorMessage);
+  }
+  if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
+    await cluster.refresh([]);
+    if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
+      throw new BrokerError(errorOf(COORDINATOR_NOT_AVAILABLE), 'FindCoordinator', `transactional id "${transactionalId}"`);
+    }
+  }
+  return coordinator.nodeId;
+}
+
+/** What the leader of a partition knows about a producer that wrote to it. */
+export interface ProducerState {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** Sequence of its last record; −1 when it wrote none since its state began (only markers). */
+  readonly lastSequence: number;
+  readonly lastTimestamp: number;
+  /** Of the last marker written for it; −1 for none. */
+  readonly coordinatorEpoch: number;
+  /** −1 when it has no open transaction. */
+  readonly currentTxnStartOffset: number;
+}
+
+/** The producers of a partition that the leader has not forgotten. Needs READ on the topic. Throws KafkaError. */
+export function describeProducers(
+  cluster: Cluster,
+  { topic, partition }: { readonly topic: string; readonly partition: number },
+): Promise<ProducerState[]> {
+  const ask = async () => {
+    const response = await cluster.call(
+      describeProducersApi,
+      { topics: [{ name: topic, partitionIndexes: [partition] }] },
+      { broker: await leaderOf(cluster, topic, partition) },
+    );
+    return only(response.topics[0]?.partitions, 'DescribeProducers', topic, partition).activeProducers.map((producer) => ({
+      producerId: producer.producerId,
+      producerEpoch: producer.producerEpoch,
+      lastSequence: producer.lastSequence,
+      lastTimestamp: producer.lastTimestamp,
+      coordinatorEpoch: producer.coordinatorEpoch,
+      currentTxnStartOffset: producer.currentTxnStartOffset,
+    }));
+  };
+  return retrying(cluster, ask, { repeatable: true, topics: [topic] });
+}
+
+export interface MarkerWrite {
+  readonly topic: string;
+  readonly partition: number;
+  readonly producerId: number;
+  /** A lower one than the partition has seen for the producer is refused with 52. */
+  readonly coordinatorEpoch: number;
+  /** How many, 1 to MARKERS_PER_REQUEST. */
+  readonly count: number;
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Writes `count` ABORT markers of a producer without data: each takes one offset and is invisible to consumers. One
+ * request, sent once: markers are not idempotent. A failure says nothing about how many were written, not even a definite
+ * one (the answer has one error for all markers of the producer): read the watermark. Needs ALTER or CLUSTER_ACTION on
+ * the cluster (31 otherwise). Throws KafkaError.
+ */
+export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Promise<void> {
+  const { topic, partition, count } = write;
+  assert(count >= 1 && count <= MARKERS_PER_REQUEST, `a request has 1 to ${MARKERS_PER_REQUEST} markers`);
+  const marker = {
+    producerId: write.producerId,
+    producerEpoch: 0,
+    transactionResult: false,
+    topics: [{ name: topic, partitionIndexes: [partition] }],
+    coordinatorEpoch: write.coordinatorEpoch,
+    transactionVersion: 0,
+  };
+  const response = await cluster.call(
+    writeTxnMarkersApi,
+    { markers: Array.from({ length: count }, () => marker) },
+    { broker: await leaderOf(cluster, topic, partition), ...(write.timeoutMs === undefined ? {} : { timeoutMs: write.timeoutMs }) },
+  );
+  if (response.markers.length === 0) throw new MalformedFrameError(`WriteTxnMarkers left out ${topic}/${partition}`);
+  for (const result of response.markers) only(result.topics[0]?.partitions, 'WriteTxnMarkers', topic, partition);
+}
