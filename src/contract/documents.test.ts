@@ -1,0 +1,381 @@
+import { expect, test } from 'vitest';
+import { parseDocuments } from './documents.ts';
+import { AppError } from './errors.ts';
+
+const clusters = `apiVersion: lockstep/v1
+kind: Cluster
+metadata: { name: east }
+spec: { bootstrap: ['127.0.0.1:19092'] }
+---
+apiVersion: lockstep/v1
+kind: Cluster
+metadata: { name: west }
+spec: { bootstrap: ['127.0.0.1:29092'] }
+`;
+
+/** A mirror file whose spec lines from `source` on are replaced; they begin at line 5 of m.yaml. */
+const mirror = (spec: string) => `apiVersion: lockstep/v1
+kind: Mirror
+metadata: { name: link }
+spec:
+${spec
+  .split('\n')
+  .map((line) => `  ${line}`)
+  .join('\n')}
+`;
+
+const head = 'source: east\ntarget: west\n';
+
+function failure(...texts: string[]): AppError {
+  try {
+    parseDocuments(texts.map((text, index) => ({ path: ['m.yaml', 'c.yaml'][index] ?? 'x.yaml', text })));
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+  throw new Error('the documents were accepted');
+}
+
+const ofMirror = (spec: string) => failure(mirror(spec), clusters);
+
+test('a file of clusters and a mirror is read with every default', () => {
+  const text = `${clusters}---\n${mirror(`${head}topics:\n  - { match: orders }                                   # exact name\n  - { match: /^payments\\.(.+)$/, to: dr.payments.$1 }\n  - { exclude: /\\.internal$/ }`)}`;
+  const { clusters: read, mirrors } = parseDocuments([{ path: 'link.yaml', text }]);
+  expect(read).toEqual([
+    {
+      apiVersion: 'lockstep/v1',
+      kind: 'Cluster',
+      metadata: { name: 'east' },
+      spec: { bootstrap: ['127.0.0.1:19092'], id: null, security: { protocol: 'PLAINTEXT' } },
+    },
+    {
+      apiVersion: 'lockstep/v1',
+      kind: 'Cluster',
+      metadata: { name: 'west' },
+      spec: { bootstrap: ['127.0.0.1:29092'], id: null, security: { protocol: 'PLAINTEXT' } },
+    },
+  ]);
+  expect(mirrors).toEqual([
+    {
+      apiVersion: 'lockstep/v1',
+      kind: 'Mirror',
+      metadata: { name: 'link' },
+      spec: {
+        source: 'east',
+        target: 'west',
+        topics: [
+          { match: 'orders', to: null },
+          { match: '/^payments\\.(.+)$/', to: 'dr.payments.$1' },
+          { exclude: '/\\.internal$/' },
+        ],
+        offsets: 'auto',
+        start: { at: 'earliest' },
+        transactions: 'preserve',
+        timestamps: 'append',
+        sync: { configs: true, partitions: true },
+        refreshMs: 5000,
+        targetReplicationFactor: null,
+      },
+    },
+  ]);
+});
+
+test.each([
+  ['start: latest', { at: 'latest' }],
+  ['start: { timestamp: 2026-11-01T00:00:00Z }', { at: 'timestamp', timestampMs: Date.UTC(2026, 10, 1) }],
+  ['start: { timestamp: 2026-11-01T01:00:00+01:00 }', { at: 'timestamp', timestampMs: Date.UTC(2026, 10, 1) }],
+  ['start: { timestamp: 1700000000000 }', { at: 'timestamp', timestampMs: 1_700_000_000_000 }],
+  ['start: { offsets: { orders: { 0: 1500, "1": 7 } } }', { at: 'offsets', offsets: { orders: { 0: 1500, 1: 7 } } }],
+])('%s is understood', (line, expected) => {
+  const { mirrors } = parseDocuments([
+    { path: 'a', text: `${clusters}---\n${mirror(`${head}topics: [{ match: orders }]\n${line}`)}` },
+  ]);
+  expect(mirrors[0]?.spec.start).toEqual(expected);
+});
+
+test('what asks for nothing that is not built is accepted', () => {
+  const text = mirror(`${head}topics: [{ match: orders }]\nsync: { configs: false, acls: false, quotas: false }`);
+  expect(parseDocuments([{ path: 'a', text: `${clusters}---\n${text}` }]).mirrors[0]?.spec.sync).toMatchObject({
+    configs: false,
+    partitions: true,
+  });
+});
+
+const rule = (text: string) => `${head}topics:\n  - ${text}`;
+const withTopics = (text: string) => `${head}topics: [{ match: orders }]\n${text}`;
+
+test.each<[string, string, string, string?]>([
+  [
+    'unknown key',
+    `soruce: east\ntarget: west\ntopics: [{ match: orders }]`,
+    'm.yaml:5:3: spec.source is missing; it must be the name of a Cluster\nm.yaml:5:3: unknown key "spec.soruce"; did you mean "source"?',
+  ],
+  [
+    'unknown key without a neighbour',
+    withTopics('colour: blue'),
+    'm.yaml:8:3: unknown key "spec.colour"; known here: source, target, topics, offsets, start, transactions, timestamps, sync, refreshMs, targetReplicationFactor',
+  ],
+  [
+    'unknown key in sync',
+    withTopics('sync: { config: true }'),
+    'm.yaml:8:11: unknown key "spec.sync.config"; did you mean "configs"?',
+  ],
+  [
+    'unknown key in a rule',
+    rule('{ match: orders, too: x }'),
+    'm.yaml:8:24: unknown key "spec.topics[0].too"; did you mean "to"?',
+  ],
+  [
+    'unknown key in start',
+    withTopics('start: { timestmap: 1 }'),
+    'm.yaml:8:12: unknown key "spec.start.timestmap"; did you mean "timestamp"?',
+  ],
+  ['misspelt match', rule('{ mach: orders }'), 'm.yaml:8:9: unknown key "spec.topics[0].mach"; did you mean "match"?'],
+  [
+    'wrong type',
+    `source: [east]\ntarget: west\ntopics: orders`,
+    'm.yaml:5:11: spec.source: must be the name of a Cluster\nm.yaml:7:11: spec.topics: must be a list of rules',
+  ],
+  [
+    'wrong type of a switch',
+    withTopics('sync: { configs: maybe }'),
+    'm.yaml:8:20: spec.sync.configs: must be true or false',
+  ],
+  [
+    'unknown cluster',
+    `source: esat\ntarget: west\ntopics: [{ match: orders }]`,
+    'm.yaml:5:11: spec.source: there is no Cluster "esat"; did you mean "east"?',
+  ],
+  [
+    'unknown cluster without a neighbour',
+    `source: production\ntarget: west\ntopics: [{ match: orders }]`,
+    'm.yaml:5:11: spec.source: there is no Cluster "production"; the files hold "east", "west"',
+  ],
+  [
+    'target = source',
+    `source: east\ntarget: east\ntopics: [{ match: orders }]`,
+    'm.yaml:6:11: spec.target: source and target are both "east"; a mirror goes from one cluster to another',
+    'CLUSTER_SAME',
+  ],
+  [
+    'mapped',
+    withTopics('offsets: mapped'),
+    'm.yaml:8:12: spec.offsets: mapped is not built yet; this version copies with identical offsets',
+    'FEATURE_NOT_BUILT',
+  ],
+  [
+    'another offset mode',
+    withTopics('offsets: same'),
+    'm.yaml:8:12: spec.offsets: must be auto or identical, not "same"',
+  ],
+  [
+    'sync.acls',
+    withTopics('sync: { acls: true }'),
+    'm.yaml:8:11: spec.sync.acls is not built yet; leave it out',
+    'FEATURE_NOT_BUILT',
+  ],
+  [
+    'sync.groups',
+    withTopics('sync:\n  groups: { match: [ /.*/ ] }'),
+    'm.yaml:9:5: spec.sync.groups is not built yet; leave it out',
+    'FEATURE_NOT_BUILT',
+  ],
+  [
+    'refused and wrong together',
+    withTopics('offsets: mapped\ntimestamps: mine'),
+    'm.yaml:8:12: spec.offsets: mapped is not built yet; this version copies with identical offsets\nm.yaml:9:15: spec.timestamps: must be append, producer or target',
+  ],
+  [
+    'bad regular expression',
+    rule('{ match: "/orders-(/" }'),
+    'm.yaml:8:16: spec.topics[0].match: /orders-(/: missing closing ) "orders-(" at character 1',
+  ],
+  [
+    'look-ahead',
+    rule('{ match: /orders(?!-old).*/ }'),
+    'm.yaml:8:16: spec.topics[0].match: /orders(?!-old).*/: look-around "(?!" at character 7 does not exist here: expressions are RE2, so that each runs in linear time',
+  ],
+  [
+    'backreference',
+    rule('{ match: /(a)\\1/ }'),
+    'm.yaml:8:16: spec.topics[0].match: /(a)\\1/: backreference "\\1" at character 4 does not exist here: expressions are RE2, so that each runs in linear time',
+  ],
+  [
+    'no closing slash',
+    rule('{ match: /orders }'),
+    'm.yaml:8:16: spec.topics[0].match: "/orders" begins with a slash but does not end with one; a regular expression is written /^orders-.*$/',
+  ],
+  [
+    'wildcard in an exact name',
+    rule('{ match: orders-* }'),
+    'm.yaml:8:16: spec.topics[0].match: "orders-*" is not a topic name: it holds "*", and Kafka allows letters, digits, ".", "_" and "-"; a regular expression is written between slashes: /^orders-.*$/',
+  ],
+  [
+    'capture that does not exist',
+    rule('{ match: /a(.)/, to: b$2 }'),
+    'm.yaml:8:28: spec.topics[0].to: "b$2": there is no capture "2"; /a(.)/ has $1',
+  ],
+  [
+    'named capture that does not exist',
+    rule('{ match: /(?<n>.)/, to: "${m}" }'),
+    'm.yaml:8:31: spec.topics[0].to: "${m}": there is no capture "m"; /(?<n>.)/ has $1, ${n}',
+  ],
+  [
+    'capture of an exact name',
+    rule('{ match: orders, to: b$1 }'),
+    'm.yaml:8:28: spec.topics[0].to: "b$1": there is no capture "$1" in an exact name',
+  ],
+  [
+    'lone dollar',
+    rule('{ match: /a/, to: b$ }'),
+    'm.yaml:8:25: spec.topics[0].to: "b$": "$" is followed by no capture; write $1 or ${name}',
+  ],
+  [
+    'target name',
+    rule('{ match: orders, to: "a b" }'),
+    'm.yaml:8:28: spec.topics[0].to: "a b": a topic name cannot hold " "',
+  ],
+  [
+    'reserved target name',
+    rule('{ match: orders, to: .. }'),
+    'm.yaml:8:28: spec.topics[0].to: ".." is not a topic name: Kafka reserves it',
+  ],
+  [
+    'match and exclude',
+    rule('{ match: a, exclude: b }'),
+    'm.yaml:8:7: spec.topics[0]: must have either "match" (and perhaps "to") or "exclude", and not both',
+  ],
+  ['only excludes', rule('{ exclude: b }'), 'm.yaml:8:5: spec.topics: must have at least one rule with "match"'],
+  [
+    'start',
+    withTopics('start: newest'),
+    'm.yaml:8:10: spec.start: must be earliest, latest, { timestamp: 2026-11-01T00:00:00Z } or { offsets: { orders: { 0: 1500 } } }',
+  ],
+  [
+    'start time without a zone',
+    withTopics('start: { timestamp: 2026-11-01 }'),
+    'm.yaml:8:23: spec.start.timestamp: must be a time with its zone, as in 2026-11-01T00:00:00Z, or milliseconds since 1970',
+  ],
+  [
+    'start offset',
+    withTopics('start: { offsets: { orders: { 0: -1 } } }'),
+    'm.yaml:8:36: spec.start.offsets.orders.0: must be an offset, which is a whole number from 0',
+  ],
+  [
+    'start partition',
+    withTopics('start: { offsets: { orders: { a: 1 } } }'),
+    'm.yaml:8:33: spec.start.offsets.orders.a: must be a partition number',
+  ],
+  [
+    'refresh',
+    withTopics('refreshMs: 5s'),
+    'm.yaml:8:14: spec.refreshMs: must be a whole number of milliseconds from 100 to 3600000',
+  ],
+  [
+    'duplicate key',
+    `source: east\nsource: west\ntarget: west\ntopics: []`,
+    'm.yaml:6:3: malformed YAML: map keys must be unique',
+  ],
+])('%s is refused in its place', (_, spec, message, code = 'CONFIG_INVALID') => {
+  const error = ofMirror(spec);
+  expect(error.message).toBe(message);
+  expect(error.code).toBe(code);
+});
+
+test.each<[string, string, string, string?]>([
+  [
+    'SASL',
+    "{ bootstrap: ['a:1'], security: { protocol: SASL_SSL, mechanism: PLAIN } }",
+    'm.yaml:4:51: spec.security.protocol: SASL_SSL is not built yet; this version speaks PLAINTEXT\nm.yaml:4:61: spec.security.mechanism is not built yet; leave it out',
+    'FEATURE_NOT_BUILT',
+  ],
+  [
+    'unknown protocol',
+    "{ bootstrap: ['a:1'], security: { protocol: TLS } }",
+    'm.yaml:4:51: spec.security.protocol: must be PLAINTEXT, not "TLS"',
+  ],
+  [
+    'address without a port',
+    '{ bootstrap: [localhost] }',
+    'm.yaml:4:21: spec.bootstrap[0]: "localhost" is not an address "host:port" with a port from 1 to 65535',
+  ],
+  [
+    'port',
+    '{ bootstrap: ["a:70000"] }',
+    'm.yaml:4:21: spec.bootstrap[0]: "a:70000" is not an address "host:port" with a port from 1 to 65535',
+  ],
+  [
+    'bootstrap as text',
+    '{ bootstrap: "a:9092" }',
+    'm.yaml:4:20: spec.bootstrap: must be a list of addresses "host:port"',
+  ],
+  ['no bootstrap', '{ }', 'm.yaml:4:7: spec.bootstrap is missing; it must be a list of addresses "host:port"'],
+])('a cluster with a wrong %s is refused in its place', (_, spec, message, code = 'CONFIG_INVALID') => {
+  const error = failure(`apiVersion: lockstep/v1\nkind: Cluster\nmetadata: { name: east }\nspec: ${spec}\n`);
+  expect(error.message).toBe(message);
+  expect(error.code).toBe(code);
+});
+
+const nested = `a: ${'['.repeat(200_000)}`;
+const laughs = [
+  'a: &a [x, x, x, x, x, x, x, x, x]',
+  ...'bcdefgh'
+    .split('')
+    .map((name, index) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[index]}`).join(', ')}]`),
+].join('\n');
+
+test.each([
+  [
+    'malformed',
+    'kind: [Cluster\n',
+    'm.yaml:2:1: malformed YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
+  ],
+  ['tabs', 'spec:\n\tsource: a\n', 'm.yaml:2:1: malformed YAML: tabs are not allowed as indentation'],
+  ['empty', '', 'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster and Mirror'],
+  [
+    'comment only',
+    '# nothing\n---\n',
+    'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster and Mirror',
+  ],
+  ['text', 'hello', 'm.yaml:1:1: a document must be a mapping with apiVersion, kind, metadata and spec'],
+  ['no kind', 'apiVersion: lockstep/v1\n', 'm.yaml:1:1: kind is missing; it must be Cluster or Mirror'],
+  [
+    'unknown kind',
+    'apiVersion: lockstep/v1\nkind: Miror\n',
+    'm.yaml:2:7: kind: must be Cluster or Mirror, not "Miror"; did you mean "Mirror"?',
+  ],
+  ['other version', 'apiVersion: v1\nkind: Cluster\n', 'm.yaml:1:13: apiVersion: must be lockstep/v1, not "v1"'],
+  ['many aliases', laughs, 'm.yaml:1:1: malformed YAML: excessive alias count indicates a resource exhaustion attack'],
+  [
+    'alias without an anchor',
+    'a: *b\n',
+    'm.yaml:1:1: malformed YAML: unresolved alias (the anchor must be set before the alias): b',
+  ],
+  [
+    'bad name',
+    `apiVersion: lockstep/v1\nkind: Cluster\nmetadata: { name: East 1 }\nspec: { bootstrap: ["a:1"] }\n`,
+    'm.yaml:3:19: metadata.name: must be a name of up to 100 small letters, digits, "-" and ".", with a letter or digit at both ends',
+  ],
+])('a file that is %s is refused', (_, text, message) => {
+  expect(failure(text).message).toBe(message);
+});
+
+test('nesting deeper than the stack is refused, not fatal', () => {
+  expect(failure(nested).message).toMatch(/^m\.yaml:\d+:\d+: malformed YAML: /);
+});
+
+test('two resources of one kind and name are refused, with the place of the first', () => {
+  expect(failure(clusters, clusters).message).toBe(
+    'c.yaml:3:19: metadata.name: there is another Cluster "east" at m.yaml:1\nc.yaml:8:19: metadata.name: there is another Cluster "west" at m.yaml:6',
+  );
+});
+
+test('every problem of every file is reported, in order, with what to do', () => {
+  const error = failure(
+    mirror('source: east\ntarget: west\ntopics: [{ match: orders }]\nstart: now'),
+    `${clusters}---\nkind: Cluster\n`,
+  );
+  expect(error.message.split('\n').map((line) => line.split(' ')[0])).toEqual(['m.yaml:8:10:', 'c.yaml:11:1:']);
+  expect(error.nextStep).toBe('correct these 2 problems and try "lockstep validate" again');
+  expect(error.details['problems']).toHaveLength(2);
+});

@@ -1,0 +1,102 @@
+/**
+ * Every code with which Lockstep reports an operating error or an incident: one table, and docs/errors.md says for each
+ * what it means and what to do. A code that nothing raises is removed.
+ *
+ * `http`  status of the API's answer; null where the code never answers a request (incidents of a running shard)
+ * `exit`  exit code of a command that ends with it: 1 failed, 2 usage, 4 not allowed, 5 findings or incidents
+ * `level` log level: error means that a person must act
+ */
+export interface ErrorRow {
+  readonly http: number | null;
+  readonly exit: 1 | 2 | 4 | 5;
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  /** The same attempt may succeed later without anybody changing anything. */
+  readonly retryable: boolean;
+  readonly meaning: string;
+}
+
+export const errorCodes = {
+  CONFIG_INVALID: row(400, 2, 'error', false, 'A resource file cannot be used as it is.'),
+  REQUEST_INVALID: row(400, 2, 'debug', false, 'The command line is wrong.'),
+  FEATURE_NOT_BUILT: row(400, 2, 'error', false, 'A file asks for something that this version cannot do yet.'),
+  RESOURCE_NOT_FOUND: row(404, 1, 'debug', false, 'A resource that was named is in none of the files.'),
+  PERMISSION_DENIED: row(403, 4, 'warn', false, 'A cluster refused a request for lack of a right.'),
+
+  CLUSTER_UNREACHABLE: row(503, 1, 'warn', true, 'No broker of a cluster answers.'),
+  CLUSTER_NOT_KAFKA: row(
+    503,
+    1,
+    'error',
+    false,
+    'Something answers at the address, but not in plaintext Kafka protocol.',
+  ),
+  CLUSTER_ID_MISMATCH: row(409, 1, 'error', false, 'Another cluster than before, or than pinned, answers.'),
+  CLUSTER_SAME: row(409, 2, 'error', false, 'Source and target of a mirror are one cluster.'),
+  CLUSTER_API_UNSUPPORTED: row(409, 1, 'error', false, 'A broker does not speak a request that Lockstep needs.'),
+
+  TOPIC_NOT_FOUND: row(404, 1, 'error', false, 'A topic does not exist on the cluster.'),
+  TOPIC_RULE_EMPTY: row(409, 1, 'warn', false, 'A topic rule of a mirror matches nothing.'),
+  TOPIC_RULE_CONFLICT: row(409, 5, 'error', false, 'Two source topics would go into one target topic.'),
+  TOPIC_NAME_INVALID: row(409, 5, 'error', false, 'A rule makes a target name that Kafka does not accept.'),
+  TOPIC_NAME_COLLISION: row(409, 5, 'warn', false, 'Two topic names differ only in "." and "_".'),
+  TOPIC_NOT_EMPTY: row(409, 5, 'error', false, 'A target topic holds data that this mirror did not write.'),
+  TOPIC_CLAIMED: row(409, 5, 'error', false, 'A target topic belongs to another mirror.'),
+  TOPIC_PARTITIONS_DIFFER: row(409, 5, 'error', false, 'A target topic has other partitions than its source.'),
+  TOPIC_RECREATED: row(null, 5, 'error', false, 'A topic was deleted and created anew under its old name.'),
+
+  MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),
+
+  SHARD_DIVERGED: row(null, 5, 'error', false, 'Source and target differ, or another program wrote to the target.'),
+  SHARD_RETENTION_LOSS: row(null, 5, 'error', false, 'The source deleted records before they were copied.'),
+  SHARD_TRUNCATED: row(null, 5, 'error', false, 'The source lost records that had been copied.'),
+  SHARD_TRANSACTION_MET: row(null, 5, 'error', false, 'A transaction was met, and preserving it is not built yet.'),
+  SHARD_RECORD_TOO_LARGE: row(null, 5, 'error', false, 'A record is larger than the target topic accepts.'),
+  SHARD_BATCH_CORRUPT: row(null, 5, 'error', false, 'A record batch is damaged.'),
+  SHARD_BATCH_REFUSED: row(null, 5, 'error', false, 'The target topic refuses a batch by its settings.'),
+  SHARD_FENCED: row(null, 5, 'error', false, 'Another program uses the producer identity of this mirror.'),
+  SHARD_NO_PROGRESS: row(null, 5, 'error', false, 'Writes are refused again and again, and nobody else advances.'),
+  SHARD_HOLES_NOT_ALLOWED: row(
+    null,
+    5,
+    'error',
+    false,
+    'The right to fill holes in the offsets is missing on the target.',
+  ),
+
+  INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface AppErrorOptions {
+  readonly cause?: unknown;
+  /** Facts for machines and logs. Never a secret. */
+  readonly details?: Readonly<Record<string, unknown>>;
+  /** What a person should do now, as a sentence. */
+  readonly nextStep?: string;
+}
+
+/** An operating error: something in the world is not as it must be. `message` says what failed, and on which object. */
+export class AppError extends Error {
+  override name = 'AppError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly nextStep: string | null;
+
+  constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.retryable = errorCodes[code].retryable;
+    this.details = options.details ?? {};
+    this.nextStep = options.nextStep ?? null;
+  }
+}
+
+function row<
+  const Http extends ErrorRow['http'],
+  const Exit extends ErrorRow['exit'],
+  const Level extends ErrorRow['level'],
+>(http: Http, exit: Exit, level: Level, retryable: boolean, meaning: string) {
+  return { http, exit, level, retryable, meaning };
+}

@@ -1,0 +1,274 @@
+/**
+ * The kinds of resources that a file can hold, and their schemas. What a schema returns has every default filled in.
+ * A key whose capability is not built yet is refused by name (`notBuilt`), never ignored.
+ */
+import { z } from 'zod';
+import { parseTargetTemplate, parseTopicPattern, topicNameProblem } from './topic-pattern.ts';
+
+export const apiVersion = 'lockstep/v1';
+
+/** Marks the issue of a key that is known but whose capability does not exist yet; read by documents.ts. */
+export const NOT_BUILT = 'not built';
+
+/** `host:port`; an IPv6 address stands in brackets. */
+const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\],]+)):(\d{1,5})$/;
+
+const RESOURCE_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?$/;
+
+// Offsets and times are numbers throughout; JSON and YAML cannot carry more exactly.
+const offset = () =>
+  z.int(must('an offset, which is a whole number from 0')).min(0, must('an offset, which is a whole number from 0'));
+
+const metadata = () =>
+  z.strictObject(
+    {
+      name: z
+        .string(must('a name'))
+        .regex(
+          RESOURCE_NAME,
+          must('a name of up to 100 small letters, digits, "-" and ".", with a letter or digit at both ends'),
+        ),
+    },
+    must('a mapping with a name'),
+  );
+
+const security = z.strictObject(
+  {
+    protocol: z
+      .string(must('PLAINTEXT'))
+      .transform((protocol, context): 'PLAINTEXT' => {
+        if (protocol === 'PLAINTEXT') return protocol;
+        const known = ['SSL', 'SASL_PLAINTEXT', 'SASL_SSL'].includes(protocol);
+        refuse(
+          context,
+          known
+            ? `${protocol} is not built yet; this version speaks PLAINTEXT`
+            : `must be PLAINTEXT, not "${protocol}"`,
+          known,
+        );
+        return z.NEVER;
+      })
+      .default('PLAINTEXT'),
+    mechanism: notBuilt(),
+    username: notBuilt(),
+    password: notBuilt(),
+    token: notBuilt(),
+    ca: notBuilt(),
+    certificate: notBuilt(),
+    key: notBuilt(),
+    serverName: notBuilt(),
+  },
+  must('a mapping'),
+);
+
+export const clusterSchema = z.strictObject({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal('Cluster'),
+  metadata: metadata(),
+  spec: z.strictObject(
+    {
+      bootstrap: z
+        .array(
+          z.string(must('an address "host:port"')).check((context) => {
+            if (parseAddress(context.value) === null)
+              refuse(context, `"${context.value}" is not an address "host:port" with a port from 1 to 65535`);
+          }),
+          must('a list of addresses "host:port"'),
+        )
+        .min(1, must('a list of at least one address "host:port"')),
+      /** The cluster id that must answer; without it the id is pinned at first contact. */
+      id: z.string(must('the cluster id, as text')).min(1, must('the cluster id, as text')).nullable().default(null),
+      security: security.prefault({}),
+    },
+    must('a mapping with bootstrap'),
+  ),
+});
+
+const pattern = () =>
+  z.string(must('a topic name or a /regular expression/')).check((context) => {
+    const parsed = parseTopicPattern(context.value);
+    if ('problem' in parsed) refuse(context, parsed.problem);
+  });
+
+const topicRule = z
+  .strictObject(
+    {
+      match: pattern().optional(),
+      to: z.string(must('a topic name')).optional(),
+      exclude: pattern().optional(),
+    },
+    must('a rule: { match: name or /regular expression/, to: name } or { exclude: name or /regular expression/ }'),
+  )
+  .transform((rule, context): TopicRule => {
+    if (rule.match !== undefined && rule.exclude === undefined) {
+      const from = parseTopicPattern(rule.match);
+      const to = rule.to === undefined || 'problem' in from ? null : parseTargetTemplate(rule.to, from.value);
+      if (to !== null && 'problem' in to)
+        context.issues.push({ code: 'custom', input: rule, path: ['to'], message: to.problem });
+      return { match: rule.match, to: rule.to ?? null };
+    }
+    if (rule.exclude !== undefined && rule.match === undefined && rule.to === undefined)
+      return { exclude: rule.exclude };
+    context.issues.push({
+      code: 'custom',
+      input: rule,
+      message: 'must have either "match" (and perhaps "to") or "exclude", and not both',
+    });
+    return z.NEVER;
+  });
+
+/** One rule of a mirror. `exclude` rules hold wherever they stand; of the others the first that matches wins. */
+export type TopicRule = { readonly match: string; readonly to: string | null } | { readonly exclude: string };
+
+/**
+ * Where a partition begins that has not been copied yet. `offsets` names source offsets by topic and partition;
+ * what it does not name begins at the source's log start.
+ */
+export type MirrorStart =
+  | { readonly at: 'earliest' }
+  | { readonly at: 'latest' }
+  | { readonly at: 'timestamp'; readonly timestampMs: number }
+  | { readonly at: 'offsets'; readonly offsets: Readonly<Record<string, Readonly<Record<number, number>>>> };
+
+const offsetsByTopic = z.record(
+  z.string().check((context) => {
+    const problem = topicNameProblem(context.value);
+    if (problem !== null) refuse(context, `"${context.value}" is not a topic name: ${problem}`);
+  }),
+  z.record(
+    z.string().regex(/^(?:0|[1-9]\d{0,8})$/, 'must be a partition number'),
+    offset(),
+    must('a mapping from partition to offset: { 0: 1500, 1: 1200 }'),
+  ),
+  must('a mapping from topic to partition to offset: { orders: { 0: 1500, 1: 1200 } }'),
+);
+
+const startForms = 'earliest, latest, { timestamp: 2026-11-01T00:00:00Z } or { offsets: { orders: { 0: 1500 } } }';
+
+const start = z
+  .union(
+    [
+      z.literal(['earliest', 'latest']).transform((at): MirrorStart => ({ at })),
+      z
+        .strictObject({
+          timestamp: z
+            .union([z.int().min(0), z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))], {
+              error: 'must be a time with its zone, as in 2026-11-01T00:00:00Z, or milliseconds since 1970',
+            })
+            .optional(),
+          offsets: offsetsByTopic.optional(),
+        })
+        .transform((value, context): MirrorStart => {
+          if (value.timestamp !== undefined && value.offsets === undefined)
+            return { at: 'timestamp', timestampMs: value.timestamp };
+          if (value.offsets !== undefined && value.timestamp === undefined)
+            return { at: 'offsets', offsets: value.offsets };
+          context.issues.push({ code: 'custom', input: value, message: `must be ${startForms}` });
+          return z.NEVER;
+        }),
+    ],
+    { error: `must be ${startForms}` },
+  )
+  .prefault('earliest');
+
+export const mirrorSchema = z.strictObject({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal('Mirror'),
+  metadata: metadata(),
+  spec: z.strictObject(
+    {
+      source: z.string(must('the name of a Cluster')),
+      target: z.string(must('the name of a Cluster')),
+      topics: z.array(topicRule, must('a list of rules')).check((context) => {
+        if (!context.value.some((rule) => rule !== undefined && 'match' in rule))
+          refuse(context, 'must have at least one rule with "match"');
+      }),
+      offsets: z
+        .string(must('auto or identical'))
+        .transform((mode, context): 'auto' | 'identical' => {
+          if (mode === 'auto' || mode === 'identical') return mode;
+          if (mode === 'mapped')
+            refuse(context, 'mapped is not built yet; this version copies with identical offsets', true);
+          else refuse(context, `must be auto or identical, not "${mode}"`);
+          return z.NEVER;
+        })
+        .default('auto'),
+      start,
+      transactions: z.enum(['preserve', 'committed-only'], must('preserve or committed-only')).default('preserve'),
+      timestamps: z.enum(['append', 'producer', 'target'], must('append, producer or target')).default('append'),
+      sync: z
+        .strictObject(
+          {
+            configs: z.boolean(must('true or false')).default(true),
+            partitions: z.boolean(must('true or false')).default(true),
+            acls: notBuilt(),
+            quotas: notBuilt(),
+            groups: notBuilt(),
+          },
+          must('a mapping'),
+        )
+        .prefault({}),
+      /** How often the source's topics and partitions are looked up. */
+      refreshMs: z
+        .int(must('a whole number of milliseconds from 100 to 3600000'))
+        .min(100, must('at least 100 (milliseconds)'))
+        .max(3_600_000, must('at most 3600000 (milliseconds, an hour)'))
+        .default(5_000),
+      /** Replication factor of topics that are created; null takes the source's, or as much as the target can hold. */
+      targetReplicationFactor: z
+        .int(must('a whole number from 1'))
+        .min(1, must('a whole number from 1'))
+        .max(32_767, must('at most 32767'))
+        .nullable()
+        .default(null),
+    },
+    must('a mapping with source, target and topics'),
+  ),
+});
+
+export const schemas = { Cluster: clusterSchema, Mirror: mirrorSchema } as const;
+
+export type Kind = keyof typeof schemas;
+export type ClusterResource = z.output<typeof clusterSchema>;
+export type MirrorResource = z.output<typeof mirrorSchema>;
+
+/** What the files of one command hold. The clusters that a mirror names are among `clusters`. */
+export interface Documents {
+  readonly clusters: readonly ClusterResource[];
+  readonly mirrors: readonly MirrorResource[];
+}
+
+/** Host and port of `host:port` or `[IPv6]:port`; null when `text` is neither or the port is none. */
+export function parseAddress(text: string): { host: string; port: number } | null {
+  const match = ADDRESS.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host === undefined || port < 1 || port > 65_535 ? null : { host, port };
+}
+
+/** Words a schema's complaint: 'is missing; it must be …' or 'must be …'. */
+function must(what: string): { error: (issue: { input?: unknown }) => string } {
+  return { error: (issue) => (issue.input === undefined ? `is missing; it must be ${what}` : `must be ${what}`) };
+}
+
+/** A key that is known and refused; `false` asks for nothing, so it may stay. */
+function notBuilt() {
+  return z
+    .unknown()
+    .check((context) => {
+      if (context.value !== undefined && context.value !== false)
+        refuse(context, 'is not built yet; leave it out', true);
+    })
+    .optional();
+}
+
+interface CheckContext {
+  readonly value: unknown;
+  readonly issues: {
+    push(issue: { code: 'custom'; input: unknown; message: string; params: Record<string, unknown> }): unknown;
+  };
+}
+
+function refuse(context: CheckContext, message: string, notYetBuilt = false): void {
+  context.issues.push({ code: 'custom', input: context.value, message, params: { [NOT_BUILT]: notYetBuilt } });
+}
