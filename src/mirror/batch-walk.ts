@@ -1,0 +1,375 @@
+/**
+ * From fetched batches to what is written to the target: the one place that decides, batch by batch, whether bytes pass
+ * through or are written anew, and that accounts for every source offset (design §5).
+ *
+ *   control batch, aborted or compacted offsets        → a hole: as many control records on the target
+ *   dense batch within limits                          → passed through; only its header is patched, in place
+ *   small neighbours                                   → merged (below 4–8 KB a batch costs the broker more than its bytes)
+ *   too large · begins before the position · with gaps · LogAppendTime under `timestamps: append` → written anew
+ *
+ * Pure but for the frame it patches: given the same bytes and cursor it gives the same items.
+ */
+import { assert } from '#util/assert.ts';
+import type { ReencodeReason } from '#contract/status.ts';
+import type { FetchedPartition } from '#kafka/fetch.ts';
+import type { Frame } from '#kafka/frame.ts';
+import {
+  ATTRIBUTE_CONTROL,
+  ATTRIBUTE_DELETE_HORIZON,
+  ATTRIBUTE_LOG_APPEND_TIME,
+  ATTRIBUTE_TRANSACTIONAL,
+  attributesOf,
+  baseOffsetOf,
+  batchAt,
+  codecOf,
+  lastOffsetDeltaOf,
+  lastOffsetOf,
+  leaderEpochOf,
+  producerIdOf,
+  recordCountOf,
+  type BatchProducer,
+  type Codec,
+} from '#kafka/records/batch-header.ts';
+import { BatchWriter } from '#kafka/records/batch-writer.ts';
+import { patchBatchHeader } from '#kafka/records/header-patch.ts';
+import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
+
+/** Sequences are int32 and wrap from 2^31 − 1 to 0 (DefaultRecordBatch.incrementSequence). */
+const SEQUENCES = 2 ** 31;
+const MAX_TIMESTAMP_AT = 35;
+/** Never in what we write: the time is a CreateTime, the transaction is the source's, the horizon is the source cleaner's. */
+const CLEARED_ATTRIBUTES = ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_DELETE_HORIZON;
+
+export interface WalkPolicy {
+  readonly transactions: 'preserve' | 'committed-only';
+  readonly timestamps: 'append' | 'producer' | 'target';
+  /** The mirror's data PID; −1 writes without sequences (tests only: it removes the guard). */
+  readonly producerId: number;
+  /** A batch below this is merged with its neighbours, up to `mergedBytesMax`. */
+  readonly mergeBelowBytes: number;
+  readonly mergedBytesMax: number;
+}
+
+/** One batch for the target: bytes [start, end) of buffer, source offsets baseOffset to baseOffset + count − 1. */
+export interface DataItem {
+  readonly kind: 'data';
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+  /** The frame that holds the bytes of a batch that passes through; null for one that was written anew. */
+  readonly frame: Frame | null;
+  readonly baseOffset: number;
+  readonly count: number;
+  /** For the lag in seconds; rounded where a producer wrote nonsense beyond 2^53. */
+  readonly newestTimestamp: number;
+  /** Null: passed through. */
+  readonly reason: ReencodeReason | null;
+  /** Bytes of the source's batches that this item stands for, for the counts. */
+  readonly sourceBytes: number;
+}
+
+/** `count` offsets from baseOffset that hold no record for readers. */
+export interface HoleItem {
+  readonly kind: 'hole';
+  readonly baseOffset: number;
+  readonly count: number;
+}
+
+export type WalkItem = DataItem | HoleItem;
+
+/** The next source offset to account for, and the sequence that the next record gets. */
+export interface Cursor {
+  offset: number;
+  sequence: number;
+}
+
+/** Why a walk ended before the end of the fetched bytes. The cursor stands at the offset concerned. */
+export type WalkStop =
+  | { readonly kind: 'transaction'; readonly offset: number }
+  | { readonly kind: 'too-large'; readonly offset: number; readonly bytes: number }
+  /** The leader epoch of the batches changed: it is recorded before anything of the new epoch is written. */
+  | { readonly kind: 'leader-epoch'; readonly epoch: number; readonly offset: number };
+
+export interface WalkResult {
+  readonly items: WalkItem[];
+  readonly stop: WalkStop | null;
+  /** Size of the largest batch met, whole or cut, so that the next fetch can ask for enough. */
+  readonly largestBatchBytes: number;
+}
+
+export class BatchWalk {
+  readonly #policy: WalkPolicy;
+  readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
+  /** A batch above this is split; lowered when the target refuses one as too large. */
+  batchBytesMax: number;
+  /** Leader epoch of the last batch; null before the first. */
+  leaderEpoch: number | null;
+  #items: WalkItem[] = [];
+  #small: SmallRun | null = null;
+  #cursor: Cursor = { offset: 0, sequence: 0 };
+
+  constructor(policy: WalkPolicy, options: { batchBytesMax: number; leaderEpoch: number | null }) {
+    this.#policy = policy;
+    this.batchBytesMax = options.batchBytesMax;
+    this.leaderEpoch = options.leaderEpoch;
+  }
+
+  /**
+   * Turns the records of one fetch response into items, in offset order and without overlap, and moves the cursor past them.
+   * Items that pass through hold a reference to `frame`. Throws MalformedBatchError on damaged batches.
+   */
+  walk(frame: Frame, fetched: FetchedPartition, cursor: Cursor): WalkResult {
+    this.#items = [];
+    this.#small = null;
+    this.#cursor = cursor;
+    const aborted = new AbortedTransactions(fetched.aborted);
+    const buffer = frame.buffer;
+    let largest = 0;
+    let stop: WalkStop | null = null;
+    try {
+      for (let at = fetched.start; stop === null; ) {
+        const size = batchAt(buffer, at, fetched.end);
+        if (size === 0) break;
+        largest = Math.max(largest, size);
+        if (lastOffsetOf(buffer, at) >= cursor.offset) stop = this.#batch(frame, { at, size }, aborted);
+        at += size;
+      }
+      this.#flushSmall();
+    } catch (error) {
+      for (const item of this.#items) if (item.kind === 'data') item.frame?.release();
+      throw error;
+    }
+    return { items: this.#items, stop, largestBatchBytes: largest };
+  }
+
+  #batch(frame: Frame, batch: { at: number; size: number }, aborted: AbortedTransactions): WalkStop | null {
+    const { at, size } = batch;
+    const buffer = frame.buffer;
+    const base = baseOffsetOf(buffer, at);
+    const last = lastOffsetOf(buffer, at);
+    const attributes = attributesOf(buffer, at);
+    const epoch = leaderEpochOf(buffer, at);
+    if (epoch !== this.leaderEpoch) return { kind: 'leader-epoch', epoch, offset: Math.max(base, this.#cursor.offset) };
+    if (attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) && this.#policy.transactions === 'preserve') {
+      return { kind: 'transaction', offset: base };
+    }
+    if (base > this.#cursor.offset) this.#hole(base - this.#cursor.offset);
+    const producerId = producerIdOf(buffer, at);
+    if (attributes & ATTRIBUTE_CONTROL) {
+      aborted.end(producerId, last);
+      this.#hole(last + 1 - this.#cursor.offset);
+      return null;
+    }
+    const isAborted = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0 && aborted.covers(producerId, last);
+    if (isAborted || recordCountOf(buffer, at) === 0) {
+      this.#hole(last + 1 - this.#cursor.offset);
+      return null;
+    }
+    const reason = this.#reasonToReencode(buffer, batch);
+    const mergeable = reason === null || reason === 'append-time';
+    if (mergeable && size < this.#policy.mergeBelowBytes) this.#addSmall(frame, batch, reason ?? 'merged');
+    else if (reason !== null) return this.#rewrite(buffer, batch, reason);
+    else this.#passThrough(frame, batch);
+    return null;
+  }
+
+  #reasonToReencode(buffer: Buffer, { at, size }: { at: number; size: number }): ReencodeReason | null {
+    if (baseOffsetOf(buffer, at) < this.#cursor.offset) return 'trimmed';
+    if (recordCountOf(buffer, at) !== lastOffsetDeltaOf(buffer, at) + 1) return 'gaps';
+    if (attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME && this.#policy.timestamps === 'append') return 'append-time';
+    return size > this.batchBytesMax ? 'split' : null;
+  }
+
+  #passThrough(frame: Frame, { at, size }: { at: number; size: number }): void {
+    this.#flushSmall();
+    const count = recordCountOf(frame.buffer, at);
+    const baseOffset = baseOffsetOf(frame.buffer, at);
+    assert(baseOffset === this.#cursor.offset, 'a batch that passes through begins at the cursor');
+    const newest = newestTimestampOf(frame.buffer, at);
+    patchBatchHeader(frame.buffer, at, this.#producer(), CLEARED_ATTRIBUTES);
+    frame.retain();
+    this.#items.push({
+      kind: 'data',
+      buffer: frame.buffer,
+      start: at,
+      end: at + size,
+      frame,
+      baseOffset,
+      count,
+      newestTimestamp: newest,
+      reason: null,
+      sourceBytes: size,
+    });
+    this.#advance(count);
+  }
+
+  /** Offsets without a record: consecutive ones are one item. */
+  #hole(count: number): void {
+    this.#flushSmall();
+    const last = this.#items.at(-1);
+    const baseOffset = this.#cursor.offset;
+    if (last?.kind === 'hole') this.#items[this.#items.length - 1] = { ...last, count: last.count + count };
+    else this.#items.push({ kind: 'hole', baseOffset, count });
+    this.#cursor.offset += count;
+  }
+
+  /** A lone small batch passes through; from its second neighbour of the same codec on they become one. */
+  #addSmall(frame: Frame, batch: { at: number; size: number }, reason: 'merged' | 'append-time'): void {
+    const codec = codecOf(frame.buffer, batch.at);
+    const run = this.#small;
+    if (run && run.codec === codec && run.reason === reason && run.bytes + batch.size <= Math.min(this.#policy.mergedBytesMax, this.batchBytesMax)) {
+      run.batches.push(batch);
+      run.bytes += batch.size;
+    } else {
+      this.#flushSmall();
+      this.#small = { frame, codec, reason, batches: [batch], bytes: batch.size, nextOffset: this.#cursor.offset };
+    }
+    // The cursor stands behind the run, so that what follows is judged against it; #flushSmall gives the sequences.
+    this.#cursor.offset += recordCountOf(frame.buffer, batch.at);
+  }
+
+  #flushSmall(): void {
+    const run = this.#small;
+    if (!run) return;
+    this.#small = null;
+    this.#cursor.offset = run.nextOffset;
+    if (run.batches.length === 1 && run.reason === 'merged') return this.#passThrough(run.frame, run.batches[0]!);
+    this.#writer.reset({ codec: run.codec, baseOffset: run.nextOffset });
+    for (const { at } of run.batches) this.#appendAll(this.#open(run.frame.buffer, at));
+    this.#finish(run.reason, run.bytes);
+  }
+
+  /** Writes the records of a batch from the cursor on anew, with a hole for each gap and a cut at each limit. */
+  #rewrite(buffer: Buffer, { at, size }: { at: number; size: number }, reason: ReencodeReason): WalkStop | null {
+    this.#flushSmall();
+    const last = lastOffsetOf(buffer, at);
+    const batch = this.#open(buffer, at);
+    let sourceBytes = size; // counted once, with the first piece
+    let first = 0;
+    while (first < batch.count && batch.offsetOf(first) < this.#cursor.offset) first++;
+    while (first < batch.count) {
+      const gap = batch.offsetOf(first) - this.#cursor.offset;
+      if (gap > 0) this.#hole(gap);
+      const next = this.#writePiece(batch, first);
+      const bytes = this.#finish(reason, sourceBytes);
+      if (bytes > this.batchBytesMax && next === first + 1) return this.#tooLarge(bytes);
+      sourceBytes = 0;
+      first = next;
+    }
+    if (last >= this.#cursor.offset) this.#hole(last + 1 - this.#cursor.offset);
+    return null;
+  }
+
+  /** Appends records from index `first` on while they are consecutive and fit. Returns the index of the first that was left. */
+  #writePiece(batch: OpenBatch, first: number): number {
+    this.#writer.reset({ codec: batch.codec, baseOffset: batch.offsetOf(first) });
+    let i = first;
+    do {
+      this.#writer.append(batch, i);
+      i++;
+    } while (
+      i < batch.count &&
+      batch.offsetOf(i) === this.#writer.nextOffset &&
+      this.#writer.bytes + batch.recordBytes(i) + 16 <= this.batchBytesMax
+    );
+    return i;
+  }
+
+  /** The one record that does not fit is taken back: nothing of it may be sent. */
+  #tooLarge(bytes: number): WalkStop {
+    const item = this.#items.pop();
+    assert(item?.kind === 'data', 'the last item is the record that does not fit');
+    this.#cursor.offset = item.baseOffset;
+    this.#cursor.sequence = (this.#cursor.sequence - item.count + SEQUENCES) % SEQUENCES;
+    return { kind: 'too-large', offset: item.baseOffset, bytes };
+  }
+
+  /** Under `timestamps: producer` and `target` the readers see what the producer wrote, so the append time is taken off first. */
+  #open(buffer: Buffer, at: number): OpenBatch {
+    if (this.#policy.timestamps === 'append' || !(attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME)) return openBatch(buffer, at);
+    const base = buffer.subarray(at, at + 8);
+    const kept = Buffer.from(base);
+    patchBatchHeader(buffer, at, { producerId: -1, producerEpoch: -1, baseSequence: -1 }, ATTRIBUTE_LOG_APPEND_TIME);
+    kept.copy(base); // the patch zeroes baseOffset, which the records' offsets are counted from
+    return openBatch(buffer, at);
+  }
+
+  #appendAll(batch: OpenBatch): void {
+    for (let i = 0; i < batch.count; i++) this.#writer.append(batch, i);
+  }
+
+  /** Ends the batch being written and queues it. Returns its size. */
+  #finish(reason: ReencodeReason, sourceBytes: number): number {
+    const count = this.#writer.count;
+    const batch = this.#writer.finish(this.#producer());
+    this.#items.push({
+      kind: 'data',
+      buffer: batch,
+      start: 0,
+      end: batch.length,
+      frame: null,
+      baseOffset: this.#cursor.offset,
+      count,
+      newestTimestamp: newestTimestampOf(batch, 0),
+      reason,
+      sourceBytes,
+    });
+    this.#advance(count);
+    return batch.length;
+  }
+
+  #producer(): BatchProducer {
+    const { producerId } = this.#policy;
+    if (producerId < 0) return { producerId: -1, producerEpoch: -1, baseSequence: -1 };
+    return { producerId, producerEpoch: 0, baseSequence: this.#cursor.sequence };
+  }
+
+  #advance(count: number): void {
+    this.#cursor.offset += count;
+    this.#cursor.sequence = (this.#cursor.sequence + count) % SEQUENCES;
+  }
+}
+
+/** maxTimestamp as it stands, without the check for exactness: passing bytes through must not depend on what they say. */
+function newestTimestampOf(buffer: Buffer, at: number): number {
+  return buffer.readInt32BE(at + MAX_TIMESTAMP_AT) * 2 ** 32 + buffer.readUInt32BE(at + MAX_TIMESTAMP_AT + 4);
+}
+
+interface SmallRun {
+  readonly frame: Frame;
+  readonly codec: Codec;
+  readonly reason: 'merged' | 'append-time';
+  readonly batches: { at: number; size: number }[];
+  bytes: number;
+  readonly nextOffset: number;
+}
+
+/**
+ * Which transactional batches of one fetch response were aborted. The leader lists every aborted transaction that touches the
+ * response, so the state begins anew with each (as in Fetcher's consumer of the Java client).
+ */
+class AbortedTransactions {
+  readonly #pending: { readonly producerId: number; readonly firstOffset: number }[];
+  readonly #active = new Set<number>();
+
+  constructor(listed: FetchedPartition['aborted']) {
+    this.#pending = [...listed].sort((a, b) => a.firstOffset - b.firstOffset);
+  }
+
+  /** True when the transaction of `producerId` that a batch ending at `lastOffset` belongs to was aborted. */
+  covers(producerId: number, lastOffset: number): boolean {
+    while (this.#pending.length > 0 && this.#pending[0]!.firstOffset <= lastOffset) {
+      this.#active.add(this.#pending.shift()!.producerId);
+    }
+    return this.#active.has(producerId);
+  }
+
+  /**
+   * A marker of `producerId` was met: its transaction, aborted or not, ends here. The batches of an aborted one may all be
+   * compacted away, so what is listed up to here is taken in first: it must not fall on the producer's next transaction.
+   */
+  end(producerId: number, offset: number): void {
+    this.covers(producerId, offset);
+    this.#active.delete(producerId);
+  }
+}

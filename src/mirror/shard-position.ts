@@ -1,0 +1,175 @@
+/**
+ * Where a partition stands, read from the target's own log (design §5 rules 1 and 2): the watermark is the position, and the
+ * next sequence follows the last batch of ours. Nothing of it is kept elsewhere, so losing Lockstep's memory loses nothing.
+ */
+import { must } from '#util/assert.ts';
+import { sleep } from '#util/clock.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { BrokerError } from '#kafka/errors.ts';
+import { describeProducers } from '#kafka/producers.ts';
+import { attributesOf, ATTRIBUTE_CONTROL, baseOffsetOf, baseSequenceOf, lastOffsetOf, producerIdOf, recordCountOf } from '#kafka/records/batch-header.ts';
+import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
+import { readTail, type RawBatch } from '#kafka/simple-log.ts';
+import { readWatermark } from './holes.ts';
+import { diverged } from './shard-stop.ts';
+
+/** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
+const TAIL_BYTES_MAX = 4 * 1024 * 1024;
+const TAIL_OFFSETS_FIRST = 1;
+const TAIL_OFFSETS_MAX = 65_536;
+const OFFSET_OUT_OF_RANGE = 1;
+const SEQUENCES = 2 ** 31;
+const STILL_POLL_MS = 100;
+const REPLICATION_WAIT_MS = 100;
+const REPLICATION_POLLS_MAX = 300;
+
+export interface TargetPartition {
+  readonly target: Cluster;
+  readonly topic: string;
+  readonly partition: number;
+  readonly dataProducerId: number;
+  readonly markerProducerId: number;
+  /** First offset that was copied (S of rule 5). */
+  readonly logStart: number;
+  /** K of rule 2: sequence of offset S is (S + K) mod 2^31 where no batch of ours tells. */
+  readonly sequenceOffset: number;
+}
+
+/** The next offset to copy, the sequence its record gets, and the last data batch that the target holds. */
+export interface Position {
+  readonly offset: number;
+  readonly sequence: number;
+  readonly lastBatch: Buffer | null;
+}
+
+/** The watermark once it has not moved for `stillMs`: what an earlier self still had on its way has landed. */
+export async function stillWatermark(port: TargetPartition, stillMs: number, signal: AbortSignal): Promise<number> {
+  const { target, topic, partition } = port;
+  let watermark = await readWatermark(target, topic, partition);
+  let since = target.clock.monotonic();
+  while (target.clock.monotonic() - since < stillMs && !signal.aborted) {
+    await sleep(target.clock, Math.min(STILL_POLL_MS, stillMs), signal);
+    const now = await readWatermark(target, topic, partition);
+    if (now !== watermark) since = target.clock.monotonic();
+    watermark = now;
+  }
+  return watermark;
+}
+
+/**
+ * The position at watermark `offset`. Throws ShardStop when the end of the log is not ours, KafkaError when it cannot be read.
+ */
+export async function readPosition(port: TargetPartition, offset: number, signal: AbortSignal): Promise<Position> {
+  for (let polls = 0; ; polls++) {
+    const lastBatch = offset > port.logStart ? await lastOwnBatch(port, offset) : null;
+    const known = await ownProducerState(port);
+    if (lastBatch) {
+      const last = lastSequenceOf(lastBatch);
+      // A last sequence beyond the watermark is a tail of ours that its followers do not have yet (rule 1): it will appear.
+      if (known === null || known === last || known === -1) return { offset, sequence: (last + 1) % SEQUENCES, lastBatch };
+    } else if (known === null) {
+      return { offset, sequence: (offset + port.sequenceOffset) % SEQUENCES, lastBatch }; // no state: the first sequence is free
+    } else {
+      const again = await readWatermark(port.target, port.topic, port.partition);
+      if (again === offset) return { offset, sequence: (known + 1) % SEQUENCES, lastBatch };
+      return readPosition(port, again, signal);
+    }
+    const now = await readWatermark(port.target, port.topic, port.partition);
+    if (now !== offset) return readPosition(port, now, signal);
+    if (polls === REPLICATION_POLLS_MAX || signal.aborted) {
+      throw diverged(offset, `The target's leader knows a batch of ours behind its watermark ${offset}, and its followers did not take it within ${(REPLICATION_POLLS_MAX * REPLICATION_WAIT_MS) / 1000} s.`);
+    }
+    await sleep(port.target.clock, REPLICATION_WAIT_MS, signal);
+  }
+}
+
+/** Looks back from the end in growing steps; null when only control records of ours are within reach. */
+async function lastOwnBatch(port: TargetPartition, end: number): Promise<Buffer | null> {
+  const { target, topic, partition, logStart, dataProducerId, markerProducerId } = port;
+  for (let back = TAIL_OFFSETS_FIRST; ; back *= 16) {
+    const from = Math.max(logStart, end - back);
+    const { batches, isComplete } = await readTail(target, { topic, partition, fromOffset: from, maxBytes: TAIL_BYTES_MAX });
+    let found: Buffer | null = null;
+    for (const batch of batches.map(bytesOf)) {
+      const isControl = (attributesOf(batch, 0) & ATTRIBUTE_CONTROL) !== 0;
+      const owner = producerIdOf(batch, 0);
+      if (owner !== (isControl ? markerProducerId : dataProducerId)) {
+        const offset = baseOffsetOf(batch, 0);
+        throw diverged(offset, `The target holds a ${isControl ? 'control record' : 'batch'} at offset ${offset} that this mirror did not write (producer id ${owner}).`);
+      }
+      if (!isControl) found = batch;
+    }
+    if (!isComplete) return null; // the end is not among what was read
+    if (found) return found;
+    if (from === logStart || back >= TAIL_OFFSETS_MAX) return null;
+  }
+}
+
+function lastSequenceOf(batch: Buffer): number {
+  return (baseSequenceOf(batch, 0) + recordCountOf(batch, 0) - 1) % SEQUENCES;
+}
+
+/** Last sequence of our data PID as the leader knows it; null when it has forgotten us. */
+async function ownProducerState({ target, topic, partition, dataProducerId }: TargetPartition): Promise<number | null> {
+  const states = await describeProducers(target, { topic, partition });
+  return states.find(({ producerId }) => producerId === dataProducerId)?.lastSequence ?? null;
+}
+
+/**
+ * Compares the last record of `targetBatch` that the source still has (design §5 rule 1). Throws ShardStop when it differs;
+ * returns its offset, or null when the source has none of them any more.
+ */
+export async function compareLastRecord(source: { cluster: Cluster; topic: string; partition: number }, targetBatch: Buffer): Promise<number | null> {
+  const first = baseOffsetOf(targetBatch, 0);
+  const last = lastOffsetOf(targetBatch, 0);
+  const onSource = new Map<number, BatchRecord>();
+  for (const fromOffset of first === last ? [last] : [last, first]) {
+    for (const bytes of await readFirst(source, fromOffset)) {
+      if (attributesOf(bytes, 0) & ATTRIBUTE_CONTROL) continue;
+      const batch = openBatch(bytes, 0);
+      for (let i = 0; i < batch.count; i++) onSource.set(batch.offsetOf(i), batch.recordAt(i));
+    }
+    if (onSource.has(last)) break;
+  }
+  const copied = openBatch(targetBatch, 0);
+  for (let i = copied.count - 1; i >= 0; i--) {
+    const offset = copied.offsetOf(i);
+    const original = onSource.get(offset);
+    if (!original) continue;
+    const difference = differenceOf(original, copied.recordAt(i));
+    if (difference) throw diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
+    return offset;
+  }
+  return null;
+}
+
+/** The batch that holds `offset`, or the next one where compaction removed it; none where retention has passed it. */
+async function readFirst({ cluster, topic, partition }: { cluster: Cluster; topic: string; partition: number }, offset: number): Promise<Buffer[]> {
+  try {
+    const { batches } = await readTail(cluster, { topic, partition, fromOffset: offset, maxBytes: 1 });
+    return batches.map(bytesOf);
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === OFFSET_OUT_OF_RANGE) return [];
+    throw error;
+  }
+}
+
+function bytesOf({ buffer, at, size }: RawBatch): Buffer {
+  return buffer.subarray(at, at + size);
+}
+
+/** The first part that differs. Timestamps are compared by policy elsewhere: the target's clock may own them. */
+function differenceOf(a: BatchRecord, b: BatchRecord): string | null {
+  if (!isEqual(a.key, b.key)) return 'key';
+  if (!isEqual(a.value, b.value)) return 'value';
+  if (a.headers.length !== b.headers.length) return 'headers';
+  const isSame = a.headers.every((header, i) => {
+    const other = must(b.headers[i], 'header');
+    return isEqual(header.key, other.key) && isEqual(header.value, other.value);
+  });
+  return isSame ? null : 'headers';
+}
+
+function isEqual(a: Buffer | null, b: Buffer | null): boolean {
+  return a === null || b === null ? a === b : a.equals(b);
+}

@@ -1,0 +1,158 @@
+/**
+ * Why one partition stops while the others go on (design §8 rule 1). Each says which source offsets are concerned, what it
+ * means for the data and what a person should do; the shard adds mirror, topic, partition and time.
+ */
+import type { ErrorCode } from '#contract/errors.ts';
+import { BrokerError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
+
+export interface StopReason {
+  readonly code: ErrorCode;
+  readonly offsets: { readonly from: number; readonly to: number } | null;
+  readonly cause: string;
+  readonly consequence: string;
+  readonly nextStep: string;
+}
+
+/** Thrown where a guarantee would be broken by going on. */
+export class ShardStop extends Error {
+  override name = 'ShardStop';
+  readonly reason: StopReason;
+
+  constructor(reason: StopReason) {
+    super(reason.cause);
+    this.reason = reason;
+  }
+}
+
+const REBUILD = 'Find out which program wrote to the target topic and take its right to write away; then delete the target topic and start the mirror again, which copies it anew.';
+
+/** A write landed, or data lies, where the source has something else. */
+export function diverged(offset: number, cause: string): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_DIVERGED',
+    offsets: { from: offset, to: offset + 1 },
+    cause,
+    consequence: `Offsets from ${offset} on are not the source's. Nothing more is written; up to five batches that were already on their way may lie behind.`,
+    nextStep: REBUILD,
+  });
+}
+
+export function retentionLoss(from: number, to: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_RETENTION_LOSS',
+    offsets: { from, to },
+    cause: `The source's log begins at offset ${to}, but offset ${from} was next: retention or DeleteRecords removed ${to - from} offsets before they were copied.`,
+    consequence: `Offsets ${from} to ${to - 1} are on neither copy path any more. The target holds everything below ${from}.`,
+    nextStep: 'If the loss is acceptable, delete the target topic and start the mirror again: it begins at the source\'s log start. Raise the retention of the source topic above the longest outage of the mirror.',
+  });
+}
+
+export function truncated(from: number, to: number, detail: string): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_TRUNCATED',
+    offsets: { from, to },
+    cause: `The source lost offsets ${from} to ${to - 1}, which had been copied: ${detail}.`,
+    consequence: `The target still holds what the source held at offsets ${from} to ${to - 1}; the source may hold other records there by now.`,
+    nextStep: 'Decide which side is right. To follow the source, delete the target topic and start the mirror again; keep a copy of the records in the named range first if they matter.',
+  });
+}
+
+export function recreated(side: 'source' | 'target', topic: string, position: number | null): ShardStop {
+  return new ShardStop({
+    code: 'TOPIC_RECREATED',
+    offsets: position === null ? null : { from: position, to: position },
+    cause: `The ${side} topic "${topic}" was deleted and created anew: its topic id is not the one that was copied.`,
+    consequence: 'The new topic is another topic under the old name; nothing of it was copied or written.',
+    nextStep: side === 'source' ? 'To mirror the new topic, delete the target topic and start the mirror again.' : 'Start the mirror again with another target name, or remove the claim by deleting the target topic once more while the mirror is stopped.',
+  });
+}
+
+export function transactionMet(offset: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_TRANSACTION_MET',
+    offsets: { from: offset, to: offset },
+    cause: `Offset ${offset} of the source belongs to a transaction, and this mirror is set to preserve transactions, which is not built yet.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: 'Set "transactions: committed-only" in the Mirror to copy the records of committed transactions; the choice is recorded at the first copy, so delete the target topic and the mirror\'s other target topics first.',
+  });
+}
+
+export function recordTooLarge(offset: number, bytes: number, limit: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_RECORD_TOO_LARGE',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `The record at offset ${offset} needs a batch of ${bytes} bytes; the target topic accepts ${limit}.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: `Set max.message.bytes of the target topic to at least ${bytes} and start the mirror again.`,
+  });
+}
+
+export function batchCorrupt(offset: number, side: string, error: MalformedBatchError | BrokerError): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_BATCH_CORRUPT',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `The batch at offset ${offset} is damaged, found ${side}, twice in a row: ${error.message}.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: 'Check the disk of the source partition\'s leader and the network between; move the leadership to a replica that is whole and start the mirror again.',
+  });
+}
+
+export function batchRefused(offset: number, count: number, error: BrokerError): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_BATCH_REFUSED',
+    offsets: { from: offset, to: offset + count },
+    cause: `The target refuses the batch at offset ${offset}: ${error.message}.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: 'Compare the target topic\'s message.timestamp.* and cleanup.policy settings with the source\'s, change them and start the mirror again.',
+  });
+}
+
+export function fenced(offset: number, error: BrokerError): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_FENCED',
+    offsets: { from: offset, to: offset },
+    cause: `Another program uses the producer identity of this mirror: ${error.message}.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: 'Look for a program that uses a transactional id beginning with "lockstep-" on the target cluster and stop it; then start the mirror again.',
+  });
+}
+
+export function noProgress(offset: number, seconds: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_NO_PROGRESS',
+    offsets: { from: offset, to: offset },
+    cause: `The target has refused what follows offset ${offset} as out of sequence for ${seconds} s, and nobody else advanced it.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: 'Look for another writer of the target topic (lockstep plan shows its producers); if there is none, delete the target topic and start the mirror again.',
+  });
+}
+
+export function holesNotAllowed(offset: number, target: string, error: BrokerError): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_HOLES_NOT_ALLOWED',
+    offsets: { from: offset, to: offset },
+    cause: `Offset ${offset} of the source holds no record for readers, and the target refuses the control record that would stand for it: ${error.message}.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: `Grant the mirror's principal ALTER (or CLUSTER_ACTION) on cluster "${target}": kafka-acls.sh --add --allow-principal User:NAME --operation Alter --cluster. Then start the mirror again.`,
+  });
+}
+
+export function notAllowed(offset: number | null, error: BrokerError): ShardStop {
+  return new ShardStop({
+    code: 'PERMISSION_DENIED',
+    offsets: offset === null ? null : { from: offset, to: offset },
+    cause: `A right is missing: ${error.message}.`,
+    consequence: 'The partition stands still; nothing is lost as long as the source keeps its records.',
+    nextStep: `Grant the right that ${error.api} needs to the mirror's principal and start the mirror again.`,
+  });
+}
+
+export function apiUnsupported(error: UnsupportedApiError): ShardStop {
+  return new ShardStop({
+    code: 'CLUSTER_API_UNSUPPORTED',
+    offsets: null,
+    cause: `${error.message}.`,
+    consequence: 'The partition cannot be copied with identical offsets.',
+    nextStep: 'Use a broker version that speaks it: Apache Kafka 3.5 or later.',
+  });
+}
