@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A Metadata request names at most so many topics: an answer stays below a few MB. */
 const TOPICS_PER_REQUEST = 1_000;
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
-const NO_TOPIC_ID = '00000000-0000-0000-0000-000000000000';
+const NO_TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAA';
 
 export interface ClusterOptions {
   /** Our name for it, as in the files; used in messages. */
@@ -192,7 +192,6 @@ export class Cluster {
       {
         topics: names?.map((name) => ({ topicId: NO_TOPIC_ID, name })) ?? null,
         allowAutoTopicCreation: false,
-        includeClusterAuthorizedOperations: false,
         includeTopicAuthorizedOperations: false,
       },
       { timeoutMs: this.requestTimeoutMs },

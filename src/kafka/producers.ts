@@ -31,8 +31,6 @@ export function initProducerId(cluster: Cluster, transactionalId: string): Promi
         transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
         producerId: -1,
         producerEpoch: -1,
-        enable2Pc: false,
-        keepPreparedTxn: false,
       },
       { broker: await coordinatorOf(cluster, transactionalId) },
     );
@@ -44,7 +42,7 @@ export function initProducerId(cluster: Cluster, transactionalId: string): Promi
 
 /** Asked anew each time: it moves, and we need it once per mirror. */
 async function coordinatorOf(cluster: Cluster, transactionalId: string): Promise<number> {
-  const response = await cluster.call(findCoordinator, { key: transactionalId, keyType: TRANSACTION_KEY, coordinatorKeys: [transactionalId] }, { broker: 'any' });
+  const response = await cluster.call(findCoordinator, { keyType: TRANSACTION_KEY, coordinatorKeys: [transactionalId] }, { broker: 'any' });
   const coordinator = response.coordinators[0];
   if (!coordinator) throw new MalformedFrameError(`FindCoordinator left out transactional id "${transactionalId}"`);
   if (coordinator.errorCode !== 0) {

@@ -1,0 +1,34 @@
+import type { Connection } from './connection.ts';
+import { MalformedFrameError } from './errors.ts';
+import { Reader } from './protocol/reader.ts';
+
+export interface HandwrittenRequest {
+  readonly api: { readonly key: number; readonly name: string; readonly minVersion: number; readonly maxVersion: number; readonly flexibleVersion: number };
+  readonly chunks: readonly Uint8Array[];
+  readonly timeoutMs: number;
+}
+
+/**
+ * One request of a hand-written codec (Produce, Fetch) outside the hot path. `decode` gets a reader and the buffer that
+ * it reads, which is valid during the call only. Throws KafkaError.
+ */
+export function callRaw<T>(connection: Connection, request: HandwrittenRequest, decode: (reader: Reader, buffer: Buffer) => T): Promise<T> {
+  const version = connection.versionOf(request.api);
+  return new Promise<T>((resolve, reject) => {
+    connection.send({
+      api: request.api,
+      version,
+      chunks: request.chunks,
+      timeoutMs: request.timeoutMs,
+      onError: reject,
+      onResponse: ({ buffer, start, end }) => {
+        try {
+          resolve(decode(new Reader(buffer, start, end), buffer));
+        } catch (error) {
+          reject(error as Error);
+          if (error instanceof MalformedFrameError) throw error; // the connection closes: nothing behind it can be trusted
+        }
+      },
+    });
+  });
+}

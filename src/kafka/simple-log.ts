@@ -1,0 +1,162 @@
+/**
+ * One-shot appends and reads of a partition, for small data: the state topic, and the tail of a mirrored partition.
+ * It copies what it reads and keeps no session and no producer identity; the data path has its own fetcher and producer.
+ */
+import { BrokerError, MalformedFrameError } from './errors.ts';
+import type { Cluster } from './cluster.ts';
+import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition } from './fetch.ts';
+import { listOffsets, EARLIEST, LATEST } from './offsets.ts';
+import { decodeProduce, encodeProduce, produceApi } from './produce.ts';
+import { errorOf } from './protocol/error-codes.ts';
+import { callRaw } from './raw-call.ts';
+import { batchAt, lastOffsetOf } from './records/batch-header.ts';
+import { BatchWriter } from './records/batch-writer.ts';
+import { openBatch, type OpenBatch } from './records/open-batch.ts';
+import { leaderOf, noLeader, retrying } from './retry.ts';
+
+const UNCOMPRESSED = 0;
+const NO_PRODUCER = { producerId: -1, producerEpoch: -1, baseSequence: -1 };
+const FETCH_BYTES = 1024 * 1024;
+/** A read ends at an offset that is there already, so there is nothing to wait for. */
+const FETCH_WAIT_MS = 100;
+const NO_SESSION = { sessionId: 0, sessionEpoch: -1 };
+
+export interface SimpleRecord {
+  readonly key: Buffer | null;
+  /** Null is a tombstone. */
+  readonly value: Buffer | null;
+  readonly timestamp: number;
+}
+
+/**
+ * Appends records as one uncompressed batch with acks=all and returns the offset of the first. Sent again only after a
+ * definite refusal; an indefinite result is thrown, and the batch may then be in the log or come into it a little later.
+ */
+export function appendRecords(
+  cluster: Cluster,
+  append: { readonly topic: string; readonly partition: number; readonly records: readonly SimpleRecord[] },
+): Promise<{ baseOffset: number }> {
+  const { topic, partition, records } = append;
+  const writer = new BatchWriter({ codec: UNCOMPRESSED, baseOffset: 0 });
+  for (const record of records) writer.appendRecord(record);
+  const batch = writer.finish(NO_PRODUCER);
+  const chunks = encodeProduce([{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }], cluster.requestTimeoutMs);
+  const send = async () => {
+    const connection = await cluster.connection(await leaderOf(cluster, topic, partition));
+    const { results, throttleTimeMs } = await callRaw(connection, { api: produceApi, chunks, timeoutMs: cluster.requestTimeoutMs }, decodeProduce);
+    connection.throttle(throttleTimeMs);
+    const result = results[0];
+    if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
+    if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
+    return { baseOffset: result.baseOffset };
+  };
+  return retrying(cluster, send, { repeatable: false, topics: [topic] });
+}
+
+/** A record batch as it came, in memory of its own: the bytes [at, at + size) of buffer. */
+export interface RawBatch {
+  readonly buffer: Buffer;
+  readonly at: number;
+  readonly size: number;
+}
+
+/**
+ * The batches from `from` (the log start by default) to the last stable offset as of now, control batches included.
+ * The first may begin below `from`. Throws KafkaError; OFFSET_OUT_OF_RANGE (1) when `from` is not in the log.
+ */
+export async function* readLog(
+  cluster: Cluster,
+  read: { readonly topic: string; readonly partition: number; readonly from?: number },
+): AsyncGenerator<OpenBatch, void, undefined> {
+  for await (const { buffer, at } of readBatches(cluster, { ...read, maxBytes: Infinity })) yield openBatch(buffer, at);
+}
+
+export interface Tail {
+  readonly batches: readonly RawBatch[];
+  /** Whether the last batch reaches the end of the log as of the start of the read; false when maxBytes came first. */
+  readonly isComplete: boolean;
+}
+
+/** The batches from `fromOffset` to the last stable offset as of now, or until `maxBytes` have been read. Throws KafkaError. */
+export async function readTail(
+  cluster: Cluster,
+  read: { readonly topic: string; readonly partition: number; readonly fromOffset: number; readonly maxBytes: number },
+): Promise<Tail> {
+  const { topic, partition, fromOffset, maxBytes } = read;
+  const batches: RawBatch[] = [];
+  const iterator = readBatches(cluster, { topic, partition, from: fromOffset, maxBytes });
+  for (;;) {
+    const { done, value } = await iterator.next();
+    if (done) return { batches, isComplete: value };
+    batches.push(value);
+  }
+}
+
+/** Returns whether it came to the end. */
+async function* readBatches(
+  cluster: Cluster,
+  read: { readonly topic: string; readonly partition: number; readonly from?: number; readonly maxBytes: number },
+): AsyncGenerator<RawBatch, boolean, undefined> {
+  const { topic, partition } = read;
+  const [first, last] = await logBounds(cluster, topic, partition);
+  let offset = read.from ?? first;
+  let bytesLeft = read.maxBytes;
+  while (offset < last) {
+    if (bytesLeft <= 0) return false;
+    const { buffer, isWaiting } = await fetchOnce(cluster, { topic, partition, offset, maxBytes: Math.min(bytesLeft, FETCH_BYTES) });
+    let at = 0;
+    for (let size = batchAt(buffer, at, buffer.length); size > 0; size = batchAt(buffer, at, buffer.length)) {
+      yield { buffer, at, size };
+      offset = lastOffsetOf(buffer, at) + 1;
+      at += size;
+      bytesLeft -= size;
+    }
+    // Nothing although the log goes on: compaction has removed what was there, unless the broker only held us back.
+    if (at === 0 && !isWaiting) return true;
+  }
+  return true;
+}
+
+async function logBounds(cluster: Cluster, topic: string, partition: number): Promise<[number, number]> {
+  const bounds: number[] = [];
+  const queries = [EARLIEST, LATEST].map((timestamp) => ({ topic, partition, timestamp }));
+  for (const { offset, error } of await listOffsets(cluster, queries, { isolation: 'read_committed' })) {
+    if (error) throw error;
+    bounds.push(offset);
+  }
+  return [bounds[0]!, bounds[1]!];
+}
+
+interface FetchOne {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly maxBytes: number;
+}
+
+/** Bytes from one Fetch, copied out of the response; `isWaiting` when an empty answer says nothing, as under a quota (KIP-219). */
+function fetchOnce(cluster: Cluster, one: FetchOne): Promise<{ buffer: Buffer; isWaiting: boolean }> {
+  const { topic, partition, offset, maxBytes } = one;
+  const ask = async () => {
+    const leader = await leaderOf(cluster, topic, partition);
+    const topicId = cluster.topicOf(topic)?.topicId;
+    if (topicId === undefined) throw noLeader(cluster, topic, partition);
+    const position = { topicId, partition, leaderEpoch: -1, offset, lastFetchedEpoch: -1, maxBytes };
+    const body = encodeFetch({ maxWaitMs: FETCH_WAIT_MS, minBytes: 1, maxBytes, ...NO_SESSION, positions: [position], forgotten: [] });
+    const connection = await cluster.connection(leader);
+    return callRaw(connection, { api: fetchApi, chunks: [body], timeoutMs: cluster.requestTimeoutMs }, (reader, response) => {
+      const { errorCode, throttleTimeMs, partitions } = decodeFetch(reader);
+      connection.throttle(throttleTimeMs);
+      const answer = partitionOf(partitions[0], errorCode, `${topic}/${partition}`);
+      return { buffer: Buffer.from(response.subarray(answer.start, answer.end)), isWaiting: throttleTimeMs > 0 };
+    });
+  };
+  return retrying(cluster, ask, { repeatable: true, topics: [topic] });
+}
+
+function partitionOf(answer: FetchedPartition | undefined, errorCode: number, subject: string): FetchedPartition {
+  if (errorCode !== 0) throw new BrokerError(errorOf(errorCode), 'Fetch', subject);
+  if (!answer) throw new MalformedFrameError(`Fetch left out ${subject}`);
+  if (answer.errorCode !== 0) throw new BrokerError(errorOf(answer.errorCode), 'Fetch', subject);
+  return answer;
+}
