@@ -1,0 +1,62 @@
+/** Topics through Kafka's own admin client (src/testing/java/TopicAdmin.java). One JVM start, 1 s, for a list of steps. */
+import { must } from '#util/assert.ts';
+import { askJava } from './java-request.ts';
+
+export interface NewTopic {
+  readonly name: string;
+  readonly partitions: number;
+  /** Default: the cluster's. */
+  readonly replicationFactor?: number;
+  readonly configs?: Readonly<Record<string, string>>;
+}
+
+/** `null` takes a setting away. */
+type ConfigChanges = Readonly<Record<string, string | null>>;
+
+export type AdminStep =
+  | { readonly create: readonly NewTopic[] }
+  | { readonly delete: readonly string[] }
+  /** Partition → the offset that becomes its log start. */
+  | { readonly deleteRecords: { readonly topic: string; readonly before: Readonly<Record<number, number>> } }
+  | { readonly addPartitions: { readonly topic: string; readonly total: number } }
+  | { readonly setConfigs: { readonly topic: string; readonly configs: ConfigChanges } }
+  /** The defaults of all brokers, without a restart. */
+  | { readonly setBrokerConfigs: ConfigChanges }
+  | { readonly describe: readonly string[] };
+
+export interface TopicDescription {
+  readonly name: string;
+  readonly id: string;
+  readonly replicationFactor: number;
+  readonly partitions: readonly {
+    readonly partition: number;
+    readonly leader: number;
+    /** Log start. */
+    readonly earliest: number;
+    readonly lastStable: number;
+    /** High watermark. */
+    readonly latest: number;
+  }[];
+  /** What was set on the topic itself. */
+  readonly configs: Readonly<Record<string, string>>;
+}
+
+/** Runs the steps in order and returns their answers, which only `describe` and `deleteRecords` have. */
+export async function runAdmin(bootstrap: readonly string[], steps: readonly AdminStep[]): Promise<unknown[]> {
+  const [answer] = await askJava('TopicAdmin', { bootstrap: bootstrap.join(','), steps });
+  return JSON.parse(must(answer, 'answer of TopicAdmin')) as unknown[];
+}
+
+/** Creates topics and waits until each partition has a leader. */
+export async function createTopics(bootstrap: readonly string[], topics: readonly NewTopic[]): Promise<void> {
+  await runAdmin(bootstrap, [{ create: topics }]);
+}
+
+export async function deleteTopics(bootstrap: readonly string[], names: readonly string[]): Promise<void> {
+  await runAdmin(bootstrap, [{ delete: names }]);
+}
+
+export async function describeTopics(bootstrap: readonly string[], names: readonly string[]): Promise<TopicDescription[]> {
+  const [answer] = await runAdmin(bootstrap, [{ describe: names }]);
+  return answer as TopicDescription[];
+}
