@@ -1,0 +1,32 @@
+/** Ports for servers that keep their port over restarts. */
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+
+const lowest = 10_240;
+
+/**
+ * `count` different ports that were free on 127.0.0.1 a moment ago. They lie below the kernel's ephemeral range:
+ * inside it an outgoing connection could take the port of a broker that is down, or, dialling that port again and
+ * again, connect to itself (TCP simultaneous open).
+ */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = lowest + Math.floor(Math.random() * (ephemeralStart() - lowest));
+    if (!ports.has(port) && (await isFree(port))) ports.add(port);
+  }
+  return [...ports];
+}
+
+function ephemeralStart(): number {
+  const start = Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1').split(/\s+/)[0]);
+  return start > lowest + 1000 ? start : 32_768;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
