@@ -37,7 +37,11 @@ function createBatch(codec: Codec, count: number, valueBytes: number, baseOffset
   const writer = new BatchWriter({ codec, baseOffset });
   for (let i = 0; i < count; i++) {
     const value = `{"id":${i * 7919},"amount":${(i * 104_729) % 99_991},"note":"${'lorem ipsum '.repeat(valueBytes / 12)}`;
-    writer.appendRecord({ timestamp: 1_700_000_000_000 + i, key: Buffer.from(`key-${i}`), value: Buffer.from(value.slice(0, valueBytes)) });
+    writer.appendRecord({
+      timestamp: 1_700_000_000_000 + i,
+      key: Buffer.from(`key-${i}`),
+      value: Buffer.from(value.slice(0, valueBytes)),
+    });
   }
   const batch = writer.finish({ producerId: -1, producerEpoch: -1, baseSequence: -1 });
   batch.writeBigInt64BE(BigInt(baseOffset));
@@ -62,10 +66,16 @@ for (const bytes of [100, 16_384, 1_048_576]) {
     };
     report(`patch header and clear the transactional bit, ${batch.length} B`, nanosecondsPer(patches, withAttribute));
   }
-  report(`batchAt, ${batch.length} B`, nanosecondsPer(patches, () => {
-    for (let i = 0; i < patches; i++) batchAt(batch, 0, batch.length);
-  }));
-  report(`check CRC, ${batch.length} B`, nanosecondsPer(1, () => void checkBatchCrc(batch, 0)));
+  report(
+    `batchAt, ${batch.length} B`,
+    nanosecondsPer(patches, () => {
+      for (let i = 0; i < patches; i++) batchAt(batch, 0, batch.length);
+    }),
+  );
+  report(
+    `check CRC, ${batch.length} B`,
+    nanosecondsPer(1, () => void checkBatchCrc(batch, 0)),
+  );
 }
 
 for (const codec of [0, 1, 2, 3, 4] as const) {
@@ -74,16 +84,25 @@ for (const codec of [0, 1, 2, 3, 4] as const) {
   const opened = openBatch(batch, 0);
   const writer = new BatchWriter({ codec, baseOffset: 0 });
   const name = `${codecNames[codec]}, ${count} records of 100 B`;
-  report(`openBatch, per record: ${name}`, nanosecondsPer(count, () => void openBatch(batch, 0)));
-  report(`append, per record: ${name}`, nanosecondsPer(count, () => {
-    writer.reset({ codec, baseOffset: 0 });
-    for (let i = 0; i < count; i++) writer.append(opened, i);
-  }));
-  report(`finish, per record: ${name}`, nanosecondsPer(count, () => {
-    writer.reset({ codec, baseOffset: 0 });
-    for (let i = 0; i < count; i++) writer.append(opened, i);
-    writer.finish(PRODUCER);
-  }));
+  report(
+    `openBatch, per record: ${name}`,
+    nanosecondsPer(count, () => void openBatch(batch, 0)),
+  );
+  report(
+    `append, per record: ${name}`,
+    nanosecondsPer(count, () => {
+      writer.reset({ codec, baseOffset: 0 });
+      for (let i = 0; i < count; i++) writer.append(opened, i);
+    }),
+  );
+  report(
+    `finish, per record: ${name}`,
+    nanosecondsPer(count, () => {
+      writer.reset({ codec, baseOffset: 0 });
+      for (let i = 0; i < count; i++) writer.append(opened, i);
+      writer.finish(PRODUCER);
+    }),
+  );
 }
 
 for (const codec of [0, 1, 2, 3, 4] as const) {

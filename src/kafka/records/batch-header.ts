@@ -77,7 +77,9 @@ export function batchAt(buffer: Buffer, at: number, end: number): number {
   const size = sizeOf(buffer, at);
   const baseOffset = baseOffsetOf(buffer, at);
   if (size < BATCH_HEADER_BYTES) {
-    throw new MalformedBatchError(`the record batch at offset ${baseOffset} says that it has ${size} bytes; a header alone has 61`);
+    throw new MalformedBatchError(
+      `the record batch at offset ${baseOffset} says that it has ${size} bytes; a header alone has 61`,
+    );
   }
   if (size > end - at) return 0;
   if (baseOffset < 0 || lastOffsetDeltaOf(buffer, at) < 0 || recordCountOf(buffer, at) < 0) {
@@ -123,7 +125,9 @@ export function attributesOf(buffer: Buffer, at: number): number {
 export function codecOf(buffer: Buffer, at: number): Codec {
   const codec = attributesOf(buffer, at) & ATTRIBUTE_CODEC_MASK;
   if (codec > 4) {
-    throw new MalformedBatchError(`the record batch at offset ${baseOffsetOf(buffer, at)} has unknown compression codec ${codec}`);
+    throw new MalformedBatchError(
+      `the record batch at offset ${baseOffsetOf(buffer, at)} has unknown compression codec ${codec}`,
+    );
   }
   return codec as Codec;
 }

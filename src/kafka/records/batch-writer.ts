@@ -60,7 +60,10 @@ export class BatchWriter {
 
   /** Copies record `index` of `batch`, whose offset is nextOffset, with its own timestamp or the one given. */
   append(batch: OpenBatch, index: number, timestamp = batch.timestampOf(index)): void {
-    assert(batch.offsetOf(index) === this.nextOffset, 'records are appended in the order of their offsets, without a hole');
+    assert(
+      batch.offsetOf(index) === this.nextOffset,
+      'records are appended in the order of their offsets, without a hole',
+    );
     const contentBytes = batch.contentBytes(index);
     const at = this.#beginRecord(timestamp, contentBytes);
     batch.copyContent(index, this.#buffer, at);

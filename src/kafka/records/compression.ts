@@ -92,7 +92,7 @@ function decompressSnappy(bytes: Buffer, outputBytesMax: number): Buffer {
   }
   const blocks: Buffer[] = [];
   let outputBytes = 0;
-  for (let at = XERIAL_HEADER.length; at < bytes.length; ) {
+  for (let at = XERIAL_HEADER.length; at < bytes.length;) {
     const size = at + 4 <= bytes.length ? bytes.readInt32BE(at) : -1;
     at += 4;
     if (size < 0 || size > bytes.length - at) throw new MalformedBatchError('a snappy block runs past the end');
@@ -147,7 +147,8 @@ function decompressLz4(bytes: Buffer, outputBytesMax: number): Buffer {
 }
 
 function refuseAbove(outputBytesMax: number, outputBytes: number): void {
-  if (outputBytes > outputBytesMax) throw new MalformedBatchError(`they hold ${outputBytes} bytes, more than ${outputBytesMax}`);
+  if (outputBytes > outputBytesMax)
+    throw new MalformedBatchError(`they hold ${outputBytes} bytes, more than ${outputBytesMax}`);
 }
 
 function zlibBounds(inputBytes: number, outputBytesMax: number): { maxOutputLength: number; chunkSize: number } {
@@ -164,7 +165,9 @@ function toMalformed(error: unknown, codec: Codec, outputBytesMax: number): unkn
   }
   if (!(error instanceof Error) || !('code' in error)) return error;
   const reason = error.code === 'ERR_BUFFER_TOO_LARGE' ? `they hold more than ${outputBytesMax} bytes` : error.message;
-  return new MalformedBatchError(`the ${codecNames[codec]} records of a batch cannot be read: ${reason}`, { cause: error });
+  return new MalformedBatchError(`the ${codecNames[codec]} records of a batch cannot be read: ${reason}`, {
+    cause: error,
+  });
 }
 
 function toBuffer(bytes: Uint8Array): Buffer {

@@ -26,11 +26,15 @@ export function lz4OutputBytes(frame: Buffer, enough: number): number {
   return bound <= enough ? bound : sumOfBlocks(frame, (size, _, at) => blockOutputBytes(frame, at, at + size));
 }
 
-function sumOfBlocks(frame: Buffer, outputBytesOf: (size: number, blockBytesMax: number, at: number) => number): number {
+function sumOfBlocks(
+  frame: Buffer,
+  outputBytesOf: (size: number, blockBytesMax: number, at: number) => number,
+): number {
   if (frame.length < 7 || frame.readUInt32LE(0) !== FRAME_MAGIC) throw new MalformedBatchError('they are no LZ4 frame');
   const flags = frame[4]!;
   const blockSizeId = (frame[5]! >>> 4) & 7;
-  if ((flags & FLAG_VERSION_MASK) !== FLAG_VERSION || blockSizeId < 4) throw new MalformedBatchError('their LZ4 frame header is damaged');
+  if ((flags & FLAG_VERSION_MASK) !== FLAG_VERSION || blockSizeId < 4)
+    throw new MalformedBatchError('their LZ4 frame header is damaged');
   const blockBytesMax = 1 << (8 + 2 * blockSizeId);
   const checksumBytes = (flags & FLAG_BLOCK_CHECKSUM) === 0 ? 0 : 4;
 

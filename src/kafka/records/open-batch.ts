@@ -154,11 +154,16 @@ export class OpenBatch {
  * bytes (256 MiB) and finds its records. A batch that compaction has emptied has count 0.
  * Throws MalformedBatchError, with the base offset, on everything that is not as message format v2 has it.
  */
-export function openBatch(buffer: Buffer, at: number, options: { bodyBytesMax?: number; checkCrc?: boolean } = {}): OpenBatch {
+export function openBatch(
+  buffer: Buffer,
+  at: number,
+  options: { bodyBytesMax?: number; checkCrc?: boolean } = {},
+): OpenBatch {
   const size = batchAt(buffer, at, buffer.length);
   if (size === 0) throw new MalformedBatchError('a record batch is cut off');
   try {
-    if (options.checkCrc !== false && !checkBatchCrc(buffer, at)) throw new MalformedBatchError('its CRC does not match its bytes');
+    if (options.checkCrc !== false && !checkBatchCrc(buffer, at))
+      throw new MalformedBatchError('its CRC does not match its bytes');
     const codec = codecOf(buffer, at);
     if (codec === 0 || size === BATCH_HEADER_BYTES) {
       return new OpenBatch(buffer, at, buffer, { bodyAt: at + BATCH_HEADER_BYTES, bodyEnd: at + size });
@@ -168,13 +173,19 @@ export function openBatch(buffer: Buffer, at: number, options: { bodyBytesMax?: 
     return new OpenBatch(buffer, at, body, { bodyAt: 0, bodyEnd: body.length });
   } catch (error) {
     if (!(error instanceof MalformedBatchError)) throw error;
-    throw new MalformedBatchError(`the record batch at offset ${baseOffsetOf(buffer, at)} is damaged: ${error.message}`, {
-      cause: error.cause,
-    });
+    throw new MalformedBatchError(
+      `the record batch at offset ${baseOffsetOf(buffer, at)} is damaged: ${error.message}`,
+      {
+        cause: error.cause,
+      },
+    );
   }
 }
 
-function indexRecords(cursor: VarintCursor, batch: { count: number; lastOffsetDelta: number; baseTimestamp: number }): Int32Array {
+function indexRecords(
+  cursor: VarintCursor,
+  batch: { count: number; lastOffsetDelta: number; baseTimestamp: number },
+): Int32Array {
   // Before memory is taken for it: the count is a field like any other.
   if (batch.count > (cursor.end - cursor.at) / RECORD_BYTES_MIN) {
     throw new MalformedBatchError(`${batch.count} records do not fit into ${cursor.end - cursor.at} bytes`);
@@ -186,10 +197,13 @@ function indexRecords(cursor: VarintCursor, batch: { count: number; lastOffsetDe
     const end = cursor.at + length;
     if (length < 0 || end > cursor.end) throw new MalformedBatchError('a record runs past the end');
     cursor.byte(); // attributes, unused in format v2
-    if (!Number.isSafeInteger(batch.baseTimestamp + cursor.safeInt64())) throw new MalformedBatchError('a timestamp is beyond ±2^53');
+    if (!Number.isSafeInteger(batch.baseTimestamp + cursor.safeInt64()))
+      throw new MalformedBatchError('a timestamp is beyond ±2^53');
     const offsetDelta = cursor.int32();
     if (offsetDelta < offsetDeltaMin || offsetDelta > batch.lastOffsetDelta) {
-      throw new MalformedBatchError(`a record has offset delta ${offsetDelta}, not one of ${offsetDeltaMin} to ${batch.lastOffsetDelta}`);
+      throw new MalformedBatchError(
+        `a record has offset delta ${offsetDelta}, not one of ${offsetDeltaMin} to ${batch.lastOffsetDelta}`,
+      );
     }
     offsetDeltaMin = offsetDelta + 1;
     index[at] = end;
@@ -198,7 +212,8 @@ function indexRecords(cursor: VarintCursor, batch: { count: number; lastOffsetDe
     skipContent(cursor);
     if (cursor.at !== end) throw new MalformedBatchError('a record is not as long as it says');
   }
-  if (cursor.at !== cursor.end) throw new MalformedBatchError(`${cursor.end - cursor.at} bytes stand behind the last record`);
+  if (cursor.at !== cursor.end)
+    throw new MalformedBatchError(`${cursor.end - cursor.at} bytes stand behind the last record`);
   return index;
 }
 

@@ -57,7 +57,9 @@ export class VarintCursor {
   /** Steps over `bytes` bytes. */
   skip(bytes: number): void {
     if (bytes > this.end - this.at) {
-      throw new MalformedBatchError(`a field of ${bytes} bytes does not fit into the ${this.end - this.at} that are left`);
+      throw new MalformedBatchError(
+        `a field of ${bytes} bytes does not fit into the ${this.end - this.at} that are left`,
+      );
     }
     this.at += bytes;
   }
