@@ -106,9 +106,10 @@ export interface MarkerWrite {
 
 /**
  * Writes `count` ABORT markers of a producer without data: each takes one offset and is invisible to consumers. One
- * request, sent once: markers are not idempotent. A failure says nothing about how many were written, not even a definite
- * one (the answer has one error for all markers of the producer): read the watermark. Needs ALTER or CLUSTER_ACTION on
- * the cluster (31 otherwise). Throws KafkaError.
+ * request, sent once: markers are not idempotent. Neither success nor a failure, not even a definite one, says how many
+ * were written: the answer has one error for all markers of the producer, so success can hide refusals. On 3.9.1 a topic
+ * that was just created got 99 of 700, and the answer was 'no error'. So read the watermark. Needs ALTER or
+ * CLUSTER_ACTION on the cluster (31 otherwise). Throws KafkaError.
  */
 export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Promise<void> {
   const { topic, partition, count } = write;

@@ -3,6 +3,7 @@ import { must } from '#util/assert.ts';
 import type { Cluster } from './cluster.ts';
 import { BrokerError } from './errors.ts';
 import type { Broker, TopicMetadata } from './metadata.ts';
+import { LATEST, listOffsets } from './offsets.ts';
 import { createPartitions as createPartitionsApi } from './protocol/create-partitions.ts';
 import { createTopics } from './protocol/create-topics.ts';
 import { describeCluster as describeClusterApi } from './protocol/describe-cluster.ts';
@@ -62,8 +63,12 @@ export async function createPartitions(cluster: Cluster, { topic, count }: { rea
   return awaitPartitions(cluster, topic, count);
 }
 
-/** The metadata of a topic that has at least `count` partitions, each with a leader. Throws BrokerError when it does not come to that. */
-export function awaitPartitions(cluster: Cluster, name: string, count: number): Promise<TopicMetadata> {
+/**
+ * The metadata of a topic that has at least `count` partitions, each with a leader that serves it: metadata names a
+ * leader before that broker has taken over, and some requests then fail in part without saying so (writeTxnMarkers).
+ * Throws KafkaError when it does not come to that.
+ */
+export async function awaitPartitions(cluster: Cluster, name: string, count: number): Promise<TopicMetadata> {
   const look = async () => {
     const topic = must((await cluster.refresh([name]))[0], 'metadata of the topic');
     for (let partition = 0; partition < count; partition++) {
@@ -71,7 +76,10 @@ export function awaitPartitions(cluster: Cluster, name: string, count: number): 
     }
     return topic;
   };
-  return retrying(cluster, look, { repeatable: true });
+  const topic = await retrying(cluster, look, { repeatable: true });
+  const queries = Array.from({ length: count }, (_, partition) => ({ topic: name, partition, timestamp: LATEST }));
+  for (const { error } of await listOffsets(cluster, queries)) if (error) throw error;
+  return topic;
 }
 
 /** Cluster id, controller and brokers, as the cluster describes itself. Throws KafkaError. */
