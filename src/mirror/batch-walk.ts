@@ -186,7 +186,7 @@ export class BatchWalk {
     const baseOffset = baseOffsetOf(frame.buffer, at);
     assert(baseOffset === this.#cursor.offset, 'a batch that passes through begins at the cursor');
     const newest = newestTimestampOf(frame.buffer, at);
-    patchBatchHeader(frame.buffer, at, this.#producer(), CLEARED_ATTRIBUTES);
+    patchBatchHeader(frame.buffer, at, producerOf(this.#policy.producerId, this.#cursor.sequence), CLEARED_ATTRIBUTES);
     frame.retain();
     this.#items.push({
       kind: 'data',
@@ -289,7 +289,7 @@ export class BatchWalk {
     if (this.#policy.timestamps === 'append' || !(attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME)) return openBatch(buffer, at);
     const base = buffer.subarray(at, at + 8);
     const kept = Buffer.from(base);
-    patchBatchHeader(buffer, at, { producerId: -1, producerEpoch: -1, baseSequence: -1 }, ATTRIBUTE_LOG_APPEND_TIME);
+    patchBatchHeader(buffer, at, producerOf(-1, -1), ATTRIBUTE_LOG_APPEND_TIME);
     kept.copy(base); // the patch zeroes baseOffset, which the records' offsets are counted from
     return openBatch(buffer, at);
   }
@@ -301,7 +301,7 @@ export class BatchWalk {
   /** Ends the batch being written and queues it. Returns its size. */
   #finish(reason: ReencodeReason, sourceBytes: number): number {
     const count = this.#writer.count;
-    const batch = this.#writer.finish(this.#producer());
+    const batch = this.#writer.finish(producerOf(this.#policy.producerId, this.#cursor.sequence));
     this.#items.push({
       kind: 'data',
       buffer: batch,
@@ -318,16 +318,16 @@ export class BatchWalk {
     return batch.length;
   }
 
-  #producer(): BatchProducer {
-    const { producerId } = this.#policy;
-    if (producerId < 0) return { producerId: -1, producerEpoch: -1, baseSequence: -1 };
-    return { producerId, producerEpoch: 0, baseSequence: this.#cursor.sequence };
-  }
-
   #advance(count: number): void {
     this.#cursor.offset += count;
     this.#cursor.sequence = (this.#cursor.sequence + count) % SEQUENCES;
   }
+}
+
+/** The producer fields of a batch of ours: epoch 0 for ever (design §5 rule 2); none where `producerId` is −1. */
+export function producerOf(producerId: number, sequence: number): BatchProducer {
+  if (producerId < 0) return { producerId: -1, producerEpoch: -1, baseSequence: -1 };
+  return { producerId, producerEpoch: 0, baseSequence: sequence };
 }
 
 /** maxTimestamp as it stands, without the check for exactness: passing bytes through must not depend on what they say. */

@@ -7,8 +7,8 @@
 import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
-import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { describeProducers, MARKERS_PER_REQUEST, writeTxnMarkers } from '#kafka/producers.ts';
+import { readWatermark } from './offsets.ts';
 import { diverged, holesNotAllowed } from './shard-stop.ts';
 
 const CLUSTER_AUTHORIZATION_FAILED = 31;
@@ -71,11 +71,4 @@ async function visibleUpTo(port: HolePort, expected: number, signal: AbortSignal
     if (watermark === expected || clock.monotonic() > deadline || signal.aborted) return watermark;
     await sleep(clock, VISIBLE_POLL_MS, signal);
   }
-}
-
-/** The partition's high watermark. Throws KafkaError. */
-export async function readWatermark(cluster: Cluster, topic: string, partition: number): Promise<number> {
-  const [answer] = await listOffsets(cluster, [{ topic, partition, timestamp: LATEST }]);
-  if (answer!.error) throw answer!.error;
-  return answer!.offset;
 }

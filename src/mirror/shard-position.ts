@@ -10,7 +10,7 @@ import { describeProducers } from '#kafka/producers.ts';
 import { attributesOf, ATTRIBUTE_CONTROL, baseOffsetOf, baseSequenceOf, lastOffsetOf, producerIdOf, recordCountOf } from '#kafka/records/batch-header.ts';
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
-import { readWatermark } from './holes.ts';
+import { readLogStart, readWatermark } from './offsets.ts';
 import { diverged } from './shard-stop.ts';
 
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
@@ -29,9 +29,7 @@ export interface TargetPartition {
   readonly partition: number;
   readonly dataProducerId: number;
   readonly markerProducerId: number;
-  /** First offset that was copied (S of rule 5). */
-  readonly logStart: number;
-  /** K of rule 2: sequence of offset S is (S + K) mod 2^31 where no batch of ours tells. */
+  /** K of rule 2: the sequence of an offset is (offset + K) mod 2^31 where no batch of ours and no broker tells. */
   readonly sequenceOffset: number;
 }
 
@@ -60,8 +58,9 @@ export async function stillWatermark(port: TargetPartition, stillMs: number, sig
  * The position at watermark `offset`. Throws ShardStop when the end of the log is not ours, KafkaError when it cannot be read.
  */
 export async function readPosition(port: TargetPartition, offset: number, signal: AbortSignal): Promise<Position> {
+  const logStart = await readLogStart(port.target, port.topic, port.partition);
   for (let polls = 0; ; polls++) {
-    const lastBatch = offset > port.logStart ? await lastOwnBatch(port, offset) : null;
+    const lastBatch = offset > logStart ? await lastOwnBatch(port, logStart, offset) : null;
     const known = await ownProducerState(port);
     if (lastBatch) {
       const last = lastSequenceOf(lastBatch);
@@ -84,8 +83,8 @@ export async function readPosition(port: TargetPartition, offset: number, signal
 }
 
 /** Looks back from the end in growing steps; null when only control records of ours are within reach. */
-async function lastOwnBatch(port: TargetPartition, end: number): Promise<Buffer | null> {
-  const { target, topic, partition, logStart, dataProducerId, markerProducerId } = port;
+async function lastOwnBatch(port: TargetPartition, logStart: number, end: number): Promise<Buffer | null> {
+  const { target, topic, partition, dataProducerId, markerProducerId } = port;
   for (let back = TAIL_OFFSETS_FIRST; ; back *= 16) {
     const from = Math.max(logStart, end - back);
     const { batches, isComplete } = await readTail(target, { topic, partition, fromOffset: from, maxBytes: TAIL_BYTES_MAX });

@@ -3,7 +3,7 @@
  * means for the data and what a person should do; the shard adds mirror, topic, partition and time.
  */
 import type { ErrorCode } from '#contract/errors.ts';
-import { BrokerError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
+import type { BrokerError, KafkaError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
 
 export interface StopReason {
   readonly code: ErrorCode;
@@ -124,6 +124,26 @@ export function noProgress(offset: number, seconds: number): ShardStop {
     cause: `The target has refused what follows offset ${offset} as out of sequence for ${seconds} s, and nobody else advanced it.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep: 'Look for another writer of the target topic (lockstep plan shows its producers); if there is none, delete the target topic and start the mirror again.',
+  });
+}
+
+export function unexplained(offset: number | null, error: KafkaError): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_NO_PROGRESS',
+    offsets: offset === null ? null : { from: offset, to: offset },
+    cause: `The same request failed again and again: ${error.message}.`,
+    consequence: offset === null ? 'Nothing was copied.' : `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep: 'Look into the log of the broker that is named for the same moment; start the mirror again when its cause is gone.',
+  });
+}
+
+export function startBeyondEnd(offset: number, end: number): ShardStop {
+  return new ShardStop({
+    code: 'CONFIG_INVALID',
+    offsets: { from: end, to: offset },
+    cause: `The mirror is to start at offset ${offset}, but the source ends at ${end}.`,
+    consequence: 'Nothing was copied.',
+    nextStep: `Set "start.offsets" of this partition to ${end} or less.`,
   });
 }
 

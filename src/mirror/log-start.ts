@@ -1,0 +1,73 @@
+/**
+ * Alignment of the log start (design §5 rule 5): filler batches take the offsets below S, then DeleteRecords(S) removes them,
+ * so that the first record copied gets the source's own offset. Filler carries the data PID and the same sequence rule as
+ * data, so two processes that align at once do not double it. A crash in between leaves filler that the next start continues.
+ */
+import { assert } from '#util/assert.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { BrokerError, MalformedFrameError } from '#kafka/errors.ts';
+import { deleteRecords } from '#kafka/offsets.ts';
+import { decodeProduce, encodeProduce, produceApi } from '#kafka/produce.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
+import { callRaw } from '#kafka/raw-call.ts';
+import { BatchWriter } from '#kafka/records/batch-writer.ts';
+import { patchBatchHeader } from '#kafka/records/header-patch.ts';
+import { leaderOf } from '#kafka/retry.ts';
+import { producerOf } from './batch-walk.ts';
+import type { TargetPartition } from './shard-position.ts';
+import { diverged } from './shard-stop.ts';
+
+/** Brokers hold the list of records while they validate a batch: one of 10 million took 6.5 s (exactness-lab B1). */
+const RECORDS_PER_BATCH_MAX = 500_000;
+const ZSTD = 4;
+const SEQUENCES = 2 ** 31;
+/** Compacted topics refuse records without a key. */
+const FILLER_KEY = Buffer.from('f');
+const FILLER_VALUE = Buffer.alloc(0);
+
+/**
+ * Appends filler from `position.offset` up to `logStart`, then deletes everything below `logStart`, and returns the sequence
+ * that follows. Throws ShardStop when an append lands elsewhere, KafkaError when one fails: then the position is read again.
+ */
+export async function alignLogStart(
+  port: TargetPartition,
+  position: { readonly offset: number; readonly sequence: number },
+  options: { readonly logStart: number; readonly signal: AbortSignal; onProgress(offset: number): void },
+): Promise<{ offset: number; sequence: number }> {
+  assert(position.offset <= options.logStart, 'alignment fills up to the log start, never beyond');
+  let { offset, sequence } = position;
+  let fullBatch: Buffer | null = null; // every full batch has the same bytes but for its sequence
+  while (offset < options.logStart) {
+    if (options.signal.aborted) return { offset, sequence };
+    const count = Math.min(RECORDS_PER_BATCH_MAX, options.logStart - offset);
+    const isFull = count === RECORDS_PER_BATCH_MAX;
+    const batch: Buffer = isFull && fullBatch ? fullBatch : writeFiller(port.target, count);
+    if (isFull) fullBatch = batch;
+    patchBatchHeader(batch, 0, producerOf(port.dataProducerId, sequence), 0);
+    await append(port, batch, offset);
+    offset += count;
+    sequence = (sequence + count) % SEQUENCES;
+    options.onProgress(offset);
+  }
+  await deleteRecords(port.target, { topic: port.topic, partition: port.partition, offset: options.logStart });
+  return { offset, sequence };
+}
+
+function writeFiller({ clock }: Cluster, count: number): Buffer {
+  const writer = new BatchWriter({ codec: ZSTD, baseOffset: 0 });
+  const timestamp = clock.now();
+  for (let i = 0; i < count; i++) writer.appendRecord({ timestamp, key: FILLER_KEY, value: FILLER_VALUE });
+  return writer.finish(producerOf(-1, -1));
+}
+
+async function append({ target, topic, partition }: TargetPartition, batch: Buffer, expected: number): Promise<void> {
+  const connection = await target.connection(await leaderOf(target, topic, partition));
+  const chunks = encodeProduce([{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }], target.requestTimeoutMs);
+  const { results } = await callRaw(connection, { api: produceApi, chunks, timeoutMs: target.requestTimeoutMs }, decodeProduce);
+  const result = results[0];
+  if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
+  if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
+  if (result.baseOffset !== expected) {
+    throw diverged(expected, `Filler for offset ${expected} landed at ${result.baseOffset}: another program writes to the target.`);
+  }
+}

@@ -1,0 +1,67 @@
+/** What a shard is given: the clusters, the mirror's identity and choices, and whom it tells. */
+import type { Clock } from '#util/clock.ts';
+import type { Random } from '#util/random.ts';
+import type { MirrorStart } from '#contract/resources.ts';
+import type { Incident, ReencodeReason } from '#contract/status.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import type { KafkaError } from '#kafka/errors.ts';
+import type { Fetcher } from '#kafka/fetcher.ts';
+import type { FramePool } from '#kafka/frame.ts';
+import type { Producer } from '#kafka/producer.ts';
+import type { WalkPolicy } from './batch-walk.ts';
+import type { Shard } from './shard.ts';
+
+/** One fetcher per source broker and one producer per target broker, made when first asked for and again after a loss. */
+export interface DataPath {
+  fetcherOf(brokerId: number): Promise<Fetcher>;
+  producerOf(brokerId: number): Promise<Producer>;
+}
+
+/** What a partition's record in the state topic says. */
+export interface PartitionState {
+  /** S: the first offset that is copied. */
+  readonly logStart: number;
+  /** K: the sequence of an offset is (offset + K) mod 2^31 where nothing else tells. */
+  readonly sequenceOffset: number;
+  /** Leader epochs of the source as they appeared: [epoch, first offset]. Empty: nothing has been copied, S may still move. */
+  readonly leaderEpochs: readonly (readonly [number, number])[];
+}
+
+export interface PartitionStates {
+  partition(targetTopic: string, partition: number): PartitionState | undefined;
+  putPartition(targetTopic: string, partition: number, state: PartitionState): Promise<void>;
+}
+
+/** Held by the shards of a topic that align their log start: DeleteRecords needs `delete` in cleanup.policy meanwhile. */
+export interface LogStartGate {
+  enter(): Promise<void>;
+  leave(): Promise<void>;
+}
+
+export interface ShardContext {
+  readonly mirrorName: string;
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly pool: FramePool;
+  readonly state: PartitionStates;
+  readonly dataPath: DataPath;
+  readonly logStartGate: LogStartGate;
+  readonly sourceTopic: string;
+  readonly sourceTopicId: string;
+  readonly targetTopic: string;
+  readonly targetTopicId: string;
+  readonly partition: number;
+  readonly policy: WalkPolicy;
+  /** The target topic's max.message.bytes. */
+  readonly batchBytesMax: number;
+  readonly dataProducerId: number;
+  readonly markerProducerId: number;
+  readonly start: MirrorStart;
+  countBytes(reason: ReencodeReason | null, bytes: number): void;
+  onProgress(shard: Shard): void;
+  /** It goes on by itself; `error` is what it waits out. */
+  onTrouble(shard: Shard, error: KafkaError): void;
+  onIncident(incident: Incident): void;
+}

@@ -1,0 +1,663 @@
+/**
+ * One source partition of one mirror. It goes round this cycle until the job stops or a guarantee would break:
+ *
+ *   locate   read position and sequence from the target's own log; align the log start while nothing has been copied
+ *   copy     fetch → walk → queue → produce → acknowledgement, until something interrupts
+ *   settle   take nothing new, drop what was not sent, wait until every batch in flight is answered or lost
+ *
+ * Every interruption (a refusal, a lost connection, a moved leader) leads back to `locate`: after an indefinite result
+ * the state is read again before anything is written (design §8 rule 2). Nothing is ever re-sent from memory.
+ */
+import { assert, must } from '#util/assert.ts';
+import { Backoff } from '#util/backoff.ts';
+import { sleep } from '#util/clock.ts';
+import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
+import { BrokerError, ConnectionError, KafkaError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
+import type { FetchedPartition } from '#kafka/fetch.ts';
+import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
+import type { Frame } from '#kafka/frame.ts';
+import { offsetForLeaderEpoch } from '#kafka/offsets.ts';
+import type { ProduceResult } from '#kafka/produce.ts';
+import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
+import { BatchWalk, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
+import { fillHole, nextMarkerEpoch } from './holes.ts';
+import { alignLogStart } from './log-start.ts';
+import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
+import { compareLastRecord, readPosition, stillWatermark, type Position, type TargetPartition } from './shard-position.ts';
+import {
+  apiUnsupported,
+  batchCorrupt,
+  batchRefused,
+  diverged,
+  fenced,
+  noProgress,
+  notAllowed,
+  recordTooLarge,
+  recreated,
+  retentionLoss,
+  ShardStop,
+  startBeyondEnd,
+  transactionMet,
+  truncated,
+  unexplained,
+} from './shard-stop.ts';
+import type { ShardContext } from './shard-context.ts';
+
+const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
+const IN_FLIGHT_MAX = 5;
+const FETCH_BYTES_FIRST = 512 * 1024;
+/** Every start counts as a takeover: what an earlier self had on its way must have landed (design §5 rule 3). */
+const STILL_MS = 1_000;
+/** After an indefinite result of markers, which are not idempotent. */
+const STILL_AFTER_MARKERS_MS = 2_000;
+/** replica.lag.time.max.ms: a refusal because of replication lag ends within it. */
+const NO_PROGRESS_MS = 30_000;
+const UNKNOWN_RESULTS_MAX = 5;
+
+const AUTHORISATION = new Set([29, 31, 53]);
+const POLICY = new Set([32, 44, 87]);
+const FENCED = new Set([47, 90]);
+const OFFSET_OUT_OF_RANGE = 1;
+const CORRUPT_MESSAGE = 2;
+const MESSAGE_TOO_LARGE = 10;
+const OUT_OF_ORDER = new Set([45, 46]);
+
+/** Why copying was interrupted: `stop` ends the shard, an error is classified, a refusal is normal among several writers. */
+type Interruption =
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'out-of-range' }
+  | { readonly kind: 'stop'; readonly stop: ShardStop }
+  | { readonly kind: 'error'; readonly error: KafkaError };
+
+export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly targetTopic: string;
+  readonly partition: number;
+  readonly #context: ShardContext;
+  readonly #walk: BatchWalk;
+  readonly #backoff: Backoff;
+  readonly #abort = new AbortController();
+
+  #state: ShardState = 'starting';
+  #incident: Incident | null = null;
+  #fetchOffset = -1;
+  #fetchBytesMax = FETCH_BYTES_FIRST;
+  #fetcher: Fetcher | null = null;
+  #producer: Producer | null = null;
+
+  #cursor: Cursor = { offset: 0, sequence: 0 };
+  #queue: WalkItem[] = [];
+  #queueHead = 0;
+  #queuedBytes = 0;
+  readonly #inFlight: DataItem[] = [];
+  #isFilling = false;
+  #stopAtEnd: ShardStop | null = null;
+  #interrupt: ((interruption: Interruption) => void) | null = null;
+  #whenSettled: (() => void) | null = null;
+  #markerEpoch: number | null = null;
+  #logStart = 0;
+
+  #position: number | null = null;
+  #progressedAtMs = 0;
+  #stillMs = STILL_MS;
+  #isFirst = true;
+  #corruptAt = -1;
+  #unknownResults = 0;
+  #sourceLogStart: number | null = null;
+  #stableOffset: number | null = null;
+  #highWatermark: number | null = null;
+  #measuredAt: number | null = null;
+  #newestAcknowledged: number | null = null;
+  #recordsCopied = 0;
+  #bytesCopied = 0;
+  #holesFilled = 0;
+  #refusals = 0;
+
+  constructor(context: ShardContext) {
+    this.#context = context;
+    this.topic = context.sourceTopic;
+    this.topicId = context.sourceTopicId;
+    this.targetTopic = context.targetTopic;
+    this.partition = context.partition;
+    this.#walk = new BatchWalk(context.policy, { batchBytesMax: context.batchBytesMax, leaderEpoch: null });
+    this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
+  }
+
+  get fetchOffset(): number {
+    return this.#queuedBytes < QUEUE_BYTES_MAX ? this.#fetchOffset : -1;
+  }
+
+  get fetchLeaderEpoch(): number {
+    return this.#context.source.topicOf(this.topic)?.partitions[this.partition]?.leaderEpoch ?? -1;
+  }
+
+  /** Null before the first batch: nothing to compare yet. */
+  get lastFetchedEpoch(): number {
+    return this.#walk.leaderEpoch ?? -1;
+  }
+
+  get fetchBytesMax(): number {
+    return this.#fetchBytesMax;
+  }
+
+  get incident(): Incident | null {
+    return this.#incident;
+  }
+
+  /** Next source offset that the target has not acknowledged; null until it is known. */
+  get position(): number | null {
+    return this.#position;
+  }
+
+  /** Copies until `stop` or an incident. Never throws for a state of the world; a broken invariant of ours goes through. */
+  async run(): Promise<void> {
+    const { clock } = this.#context;
+    this.#progressedAtMs = clock.monotonic();
+    while (!this.#abort.signal.aborted) {
+      try {
+        const position = await this.#locate();
+        if (this.#abort.signal.aborted) break;
+        await this.#copy(position);
+      } catch (error) {
+        const stop = this.#stopFor(error);
+        if (stop) {
+          this.#end(stop);
+          return;
+        }
+        await this.#pause(error as KafkaError);
+      }
+    }
+    this.#state = 'ended';
+  }
+
+  /** Takes nothing new and waits for what is on its way; `run` returns then. */
+  stop(): void {
+    this.#abort.abort();
+    this.#interrupt?.({ kind: 'ended' });
+  }
+
+  status(now: number): ShardStatus {
+    const position = this.#position;
+    const stable = this.#stableOffset;
+    return {
+      topic: this.topic,
+      targetTopic: this.targetTopic,
+      partition: this.partition,
+      state: this.#state,
+      position,
+      sourceLogStart: this.#sourceLogStart,
+      sourceStableOffset: stable,
+      sourceHighWatermark: this.#highWatermark,
+      lagRecords: position === null || stable === null ? null : Math.max(0, stable - position),
+      lagMs: this.#lagMs(now),
+      measuredAt: this.#fetcher?.respondedAt ?? this.#measuredAt,
+      recordsCopied: this.#recordsCopied,
+      bytesCopied: this.#bytesCopied,
+      holesFilled: this.#holesFilled,
+      refusals: this.#refusals,
+      incident: this.#incident,
+    };
+  }
+
+  /** Age of the oldest batch that is fetched but not acknowledged, else of the newest acknowledged one while there is lag. */
+  #lagMs(now: number): number | null {
+    if (this.#position === null || this.#stableOffset === null) return null;
+    if (this.#position >= this.#stableOffset) return 0;
+    const oldest = this.#inFlight[0] ?? this.#queue.slice(this.#queueHead).find((item) => item.kind === 'data');
+    const timestamp = oldest?.kind === 'data' ? oldest.newestTimestamp : this.#newestAcknowledged;
+    return timestamp === null ? null : Math.max(0, now - timestamp);
+  }
+
+  // ---- locate
+
+  async #locate(): Promise<Position> {
+    const { source, target, state, dataProducerId, markerProducerId } = this.#context;
+    this.#state = this.#isFirst ? 'starting' : this.#state;
+    await this.#checkTopics();
+    const record = state.partition(this.targetTopic, this.partition);
+    const isFixed = (record?.leaderEpochs.length ?? 0) > 0;
+    const port: TargetPartition = {
+      target,
+      topic: this.targetTopic,
+      partition: this.partition,
+      dataProducerId,
+      markerProducerId,
+      sequenceOffset: record?.sequenceOffset ?? 0,
+    };
+    this.#markerEpoch = null;
+    const watermark = await stillWatermark(port, this.#stillMs, this.#abort.signal);
+    let position = await readPosition(port, watermark, this.#abort.signal);
+    if (isFixed) {
+      const { logStart, leaderEpochs } = must(record, 'partition record');
+      this.#logStart = logStart;
+      if (position.offset < logStart) {
+        throw diverged(position.offset, `The target ends at offset ${position.offset}, before offset ${logStart} where copying began: the target lost data.`);
+      }
+      this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
+      await this.#checkSource(position);
+    } else {
+      position = await this.#align(port, position);
+    }
+    this.#isFirst = false;
+    this.#stillMs = 0;
+    this.#advanceTo(position.offset);
+    this.#sourceLogStart = await readLogStart(source, this.topic, this.partition);
+    if (this.#sourceLogStart > position.offset) throw retentionLoss(position.offset, this.#sourceLogStart);
+    return position;
+  }
+
+  /** Both topics are the ones that were claimed: an id that changed is a topic that was deleted and created anew. */
+  async #checkTopics(): Promise<void> {
+    const { source, target } = this.#context;
+    const [[sourceTopic], [targetTopic]] = await Promise.all([source.refresh([this.topic]), target.refresh([this.targetTopic])]);
+    for (const [topic, side] of [[sourceTopic, 'source'], [targetTopic, 'target']] as const) {
+      if (!topic || topic.errorCode !== 0) {
+        throw new BrokerError(errorOf(topic?.errorCode ?? 3), 'Metadata', `${side} topic ${side === 'source' ? this.topic : this.targetTopic}`);
+      }
+    }
+    if (sourceTopic!.topicId !== this.topicId) throw recreated('source', this.topic, this.#position);
+    if (targetTopic!.topicId !== this.#context.targetTopicId) throw recreated('target', this.targetTopic, this.#position);
+  }
+
+  /** The source still has what was copied (design §5 rules 1 and 8). */
+  async #checkSource(position: Position): Promise<void> {
+    const { source } = this.#context;
+    const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
+    if (leaderEpoch >= 0) {
+      const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
+      if (end.endOffset >= 0 && end.endOffset < position.offset) {
+        throw truncated(end.endOffset, position.offset, `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`);
+      }
+    }
+    const watermark = await readWatermark(source, this.topic, this.partition);
+    if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
+    if (this.#isFirst && position.lastBatch) {
+      await compareLastRecord({ cluster: source, topic: this.topic, partition: this.partition }, position.lastBatch);
+    }
+  }
+
+  /** Brings the target to the source's log start while nothing has been copied; until then the start follows the source. */
+  async #align(port: TargetPartition, position: Position): Promise<Position> {
+    const logStart = await this.#chooseLogStart();
+    this.#logStart = logStart;
+    this.#sourceLogStart = logStart;
+    if (position.offset > logStart) {
+      throw diverged(logStart, `The target ends at offset ${position.offset} although nothing was copied and the source begins at ${logStart}.`);
+    }
+    const targetLogStart = await readLogStart(port.target, this.targetTopic, this.partition);
+    if (position.offset === logStart && targetLogStart === logStart) return position;
+    this.#state = 'aligning';
+    const gate = this.#context.logStartGate;
+    await gate.enter();
+    try {
+      const aligned = await alignLogStart(port, position, {
+        logStart,
+        signal: this.#abort.signal,
+        onProgress: () => {
+          this.#progressedAtMs = this.#context.clock.monotonic();
+        },
+      });
+      return { ...aligned, lastBatch: null };
+    } finally {
+      await gate.leave();
+    }
+  }
+
+  async #chooseLogStart(): Promise<number> {
+    const { source, state, start } = this.#context;
+    const earliest = await readLogStart(source, this.topic, this.partition);
+    if (start.at === 'earliest') return earliest;
+    const chosen = state.partition(this.targetTopic, this.partition)?.logStart;
+    if (chosen !== undefined) return Math.max(earliest, chosen);
+    const end = await readStableOffset(source, this.topic, this.partition);
+    const logStart = Math.max(earliest, await this.#startOffset(end));
+    if (logStart > end) throw startBeyondEnd(logStart, end);
+    await state.putPartition(this.targetTopic, this.partition, { logStart, sequenceOffset: 0, leaderEpochs: [] });
+    return logStart;
+  }
+
+  async #startOffset(end: number): Promise<number> {
+    const { source, start } = this.#context;
+    if (start.at === 'offsets') return start.offsets[this.topic]?.[this.partition] ?? 0;
+    if (start.at !== 'timestamp') return end;
+    const found = await readOffsetAt(source, { topic: this.topic, partition: this.partition, timestampMs: start.timestampMs });
+    return found < 0 ? end : found;
+  }
+
+  // ---- copy
+
+  async #copy(position: Position): Promise<void> {
+    const { source, target, dataPath } = this.#context;
+    const fetcher = await dataPath.fetcherOf(must(source.leaderOf(this.topic, this.partition), 'source leader'));
+    const producer = await dataPath.producerOf(must(target.leaderOf(this.targetTopic, this.partition), 'target leader'));
+    if (this.#abort.signal.aborted) return;
+    this.#fetcher = fetcher;
+    this.#producer = producer;
+    this.#state = 'copying';
+    this.#cursor = { offset: position.offset, sequence: position.sequence };
+    this.#stopAtEnd = null;
+    const interrupted = new Promise<Interruption>((resolve) => {
+      this.#interrupt = (interruption) => {
+        this.#interrupt = null;
+        this.#fetchOffset = -1;
+        resolve(interruption);
+      };
+    });
+    this.#fetchOffset = position.offset;
+    producer.add(this);
+    fetcher.add(this);
+    const interruption = await interrupted;
+    fetcher.remove(this);
+    this.#dropQueue();
+    await this.#settled();
+    producer.remove(this);
+    await this.#afterInterruption(interruption);
+  }
+
+  async #afterInterruption(interruption: Interruption): Promise<void> {
+    const { clock, random } = this.#context;
+    switch (interruption.kind) {
+      case 'ended':
+        return;
+      case 'stop':
+        throw interruption.stop;
+      case 'error':
+        throw interruption.error;
+      case 'out-of-range':
+        return this.#checkRange();
+      case 'refused':
+        if (clock.monotonic() - this.#progressedAtMs > NO_PROGRESS_MS) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
+        await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
+    }
+  }
+
+  /** The source has no such offset: passed by retention, or truncated; a leader that is catching up is asked again. */
+  async #checkRange(): Promise<void> {
+    const { source } = this.#context;
+    const position = must(this.#position, 'position');
+    const logStart = await readLogStart(source, this.topic, this.partition);
+    const isFixed = (this.#context.state.partition(this.targetTopic, this.partition)?.leaderEpochs.length ?? 0) > 0;
+    if (logStart > position && isFixed) throw retentionLoss(position, logStart);
+    await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
+  }
+
+  onFetched(result: FetchedPartition, frame: Frame): void {
+    if (!this.#interrupt) return;
+    if (result.errorCode !== 0) return this.#onFetchError(result.errorCode);
+    this.#sourceLogStart = result.logStartOffset;
+    this.#stableOffset = result.lastStableOffset;
+    this.#highWatermark = result.highWatermark;
+    this.#measuredAt = this.#context.clock.now();
+    if (result.diverging) {
+      const stop = truncated(result.diverging.endOffset, this.#cursor.offset, `its leader's log ends at ${result.diverging.endOffset} for leader epoch ${result.diverging.epoch}`);
+      return this.#interrupt({ kind: 'stop', stop });
+    }
+    if (result.end > result.start) this.#walkRecords(result, frame);
+    else this.#backoff.reset();
+  }
+
+  onFetchLost(error: ConnectionError | BrokerError): void {
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  #onFetchError(code: number): void {
+    if (code === OFFSET_OUT_OF_RANGE) return this.#interrupt?.({ kind: 'out-of-range' });
+    const error = new BrokerError(errorOf(code), 'Fetch', `${this.topic}/${this.partition}`);
+    if (code === CORRUPT_MESSAGE) return this.#onCorrupt(this.#cursor.offset, 'by the source broker', error);
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  #walkRecords(result: FetchedPartition, frame: Frame): void {
+    let walked;
+    try {
+      walked = this.#walk.walk(frame, result, this.#cursor);
+    } catch (error) {
+      if (!(error instanceof MalformedBatchError)) throw error;
+      return this.#onCorrupt(this.#cursor.offset, 'when reading from the source', error);
+    }
+    for (const item of walked.items) this.#enqueue(item);
+    this.#fetchOffset = this.#cursor.offset;
+    if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax) this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
+    if (walked.stop) this.#onWalkStop(walked.stop);
+  }
+
+  #onWalkStop(stop: WalkStop): void {
+    this.#fetchOffset = -1;
+    if (stop.kind === 'leader-epoch') return void this.#recordLeaderEpoch(stop);
+    this.#stopAtEnd = stop.kind === 'transaction' ? transactionMet(stop.offset) : recordTooLarge(stop.offset, stop.bytes, this.#walk.batchBytesMax);
+    this.#checkEnd();
+  }
+
+  /** Written before anything of the new epoch is sent, and with the first one S itself: from then on the start is fixed. */
+  async #recordLeaderEpoch({ epoch, offset }: { epoch: number; offset: number }): Promise<void> {
+    const { state } = this.#context;
+    const interrupt = this.#interrupt;
+    const known = state.partition(this.targetTopic, this.partition);
+    try {
+      await state.putPartition(this.targetTopic, this.partition, {
+        logStart: this.#logStart,
+        sequenceOffset: known?.sequenceOffset ?? 0,
+        leaderEpochs: [...(known?.leaderEpochs ?? []), [epoch, offset]],
+      });
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+      if (this.#interrupt === interrupt) interrupt?.({ kind: 'error', error });
+      return;
+    }
+    if (this.#interrupt !== interrupt || !interrupt) return;
+    this.#walk.leaderEpoch = epoch;
+    this.#fetchOffset = this.#cursor.offset;
+    this.#fetcher?.wake();
+  }
+
+  #onCorrupt(offset: number, side: string, error: MalformedBatchError | BrokerError): void {
+    if (this.#corruptAt === offset) return this.#interrupt?.({ kind: 'stop', stop: batchCorrupt(offset, side, error) });
+    this.#corruptAt = offset; // fetched once more: damage on the way is not damage at the source
+    this.#interrupt?.({ kind: 'error', error: new BrokerError({ ...errorOf(CORRUPT_MESSAGE), retryable: true }, 'Fetch', `${this.topic}/${this.partition} at offset ${offset}`, error.message) });
+  }
+
+  // ---- queue
+
+  #enqueue(item: WalkItem): void {
+    this.#queue.push(item);
+    if (item.kind === 'hole') return;
+    this.#queuedBytes += item.end - item.start;
+    if (!item.frame) this.#context.pool.charge(item.end - item.start);
+  }
+
+  takeBatch(): DataItem | null {
+    if (!this.#interrupt || this.#isFilling || this.#inFlight.length >= IN_FLIGHT_MAX) return null;
+    const item = this.#queue[this.#queueHead];
+    if (!item) return null;
+    if (item.kind === 'hole') {
+      if (this.#inFlight.length === 0) void this.#fill(item.baseOffset, item.count);
+      return null;
+    }
+    this.#shiftQueue();
+    this.#inFlight.push(item);
+    return item;
+  }
+
+  #shiftQueue(): void {
+    this.#queueHead++;
+    if (this.#queueHead === this.#queue.length) {
+      this.#queue = [];
+      this.#queueHead = 0;
+    } else if (this.#queueHead >= 64 && this.#queueHead * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueHead);
+      this.#queueHead = 0;
+    }
+  }
+
+  #dropQueue(): void {
+    for (const item of this.#queue.slice(this.#queueHead)) if (item.kind === 'data') this.#release(item);
+    this.#queue = [];
+    this.#queueHead = 0;
+  }
+
+  #release(item: DataItem): void {
+    this.#queuedBytes -= item.end - item.start;
+    if (item.frame) item.frame.release();
+    else this.#context.pool.discharge(item.end - item.start);
+  }
+
+  /** Nothing of ours is in flight: the hole at the head of the queue is filled, then data goes on behind it. */
+  async #fill(from: number, count: number): Promise<void> {
+    const { target, markerProducerId } = this.#context;
+    const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
+    this.#isFilling = true;
+    try {
+      this.#markerEpoch ??= await nextMarkerEpoch(port);
+      await fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal: this.#abort.signal });
+      if (this.#interrupt) {
+        this.#holesFilled += count;
+        this.#shiftQueue();
+        this.#advanceTo(from + count);
+      }
+    } catch (error) {
+      if (error instanceof ShardStop) this.#interrupt?.({ kind: 'stop', stop: error });
+      else if (error instanceof KafkaError) {
+        this.#stillMs = STILL_AFTER_MARKERS_MS; // markers of this term may still land: the position is read once they have
+        this.#interrupt?.({ kind: 'error', error });
+      } else throw error;
+    } finally {
+      this.#isFilling = false;
+      this.#checkEnd();
+      this.#producer?.pump();
+      this.#fetcher?.wake();
+    }
+  }
+
+  // ---- acknowledgements
+
+  onProduced(item: DataItem, result: ProduceResult): void {
+    this.#takeFromFlight(item);
+    if (result.errorCode !== 0) this.#onRefused(item, result);
+    else if (result.baseOffset !== item.baseOffset) {
+      const cause = `The batch for offset ${item.baseOffset} was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
+      this.#interruptAlways({ kind: 'stop', stop: diverged(item.baseOffset, cause) });
+    } else this.#onAppended(item);
+    this.#checkEnd();
+  }
+
+  onProduceLost(item: DataItem, error: ConnectionError): void {
+    this.#takeFromFlight(item);
+    this.#interrupt?.({ kind: 'error', error });
+    this.#checkEnd();
+  }
+
+  #takeFromFlight(item: DataItem): void {
+    const index = this.#inFlight.indexOf(item);
+    assert(index >= 0, 'an answered batch was in flight');
+    this.#inFlight.splice(index, 1);
+    const wasFull = this.#queuedBytes >= QUEUE_BYTES_MAX;
+    this.#release(item);
+    if (wasFull && this.#queuedBytes < QUEUE_BYTES_MAX) this.#fetcher?.wake();
+  }
+
+  #onAppended(item: DataItem): void {
+    this.#recordsCopied += item.count;
+    this.#bytesCopied += item.sourceBytes;
+    this.#newestAcknowledged = item.newestTimestamp;
+    this.#unknownResults = 0;
+    this.#context.countBytes(item.reason, item.sourceBytes);
+    if (this.#interrupt) this.#advanceTo(item.baseOffset + item.count);
+  }
+
+  #onRefused(item: DataItem, result: ProduceResult): void {
+    const code = result.errorCode;
+    const error = new BrokerError(errorOf(code), 'Produce', `${this.targetTopic}/${this.partition}`, result.errorMessage);
+    if (OUT_OF_ORDER.has(code)) {
+      this.#refusals++;
+      return this.#interrupt?.({ kind: 'refused' });
+    }
+    if (FENCED.has(code)) return this.#interrupt?.({ kind: 'stop', stop: fenced(item.baseOffset, error) });
+    if (POLICY.has(code)) return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
+    if (code === MESSAGE_TOO_LARGE) return this.#onTooLarge(item);
+    if (code === CORRUPT_MESSAGE) return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  #onTooLarge(item: DataItem): void {
+    const bytes = item.end - item.start;
+    if (item.count === 1) return this.#interrupt?.({ kind: 'stop', stop: recordTooLarge(item.baseOffset, bytes, this.#walk.batchBytesMax) });
+    this.#walk.batchBytesMax = Math.min(this.#walk.batchBytesMax, Math.ceil(bytes / 2));
+    this.#interrupt?.({ kind: 'refused' });
+  }
+
+  #advanceTo(offset: number): void {
+    if (this.#position !== null && offset <= this.#position) return;
+    this.#position = offset;
+    this.#progressedAtMs = this.#context.clock.monotonic();
+    this.#backoff.reset();
+    this.#context.onProgress(this);
+  }
+
+  /** Misplaced data is found even while settling: it outranks the reason that interrupted. */
+  #interruptAlways(interruption: Extract<Interruption, { kind: 'stop' }>): void {
+    if (this.#interrupt) this.#interrupt(interruption);
+    else this.#stopAtEnd ??= interruption.stop;
+  }
+
+  #checkEnd(): void {
+    if (this.#inFlight.length > 0 || this.#isFilling) return;
+    this.#whenSettled?.();
+    if (this.#stopAtEnd && this.#interrupt && this.#queueHead === this.#queue.length) {
+      this.#interrupt({ kind: 'stop', stop: this.#stopAtEnd });
+    }
+  }
+
+  /** Resolves when nothing is on its way any more; throws what was found out meanwhile. */
+  async #settled(): Promise<void> {
+    if (this.#inFlight.length > 0 || this.#isFilling) {
+      await new Promise<void>((resolve) => {
+        this.#whenSettled = resolve;
+      });
+      this.#whenSettled = null;
+    }
+    if (this.#stopAtEnd?.reason.code === 'SHARD_DIVERGED') throw this.#stopAtEnd;
+  }
+
+  // ---- errors
+
+  /** The stop that an error means, or null when it is worth another round. */
+  #stopFor(error: unknown): ShardStop | null {
+    if (error instanceof ShardStop) return error;
+    if (error instanceof UnsupportedApiError) return apiUnsupported(error);
+    if (error instanceof BrokerError && AUTHORISATION.has(error.code)) return notAllowed(this.#position, error);
+    if (error instanceof BrokerError && FENCED.has(error.code)) return fenced(this.#position ?? 0, error);
+    if (error instanceof BrokerError && OUT_OF_ORDER.has(error.code)) return this.#noProgressYet();
+    if (error instanceof MalformedBatchError) return batchCorrupt(this.#position ?? 0, 'when reading positions', error);
+    if (!(error instanceof KafkaError)) throw error;
+    // Lost connections and moved leaders are waited out; what we cannot explain is tried again a few times only.
+    if (!error.retryable) this.#unknownResults++;
+    return this.#unknownResults > UNKNOWN_RESULTS_MAX ? unexplained(this.#position, error) : null;
+  }
+
+  #noProgressYet(): ShardStop | null {
+    this.#refusals++;
+    const forMs = this.#context.clock.monotonic() - this.#progressedAtMs;
+    return forMs > NO_PROGRESS_MS ? noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000) : null;
+  }
+
+  async #pause(error: KafkaError): Promise<void> {
+    this.#context.onTrouble(this, error);
+    await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
+  }
+
+  #end(stop: ShardStop): void {
+    this.#state = 'stopped';
+    this.#incident = {
+      ...stop.reason,
+      severity: 'error',
+      mirror: this.#context.mirrorName,
+      topic: this.topic,
+      partition: this.partition,
+      at: this.#context.clock.now(),
+    };
+    this.#context.onIncident(this.#incident);
+  }
+}
