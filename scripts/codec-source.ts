@@ -374,9 +374,8 @@ function methodSource(
   const name = field.element === 'string' ? 'String' : 'Bytes';
   const classic = isNullable ? `nullable${name}` : lowerFirst(name);
   const compact = `compact${isNullable ? 'Nullable' : ''}${name}`;
-  return flexibleSource(field.present, encoding) === 'true'
-    ? call(compact)
-    : `flexible ? ${call(compact)} : ${call(classic)}`;
+  const isFlexible = flexibleSource(isNullable ? field.nullable : field.present, encoding) === 'true';
+  return isFlexible ? call(compact) : `flexible ? ${call(compact)} : ${call(classic)}`;
 }
 
 function whenFlexible(source: string, struct: Struct, encoding: Encoding): string {

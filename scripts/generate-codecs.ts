@@ -1,7 +1,7 @@
 /**
  * Writes src/kafka/protocol/ from Apache Kafka's own artefacts: the codecs from the message definitions inside the
- * kafka-clients jar, the error codes from its table of errors. Run by `npm run gen`; a test holds that what
- * is checked in is what this writes.
+ * kafka-clients jar, the error codes from its table of errors, and frames as Kafka's encoders write them, against which
+ * the codecs are tested. Run by `npm run gen`; a test holds that what is checked in is what this writes.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,14 +9,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runJava } from '#testing/java.ts';
 import { kafkaHome, repository } from '#testing/kafka-home.ts';
+import type { KafkaVersion } from '#testing/kafka-home.ts';
 import { assert, must } from '#util/assert.ts';
 import { codecSource, kebabCase, parseDefinition } from './codec-source.ts';
 import type { Definition, VersionRange } from './codec-source.ts';
 import { readJar } from './jar.ts';
 import { setup } from './setup.ts';
 
-const KAFKA_VERSION = '4.3.1';
-const protocolDirectory = join(repository, 'src', 'kafka', 'protocol');
+const KAFKA_VERSION: KafkaVersion = '4.3.1';
+/** Where the generated files belong. */
+export const protocolDirectory = join(repository, 'src', 'kafka', 'protocol');
 
 /**
  * The versions that we speak, of the APIs that are not written by hand. Kafka 3.5 offers a part of each range, 3.9 and
@@ -61,8 +63,17 @@ export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
     const response = must(definitions.get(`${name}Response`), `${name}Response.json`);
     files.set(`${kebabCase(name)}.ts`, codecSource(name, [request, response], versions));
   }
-  files.set('error-codes.ts', errorCodesSource(await javaOutput('ErrorTable', [])));
-  return format(files);
+  files.set('error-codes.ts', errorCodesSource(await javaOutput('ErrorTable', [], KAFKA_VERSION)));
+  return new Map([...format(files), ['golden-frames.jsonl', await goldenFrames(KAFKA_VERSION)]]);
+}
+
+/**
+ * Frames as the classes of that Kafka encode them, one a line (see GoldenFrames.java), for each version that we speak
+ * and it knows.
+ */
+export function goldenFrames(version: KafkaVersion): Promise<string> {
+  const ranges = Object.entries(spokenVersions).map(([name, { min, max }]) => `${name}:${min}:${max}`);
+  return javaOutput('GoldenFrames', ranges, version);
 }
 
 function readDefinitions(): ReadonlyMap<string, Definition> {
@@ -107,8 +118,8 @@ export function errorOf(code: number): ErrorCode {
 `;
 }
 
-async function javaOutput(mainClass: string, args: readonly string[]): Promise<string> {
-  const { stdout, stderr, code } = await runJava(mainClass, args, { version: KAFKA_VERSION });
+async function javaOutput(mainClass: string, args: readonly string[], version: KafkaVersion): Promise<string> {
+  const { stdout, stderr, code } = await runJava(mainClass, args, { version });
   assert(code === 0, `java ${mainClass} ends well:\n${stderr}`);
   return stdout;
 }

@@ -87,13 +87,7 @@ function readJoinGroupResponse(reader: Reader, version: number): JoinGroupRespon
   const generationId = reader.int32();
   const protocolType = version >= 7 ? reader.compactNullableString() : null;
   const protocolName =
-    version >= 7
-      ? flexible
-        ? reader.compactNullableString()
-        : reader.nullableString()
-      : flexible
-        ? reader.compactString()
-        : reader.string();
+    version >= 7 ? reader.compactNullableString() : flexible ? reader.compactString() : reader.string();
   const leader = flexible ? reader.compactString() : reader.string();
   const skipAssignment = version >= 9 ? reader.boolean() : false;
   const memberId = flexible ? reader.compactString() : reader.string();
