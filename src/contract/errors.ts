@@ -46,6 +46,8 @@ export const errorCodes = {
 
   MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),
 
+  STATE_TOPIC_INVALID: row(409, 1, 'error', false, 'The state topic on the target cannot be used.'),
+
   SHARD_DIVERGED: row(null, 5, 'error', false, 'Source and target differ, or another program wrote to the target.'),
   SHARD_RETENTION_LOSS: row(null, 5, 'error', false, 'The source deleted records before they were copied.'),
   SHARD_TRUNCATED: row(null, 5, 'error', false, 'The source lost records that had been copied.'),

@@ -77,9 +77,35 @@ export interface MirrorStatus {
 }
 
 export type RunEvent =
-  | { readonly event: 'started'; readonly mirror: string; readonly sourceClusterId: string; readonly targetClusterId: string; readonly at: number }
-  | { readonly event: 'topic'; readonly mirror: string; readonly topic: string; readonly targetTopic: string; readonly partitions: number; readonly action: 'created' | 'grown' | 'adopted' | 'resumed'; readonly at: number }
+  | {
+      readonly event: 'started';
+      readonly mirror: string;
+      readonly sourceClusterId: string;
+      readonly targetClusterId: string;
+      readonly at: number;
+    }
+  | {
+      readonly event: 'topic';
+      readonly mirror: string;
+      readonly topic: string;
+      readonly targetTopic: string;
+      readonly partitions: number;
+      readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
+      readonly at: number;
+    }
   | { readonly event: 'progress'; readonly status: MirrorStatus }
-  | { readonly event: 'warning'; readonly mirror: string | null; readonly code: ErrorCode; readonly message: string; readonly at: number }
+  | {
+      readonly event: 'warning';
+      readonly mirror: string | null;
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly at: number;
+    }
   | { readonly event: 'incident'; readonly incident: Incident }
-  | { readonly event: 'ended'; readonly mirror: string; readonly outcome: 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed'; readonly status: MirrorStatus | null; readonly at: number };
+  | {
+      readonly event: 'ended';
+      readonly mirror: string;
+      readonly outcome: 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed';
+      readonly status: MirrorStatus | null;
+      readonly at: number;
+    };

@@ -1,0 +1,89 @@
+import { AppError } from '#contract/errors.ts';
+import { parseUntil } from '#contract/until.ts';
+import type { RunOutcome } from '../../main.ts';
+import type { CommonOptions, Context } from '../context.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { readMirrors } from '../files.ts';
+import { EventLog } from '../progress/event-log.ts';
+import { JsonPrinter } from '../progress/json-printer.ts';
+import { LinePrinter } from '../progress/line-printer.ts';
+import { LivePrinter } from '../progress/live-printer.ts';
+import type { Printer } from '../progress/printer.ts';
+import type { Verb } from '../program.ts';
+
+interface Options extends CommonOptions {
+  readonly until?: string;
+  readonly log?: string;
+}
+
+export const run: Verb<Options> = {
+  summary: 'run the mirrors of the files, no server needed',
+  description:
+    'Runs the mirrors of the files until Ctrl-C, or until --until.\n\nCtrl-C ends it in good order, a second one at once; what was acknowledged is on the target, and the next run goes on there.\n\nExit code 0 when --until was reached, 5 when a partition stopped with an incident, 1 when it could not run, 130 after Ctrl-C.',
+  examples: [
+    'lockstep run -f link.yaml',
+    'lockstep run -f link.yaml --until caught-up',
+    'lockstep run -f link.yaml --until time=30s --json',
+    'lockstep run -f clusters.yaml -f link.yaml --log /var/log/lockstep',
+  ],
+  options: {
+    '--until <when>': 'end at: caught-up, offset=N, time=30s (5m, 2h) or time=2026-11-21T18:00:00Z',
+    '--log <directory>': 'write every event as a line of JSON to a file in this directory too',
+  },
+  async run(context, options) {
+    const { io, host, app } = context;
+    const until = options.until === undefined ? undefined : parseUntil(options.until, host.clock.now());
+    const documents = readMirrors(host.disk, options.file);
+    const printer = printerFor(context, options);
+    const log = options.log === undefined ? null : openLog(context, options.log, printer);
+    const stop = new AbortController();
+    io.onInterrupt(() => {
+      printer.note('stopping: waiting for what is in flight; Ctrl-C again ends at once');
+      stop.abort();
+    });
+    if (!options.json) {
+      for (const { metadata, spec } of documents.mirrors)
+        printer.note(`${metadata.name}: connecting to ${spec.source} and ${spec.target}`);
+    }
+    const outcome = await app.runMirrors(documents, host, {
+      ...(until === undefined ? {} : { until }),
+      progressMs: printer.progressMs,
+      signal: stop.signal,
+      onEvent(event) {
+        log?.write(event);
+        printer.print(event);
+      },
+    });
+    return EXIT_CODES[outcome];
+  },
+};
+
+const EXIT_CODES: Readonly<Record<RunOutcome, number>> = {
+  'caught-up': exitCodes.ok,
+  'until-reached': exitCodes.ok,
+  incidents: exitCodes.findings,
+  interrupted: exitCodes.interrupted,
+  failed: exitCodes.failed,
+};
+
+function printerFor({ io, host }: Context, options: Options): Printer {
+  if (options.json) return new JsonPrinter(io);
+  return io.isTty ? new LivePrinter(io, host.clock) : new LinePrinter(io, host.clock);
+}
+
+function openLog({ host }: Context, directory: string, printer: Printer): EventLog {
+  try {
+    return new EventLog(host.disk, directory, {
+      startedAt: host.clock.now(),
+      onFailure: (error) =>
+        printer.note(
+          `the log ends here, the mirror goes on: ${error instanceof Error ? error.message : 'the disk refuses it'}`,
+        ),
+    });
+  } catch (cause) {
+    throw new AppError('REQUEST_INVALID', `--log: cannot write to ${directory}`, {
+      cause,
+      nextStep: 'name a directory that can be written',
+    });
+  }
+}

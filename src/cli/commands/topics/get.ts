@@ -1,0 +1,72 @@
+import { AppError } from '#contract/errors.ts';
+import type { TopicView } from '#contract/views.ts';
+import { nearest } from '#util/nearest.ts';
+import type { CommonOptions } from '../../context.ts';
+import { exitCodes } from '../../exit-codes.ts';
+import { readDocuments } from '../../files.ts';
+import { formatCount, formatTable } from '../../format.ts';
+import type { Io } from '../../io.ts';
+import type { Verb } from '../../program.ts';
+import { chosenCluster } from './cluster-option.ts';
+
+interface Options extends CommonOptions {
+  readonly cluster?: string;
+}
+
+export const getTopic: Verb<Options> = {
+  summary: 'show one topic with its partitions and settings',
+  examples: ['lockstep topics get orders -f link.yaml --cluster east'],
+  options: { '--cluster <name>': 'which cluster; may be left out where the files hold one' },
+  async run({ io, host, app }, options, name) {
+    const documents = readDocuments(host.disk, options.file);
+    const cluster = chosenCluster(documents, options.cluster);
+    const topics = await app.describeTopics(documents, host, { cluster, topic: name });
+    const topic = topics.find((each) => each.name === name);
+    if (topic === undefined) throw notFound(name, cluster, topics);
+    if (options.json) io.out(`${JSON.stringify({ cluster, topic })}\n`);
+    else io.out(describe(io, topic));
+    return exitCodes.ok;
+  },
+};
+
+function notFound(name: string, cluster: string, topics: readonly TopicView[]): AppError {
+  const near = nearest(
+    name,
+    topics.map((topic) => topic.name),
+  );
+  return new AppError(
+    'TOPIC_NOT_FOUND',
+    `there is no topic "${name}" on cluster "${cluster}"${near === null ? '' : `; did you mean "${near}"?`}`,
+    {
+      nextStep: `lockstep topics list --cluster ${cluster} shows those that there are`,
+    },
+  );
+}
+
+function describe(io: Io, topic: TopicView): string {
+  const [titles = '', ...rows] = formatTable(
+    [
+      { title: 'PARTITION', align: 'right' },
+      { title: 'LEADER', align: 'right' },
+      { title: 'EPOCH', align: 'right' },
+      { title: 'LOG START', align: 'right' },
+      { title: 'STABLE', align: 'right' },
+      { title: 'END', align: 'right' },
+      { title: 'REPLICAS' },
+      { title: 'IN SYNC' },
+    ],
+    topic.partitions.map((partition) => [
+      String(partition.partition),
+      partition.leader === null ? 'none' : String(partition.leader),
+      formatCount(partition.leaderEpoch),
+      formatCount(partition.logStart),
+      formatCount(partition.stableOffset),
+      formatCount(partition.highWatermark),
+      partition.replicas.join(','),
+      partition.inSyncReplicas.join(','),
+    ]),
+  );
+  const heading = `${io.style('bold', topic.name)}${topic.isInternal ? ' (internal)' : ''}${topic.topicId === null ? '' : `  id ${topic.topicId}`}`;
+  const configs = Object.entries(topic.configs ?? {}).map(([key, value]) => `  ${key} = ${value}`);
+  return `${[heading, '', io.style('dim', titles), ...rows, ...(configs.length === 0 ? [] : ['', 'Settings that differ from the default:', ...configs])].join('\n')}\n`;
+}

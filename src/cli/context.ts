@@ -1,0 +1,24 @@
+import type { describeClusters, describeTopics, Host, planMirrors, runMirrors } from '../main.ts';
+import type { Io } from './io.ts';
+
+/** What commands do is done by the composition root; a test puts its own in its place. */
+export interface App {
+  readonly planMirrors: typeof planMirrors;
+  readonly runMirrors: typeof runMirrors;
+  readonly describeClusters: typeof describeClusters;
+  readonly describeTopics: typeof describeTopics;
+}
+
+/** What every command is given. */
+export interface Context {
+  readonly io: Io;
+  readonly host: Host;
+  readonly app: App;
+  readonly version: string;
+}
+
+/** Options that every command has. */
+export interface CommonOptions {
+  readonly file: readonly string[];
+  readonly json?: true;
+}

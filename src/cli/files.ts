@@ -1,0 +1,38 @@
+import { parseDocuments } from '#contract/documents.ts';
+import { AppError } from '#contract/errors.ts';
+import type { Documents } from '#contract/resources.ts';
+import type { Disk } from '#util/host.ts';
+
+/** The resources of the files of `-f`. Throws an AppError with everything that is wrong in them. */
+export function readDocuments(disk: Disk, paths: readonly string[]): Documents {
+  // A file that is named twice is one file, not a set of duplicates.
+  return parseDocuments([...new Set(paths)].map((path) => ({ path, text: readText(disk, path) })));
+}
+
+/** As readDocuments, for a command that needs at least one mirror. */
+export function readMirrors(disk: Disk, paths: readonly string[]): Documents {
+  const documents = readDocuments(disk, paths);
+  if (documents.mirrors.length > 0) return documents;
+  throw new AppError('RESOURCE_NOT_FOUND', `there is no Mirror in ${paths.join(', ')}`, {
+    nextStep: 'add a document of kind Mirror, or name the file that holds it with -f',
+  });
+}
+
+function readText(disk: Disk, path: string): string {
+  try {
+    return disk.readText(path);
+  } catch (cause) {
+    throw new AppError('CONFIG_INVALID', `cannot read ${path}: ${reasonOf(cause)}`, {
+      cause,
+      nextStep: 'name a file that exists and may be read with -f',
+    });
+  }
+}
+
+/** The system's own words are in the cause. */
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EISDIR') return 'it is a directory';
+  return code === 'EACCES' ? 'it may not be read' : 'the system refuses it';
+}

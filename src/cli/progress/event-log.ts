@@ -1,0 +1,45 @@
+import type { RunEvent } from '#contract/status.ts';
+import type { Disk } from '#util/host.ts';
+
+/** Progress is written this often; a mirror of a thousand partitions would else write a megabyte a second. */
+const PROGRESS_MS = 5_000;
+
+/**
+ * Appends the events of a run as lines of JSON to `DIRECTORY/run-<start>.jsonl`. A disk that is full does not stop a
+ * mirror: `onFailure` is told once, and the log ends there.
+ */
+export class EventLog {
+  readonly path: string;
+  readonly #disk: Disk;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #progressAt = new Map<string, number>();
+  #failed = false;
+
+  /** Makes the directory. Throws what the disk throws: a run that shall be logged does not start without its log. */
+  constructor(disk: Disk, directory: string, options: { startedAt: number; onFailure: (error: unknown) => void }) {
+    this.#disk = disk;
+    this.#onFailure = options.onFailure;
+    this.path = `${directory}/run-${new Date(options.startedAt).toISOString().replace(/[:.]/g, '-')}.jsonl`;
+    disk.makeDirectory(directory);
+    disk.appendText(this.path, '');
+  }
+
+  write(event: RunEvent): void {
+    if (this.#failed || this.#isTooSoon(event)) return;
+    try {
+      this.#disk.appendText(this.path, `${JSON.stringify(event)}\n`);
+    } catch (error) {
+      this.#failed = true;
+      this.#onFailure(error);
+    }
+  }
+
+  #isTooSoon(event: RunEvent): boolean {
+    if (event.event !== 'progress') return false;
+    const { mirror, at } = event.status;
+    const before = this.#progressAt.get(mirror);
+    if (before !== undefined && Math.abs(at - before) < PROGRESS_MS) return true;
+    this.#progressAt.set(mirror, at);
+    return false;
+  }
+}

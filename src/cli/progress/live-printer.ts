@@ -1,0 +1,75 @@
+import type { MirrorStatus, RunEvent } from '#contract/status.ts';
+import type { Clock } from '#util/clock.ts';
+import { formatTime } from '../format.ts';
+import type { Io } from '../io.ts';
+import { renderMirrors, type MirrorView } from './live-view.ts';
+import type { Printer } from './printer.ts';
+import { RateMeter } from './rates.ts';
+import { describeEnd, describeIncident, describeStart, describeTopic } from './words.ts';
+
+/**
+ * For a terminal: a block that is redrawn at each progress, twice a second. What must not scroll away with it (topics,
+ * warnings, incidents, the end of a mirror) is printed once above it and stays.
+ */
+export class LivePrinter implements Printer {
+  readonly progressMs = 500;
+  readonly #io: Io;
+  readonly #clock: Clock;
+  readonly #startMs: number;
+  readonly #meters = new Map<string, RateMeter>();
+  readonly #views = new Map<string, MirrorView>();
+  #drawnLines = 0;
+
+  constructor(io: Io, clock: Clock) {
+    this.#io = io;
+    this.#clock = clock;
+    this.#startMs = clock.monotonic();
+  }
+
+  note(text: string): void {
+    this.#draw([this.#io.style('yellow', text)]);
+  }
+
+  print(event: RunEvent): void {
+    const io = this.#io;
+    switch (event.event) {
+      case 'started':
+        return this.#draw([this.#stamped(event.at, describeStart(event))]);
+      case 'topic':
+        return this.#draw([this.#stamped(event.at, describeTopic(event))]);
+      case 'warning':
+        return this.#draw([this.#stamped(event.at, io.style('yellow', `warning ${event.code}: ${event.message}`))]);
+      case 'incident':
+        return this.#draw(describeIncident(io, event.incident, io.columns()));
+      case 'progress':
+        this.#update(event.status);
+        return this.#draw([]);
+      case 'ended':
+        this.#views.delete(event.mirror);
+        return this.#draw(describeEnd(io, event, this.#elapsedMs()));
+    }
+  }
+
+  #update(status: MirrorStatus): void {
+    const meter = this.#meters.get(status.mirror) ?? new RateMeter();
+    this.#meters.set(status.mirror, meter);
+    const rates = meter.add(status, this.#clock.monotonic());
+    this.#views.set(status.mirror, { status, rates, elapsedMs: this.#elapsedMs() });
+  }
+
+  /** Prints lines that stay, and the block anew below them, in one write: a terminal shows no half-drawn block. */
+  #draw(staying: readonly string[]): void {
+    const block = renderMirrors(this.#io, [...this.#views.values()]);
+    const erase = this.#drawnLines === 0 ? '' : `\u001B[${this.#drawnLines}A\u001B[J`;
+    this.#io.out(`${erase}${[...staying, ...block].map((line) => `${line}\n`).join('')}`);
+    this.#drawnLines = block.length;
+  }
+
+  #stamped(atMs: number, text: string): string {
+    return `${this.#io.style('dim', formatTime(atMs))} ${text}`;
+  }
+
+  #elapsedMs(): number {
+    return this.#clock.monotonic() - this.#startMs;
+  }
+}

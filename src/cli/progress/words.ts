@@ -1,0 +1,117 @@
+/** Sentences about a running mirror that the live view and the lines share. */
+import type { ByteCounts, Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
+import { formatBytes, formatCount, formatDuration, formatNumberOf, wrap } from '../format.ts';
+import type { Io } from '../io.ts';
+import { lagOf, type Rates } from './rates.ts';
+
+export function describeStart(event: Extract<RunEvent, { event: 'started' }>): string {
+  return `${event.mirror}: from cluster ${event.sourceClusterId} to cluster ${event.targetClusterId}`;
+}
+
+export function describeTopic(event: Extract<RunEvent, { event: 'topic' }>): string {
+  const renamed = event.topic === event.targetTopic ? '' : ` as ${event.targetTopic}`;
+  return `${event.mirror}: topic ${event.topic}${renamed}, ${formatNumberOf(event.partitions, 'partition')}: ${TOPIC_ACTIONS[event.action]}`;
+}
+
+const TOPIC_ACTIONS = {
+  created: 'created on the target',
+  grown: 'partitions added on the target',
+  adopted: 'found empty on the target',
+  resumed: 'goes on where it was',
+} as const;
+
+/** Lines of at most `width` columns about an incident: what, which offsets, why, what it means, and what to do. */
+export function describeIncident(io: Io, incident: Incident, width: number): string[] {
+  const shard =
+    incident.topic === null ? '' : ` ${incident.topic}${incident.partition === null ? '' : `/${incident.partition}`}`;
+  const offsets = incident.offsets === null ? '' : ` ${describeOffsets(incident.offsets)}`;
+  const what =
+    `${incident.code} ${incident.mirror}${shard}${offsets}: ${incident.cause} ${incident.consequence}`.trimEnd();
+  const style = incident.severity === 'error' ? 'red' : 'yellow';
+  return [
+    ...wrap(what, width, '  ').map((line) => io.style(style, line)),
+    ...wrap(`  next: ${incident.nextStep}`, width, '    '),
+  ];
+}
+
+function describeOffsets({ from, to }: { from: number; to: number }): string {
+  return to - from === 1 ? `at offset ${from}` : `at offsets ${from} to ${to - 1}`;
+}
+
+/** `1,204 records, 3.2 s (measured 0.4 s ago against the last stable offset)`; says how much of it is unknown. */
+export function describeLag(status: MirrorStatus): string {
+  const lag = lagOf(status);
+  if (lag.records === null) return 'unknown';
+  const unknown = lag.unknown === 0 ? '' : ` + ${formatNumberOf(lag.unknown, 'partition')} unknown`;
+  const time = lag.ms === null ? '' : `, ${formatDuration(lag.ms)}`;
+  const measured =
+    lag.measuredAt === null ? '' : ` (measured ${formatDuration(status.at - lag.measuredAt)} ago at LSO)`;
+  return `${formatNumberOf(lag.records, 'record')}${unknown}${time}${measured}`;
+}
+
+export function describeRates(rates: Rates | null): string {
+  return rates === null
+    ? 'not yet measured'
+    : `${formatCount(rates.recordsPerSecond)} records/s, ${formatBytes(rates.bytesPerSecond)}/s`;
+}
+
+/** `6 copying, 2 stopped` */
+export function describeStates(shards: readonly ShardStatus[]): string {
+  if (shards.length === 0) return 'no partitions yet';
+  const counts = Map.groupBy(shards, (shard) => shard.state);
+  return [...counts].map(([state, group]) => `${formatCount(group.length)} ${state}`).join(', ');
+}
+
+/** Which share of the bytes left as they came, and why the rest did not; null before anything was copied. */
+export function describeWays(bytes: ByteCounts): string | null {
+  const reasons = Object.entries(bytes.reencoded).filter(([, count]) => count > 0);
+  const total = bytes.passedThrough + reasons.reduce((sum, [, count]) => sum + count, 0);
+  if (total === 0) return null;
+  // Rounded down: 100 % is only said where it is so.
+  const percent = Math.floor((bytes.passedThrough / total) * 1000) / 10;
+  const rest = reasons.map(([reason, count]) => `${formatBytes(count)} ${reason}`).join(', ');
+  return `${percent} % of bytes passed through${rest === '' ? '' : `; re-encoded: ${rest}`}`;
+}
+
+const OUTCOMES = {
+  'caught-up': { words: 'caught up', style: 'green' },
+  'until-reached': { words: 'reached --until', style: 'green' },
+  incidents: { words: 'ended with incidents', style: 'red' },
+  interrupted: { words: 'stopped', style: 'yellow' },
+  failed: { words: 'failed', style: 'red' },
+} as const;
+
+/** The closing lines of a mirror: outcome, totals, and what an open transaction holds back. */
+export function describeEnd(io: Io, event: Extract<RunEvent, { event: 'ended' }>, tookMs: number): string[] {
+  const { words, style } = OUTCOMES[event.outcome];
+  const { status } = event;
+  const head = `${io.style(style, `${event.mirror}: ${words}`)}`;
+  if (status === null) return [`${head} after ${formatDuration(tookMs)}`];
+  const ways = describeWays(status.bytes);
+  const holes = sum(status.shards, (shard) => shard.holesFilled);
+  const refusals = sum(status.shards, (shard) => shard.refusals);
+  const extras = [
+    ...(ways === null ? [] : [ways]),
+    ...(holes === 0 ? [] : [`${formatNumberOf(holes, 'hole')} filled`]),
+    ...(refusals === 0
+      ? []
+      : [`${formatNumberOf(refusals, 'write')} refused because another process had written them`]),
+  ];
+  return [
+    `${head}: ${formatNumberOf(status.recordsCopied, 'record')}, ${formatBytes(status.bytesCopied)} in ${formatDuration(tookMs)}`,
+    ...extras.map((line) => `  ${line}`),
+    ...status.shards.flatMap(heldBack),
+  ];
+}
+
+function heldBack(shard: ShardStatus): string[] {
+  const { position, sourceStableOffset: stable, sourceHighWatermark: high } = shard;
+  if (position === null || stable === null || high === null || position < stable || stable >= high) return [];
+  return [
+    `  ${shard.topic}/${shard.partition} is held back by an open transaction: ${formatNumberOf(high - stable, 'offset')} from ${stable} on`,
+  ];
+}
+
+function sum(shards: readonly ShardStatus[], count: (shard: ShardStatus) => number): number {
+  return shards.reduce((total, shard) => total + count(shard), 0);
+}
