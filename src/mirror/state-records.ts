@@ -1,0 +1,117 @@
+/**
+ * What `__lockstep.state` holds, per key, as JSON with a `version` (design §5 rule 1):
+ *
+ *   mirror/<mirrorId>              who mirrors what into this cluster, with which producer ids, under which choices
+ *   claim/<target topic>           which mirror writes to a topic, and from which source topic
+ *   partition/<target topic>/<p>   what the log of the target partition cannot say: log start, sequence offset, leader epochs
+ *
+ * Pure: bytes in, typed records out. A kind of key that we do not know is a later version's and is left alone.
+ */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { AppError } from '#contract/errors.ts';
+
+const VERSION = 1;
+/** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
+export const LEADER_EPOCHS_MAX = 128;
+
+const offset = z.int().min(0);
+
+const start = z.union([
+  z.object({ at: z.literal(['earliest', 'latest']) }),
+  z.object({ at: z.literal('timestamp'), timestampMs: z.int() }),
+  z.object({ at: z.literal('offsets'), offsets: z.record(z.string(), z.record(z.string(), offset)) }),
+]);
+
+const mirrorRecord = z.object({
+  name: z.string(),
+  sourceClusterId: z.string(),
+  targetClusterId: z.string(),
+  /** Writes data, with epoch 0 always. */
+  dataProducerId: z.int().min(0),
+  /** Writes the control records that fill holes, and nothing else. */
+  markerProducerId: z.int().min(0),
+  transactions: z.enum(['preserve', 'committed-only']),
+  timestamps: z.enum(['append', 'producer', 'target']),
+  start,
+  /** Milliseconds since the epoch. */
+  createdAt: z.int(),
+});
+
+const claimRecord = z.object({
+  mirrorId: z.string(),
+  mirrorName: z.string(),
+  sourceTopic: z.string(),
+  sourceTopicId: z.string(),
+  targetTopicId: z.string(),
+  partitions: z.int().min(1),
+});
+
+const partitionRecord = z.object({
+  mirrorId: z.string(),
+  /** S of rule 5: the target's log begins here. */
+  logStart: offset,
+  /** K of rule 2: the sequence of an offset is (offset + K) mod 2^31, until a hole. */
+  sequenceOffset: z.int(),
+  /** [leader epoch of the source, its first offset], ascending, at most LEADER_EPOCHS_MAX. */
+  leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
+});
+
+const schemas = { mirror: mirrorRecord, claim: claimRecord, partition: partitionRecord };
+
+export type MirrorRecord = z.output<typeof mirrorRecord>;
+export type ClaimRecord = z.output<typeof claimRecord>;
+export type PartitionRecord = z.output<typeof partitionRecord>;
+
+export type StateRecord =
+  | { readonly kind: 'mirror'; readonly key: string; readonly value: MirrorRecord | null }
+  | { readonly kind: 'claim'; readonly key: string; readonly value: ClaimRecord | null }
+  | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null };
+
+export const mirrorKey = (mirrorId: string): string => `mirror/${mirrorId}`;
+export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
+export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;
+
+/** The same in every process that runs the same mirror between the same clusters: 20 characters of [0-9a-f]. */
+export function mirrorIdOf(mirror: { readonly sourceClusterId: string; readonly targetClusterId: string; readonly name: string }): string {
+  const text = [mirror.sourceClusterId, mirror.targetClusterId, mirror.name].join('\n'); // no part can contain a line end
+  return createHash('sha256').update(text).digest('hex').slice(0, 20);
+}
+
+/** The bytes of a record's value; null (a tombstone) takes the key away. */
+export function encodeState(value: MirrorRecord | ClaimRecord | PartitionRecord | null): Buffer | null {
+  return value === null ? null : Buffer.from(JSON.stringify({ version: VERSION, ...value }));
+}
+
+/** Null for a key that is not ours. Throws AppError STATE_TOPIC_INVALID, naming the offset, for a value that we cannot use. */
+export function decodeState(record: { readonly key: Buffer | null; readonly value: Buffer | null; readonly offset: number }): StateRecord | null {
+  const key = record.key?.toString('utf8') ?? '';
+  const kind = key.slice(0, key.indexOf('/'));
+  if (kind !== 'mirror' && kind !== 'claim' && kind !== 'partition') return null;
+  const value = record.value === null ? null : parseValue(kind, record.value, `record "${key}" at offset ${record.offset}`);
+  return { kind, key, value } as StateRecord;
+}
+
+function parseValue(kind: keyof typeof schemas, bytes: Buffer, subject: string): unknown {
+  const json = parseJson(bytes);
+  const version = z.object({ version: z.int().min(1) }).safeParse(json).data?.version;
+  if (version !== undefined && version > VERSION) {
+    throw new AppError('STATE_TOPIC_INVALID', `${subject} of the state topic has version ${version}; this Lockstep reads version ${VERSION}`, {
+      nextStep: 'Run the newer Lockstep that wrote it.',
+    });
+  }
+  const parsed = version === undefined ? null : schemas[kind].safeParse(json);
+  if (parsed?.success) return parsed.data;
+  throw new AppError('STATE_TOPIC_INVALID', `${subject} of the state topic cannot be read`, {
+    cause: parsed?.error,
+    nextStep: 'Another program has written to the topic: find it and take its right to write there away; the record then has to be written anew with its former value.',
+  });
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,111 @@
+/** The state topic on real brokers: the same answer for every process, whoever came first. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Cluster } from '#kafka/cluster.ts';
+import { alterTopicConfigs, describeTopicConfigs } from '#kafka/configs.ts';
+import { appendRecords, readLog } from '#kafka/simple-log.ts';
+import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
+import { kafkaVersions } from '#testing/kafka-home.ts';
+import { openCluster } from '#testing/open-cluster.ts';
+import { claimKey, encodeState, type ClaimRecord } from './state-records.ts';
+import { STATE_TOPIC, StateTopic, type MirrorChoices } from './state-topic.ts';
+
+const choices: MirrorChoices = {
+  name: 'east-to-west',
+  sourceClusterId: 'source',
+  targetClusterId: 'target',
+  transactions: 'committed-only',
+  timestamps: 'append',
+  start: { at: 'earliest' },
+};
+
+describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
+  let kafka: KafkaCluster;
+  let clusters: Cluster[];
+
+  beforeAll(async () => {
+    kafka = await startCluster({ version, name: 'state' });
+    clusters = [1, 2, 3].map(() => openCluster(kafka.bootstrap));
+    await Promise.all(clusters.map((cluster) => cluster.connect()));
+  });
+
+  afterAll(async () => {
+    for (const cluster of clusters ?? []) cluster.close();
+    await kafka?.stop();
+  });
+
+  test('is not created by looking', async () => {
+    expect(await StateTopic.peek(clusters[0]!)).toBeNull();
+    expect(await clusters[0]!.refresh([STATE_TOPIC])).toMatchObject([{ errorCode: 3 }]);
+  });
+
+  test('gives three processes that start at once the same producer ids', async () => {
+    const records = await Promise.all(
+      clusters.map(async (cluster) => (await (await StateTopic.open(cluster)).establishMirror(choices)).record),
+    );
+
+    expect(records[1]).toEqual(records[0]);
+    expect(records[2]).toEqual(records[0]);
+    expect(records[0]!.dataProducerId).not.toBe(records[0]!.markerProducerId);
+    const later = await StateTopic.open(clusters[0]!);
+    expect((await later.establishMirror(choices)).record).toEqual(records[0]);
+    const [described] = await describeTopicConfigs(clusters[0]!, [STATE_TOPIC]);
+    expect(described?.configs.get('cleanup.policy')).toMatchObject({ value: 'compact', source: 'topic' });
+  });
+
+  test('refuses choices that differ from those recorded', async () => {
+    const state = await StateTopic.open(clusters[0]!);
+    const changed = state.establishMirror({ ...choices, timestamps: 'producer', start: { at: 'timestamp', timestampMs: 5 } });
+    await expect(changed).rejects.toMatchObject({ code: 'MIRROR_CHANGED', message: expect.stringMatching(/timestamps was "append" and is now "producer"; start was/) });
+  });
+
+  test('leaves a topic to the mirror that claimed it first, also after compaction would keep the last', async () => {
+    const [mine, theirs] = await Promise.all([StateTopic.open(clusters[0]!), StateTopic.open(clusters[1]!)]);
+    const claim: ClaimRecord = { mirrorId: 'mine', mirrorName: 'm', sourceTopic: 's', sourceTopicId: 'id', targetTopicId: 'id', partitions: 2 };
+
+    expect(await mine.putClaim('t', claim)).toEqual(claim);
+    expect(await theirs.putClaim('t', { ...claim, mirrorId: 'theirs' })).toEqual(claim);
+    expect(await mine.putClaim('t', { ...claim, partitions: 4 })).toMatchObject({ mirrorId: 'mine', partitions: 4 });
+
+    // Another process died right after its claim: the next start puts the valid one behind it.
+    const foreign = { key: Buffer.from(claimKey('t')), value: encodeState({ ...claim, mirrorId: 'late' }), timestamp: 0 };
+    await appendRecords(clusters[2]!, { topic: STATE_TOPIC, partition: 0, records: [foreign] });
+    const next = await StateTopic.open(clusters[2]!);
+    expect(next.claim('t')).toMatchObject({ mirrorId: 'mine', partitions: 4 });
+    expect((await lastRecordOf(clusters[0]!, claimKey('t'))).value).toMatchObject({ mirrorId: 'mine' });
+  });
+
+  test('remembers what was put, in this process and for the next', async () => {
+    const state = await StateTopic.open(clusters[0]!);
+    const value = { mirrorId: 'mine', logStart: 7, sequenceOffset: 0, leaderEpochs: [[0, 0]] as [number, number][] };
+    const many = Array.from({ length: 5_000 }, (_, partition) => ({ targetTopic: 'large', partition, value }));
+
+    await state.putPartition('t', 1, value);
+    await state.putPartition('t', 1, { ...value, logStart: 8 });
+    await state.putPartitions(many);
+
+    const next = await StateTopic.peek(clusters[1]!);
+    for (const each of [state, next]) {
+      expect(each?.partition('t', 1)?.logStart).toBe(8);
+      expect(each?.partition('t', 2)).toBeNull();
+      expect(each?.partition('large', 4_999)).toEqual(value);
+    }
+  });
+
+  test('is refused when somebody changed its cleanup policy', async () => {
+    await alterTopicConfigs(clusters[0]!, STATE_TOPIC, { set: new Map([['cleanup.policy', 'delete']]), remove: [] });
+    await expect(StateTopic.open(clusters[0]!)).rejects.toMatchObject({ code: 'STATE_TOPIC_INVALID', message: expect.stringContaining('cleanup.policy=delete') });
+    await alterTopicConfigs(clusters[0]!, STATE_TOPIC, { set: new Map([['cleanup.policy', 'compact']]), remove: [] });
+    await StateTopic.open(clusters[0]!);
+  });
+});
+
+async function lastRecordOf(cluster: Cluster, key: string): Promise<{ value: unknown }> {
+  let value: unknown = null;
+  for await (const batch of readLog(cluster, { topic: STATE_TOPIC, partition: 0 })) {
+    for (let i = 0; i < batch.count; i++) {
+      const record = batch.recordAt(i);
+      if (record.key?.toString() === key) value = JSON.parse(String(record.value));
+    }
+  }
+  return { value };
+}

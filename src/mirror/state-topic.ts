@@ -1,0 +1,290 @@
+/**
+ * The topic `__lockstep.state` on the target cluster: one partition, compacted, read in full at every start. It is the
+ * only memory that a mirror has outside the mirrored logs; losing Lockstep's own disk loses nothing.
+ *
+ * Several processes may start one mirror at the same time, and no broker arbitrates. The log does: a mirror's record
+ * and a topic's claim belong to the FIRST that wrote the key; a later record of another owner is not taken. Compaction
+ * would keep the last instead of the first, so whoever meets a record that was not taken behind the valid one writes the
+ * valid one again; the topic's `min.compaction.lag.ms` leaves a day for that.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { assert } from '#util/assert.ts';
+import { sleep } from '#util/clock.ts';
+import { AppError } from '#contract/errors.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { describeTopicConfigs } from '#kafka/configs.ts';
+import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import { initProducerId } from '#kafka/producers.ts';
+import { ATTRIBUTE_CONTROL } from '#kafka/records/batch-header.ts';
+import { appendRecords, readLog } from '#kafka/simple-log.ts';
+import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
+import {
+  claimKey,
+  decodeState,
+  encodeState,
+  mirrorIdOf,
+  mirrorKey,
+  partitionKey,
+  type ClaimRecord,
+  type MirrorRecord,
+  type PartitionRecord,
+  type StateRecord,
+} from './state-records.ts';
+
+export const STATE_TOPIC = '__lockstep.state';
+const PARTITION = 0;
+const REPLICAS = 3;
+const COMPACTION_LAG_MS = 24 * 3_600_000;
+/** Keys and values of one append stay far below the default `max.message.bytes` of 1 MB. */
+const APPEND_BYTES_MAX = 512 * 1024;
+/** After an append without an answer: when the log has not grown for so long, what was under way has landed or never will. */
+const STILL_MS = 1_000;
+const APPEND_ATTEMPTS_MAX = 5;
+
+/** What makes one mirror, before it has producer ids. */
+export type MirrorChoices = Pick<MirrorRecord, 'name' | 'sourceClusterId' | 'targetClusterId' | 'transactions' | 'timestamps' | 'start'>;
+
+export class StateTopic {
+  readonly #cluster: Cluster;
+  /** The valid record of each key, and where it stands in the log. */
+  readonly #records = new Map<string, { readonly record: StateRecord; readonly offset: number }>();
+  /** Keys whose last record in the log is not the valid one. */
+  readonly #overwritten = new Set<string>();
+  #nextOffset: number | null = null;
+  #loading: Promise<void> = Promise.resolve();
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /**
+   * Creates the topic when it is missing, and reads it. Throws AppError STATE_TOPIC_INVALID when it exists with other
+   * partitions or another cleanup policy or holds what we cannot read, KafkaError when the cluster refuses.
+   */
+  static async open(cluster: Cluster): Promise<StateTopic> {
+    if (!(await exists(cluster))) await create(cluster);
+    await check(cluster);
+    const state = new StateTopic(cluster);
+    await state.load();
+    await state.#restoreOverwritten();
+    return state;
+  }
+
+  /** What it holds, without writing anything; null when there is no such topic. Throws as `open`. */
+  static async peek(cluster: Cluster): Promise<StateTopic | null> {
+    if (!(await exists(cluster))) return null;
+    await check(cluster);
+    const state = new StateTopic(cluster);
+    await state.load();
+    return state;
+  }
+
+  mirror(mirrorId: string): MirrorRecord | null {
+    const record = this.#records.get(mirrorKey(mirrorId))?.record;
+    return record?.kind === 'mirror' ? record.value : null;
+  }
+
+  claim(targetTopic: string): ClaimRecord | null {
+    const record = this.#records.get(claimKey(targetTopic))?.record;
+    return record?.kind === 'claim' ? record.value : null;
+  }
+
+  partition(targetTopic: string, partition: number): PartitionRecord | null {
+    const record = this.#records.get(partitionKey(targetTopic, partition))?.record;
+    return record?.kind === 'partition' ? record.value : null;
+  }
+
+  /** Reads what was appended since the last read, to the end of the log as of now. */
+  load(): Promise<void> {
+    const read = this.#loading.then(() => this.#load());
+    this.#loading = read.catch(() => {}); // one at a time; a failure is the failed caller's
+    return read;
+  }
+
+  async #load(): Promise<void> {
+    const from = this.#nextOffset;
+    const read = { topic: STATE_TOPIC, partition: PARTITION, ...(from === null ? {} : { from }) };
+    for await (const batch of readLog(this.#cluster, read)) {
+      for (let i = 0; i < batch.count; i++) {
+        const offset = batch.offsetOf(i);
+        if (offset < (from ?? 0)) continue;
+        const record = (batch.attributes & ATTRIBUTE_CONTROL) === 0 ? decodeState(batch.recordAt(i)) : null;
+        if (record) this.#take(record, offset);
+        this.#nextOffset = offset + 1;
+      }
+    }
+  }
+
+  /**
+   * The record of a mirror: the one that exists, or a new one with producer ids of its own. Every process that starts
+   * the same mirror gets the same. Throws AppError MIRROR_CHANGED when what was recorded differs from `choices`.
+   */
+  async establishMirror(choices: MirrorChoices): Promise<{ mirrorId: string; record: MirrorRecord }> {
+    const mirrorId = mirrorIdOf(choices);
+    if (this.mirror(mirrorId) === null) {
+      // The same ids for every caller; from here on the record is the truth, as transactional ids are forgotten (rule 2).
+      const data = await initProducerId(this.#cluster, `lockstep-${mirrorId}-data`);
+      const marker = await initProducerId(this.#cluster, `lockstep-${mirrorId}-markers`);
+      const record: MirrorRecord = {
+        ...choices,
+        dataProducerId: data.producerId,
+        markerProducerId: marker.producerId,
+        createdAt: this.#cluster.clock.now(),
+      };
+      await this.#putContested({ kind: 'mirror', key: mirrorKey(mirrorId), value: record });
+    }
+    const record = this.mirror(mirrorId);
+    assert(record !== null, 'a mirror record that was written is read back');
+    checkChoices(record, choices);
+    return { mirrorId, record };
+  }
+
+  /**
+   * Claims a target topic, or updates the claim that is ours already, and returns the claim that holds afterwards:
+   * another mirror's when that came first.
+   */
+  async putClaim(targetTopic: string, value: ClaimRecord): Promise<ClaimRecord> {
+    await this.#putContested({ kind: 'claim', key: claimKey(targetTopic), value });
+    const claim = this.claim(targetTopic);
+    assert(claim !== null, 'a claim that was written is read back');
+    return claim;
+  }
+
+  /** Records of partitions that the caller owns; appended with acks=all before it returns. */
+  async putPartitions(
+    partitions: readonly { readonly targetTopic: string; readonly partition: number; readonly value: PartitionRecord }[],
+  ): Promise<void> {
+    const records = partitions.map(
+      ({ targetTopic, partition, value }): StateRecord => ({ kind: 'partition', key: partitionKey(targetTopic, partition), value }),
+    );
+    const offsets = await this.#append(records);
+    for (const [i, record] of records.entries()) this.#take(record, offsets[i]!);
+  }
+
+  async putPartition(targetTopic: string, partition: number, value: PartitionRecord): Promise<void> {
+    await this.putPartitions([{ targetTopic, partition, value }]);
+  }
+
+  async #putContested(record: StateRecord): Promise<void> {
+    await this.#append([record]);
+    await this.load();
+    await this.#restoreOverwritten();
+  }
+
+  /** The log's order decides: see the head of this file. */
+  #take(record: StateRecord, offset: number): void {
+    const current = this.#records.get(record.key);
+    if (current && current.offset >= offset) return; // a read that was under way while we wrote
+    if (record.value === null) {
+      this.#records.delete(record.key);
+      this.#overwritten.delete(record.key);
+    } else if (current && !mayReplace(current.record, record)) {
+      this.#overwritten.add(record.key);
+    } else {
+      this.#records.set(record.key, { record, offset });
+      this.#overwritten.delete(record.key);
+    }
+  }
+
+  async #restoreOverwritten(): Promise<void> {
+    if (this.#overwritten.size === 0) return;
+    const records = [...this.#overwritten].flatMap((key) => this.#records.get(key)?.record ?? []);
+    await this.#append(records);
+    await this.load();
+  }
+
+  /** Returns the offset of each. */
+  async #append(records: readonly StateRecord[]): Promise<number[]> {
+    const timestamp = this.#cluster.clock.now();
+    const entries = records.map(({ key, value }) => ({ key: Buffer.from(key), value: encodeState(value), timestamp }));
+    const offsets: number[] = [];
+    let from = 0;
+    while (from < entries.length) {
+      let bytes = 0;
+      let to = from;
+      do {
+        bytes += entries[to]!.key.length + (entries[to]!.value?.length ?? 0);
+        to++;
+      } while (to < entries.length && bytes < APPEND_BYTES_MAX);
+      const base = await this.#appendCertainly({ topic: STATE_TOPIC, partition: PARTITION, records: entries.slice(from, to) });
+      for (let i = from; i < to; i++) offsets.push(base + i - from);
+      from = to;
+    }
+    return offsets;
+  }
+
+  /**
+   * An append without an answer may land later, behind a newer record of the same key, which it would undo. So the log
+   * must have stood still first; then the same records are appended again: twice the same is the same.
+   */
+  async #appendCertainly(append: Parameters<typeof appendRecords>[1]): Promise<number> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await appendRecords(this.#cluster, append)).baseOffset;
+      } catch (error) {
+        if (!(error instanceof KafkaError) || error.definite || attempt === APPEND_ATTEMPTS_MAX) throw error;
+        await this.#standStill();
+      }
+    }
+  }
+
+  async #standStill(): Promise<void> {
+    let before: number | null;
+    do {
+      await this.load();
+      before = this.#nextOffset;
+      await sleep(this.#cluster.clock, STILL_MS);
+      await this.load();
+    } while (this.#nextOffset !== before);
+  }
+}
+
+/** Mirrors never change and claims stay with their mirror, whoever writes later; partitions are written by their owner. */
+function mayReplace(current: StateRecord, next: StateRecord): boolean {
+  if (current.kind === 'mirror' && next.kind === 'mirror') return isDeepStrictEqual(current.value, next.value);
+  if (current.kind === 'claim' && next.kind === 'claim') return current.value?.mirrorId === next.value?.mirrorId;
+  return true;
+}
+
+function checkChoices(recorded: MirrorRecord, choices: MirrorChoices): void {
+  const keys = (['transactions', 'timestamps', 'start'] as const).filter((key) => !isDeepStrictEqual(recorded[key], choices[key]));
+  if (keys.length === 0) return;
+  const differences = keys.map((key) => `${key} was ${JSON.stringify(recorded[key])} and is now ${JSON.stringify(choices[key])}`);
+  throw new AppError('MIRROR_CHANGED', `Mirror "${choices.name}": ${differences.join('; ')}. They decide what stands at an offset, and were recorded at the first copy.`, {
+    nextStep: 'Put the recorded values back into the file; or give the mirror another name and copy into new target topics.',
+    details: { keys, recorded: Object.fromEntries(keys.map((key) => [key, recorded[key]])) },
+  });
+}
+
+async function exists(cluster: Cluster): Promise<boolean> {
+  const topic = (await cluster.refresh([STATE_TOPIC]))[0];
+  return topic?.errorCode !== 3;
+}
+
+async function create(cluster: Cluster): Promise<void> {
+  const replicationFactor = Math.min(REPLICAS, cluster.brokers().length);
+  const configs = new Map([
+    ['cleanup.policy', 'compact'],
+    ['min.compaction.lag.ms', String(COMPACTION_LAG_MS)],
+    ['min.insync.replicas', replicationFactor >= 3 ? '2' : '1'],
+  ]);
+  try {
+    await createTopic(cluster, { name: STATE_TOPIC, partitions: 1, replicationFactor, configs });
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error; // another process was first
+  }
+}
+
+async function check(cluster: Cluster): Promise<void> {
+  const topic = await awaitPartitions(cluster, STATE_TOPIC, 1);
+  const [described] = await describeTopicConfigs(cluster, [STATE_TOPIC]);
+  if (described?.error) throw described.error;
+  const policy = described?.configs.get('cleanup.policy')?.value;
+  const nextStep = `Is it Lockstep's? If so, undo the change (kafka-configs.sh, cleanup.policy=compact); if not, delete the topic ${STATE_TOPIC}.`;
+  if (topic.partitions.length !== 1) {
+    throw new AppError('STATE_TOPIC_INVALID', `Topic ${STATE_TOPIC} on cluster "${cluster.name}" has ${topic.partitions.length} partitions, not 1.`, { nextStep });
+  }
+  if (policy !== 'compact') {
+    throw new AppError('STATE_TOPIC_INVALID', `Topic ${STATE_TOPIC} on cluster "${cluster.name}" has cleanup.policy=${policy}, not compact: records that a mirror needs would be deleted.`, { nextStep });
+  }
+}
