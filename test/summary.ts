@@ -46,7 +46,7 @@ export function summaryLine(counts: Pick<Counts, 'passed' | 'failed' | 'skipped'
 }
 
 export default class Summary implements Reporter {
-  /** Stays when the run ends before its tests do, as when the set-up fails. */
+  /** Stays when the run ends before its tests do, as when the set-up fails or no file matches. */
   #line = summaryLine({ passed: 0, failed: 1, skipped: 0 });
   #isFiltered = false;
 
@@ -57,6 +57,7 @@ export default class Summary implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+    if (modules.length === 0 && errors.length === 0) return;
     const outcomes = modules.flatMap(outcomesOf).filter((outcome) => !this.#isFiltered || outcome.state !== 'skipped');
     const unloaded = modules.filter((module) => module.state() === 'failed' && module.errors().length > 0);
     const skips = JSON.parse(readFileSync(new URL('skips.json', import.meta.url), 'utf8')) as Skip[];
