@@ -7,18 +7,21 @@
  * was made from: one that was interrupted or has become stale is made again.
  */
 import { spawn } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
-import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileJavaTools, runJava } from '#testing/java.ts';
+import { must } from '#util/assert.ts';
 import { startCluster } from '#testing/kafka-cluster.ts';
 import { jvmFlags, kafkaHome, kafkaVersions, repository } from '#testing/kafka-home.ts';
 import type { KafkaVersion } from '#testing/kafka-home.ts';
+import { spawnSupervised } from '#testing/supervisor.ts';
+import { makeOnce } from './make-once.ts';
 
 export interface SetupOptions {
   /** Default: all. */
@@ -28,9 +31,9 @@ export interface SetupOptions {
 }
 
 const pom = join(repository, 'scripts', 'kafka.pom.xml');
-const stampName = '.stamp';
 /** Kafka 3.9 brings the binding to the end-of-life log4j 1; two bindings at once make slf4j complain at every start. */
 const excludedArtifacts = 'slf4j-reload4j,reload4j';
+const piped: StdioOptions = ['ignore', 'pipe', 'pipe'];
 
 type Say = (what: string) => void;
 
@@ -80,12 +83,15 @@ async function ensurePrograms(say: Say): Promise<void> {
   const wanted = [...new Set(missing.map(([, name]) => name))];
   const command = `apt-get install -y --no-install-recommends ${wanted.join(' ')}`;
   if (process.getuid?.() !== 0 || findProgram('apt-get') === null) {
-    throw new Error(`missing on PATH: ${programs}. Java 17 or newer (JDK) and Maven are needed; on Debian: sudo ${command}`);
+    throw new Error(
+      `missing on PATH: ${programs}. Java 17 or newer (JDK) and Maven are needed; on Debian: sudo ${command}`,
+    );
   }
   say(`installing Debian packages: ${wanted.join(' ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await run('apt-get', ['update', '-qq'], env);
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...wanted], env);
+  // Not supervised: a package manager that is killed half-way leaves a half-configured system.
+  await finish(spawn('apt-get', ['update', '-qq'], { env, stdio: piped }));
+  await finish(spawn('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...wanted], { env, stdio: piped }));
   say('Debian packages: installed');
 }
 
@@ -98,17 +104,9 @@ function findProgram(name: string): string | null {
 async function ensureJars(version: KafkaVersion, say: Say): Promise<void> {
   await makeOnce(join(kafkaHome(version), 'libs'), pomStamp(version), async (scratch) => {
     say(`Kafka ${version}: fetching jars with Maven`);
-    await run('mvn', [
-      '-q',
-      '-B',
-      '-f',
-      pom,
-      `-Dkafka=${version}`,
-      'dependency:copy-dependencies',
-      `-DoutputDirectory=${scratch}`,
-      '-DincludeScope=runtime',
-      `-DexcludeArtifactIds=${excludedArtifacts}`,
-    ]);
+    const goal = ['dependency:copy-dependencies', `-DoutputDirectory=${scratch}`, '-DincludeScope=runtime'];
+    const choice = [`-Dkafka=${version}`, `-DexcludeArtifactIds=${excludedArtifacts}`];
+    await finish(spawnSupervised('mvn', ['-q', '-B', '-f', pom, ...choice, ...goal], { stdio: piped }));
     say(`Kafka ${version}: ${readdirSync(scratch).length} jars`);
   });
 }
@@ -153,43 +151,31 @@ async function ensureArchives(version: KafkaVersion, say: Say): Promise<void> {
     const cluster = await startCluster({ version, name: 'training', jvm: archive('broker.jsa') });
     // A topic is created, written and read: admin, producer and consumer in one JVM, and the broker's side of each.
     const args = [cluster.bootstrap.join(), 'training', '20', 'all', '100'];
-    const client = await runJava('org.apache.kafka.tools.EndToEndLatency', args, { version, jvm: archive('tools.jsa') });
-    if (client.code !== 0) throw new Error(`Kafka ${version}: the training client ended with ${client.code}\n${client.stderr}`);
+    const client = await runJava('org.apache.kafka.tools.EndToEndLatency', args, {
+      version,
+      jvm: archive('tools.jsa'),
+    });
+    if (client.code !== 0)
+      throw new Error(`Kafka ${version}: the training client ended with ${client.code}\n${client.stderr}`);
     for (const broker of cluster.brokers) await broker.stop();
     await cluster.stop();
     say(`Kafka ${version}: class archives`);
   });
 }
 
-/**
- * Makes the folder `target` by `make(scratch)` unless it is there and was made from the same `stamp`. A folder appears
- * under its name only when it is complete.
- */
-async function makeOnce(target: string, stamp: string, make: (scratch: string) => Promise<void>): Promise<void> {
-  const stampFile = join(target, stampName);
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
-  const scratch = `${target}.tmp`; // only one set-up works here, so what is there was left by one that was interrupted
-  rmSync(scratch, { recursive: true, force: true });
-  mkdirSync(scratch, { recursive: true });
-  await make(scratch);
-  writeFileSync(join(scratch, stampName), stamp);
-  rmSync(target, { recursive: true, force: true });
-  renameSync(scratch, target);
-}
-
 function stampOf(...parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
-/** Runs a program to its end; its output is shown only when it fails. */
-async function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<void> {
-  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+/** Waits for the end of a program whose output is piped; the output is shown only when it fails. */
+async function finish(child: ChildProcess): Promise<void> {
   const exited = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', resolve);
   });
-  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}\n${(stdout + stderr).slice(-4000)}`);
+  const output = Promise.all([text(must(child.stdout, 'stdout')), text(must(child.stderr, 'stderr'))]);
+  const [code, parts] = await Promise.all([exited, output]);
+  if (code !== 0) throw new Error(`${child.spawnargs.join(' ')} ended with ${code}\n${parts.join('').slice(-4000)}`);
 }
 
 if (import.meta.main) {

@@ -34,10 +34,10 @@ function brokerIdsOf(response: Buffer): number[] {
     at += 4 + 2 + response.readInt16BE(at + 4) + 4;
     at += 2 + Math.max(0, response.readInt16BE(at));
   }
-  return ids;
+  return ids.sort((a, b) => a - b);
 }
 
-/** The ids of the unfenced brokers that the broker at this port knows. Rejects when it does not answer in time. */
+/** The ids, in order, of the unfenced brokers that the broker at this port knows. Rejects when it does not answer in time. */
 export function readBrokerIds(port: number, timeoutMs: number): Promise<number[]> {
   return new Promise((resolve, reject) => {
     const socket: Socket = connect({ host: '127.0.0.1', port, noDelay: true });

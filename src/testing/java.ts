@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { must } from '#util/assert.ts';
@@ -69,7 +69,11 @@ export async function runJava(
 }
 
 /** Starts the `main` of a class with its three streams piped. It is killed when the runner is gone. */
-export async function spawnJava(mainClass: string, args: readonly string[], options: JavaOptions = {}): Promise<ChildProcess> {
+export async function spawnJava(
+  mainClass: string,
+  args: readonly string[],
+  options: JavaOptions = {},
+): Promise<ChildProcess> {
   const { version = compileVersion, profile = 'fast', heapMb = 256, jvm = [] } = options;
   toolDirectory ??= temporaryDirectory('java-tools');
   const archive = join(kafkaHome(version), 'archive', 'tools.jsa');
@@ -90,15 +94,17 @@ let toolDirectory: string | null = null;
  * `onCompile` is called when there is something to compile.
  */
 export async function compileJavaTools(onCompile: () => void = () => {}): Promise<string> {
-  const names = readdirSync(sourceDirectory).filter((name) => name.endsWith('.java')).sort();
+  const names = readdirSync(sourceDirectory)
+    .filter((name) => name.endsWith('.java'))
+    .sort();
   const hash = createHash('sha256').update(compileVersion);
   for (const name of names) hash.update(name).update(readFileSync(join(sourceDirectory, name)));
   const classes = join(cacheDirectory, `java-${hash.digest('hex').slice(0, 16)}`);
   if (existsSync(classes)) return classes;
 
   onCompile();
-  const scratch = `${classes}.${process.pid}.tmp`;
-  mkdirSync(scratch, { recursive: true });
+  mkdirSync(cacheDirectory, { recursive: true });
+  const scratch = mkdtempSync(`${classes}.tmp-`);
   try {
     await javac(['-d', scratch, ...names.map((name) => join(sourceDirectory, name))]);
     if (!existsSync(classes)) renameSync(scratch, classes);
@@ -111,7 +117,14 @@ export async function compileJavaTools(onCompile: () => void = () => {}): Promis
 }
 
 async function javac(args: readonly string[]): Promise<void> {
-  const flags = ['-J-XX:TieredStopAtLevel=1', '-J-XX:+UseSerialGC', '-Xlint:all,-processing', '--release', '17', '-proc:none'];
+  const flags = [
+    '-J-XX:TieredStopAtLevel=1',
+    '-J-XX:+UseSerialGC',
+    '-Xlint:all,-processing',
+    '--release',
+    '17',
+    '-proc:none',
+  ];
   const child = spawn('javac', [...flags, '-cp', kafkaClassPath(compileVersion), ...args], {
     env: jvmEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe'],

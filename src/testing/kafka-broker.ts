@@ -86,9 +86,8 @@ export class KafkaBroker {
       child.once('exit', end);
       child.once('error', end);
     });
-    await waitUntil(() => this.#isServing(child, expected), `broker ${this.id} serves\n${this.logTail()}`, {
-      timeoutMs: readyTimeoutMs,
-    });
+    const what = (): string => `broker ${this.id} serves and lists ${expected.join(', ')}\n${this.logTail()}`;
+    await waitUntil(() => this.#isServing(child, expected), what, { timeoutMs: readyTimeoutMs });
   }
 
   /** SIGKILL. Resolves when the process is gone. */
@@ -159,7 +158,10 @@ export class KafkaBroker {
   async #isServing(child: ChildProcess, expected: readonly number[]): Promise<boolean> {
     if (this.#process !== child) {
       const tail = this.logTail();
-      throw new BrokerStartError(`Kafka broker ${this.id} ended while it started\n${tail}`, tail.includes('Address already in use'));
+      throw new BrokerStartError(
+        `Kafka broker ${this.id} ended while it started\n${tail}`,
+        tail.includes('Address already in use'),
+      );
     }
     try {
       const ids = await readBrokerIds(this.port, 1000);

@@ -25,6 +25,8 @@ export interface ClusterOptions {
   readonly heapMb?: number;
   /** More JVM flags. */
   readonly jvm?: readonly string[];
+  /** Finds the ports. Default: freePorts. */
+  readonly findPorts?: (count: number) => Promise<number[]>;
 }
 
 export class KafkaCluster {
@@ -37,7 +39,12 @@ export class KafkaCluster {
   readonly directory: string;
   #isKept = process.env['LOCKSTEP_KEEP'] === '1';
 
-  constructor(options: { clusterId: string; version: KafkaVersion; brokers: readonly KafkaBroker[]; directory: string }) {
+  constructor(options: {
+    clusterId: string;
+    version: KafkaVersion;
+    brokers: readonly KafkaBroker[];
+    directory: string;
+  }) {
     this.clusterId = options.clusterId;
     this.version = options.version;
     this.brokers = options.brokers;
@@ -93,7 +100,7 @@ async function prepareCluster(options: ClusterOptions): Promise<KafkaCluster> {
   const heapMb = options.heapMb ?? (profile === 'fast' ? 256 : 1024);
   const clusterId = newKafkaId();
   const directory = temporaryDirectory(name);
-  const ports = await freePorts(2 * count);
+  const ports = await (options.findPorts ?? freePorts)(2 * count);
   const nodes = ports.slice(0, count).map((port, i) => ({ id: i + 1, port, controllerPort: ports[count + i] }));
   const voters = nodes.map((node) => `${node.id}@127.0.0.1:${node.controllerPort}`).join(',');
   const brokers = nodes.map((node) => {
@@ -156,7 +163,12 @@ function sharedProperties(count: number): Record<string, string> {
  */
 function format(broker: KafkaBroker, options: { version: KafkaVersion; clusterId: string }): void {
   mkdirSync(broker.dataDir, { recursive: true });
-  const meta = { version: '1', 'cluster.id': options.clusterId, 'node.id': String(broker.id), 'directory.id': newKafkaId() };
+  const meta = {
+    version: '1',
+    'cluster.id': options.clusterId,
+    'node.id': String(broker.id),
+    'directory.id': newKafkaId(),
+  };
   const lines = Object.entries(meta).map(([key, value]) => `${key}=${value}\n`);
   writeFileSync(join(broker.dataDir, 'meta.properties'), lines.join(''));
   const checkpoint = join(kafkaHome(options.version), 'format', 'bootstrap.checkpoint');

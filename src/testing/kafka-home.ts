@@ -69,6 +69,12 @@ export function jvmFlags(profile: JvmProfile, heapMb: number, places: JvmPlaces)
 
 /** The environment of a JVM without the variables that would change its flags behind our back. */
 export function jvmEnvironment(): NodeJS.ProcessEnv {
-  const { JAVA_TOOL_OPTIONS: _tool, JDK_JAVA_OPTIONS: _jdk, _JAVA_OPTIONS: _java, CLASSPATH: _path, ...rest } = process.env;
+  const {
+    JAVA_TOOL_OPTIONS: _tool,
+    JDK_JAVA_OPTIONS: _jdk,
+    _JAVA_OPTIONS: _java,
+    CLASSPATH: _path,
+    ...rest
+  } = process.env;
   return rest;
 }

@@ -1,5 +1,5 @@
-/** What Linux says about a process, from /proc. */
-import { readFileSync } from 'node:fs';
+/** What Linux says about processes, from /proc. */
+import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Kernel ticks per second of the times in /proc: USER_HZ, 100 on every architecture that Node runs on. */
@@ -39,16 +39,34 @@ export function processMemory(pid: number): { rssBytes: number; peakRssBytes: nu
   return { rssBytes: kibibytes('VmRSS') * 1024, peakRssBytes: kibibytes('VmHWM') * 1024 };
 }
 
-/** Waits until `condition` holds. Throws after `timeoutMs`, naming `what`. */
+/** Ids of the processes that were started with `name` = `value` in their environment. A zombie has none any more. */
+export function processesWithVariable(name: string, value: string): number[] {
+  const entry = `${name}=${value}`;
+  return readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid) && environmentOf(pid).includes(entry))
+    .map(Number);
+}
+
+function environmentOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+  } catch {
+    return []; // gone meanwhile, or somebody else's
+  }
+}
+
+/** Waits until `condition` holds. Throws after `timeoutMs`; `what` says then what was waited for. */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
-  what: string,
+  what: string | (() => string),
   options: { timeoutMs?: number; everyMs?: number } = {},
 ): Promise<void> {
   const { timeoutMs = 10_000, everyMs = 10 } = options;
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
+    if (performance.now() > deadline) {
+      throw new Error(`waited ${timeoutMs} ms in vain until ${typeof what === 'string' ? what : what()}`);
+    }
     await sleep(everyMs);
   }
 }

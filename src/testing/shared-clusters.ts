@@ -15,7 +15,9 @@ const stopTimeoutMs = 30_000;
  *     const cluster = sharedClusters({ source: { version: '3.9.1' }, target: { brokers: 3 } });
  *     test('…', async () => { connect(cluster('source').bootstrap) … });
  */
-export function sharedClusters<Name extends string>(wanted: Readonly<Record<Name, ClusterOptions>>): (name: Name) => KafkaCluster {
+export function sharedClusters<Name extends string>(
+  wanted: Readonly<Record<Name, ClusterOptions>>,
+): (name: Name) => KafkaCluster {
   const running = new Map<Name, KafkaCluster>();
   let hasFailed = false;
 
