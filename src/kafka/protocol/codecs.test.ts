@@ -19,7 +19,7 @@ import { describeGroups } from './describe-groups.ts';
 import { describeProducers } from './describe-producers.ts';
 import { describeTransactions } from './describe-transactions.ts';
 import { endTxn } from './end-txn.ts';
-import { errorOf } from './error-codes.ts';
+import { errorCodes, errorOf } from './error-codes.ts';
 import { findCoordinator } from './find-coordinator.ts';
 import { heartbeat } from './heartbeat.ts';
 import { incrementalAlterConfigs } from './incremental-alter-configs.ts';
@@ -161,7 +161,11 @@ test('damaged responses are read or malformed, never anything else', () => {
 
 test('an error code has its name, and whether to try again, from Kafka', () => {
   expect(errorOf(0)).toEqual({ code: 0, name: 'NONE', retryable: false });
-  expect(errorOf(-1)).toEqual({ code: -1, name: 'UNKNOWN_SERVER_ERROR', retryable: false });
+  expect(errorOf(errorCodes.UNKNOWN_SERVER_ERROR)).toEqual({
+    code: -1,
+    name: 'UNKNOWN_SERVER_ERROR',
+    retryable: false,
+  });
   expect(errorOf(6)).toEqual({ code: 6, name: 'NOT_LEADER_OR_FOLLOWER', retryable: true });
   expect(errorOf(45)).toEqual({ code: 45, name: 'OUT_OF_ORDER_SEQUENCE_NUMBER', retryable: false });
 });
