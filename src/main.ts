@@ -1,14 +1,27 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
 import type { MirrorPlan } from '#contract/plan.ts';
-import type { Documents } from '#contract/resources.ts';
+import type { ClusterResource, Documents } from '#contract/resources.ts';
+import { AppError } from '#contract/errors.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
-import { InvariantError } from '#util/assert.ts';
+import { toAppError } from '#jobs/app-error.ts';
+import { Cluster } from '#kafka/cluster.ts';
+import { describeTopicConfigs } from '#kafka/configs.ts';
+import { FramePool } from '#kafka/frame.ts';
+import type { TopicMetadata } from '#kafka/metadata.ts';
+import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
+import { planMirror } from '#mirror/plan.ts';
+import { must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Disk } from '#util/host.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
+
+/** All bytes on their way through one process; and how much of it is kept for reuse. */
+const FRAME_BYTES_MAX = 32 * 1024 * 1024;
+const IDLE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** What the outside world is to Lockstep. */
 export interface Host {
@@ -27,29 +40,183 @@ export interface RunOptions {
   readonly progressMs: number;
   /** Ends the run in good order. */
   readonly signal: AbortSignal;
+  /** Tests switch guards off to see themselves fail; nothing else sets it. */
+  readonly guards?: Guards;
   onEvent(event: RunEvent): void;
 }
 
 /** What a run of these mirrors would do, in the order of the files. Changes nothing. Throws an AppError where a cluster cannot be asked. */
-export function planMirrors(_documents: Documents, _host: Host): Promise<MirrorPlan[]> {
-  throw new InvariantError('planMirrors is wired');
+export function planMirrors(documents: Documents, host: Host): Promise<MirrorPlan[]> {
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const plans: MirrorPlan[] = [];
+    for (const mirror of documents.mirrors) {
+      const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+      plans.push(await asAppError(`mirror "${mirror.metadata.name}"`, () => planMirror(mirror, source, target)));
+    }
+    return plans;
+  });
 }
 
-/** Runs the mirrors until they have ended. Throws an AppError where none of them could start. */
-export function runMirrors(_documents: Documents, _host: Host, _options: RunOptions): Promise<RunOutcome> {
-  throw new InvariantError('runMirrors is wired');
+/** Runs the mirrors until they have ended. Throws an AppError where one of them could not start. */
+export function runMirrors(documents: Documents, host: Host, options: RunOptions): Promise<RunOutcome> {
+  return withClusters(documents.clusters, host, async (clusterOf, pool) => {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([options.signal, failed.signal]);
+    const runs = documents.mirrors.map(async (resource): Promise<MirrorOutcome> => {
+      const [source, target] = await Promise.all([clusterOf(resource.spec.source), clusterOf(resource.spec.target)]);
+      const mirror = new Mirror({
+        resource,
+        source,
+        target,
+        pool,
+        clock: host.clock,
+        random: host.random,
+        until: options.until ?? null,
+        progressMs: options.progressMs,
+        onEvent: options.onEvent,
+        ...(options.guards ? { guards: options.guards } : {}),
+      });
+      return mirror.run(signal);
+    });
+    for (const run of runs) run.catch(() => failed.abort()); // the others end in good order; the error is thrown below
+    const results = await Promise.allSettled(runs);
+    const rejected = results.find((result) => result.status === 'rejected');
+    if (rejected) throw rejected.reason;
+    return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
+  });
 }
 
 /** The clusters of the files, in their order; one that does not answer carries its error. */
-export function describeClusters(_documents: Documents, _host: Host): Promise<ClusterView[]> {
-  throw new InvariantError('describeClusters is wired');
+export function describeClusters(documents: Documents, host: Host): Promise<ClusterView[]> {
+  return withClusters(documents.clusters, host, (clusterOf) =>
+    Promise.all(documents.clusters.map((resource) => describeCluster(resource, () => clusterOf(resource.metadata.name)))),
+  );
 }
 
 /** The topics of one cluster by name, or one of them (TOPIC_NOT_FOUND where it is not there) with its settings. */
-export function describeTopics(
-  _documents: Documents,
-  _host: Host,
-  _options: { cluster: string; topic?: string },
-): Promise<TopicView[]> {
-  throw new InvariantError('describeTopics is wired');
+export function describeTopics(documents: Documents, host: Host, options: { cluster: string; topic?: string }): Promise<TopicView[]> {
+  const { cluster: name, topic } = options;
+  return withClusters(documents.clusters, host, (clusterOf) =>
+    asAppError(`cluster "${name}"`, async () => {
+      const cluster = await clusterOf(name);
+      const found = await cluster.refresh(topic === undefined ? 'all' : [topic]);
+      const topics = found.filter(({ errorCode }) => errorCode === 0).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+      if (topic !== undefined && topics.length === 0) {
+        throw new AppError('TOPIC_NOT_FOUND', `Cluster "${name}" has no topic "${topic}".`, { nextStep: `lockstep topics list -f FILE --cluster ${name} shows those that it has.` });
+      }
+      const configs = topic === undefined ? null : await topicConfigs(cluster, topic);
+      return viewTopics(cluster, topics, configs);
+    }),
+  );
+}
+
+type ClusterOf = (name: string) => Promise<Cluster>;
+
+/** Connects clusters as they are asked for, once each, and closes them in the end. */
+async function withClusters<T>(resources: readonly ClusterResource[], host: Host, use: (clusterOf: ClusterOf, pool: FramePool) => Promise<T>): Promise<T> {
+  const pool = new FramePool({ bytesMax: FRAME_BYTES_MAX, idleBytesMax: IDLE_BYTES_MAX });
+  const clusters: Cluster[] = [];
+  const connected = new Map<string, Promise<Cluster>>();
+  const connect = (name: string): Promise<Cluster> => {
+    const resource = resources.find(({ metadata }) => metadata.name === name);
+    if (!resource) throw new AppError('RESOURCE_NOT_FOUND', `No file holds a Cluster "${name}".`, { nextStep: 'Name one of the files\' clusters.' });
+    const { clock, network, random } = host;
+    const cluster = new Cluster({ name, bootstrap: resource.spec.bootstrap, network, clock, random, pool });
+    clusters.push(cluster);
+    return asAppError(`cluster "${name}"`, async () => {
+      await cluster.connect();
+      checkIdentity(resource, cluster);
+      return cluster;
+    });
+  };
+  const clusterOf: ClusterOf = async (name) => {
+    let cluster = connected.get(name);
+    if (!cluster) connected.set(name, (cluster = connect(name)));
+    return cluster;
+  };
+  try {
+    return await use(clusterOf, pool);
+  } finally {
+    for (const cluster of clusters) cluster.close();
+  }
+}
+
+function checkIdentity({ metadata, spec }: ClusterResource, cluster: Cluster): void {
+  if (spec.id === null || spec.id === cluster.clusterId) return;
+  throw new AppError('CLUSTER_ID_MISMATCH', `Cluster "${metadata.name}" is pinned to the id ${spec.id}, but ${cluster.clusterId} answers at ${spec.bootstrap.join(', ')}.`, {
+    nextStep: 'Correct the bootstrap addresses; change "id" only if the cluster was really replaced.',
+  });
+}
+
+async function asAppError<T>(subject: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw toAppError(error, subject);
+  }
+}
+
+const OUTCOMES_WORST_FIRST: readonly MirrorOutcome[] = ['failed', 'interrupted', 'incidents', 'until-reached', 'caught-up'];
+
+function worstOf(outcomes: readonly MirrorOutcome[]): RunOutcome {
+  return OUTCOMES_WORST_FIRST.find((outcome) => outcomes.includes(outcome)) ?? 'caught-up';
+}
+
+async function describeCluster(resource: ClusterResource, connect: () => Promise<Cluster>): Promise<ClusterView> {
+  const base = { name: resource.metadata.name, bootstrap: resource.spec.bootstrap };
+  try {
+    const cluster = await connect();
+    const topics = await cluster.refresh('all');
+    return {
+      ...base,
+      clusterId: cluster.clusterId,
+      controller: cluster.controllerId,
+      brokers: cluster.brokers().map(({ id, host, port, rack }) => ({ id, address: `${host}:${port}`, rack })),
+      topics: topics.length,
+      partitions: topics.reduce((sum, { partitions }) => sum + partitions.length, 0),
+      error: null,
+    };
+  } catch (error) {
+    const { code, message, nextStep } = toAppError(error, `cluster "${base.name}"`);
+    return { ...base, clusterId: null, controller: null, brokers: [], topics: null, partitions: null, error: { code, message, nextStep: nextStep ?? null } };
+  }
+}
+
+/** Settings of the topic itself; values of sensitive ones are not shown. */
+async function topicConfigs(cluster: Cluster, topic: string): Promise<Record<string, string>> {
+  const described = must((await describeTopicConfigs(cluster, [topic]))[0], 'described topic');
+  if (described.error) throw described.error;
+  const own = [...described.configs].filter(([, entry]) => entry.source === 'topic');
+  return Object.fromEntries(own.map(([name, entry]) => [name, entry.sensitive ? '(hidden)' : (entry.value ?? '')]));
+}
+
+async function viewTopics(cluster: Cluster, topics: readonly TopicMetadata[], configs: Record<string, string> | null): Promise<TopicView[]> {
+  const all = topics.flatMap(({ name, partitions }) => partitions.map(({ partition }) => ({ topic: name, partition })));
+  const queries = (timestamp: number) => all.map((each) => ({ ...each, timestamp }));
+  const [starts, stable, watermarks] = await Promise.all([
+    listOffsets(cluster, queries(EARLIEST)),
+    listOffsets(cluster, queries(LATEST), { isolation: 'read_committed' }),
+    listOffsets(cluster, queries(LATEST)),
+  ]);
+  const known = (answer: { offset: number; error: unknown } | undefined): number | null => (!answer || answer.error ? null : answer.offset);
+  let index = 0;
+  return topics.map(({ name, topicId, isInternal, partitions }) => ({
+    name,
+    topicId,
+    isInternal,
+    configs,
+    partitions: partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => {
+      const at = index++;
+      return {
+        partition,
+        leader: leader < 0 ? null : leader,
+        leaderEpoch: leaderEpoch < 0 ? null : leaderEpoch,
+        replicas,
+        inSyncReplicas: isr,
+        logStart: known(starts[at]),
+        stableOffset: known(stable[at]),
+        highWatermark: known(watermarks[at]),
+      };
+    }),
+  }));
 }

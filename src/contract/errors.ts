@@ -33,6 +33,7 @@ export const errorCodes = {
   CLUSTER_ID_MISMATCH: row(409, 1, 'error', false, 'Another cluster than before, or than pinned, answers.'),
   CLUSTER_SAME: row(409, 2, 'error', false, 'Source and target of a mirror are one cluster.'),
   CLUSTER_API_UNSUPPORTED: row(409, 1, 'error', false, 'A broker does not speak a request that Lockstep needs.'),
+  CLUSTER_REFUSED: row(502, 1, 'error', false, 'A broker answered with an error that Lockstep cannot act on.'),
 
   TOPIC_NOT_FOUND: row(404, 1, 'error', false, 'A topic does not exist on the cluster.'),
   TOPIC_RULE_EMPTY: row(409, 1, 'warn', false, 'A topic rule of a mirror matches nothing.'),
@@ -51,6 +52,8 @@ export const errorCodes = {
   SHARD_DIVERGED: row(null, 5, 'error', false, 'Source and target differ, or another program wrote to the target.'),
   SHARD_RETENTION_LOSS: row(null, 5, 'error', false, 'The source deleted records before they were copied.'),
   SHARD_TRUNCATED: row(null, 5, 'error', false, 'The source lost records that had been copied.'),
+  SHARD_TRANSACTION_OPEN: row(null, 5, 'warn', true, 'An open transaction on the source holds a partition back.'),
+  SHARD_WAITING: row(null, 5, 'warn', true, 'A partition waits for a broker and goes on by itself.'),
   SHARD_TRANSACTION_MET: row(null, 5, 'error', false, 'A transaction was met, and preserving it is not built yet.'),
   SHARD_RECORD_TOO_LARGE: row(null, 5, 'error', false, 'A record is larger than the target topic accepts.'),
   SHARD_BATCH_CORRUPT: row(null, 5, 'error', false, 'A record batch is damaged.'),

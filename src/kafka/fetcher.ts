@@ -121,7 +121,6 @@ export class Fetcher {
       },
       onResponse: ({ buffer, start, end, frame }) => {
         pool.unreserve(maxBytes);
-        this.#busy = false;
         if (frame) return this.#onResponse(frame, start, end);
         const copy = pool.take(end - start); // small, and the staging buffer is reused
         buffer.copy(copy.buffer, 0, start, end);
@@ -150,6 +149,7 @@ export class Fetcher {
         this.#subscribers.get(`${result.topicId}/${result.partition}`)?.onFetched(result, frame);
       }
     }
+    this.#busy = false; // only now: releasing a frame above wakes us, and not every partition had moved on yet
     this.wake();
     this.#options.afterResponse();
   }

@@ -67,6 +67,16 @@ export class FramePool {
     assert(this.#bytesReserved >= 0, 'no more is given back than was reserved');
   }
 
+  /** Counts bytes that were made from fetched ones (batches written anew) until they are discharged. */
+  charge(bytes: number): void {
+    this.#bytesInUse += bytes;
+  }
+
+  discharge(bytes: number): void {
+    this.#bytesInUse -= bytes;
+    for (const listener of this.#freeListeners) listener();
+  }
+
   /** Called whenever bytes become free. Returns the function that ends it. */
   onFree(listener: () => void): () => void {
     this.#freeListeners.add(listener);

@@ -1,0 +1,359 @@
+/**
+ * One mirror: finds the topics of its rules, prepares their targets, and runs a shard per partition until it is stopped
+ * or its goal is reached. A topic that cannot be prepared and a partition that stops are incidents of their own; the
+ * others go on (design §8 rule 1).
+ */
+import { must } from '#util/assert.ts';
+import { sleep, type Clock } from '#util/clock.ts';
+import type { Random } from '#util/random.ts';
+import { AppError, type ErrorCode } from '#contract/errors.ts';
+import type { MirrorResource } from '#contract/resources.ts';
+import type { Incident, MirrorStatus, ReencodeReason, RunEvent } from '#contract/status.ts';
+import type { Until } from '#contract/until.ts';
+import { DataPath } from '#jobs/data-path.ts';
+import { toAppError } from '#jobs/app-error.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { KafkaError } from '#kafka/errors.ts';
+import type { FramePool } from '#kafka/frame.ts';
+import { LATEST, listOffsets } from '#kafka/offsets.ts';
+import { CleanupGate } from './cleanup-gate.ts';
+import type { PartitionState } from './shard-context.ts';
+import { Shard } from './shard.ts';
+import { LEADER_EPOCHS_MAX } from './state-records.ts';
+import { StateTopic } from './state-topic.ts';
+import { prepareTopic, syncConfigs, type PreparedTopic } from './target-topics.ts';
+import { compileTopicRules, planTopics, type TopicPair, type TopicRules } from './topic-rules.ts';
+
+const MERGE_BELOW_BYTES = 8 * 1024;
+const MERGED_BYTES_MAX = 256 * 1024;
+/** A graceful stop waits so long for what is in flight; then the connections are closed. */
+const STOP_WITHIN_MS = 10_000;
+const GOAL_POLL_MS = 50;
+
+/** Switched off by tests only, to show that the test notices. */
+export interface Guards {
+  /** Batches carry PID and sequence (design §5 rule 2). */
+  readonly sequence: boolean;
+}
+
+export interface MirrorOptions {
+  readonly resource: MirrorResource;
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly pool: FramePool;
+  readonly until: Until | null;
+  readonly progressMs: number;
+  readonly guards?: Guards;
+  onEvent(event: RunEvent): void;
+}
+
+export type MirrorOutcome = Extract<RunEvent, { event: 'ended' }>['outcome'];
+
+export class Mirror {
+  readonly #options: MirrorOptions;
+  readonly #name: string;
+  readonly #rules: TopicRules;
+  readonly #dataPath: DataPath;
+  readonly #topics = new Map<string, PreparedTopic>();
+  readonly #shards = new Map<string, Shard>();
+  readonly #runs: Promise<void>[] = [];
+  /** Shard by shard, the source offset that has to be reached for the goal. */
+  readonly #goals = new Map<Shard, number>();
+  readonly #topicIncidents = new Map<string, Incident>();
+  readonly #warned = new Set<string>();
+  readonly #bytes = { passedThrough: 0, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
+  readonly #gates = new Map<string, CleanupGate>();
+  #state: StateTopic | null = null;
+  #mirrorId = '';
+  #producers = { data: -1, marker: -1 };
+
+  constructor(options: MirrorOptions) {
+    const { source, target, clock, pool, resource } = options;
+    this.#options = options;
+    this.#name = resource.metadata.name;
+    this.#rules = compileTopicRules(resource.spec.topics);
+    this.#dataPath = new DataPath({ source, target, clock, pool });
+  }
+
+  /** Runs until `signal` aborts or the goal is reached. Throws AppError when it cannot start at all. */
+  async run(signal: AbortSignal): Promise<MirrorOutcome> {
+    let outcome: MirrorOutcome = 'failed';
+    const stopped = new AbortController();
+    try {
+      await this.#start();
+      const background = [this.#discoverRepeatedly(stopped.signal), this.#reportRepeatedly(stopped.signal)];
+      outcome = await this.#reachGoal(signal);
+      stopped.abort();
+      await Promise.all(background);
+      await this.#stopShards();
+      return outcome;
+    } catch (error) {
+      throw toAppError(error, `mirror "${this.#name}"`);
+    } finally {
+      stopped.abort();
+      await this.#stopShards();
+      await this.#dataPath.close();
+      this.#emit({ event: 'ended', mirror: this.#name, outcome, status: this.status(), at: this.#options.clock.now() });
+    }
+  }
+
+  status(): MirrorStatus {
+    const now = this.#options.clock.now();
+    const shards = [...this.#shards.values()].map((shard) => shard.status(now));
+    return {
+      mirror: this.#name,
+      source: this.#options.source.name,
+      target: this.#options.target.name,
+      shards,
+      bytes: { passedThrough: this.#bytes.passedThrough, reencoded: { ...this.#bytes.reencoded } },
+      recordsCopied: shards.reduce((sum, shard) => sum + shard.recordsCopied, 0),
+      bytesCopied: shards.reduce((sum, shard) => sum + shard.bytesCopied, 0),
+      at: now,
+    };
+  }
+
+  async #start(): Promise<void> {
+    const { source, target, resource, clock } = this.#options;
+    if (source.clusterId === target.clusterId) {
+      throw new AppError('CLUSTER_SAME', `Mirror "${this.#name}": source "${source.name}" and target "${target.name}" are one cluster (id ${source.clusterId}).`, {
+        nextStep: 'Give source and target the addresses of two clusters.',
+      });
+    }
+    this.#state = await StateTopic.open(target);
+    const { mirrorId, record } = await this.#state.establishMirror({
+      name: this.#name,
+      sourceClusterId: source.clusterId,
+      targetClusterId: target.clusterId,
+      transactions: resource.spec.transactions,
+      timestamps: resource.spec.timestamps,
+      start: resource.spec.start,
+    });
+    this.#mirrorId = mirrorId;
+    this.#producers = { data: record.dataProducerId, marker: record.markerProducerId };
+    this.#emit({ event: 'started', mirror: this.#name, sourceClusterId: source.clusterId, targetClusterId: target.clusterId, at: clock.now() });
+    await this.#discover();
+  }
+
+  // ---- topics
+
+  async #discoverRepeatedly(signal: AbortSignal): Promise<void> {
+    const { clock, resource } = this.#options;
+    for (;;) {
+      await sleep(clock, resource.spec.refreshMs, signal);
+      if (signal.aborted) return;
+      try {
+        await this.#discover();
+      } catch (error) {
+        if (!(error instanceof KafkaError)) throw error;
+        this.#warn('CLUSTER_UNREACHABLE', `The topics of "${this.#options.source.name}" could not be looked up: ${error.message}; asked again in ${resource.spec.refreshMs} ms`, { again: true });
+      }
+    }
+  }
+
+  /** New topics and partitions of the source become shards. */
+  async #discover(): Promise<void> {
+    const { source, until } = this.#options;
+    const topics = (await source.refresh('all')).filter((topic) => topic.errorCode === 0);
+    const plan = planTopics(this.#rules, topics);
+    for (const rule of plan.unmatchedRules) this.#onUnmatchedRule(rule, until !== null);
+    for (const { target, sources } of plan.conflicts) {
+      this.#topicIncident(target, 'TOPIC_RULE_CONFLICT', `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`, 'Exclude all but one of them, or give them other names with "to".');
+    }
+    for (const { source: from, target, problem } of plan.invalid) {
+      this.#topicIncident(from, 'TOPIC_NAME_INVALID', `Topic "${from}" would become "${target}": ${problem}.`, 'Change "to" of the rule.');
+    }
+    for (const names of plan.collisions) {
+      this.#warn('TOPIC_NAME_COLLISION', `Target topics ${names.map((name) => `"${name}"`).join(', ')} differ only in "." and "_"; Kafka's metrics mix them up`);
+    }
+    for (const pair of plan.pairs) await this.#adoptPair(pair);
+  }
+
+  #onUnmatchedRule(rule: number, hasGoal: boolean): void {
+    const text = `topics[${rule}] of mirror "${this.#name}" matches no topic of "${this.#options.source.name}"`;
+    if (!hasGoal || this.#warned.has(text)) return this.#warn('TOPIC_RULE_EMPTY', text);
+    throw new AppError('TOPIC_RULE_EMPTY', text, { nextStep: 'Correct the name, or leave --until away to wait for the topic.' });
+  }
+
+  async #adoptPair(pair: TopicPair): Promise<void> {
+    const known = this.#topics.get(pair.source);
+    const partitions = must(this.#options.source.topicOf(pair.source), 'metadata of a source topic').partitions.length;
+    if (known && known.partitions >= partitions) return;
+    if (this.#topicIncidents.has(pair.source)) return;
+    try {
+      const prepared = await prepareTopic({ ...this.#prepareOptions(), pair });
+      this.#topics.set(pair.source, prepared);
+      this.#emit({ event: 'topic', mirror: this.#name, topic: pair.source, targetTopic: pair.target, partitions: prepared.partitions, action: known ? 'grown' : prepared.action, at: this.#options.clock.now() });
+      await this.#startShards(prepared);
+    } catch (error) {
+      if (error instanceof KafkaError && error.retryable) {
+        return this.#warn('SHARD_WAITING', `Topic "${pair.source}" could not be prepared: ${error.message}; tried again`, { again: true });
+      }
+      const appError = toAppError(error, `topic "${pair.source}"`);
+      this.#topicIncident(pair.source, appError.code, appError.message, appError.nextStep ?? '');
+    }
+  }
+
+  #prepareOptions() {
+    const { source, target, resource } = this.#options;
+    return { source, target, resource, state: must(this.#state, 'state topic'), mirrorId: this.#mirrorId };
+  }
+
+  async #startShards(topic: PreparedTopic): Promise<void> {
+    const created: Shard[] = [];
+    for (let partition = 0; partition < topic.partitions; partition++) {
+      const key = `${topic.sourceTopic}/${partition}`;
+      if (this.#shards.has(key)) continue;
+      const shard = this.#createShard(topic, partition);
+      this.#shards.set(key, shard);
+      created.push(shard);
+    }
+    await this.#setGoals(created);
+    for (const shard of created) this.#runs.push(shard.run());
+  }
+
+  #createShard(topic: PreparedTopic, partition: number): Shard {
+    const { source, target, clock, random, pool, resource, guards } = this.#options;
+    const state = must(this.#state, 'state topic');
+    let gate = this.#gates.get(topic.targetTopic);
+    if (!gate) this.#gates.set(topic.targetTopic, (gate = new CleanupGate(target, topic.targetTopic)));
+    return new Shard({
+      mirrorName: this.#name,
+      source,
+      target,
+      clock,
+      random,
+      pool,
+      dataPath: this.#dataPath,
+      logStartGate: gate,
+      state: {
+        partition: (name, index) => state.partition(name, index) ?? undefined,
+        putPartition: (name, index, value: PartitionState) =>
+          state.putPartition(name, index, {
+            mirrorId: this.#mirrorId,
+            logStart: value.logStart,
+            sequenceOffset: value.sequenceOffset,
+            leaderEpochs: value.leaderEpochs.slice(-LEADER_EPOCHS_MAX).map(([epoch, offset]) => [epoch, offset]),
+          }),
+      },
+      sourceTopic: topic.sourceTopic,
+      sourceTopicId: topic.sourceTopicId,
+      targetTopic: topic.targetTopic,
+      targetTopicId: topic.targetTopicId,
+      partition,
+      policy: {
+        transactions: resource.spec.transactions,
+        timestamps: resource.spec.timestamps,
+        producerId: guards?.sequence === false ? -1 : this.#producers.data,
+        mergeBelowBytes: MERGE_BELOW_BYTES,
+        mergedBytesMax: MERGED_BYTES_MAX,
+      },
+      batchBytesMax: topic.batchBytesMax,
+      dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
+      markerProducerId: this.#producers.marker,
+      start: resource.spec.start,
+      countBytes: (reason: ReencodeReason | null, bytes: number) => {
+        if (reason === null) this.#bytes.passedThrough += bytes;
+        else this.#bytes.reencoded[reason] += bytes;
+      },
+      onTrouble: (shard, error) => this.#warn('SHARD_WAITING', `${shard.topic}/${shard.partition} waits: ${error.message}`, { again: true }),
+      onIncident: (incident) => this.#emit({ event: 'incident', incident }),
+    });
+  }
+
+  // ---- goal
+
+  /** What 'caught up' asks of each shard: the source's last stable offset as of now (design §6). */
+  async #setGoals(shards: readonly Shard[]): Promise<void> {
+    const { source, until } = this.#options;
+    if (until === null || until.kind === 'time' || shards.length === 0) return;
+    const queries = shards.map((shard) => ({ topic: shard.topic, partition: shard.partition, timestamp: LATEST }));
+    const [stable, watermarks] = await Promise.all([listOffsets(source, queries, { isolation: 'read_committed' }), listOffsets(source, queries)]);
+    for (const [i, shard] of shards.entries()) {
+      const end = must(stable[i], 'answer');
+      if (end.error) throw end.error;
+      this.#goals.set(shard, until.kind === 'offset' ? Math.min(until.offset, end.offset) : end.offset);
+      const held = (watermarks[i]?.offset ?? end.offset) - end.offset;
+      if (held > 0) this.#warn('SHARD_TRANSACTION_OPEN', `${shard.topic}/${shard.partition} is held back at offset ${end.offset} by an open transaction on the source; ${held} offsets wait behind it`);
+    }
+  }
+
+  async #reachGoal(signal: AbortSignal): Promise<MirrorOutcome> {
+    const { clock, until } = this.#options;
+    for (;;) {
+      if (signal.aborted) return 'interrupted';
+      if (until?.kind === 'time' && clock.now() >= until.at) return this.#hasIncidents() ? 'incidents' : 'until-reached';
+      if (until && until.kind !== 'time' && this.#isGoalReached()) {
+        if (this.#hasIncidents()) return 'incidents';
+        await this.#finalPass();
+        return until.kind === 'offset' ? 'until-reached' : 'caught-up';
+      }
+      if (until === null && this.#shards.size > 0 && [...this.#shards.values()].every(({ incident }) => incident)) return 'incidents';
+      await sleep(clock, GOAL_POLL_MS, signal);
+    }
+  }
+
+  #isGoalReached(): boolean {
+    return [...this.#shards.values()].every((shard) => shard.incident || (shard.position ?? -1) >= (this.#goals.get(shard) ?? Infinity));
+  }
+
+  #hasIncidents(): boolean {
+    return this.#topicIncidents.size > 0 || [...this.#shards.values()].some(({ incident }) => incident);
+  }
+
+  /** 'Caught up' includes one pass over the settings (design §6). */
+  async #finalPass(): Promise<void> {
+    for (const topic of this.#topics.values()) await syncConfigs({ ...this.#prepareOptions(), topic });
+  }
+
+  // ---- end
+
+  async #stopShards(): Promise<void> {
+    const { clock } = this.#options;
+    for (const shard of this.#shards.values()) shard.stop();
+    const deadline = new AbortController();
+    const all = Promise.all(this.#runs).finally(() => deadline.abort());
+    await Promise.race([all, sleep(clock, STOP_WITHIN_MS, deadline.signal)]);
+    await this.#dataPath.close(); // what is still in flight is lost to its shards, which then end
+  }
+
+  // ---- events
+
+  async #reportRepeatedly(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await sleep(this.#options.clock, this.#options.progressMs, signal);
+      if (signal.aborted) return;
+      this.#emit({ event: 'progress', status: this.status() });
+    }
+  }
+
+  #topicIncident(topic: string, code: ErrorCode, cause: string, nextStep: string): void {
+    if (this.#topicIncidents.has(topic)) return;
+    const incident: Incident = {
+      code,
+      severity: 'error',
+      mirror: this.#name,
+      topic,
+      partition: null,
+      offsets: null,
+      cause,
+      consequence: 'Nothing of this topic is copied; the others go on.',
+      nextStep,
+      at: this.#options.clock.now(),
+    };
+    this.#topicIncidents.set(topic, incident);
+    this.#emit({ event: 'incident', incident });
+  }
+
+  /** Once per text, unless it is worth saying again. */
+  #warn(code: ErrorCode, message: string, options: { again?: boolean } = {}): void {
+    if (this.#warned.has(message) && !options.again) return;
+    this.#warned.add(message);
+    this.#emit({ event: 'warning', mirror: this.#name, code, message, at: this.#options.clock.now() });
+  }
+
+  #emit(event: RunEvent): void {
+    this.#options.onEvent(event);
+  }
+}
