@@ -1,15 +1,6 @@
 /** The block that the live printer keeps at the bottom of a terminal: a pure picture of the last status of each mirror. */
 import type { MirrorStatus, ShardStatus } from '#contract/status.ts';
-import {
-  clip,
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatNumberOf,
-  formatTable,
-  UNKNOWN,
-  type Column,
-} from '../format.ts';
+import { clip, formatBytes, formatCount, formatDuration, formatNumberOf, formatTable, type Column } from '../format.ts';
 import type { Io } from '../io.ts';
 import type { Rates } from './rates.ts';
 import { describeLag, describeRates, describeStates, describeWays } from './words.ts';
@@ -25,14 +16,14 @@ export interface MirrorView {
   readonly elapsedMs: number;
 }
 
+/** In the order in which they are needed: a narrow terminal cuts the last ones. */
 const COLUMNS: readonly Column[] = [
-  { title: 'TOPIC' },
-  { title: 'PARTITION', align: 'right' },
+  { title: 'TOPIC/PARTITION' },
   { title: 'STATE' },
-  { title: 'POSITION', align: 'right' },
-  { title: 'STABLE END', align: 'right' },
   { title: 'LAG', align: 'right' },
   { title: 'BEHIND', align: 'right' },
+  { title: 'POSITION', align: 'right' },
+  { title: 'STABLE END', align: 'right' },
   { title: 'COPIED', align: 'right' },
 ];
 
@@ -46,7 +37,7 @@ export function renderMirrors(io: Io, mirrors: readonly MirrorView[]): string[] 
 function renderMirror(io: Io, { status, rates, elapsedMs }: MirrorView, partitionsMax: number): string[] {
   const width = io.columns();
   const fact = (name: string, value: string): string => clip(`  ${name.padEnd(8)}${value}`, width);
-  const heading = `${status.mirror}  ${status.source} → ${status.target}  ${formatDuration(elapsedMs)}`;
+  const heading = `${status.mirror}  ${status.source} → ${status.target}  running for ${formatDuration(elapsedMs)}`;
   return [
     io.style('bold', clip(heading, width)),
     fact('copied', `${formatNumberOf(status.recordsCopied, 'record')}, ${formatBytes(status.bytesCopied)}`),
@@ -80,13 +71,12 @@ function renderShards(io: Io, shards: readonly ShardStatus[], max: number): stri
 
 function cells(shard: ShardStatus): string[] {
   return [
-    shard.topic === shard.targetTopic ? shard.topic : `${shard.topic} → ${shard.targetTopic}`,
-    String(shard.partition),
+    `${shard.topic}/${shard.partition}${shard.topic === shard.targetTopic ? '' : ` → ${shard.targetTopic}`}`,
     shard.incident === null ? shard.state : `${shard.state}: ${shard.incident.code}`,
+    formatCount(shard.lagRecords),
+    formatDuration(shard.lagMs),
     formatCount(shard.position),
     formatCount(shard.sourceStableOffset),
-    formatCount(shard.lagRecords),
-    shard.lagMs === null ? UNKNOWN : formatDuration(shard.lagMs),
     formatBytes(shard.bytesCopied),
   ];
 }

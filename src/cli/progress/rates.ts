@@ -51,7 +51,7 @@ export interface Lag {
   readonly measuredAt: number | null;
 }
 
-/** The lag of all partitions of a mirror that are not stopped by an incident together with those that are. */
+/** The lag of a mirror: of all its partitions, the stopped ones too. */
 export function lagOf(status: MirrorStatus): Lag {
   const known = status.shards.filter((shard) => shard.lagRecords !== null);
   const times = known.flatMap((shard) => (shard.lagMs === null ? [] : [shard.lagMs]));

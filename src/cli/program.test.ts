@@ -1,0 +1,553 @@
+import { expect, test } from 'vitest';
+import type { MirrorPlan, PlannedTopic } from '#contract/plan.ts';
+import { AppError } from '#contract/errors.ts';
+import type { Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
+import type { ClusterView, TopicView } from '#contract/views.ts';
+import { systemNetwork } from '#util/host.ts';
+import { createRandom } from '#util/random.ts';
+import type { App } from './context.ts';
+import type { Io } from './io.ts';
+import { runCommandLine } from './program.ts';
+
+const link = `apiVersion: lockstep/v1
+kind: Cluster
+metadata: { name: east }
+spec: { bootstrap: ['127.0.0.1:19092'] }
+---
+apiVersion: lockstep/v1
+kind: Cluster
+metadata: { name: west }
+spec: { bootstrap: ['127.0.0.1:29092'] }
+---
+apiVersion: lockstep/v1
+kind: Mirror
+metadata: { name: east-to-west }
+spec: { source: east, target: west, topics: [{ match: orders }] }
+`;
+
+const files: Readonly<Record<string, string>> = {
+  'link.yaml': link,
+  'clusters.yaml': link.split('---\n').slice(0, 2).join('---\n'),
+  'bad.yaml': link.replace('source: east', 'soruce: east'),
+};
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly written: ReadonlyMap<string, string>;
+}
+
+/** Runs one command line with `app` in place of the composition root. Its clock stands at 12:00:00. */
+async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<Io> = {}): Promise<Result> {
+  let out = '';
+  let err = '';
+  const written = new Map<string, string>();
+  const io: Io = {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    isTty: false,
+    columns: () => 100,
+    rows: () => 30,
+    style: (_, text) => text,
+    isDebug: false,
+    onInterrupt: () => {},
+    ...terminal,
+  };
+  const now = Date.UTC(2026, 10, 21, 12);
+  const host = {
+    network: systemNetwork,
+    clock: { now: () => now, monotonic: () => 0, schedule: () => () => {} },
+    random: createRandom(1),
+    disk: {
+      readText(path: string) {
+        const text = files[path];
+        if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
+        return text;
+      },
+      writeText: (path: string, text: string) => void written.set(path, text),
+      appendText: (path: string, text: string) => void written.set(path, (written.get(path) ?? '') + text),
+      makeDirectory: () => {},
+    },
+  };
+  const unexpected = () => Promise.reject(new Error('not expected to be called'));
+  const whole: App = {
+    planMirrors: unexpected,
+    runMirrors: unexpected,
+    describeClusters: unexpected,
+    describeTopics: unexpected,
+    ...app,
+  };
+  const code = await runCommandLine(
+    line.split(' ').filter((word) => word !== ''),
+    { io, host, app: whole, version: '1.2.3' },
+  );
+  return { code, out, err, written };
+}
+
+test.each([
+  [
+    'vaildate -f link.yaml',
+    "REQUEST_INVALID: unknown command 'vaildate' (Did you mean validate?)\nnext: lockstep --help shows what can be written\n",
+  ],
+  [
+    'validate',
+    "REQUEST_INVALID: required option '-f, --file <file...>' not specified\nnext: lockstep validate --help shows what can be written\n",
+  ],
+  [
+    'run -f link.yaml --utnil x',
+    "REQUEST_INVALID: unknown option '--utnil' (Did you mean --until?)\nnext: lockstep run --help shows what can be written\n",
+  ],
+  [
+    'topics get -f link.yaml',
+    "REQUEST_INVALID: missing required argument 'name'\nnext: lockstep topics get --help shows what can be written\n",
+  ],
+  [
+    'run -f link.yaml --until soon',
+    'REQUEST_INVALID: --until does not understand "soon"\nnext: write caught-up, offset=N, time=30s (or 5m, 2h, 1d), or time=2026-11-21T18:00:00Z\n',
+  ],
+  [
+    'validate -f none.yaml',
+    'CONFIG_INVALID: cannot read none.yaml: there is no such file\nbecause: ENOENT: none.yaml\nnext: name a file that exists and may be read with -f\n',
+  ],
+  [
+    'topics list -f link.yaml',
+    'REQUEST_INVALID: the files hold 2 clusters: east, west\nnext: choose one with --cluster east\n',
+  ],
+  [
+    'validate -f bad.yaml',
+    'CONFIG_INVALID:\n  bad.yaml:14:7: spec.source is missing; it must be the name of a Cluster\n  bad.yaml:14:9: unknown key "spec.soruce"; did you mean "source"?\nnext: correct these 2 problems and try "lockstep validate" again\n',
+  ],
+])('%s is a usage error with one clear message', async (line, message) => {
+  const { code, out, err } = await lockstep(line);
+  expect(err).toBe(message);
+  expect(out).toBe('');
+  expect(code).toBe(2);
+});
+
+test.each([
+  [
+    'run -f clusters.yaml',
+    'RESOURCE_NOT_FOUND: there is no Mirror in clusters.yaml\nnext: add a document of kind Mirror, or name the file that holds it with -f\n',
+  ],
+  [
+    'topics list -f link.yaml --cluster wset',
+    'RESOURCE_NOT_FOUND: there is no Cluster "wset" in the files; did you mean "west"?\nnext: choose one of east, west\n',
+  ],
+])('%s names what is not there', async (line, message) => {
+  expect(await lockstep(line)).toMatchObject({ code: 1, out: '', err: message });
+});
+
+test.each(['', 'run', 'plan', 'validate', 'clusters', 'clusters list', 'topics', 'topics list', 'topics get'])(
+  'lockstep %s --help shows examples',
+  async (line) => {
+    const { code, out } = await lockstep(`${line} --help`);
+    expect(code).toBe(0);
+    expect(out).toContain(`\nExamples:\n  lockstep ${line}`);
+  },
+);
+
+test('the version is printed', async () => {
+  expect(await lockstep('--version')).toMatchObject({ code: 0, out: '1.2.3\n' });
+});
+
+test('without a command the help is printed and the exit code is that of a usage error', async () => {
+  const { code, err } = await lockstep('');
+  expect(code).toBe(2);
+  expect(err).toContain('Usage: lockstep');
+});
+
+test('validate says what a valid file holds, and as JSON what is wrong with another', async () => {
+  expect(await lockstep('validate -f link.yaml')).toMatchObject({
+    code: 0,
+    out: 'valid: 2 clusters, 1 mirror\n',
+    err: '',
+  });
+  expect(await lockstep('validate -f clusters.yaml -f clusters.yaml')).toMatchObject({
+    code: 0,
+    out: 'valid: 2 clusters, 0 mirrors\n',
+  });
+  const { code, out, err } = await lockstep('validate -f bad.yaml --json');
+  expect({ code, err }).toEqual({ code: 2, err: '' });
+  expect(JSON.parse(out)).toMatchObject({
+    valid: false,
+    problems: [
+      { line: 14 },
+      {
+        code: 'CONFIG_INVALID',
+        path: 'bad.yaml',
+        line: 14,
+        column: 9,
+        message: 'unknown key "spec.soruce"; did you mean "source"?',
+      },
+    ],
+  });
+});
+
+test('an error of a cluster is one message with its cause and next step, and a line of JSON with --json', async () => {
+  const planMirrors = () => {
+    const cause = new Error('connect ECONNREFUSED 127.0.0.1:19092', {
+      cause: new Error('connect ECONNREFUSED 127.0.0.1:19092'),
+    });
+    return Promise.reject(
+      new AppError('CLUSTER_UNREACHABLE', 'cluster "east": no broker answers', { cause, nextStep: 'start it' }),
+    );
+  };
+  expect(await lockstep('plan -f link.yaml', { planMirrors })).toEqual({
+    code: 1,
+    out: '',
+    err: 'CLUSTER_UNREACHABLE: cluster "east": no broker answers\nbecause: connect ECONNREFUSED 127.0.0.1:19092\nnext: start it\n',
+    written: new Map(),
+  });
+  const { err } = await lockstep('plan -f link.yaml --json', { planMirrors });
+  expect(JSON.parse(err)).toEqual({
+    error: {
+      code: 'CLUSTER_UNREACHABLE',
+      message: 'cluster "east": no broker answers',
+      causes: ['connect ECONNREFUSED 127.0.0.1:19092'],
+      nextStep: 'start it',
+      details: {},
+    },
+  });
+});
+
+test('a bug is INTERNAL, without a stack trace unless it is asked for', async () => {
+  const planMirrors = () => Promise.reject(new TypeError('x is undefined'));
+  const quiet = await lockstep('plan -f link.yaml', { planMirrors });
+  expect(quiet.code).toBe(1);
+  expect(quiet.err).toBe(
+    'INTERNAL: x is undefined\nnext: this is a bug of Lockstep: run it again with LOCKSTEP_DEBUG=1 and report what it prints\n',
+  );
+  const loud = await lockstep('plan -f link.yaml', { planMirrors }, { isDebug: true });
+  expect(loud.err).toContain('program.test.ts');
+});
+
+const planned = (topic: Partial<PlannedTopic>): PlannedTopic => ({
+  source: 'orders',
+  target: 'orders',
+  partitions: 6,
+  targetPartitions: 6,
+  mode: 'identical',
+  why: 'log start at 0',
+  action: 'resume',
+  replicationFactor: 3,
+  configs: {},
+  findings: [],
+  ...topic,
+});
+const planOf = (...topics: PlannedTopic[]): MirrorPlan => ({
+  mirror: 'east-to-west',
+  source: 'east',
+  target: 'west',
+  topics,
+  findings: [],
+});
+const refusal = {
+  code: 'TOPIC_NOT_EMPTY',
+  severity: 'error',
+  message: 'target topic "orders" holds 7 records of others.',
+  nextStep: 'Rename it with "to".',
+} as const;
+
+test.each<[string, MirrorPlan, number]>([
+  ['nothing to do', planOf(planned({})), 0],
+  ['a topic to create', planOf(planned({ action: 'create', targetPartitions: null })), 3],
+  ['partitions to add', planOf(planned({ targetPartitions: 4 })), 3],
+  ['a setting to write', planOf(planned({ configs: { 'retention.ms': '1000' } })), 3],
+  ['a topic to adopt', planOf(planned({ action: 'adopt' })), 3],
+  ['a refused topic', planOf(planned({ action: 'refused', findings: [refusal] })), 5],
+  [
+    'a refusal of the mirror beside changes',
+    { ...planOf(planned({ action: 'create', targetPartitions: null })), findings: [refusal] },
+    5,
+  ],
+  ['a warning only', { ...planOf(planned({})), findings: [{ ...refusal, severity: 'warning' }] }, 0],
+])('plan with %s ends with the exit code for it', async (_, mirror, code) => {
+  const result = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([mirror]) });
+  expect(result.code).toBe(code);
+});
+
+test('plan reads as a table with what is refused and what to do', async () => {
+  const mirror = planOf(
+    planned({
+      source: 'cards',
+      target: 'dr.cards',
+      action: 'create',
+      targetPartitions: null,
+      configs: { 'retention.ms': '1000' },
+    }),
+    planned({ targetPartitions: 4 }),
+    planned({ source: 'old', target: 'old', action: 'refused', findings: [refusal] }),
+  );
+  const { out } = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([mirror]) });
+  expect(out).toBe(`Mirror east-to-west: east → west
+
+  SOURCE TOPIC  TARGET TOPIC  PARTITIONS  REPLICAS  ACTION   OFFSETS
+  cards         dr.cards               6         3  create   identical: log start at 0
+    set retention.ms = 1000
+  orders        orders             4 → 6         3  resume   identical: log start at 0
+  old           old                    6         3  refused  identical: log start at 0
+
+  error TOPIC_NOT_EMPTY old: target topic "orders" holds 7 records of others.
+    next: Rename it with "to".
+
+  3 topics: 1 to create, 1 to go on with, 1 refused.
+`);
+});
+
+const shard = (fields: Partial<ShardStatus>): ShardStatus => ({
+  topic: 'orders',
+  targetTopic: 'orders',
+  partition: 0,
+  state: 'copying',
+  position: 1200,
+  sourceLogStart: 0,
+  sourceStableOffset: 1300,
+  sourceHighWatermark: 1300,
+  lagRecords: 100,
+  lagMs: 3_200,
+  measuredAt: Date.UTC(2026, 10, 21, 12) - 400,
+  recordsCopied: 1200,
+  bytesCopied: 1_200_000,
+  holesFilled: 0,
+  refusals: 0,
+  incident: null,
+  ...fields,
+});
+const status = (shards: readonly ShardStatus[]): MirrorStatus => ({
+  mirror: 'east-to-west',
+  source: 'east',
+  target: 'west',
+  shards,
+  bytes: { passedThrough: 1_200_000, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } },
+  recordsCopied: 1200,
+  bytesCopied: 1_200_000,
+  at: Date.UTC(2026, 10, 21, 12),
+});
+const at = Date.UTC(2026, 10, 21, 12);
+const incident: Incident = {
+  code: 'SHARD_DIVERGED',
+  severity: 'error',
+  mirror: 'east-to-west',
+  topic: 'orders',
+  partition: 1,
+  offsets: { from: 120, to: 125 },
+  cause: 'The target returned base offset 125 where 120 was expected.',
+  consequence: 'Another program writes to orders.',
+  nextStep: 'Stop that writer.',
+  at,
+};
+const stopped = shard({
+  partition: 1,
+  state: 'stopped',
+  incident,
+  lagRecords: null,
+  lagMs: null,
+  measuredAt: null,
+  position: 120,
+});
+const events: readonly RunEvent[] = [
+  { event: 'started', mirror: 'east-to-west', sourceClusterId: 'A', targetClusterId: 'B', at },
+  {
+    event: 'topic',
+    mirror: 'east-to-west',
+    topic: 'orders',
+    targetTopic: 'orders',
+    partitions: 2,
+    action: 'created',
+    at,
+  },
+  { event: 'warning', mirror: 'east-to-west', code: 'TOPIC_RULE_EMPTY', message: 'rule 2 matches nothing', at },
+  { event: 'incident', incident },
+  { event: 'progress', status: status([shard({}), stopped]) },
+  {
+    event: 'ended',
+    mirror: 'east-to-west',
+    outcome: 'incidents',
+    status: status([shard({ position: 1300, sourceHighWatermark: 1317, lagRecords: 0, holesFilled: 12 }), stopped]),
+    at,
+  },
+];
+const running: Partial<App> = {
+  runMirrors(_documents, _host, options) {
+    for (const event of events) options.onEvent(event);
+    return Promise.resolve('incidents');
+  },
+};
+
+test('run without a terminal prints a line for every event', async () => {
+  const { code, out } = await lockstep('run -f link.yaml --until caught-up', running);
+  expect(code).toBe(5);
+  expect(out).toBe(`12:00:00Z east-to-west: connecting to east and west
+12:00:00Z east-to-west: from cluster A to cluster B
+12:00:00Z east-to-west: topic orders, 2 partitions: created on the target
+12:00:00Z warning TOPIC_RULE_EMPTY: rule 2 matches nothing
+12:00:00Z SHARD_DIVERGED east-to-west orders/1 at offsets 120 to 124: The target returned base offset 125 where 120 was expected. Another program writes to orders.
+12:00:00Z   next: Stop that writer.
+12:00:00Z east-to-west: 1,200 records, 1.20 MB copied; not yet measured; lag 100 records + 1 partition unknown, 3.2 s (measured 0.4 s ago at LSO); 1 copying, 1 stopped
+12:00:00Z east-to-west: ended with incidents: 1,200 records, 1.20 MB in 0.0 s
+12:00:00Z   100 % of bytes passed through
+12:00:00Z   12 holes filled
+12:00:00Z   orders/0 is held back by an open transaction: 17 offsets from 1300 on
+`);
+});
+
+test('run on a terminal keeps a block below what stays, within the terminal', async () => {
+  const { out } = await lockstep('run -f link.yaml', running, { isTty: true, columns: () => 70, rows: () => 20 });
+  const frames = out.replaceAll('\u001B[', '<').split(/<\d+A<J/);
+  expect(frames[0]).toBe(`east-to-west: connecting to east and west
+12:00:00Z east-to-west: from cluster A to cluster B
+12:00:00Z east-to-west: topic orders, 2 partitions: created on the target
+12:00:00Z warning TOPIC_RULE_EMPTY: rule 2 matches nothing
+SHARD_DIVERGED east-to-west orders/1 at offsets 120 to 124: The target
+  returned base offset 125 where 120 was expected. Another program
+  writes to orders.
+  next: Stop that writer.
+east-to-west  east → west  running for 0.0 s
+  copied  1,200 records, 1.20 MB
+  rate    not yet measured
+  lag     100 records + 1 partition unknown, 3.2 s (measured 0.4 s ag…
+  bytes   100 % of bytes passed through
+  shards  1 copying, 1 stopped
+
+  TOPIC/PARTITION  STATE                    LAG  BEHIND  POSITION  ST…
+  orders/1         stopped: SHARD_DIVERGED    –       –       120    …
+  orders/0         copying                  100   3.2 s     1,200    …
+
+`);
+  expect(frames[1]).toMatch(/^east-to-west: ended with incidents: /);
+});
+
+test('run --json prints every event and nothing else, and --log keeps them', async () => {
+  const { out, err, written } = await lockstep('run -f link.yaml --json --log logs', running);
+  expect(
+    out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+  ).toEqual(events);
+  expect(err).toBe('');
+  expect([...written]).toEqual([['logs/run-2026-11-21T12-00-00-000Z.jsonl', out]]);
+});
+
+test.each([
+  ['caught-up', 0],
+  ['until-reached', 0],
+  ['incidents', 5],
+  ['interrupted', 130],
+  ['failed', 1],
+] as const)('a run that ends %s exits with %i', async (outcome, code) => {
+  expect(await lockstep('run -f link.yaml', { runMirrors: () => Promise.resolve(outcome) })).toMatchObject({ code });
+});
+
+test('an interrupt ends the run in good order', async () => {
+  let interrupt = (): void => {};
+  const result = lockstep(
+    'run -f link.yaml',
+    {
+      runMirrors: (_documents, _host, { signal }) =>
+        new Promise((resolve) => {
+          signal.addEventListener('abort', () => resolve('interrupted'));
+          interrupt();
+        }),
+    },
+    { onInterrupt: (listener) => (interrupt = listener) },
+  );
+  const { code, out } = await result;
+  expect(code).toBe(130);
+  expect(out).toContain('stopping: waiting for what is in flight; Ctrl-C again ends at once');
+});
+
+test('run hands over when to end, and how often to report', async () => {
+  const seen: unknown[] = [];
+  const runMirrors: App['runMirrors'] = (documents, _host, { until, progressMs }) => {
+    seen.push(documents.mirrors[0]?.metadata.name, until, progressMs);
+    return Promise.resolve('until-reached');
+  };
+  await lockstep('run -f link.yaml --until time=30s', { runMirrors });
+  expect(seen).toEqual(['east-to-west', { kind: 'time', at: at + 30_000 }, 5_000]);
+});
+
+const cluster: ClusterView = {
+  name: 'east',
+  bootstrap: ['127.0.0.1:19092'],
+  clusterId: 'A',
+  controller: 1,
+  brokers: [{ id: 1, address: '127.0.0.1:19092', rack: null }],
+  topics: 12,
+  partitions: 1048,
+  error: null,
+};
+
+test('clusters lists those that answer, says why others do not, and then fails', async () => {
+  const dead: ClusterView = {
+    ...cluster,
+    name: 'west',
+    bootstrap: ['127.0.0.1:29092'],
+    clusterId: null,
+    brokers: [],
+    topics: null,
+    partitions: null,
+    error: { code: 'CLUSTER_UNREACHABLE', message: 'no broker answers', nextStep: 'start it' },
+  };
+  const { code, out, err } = await lockstep('clusters -f link.yaml', {
+    describeClusters: () => Promise.resolve([cluster, dead]),
+  });
+  expect(out).toBe(`NAME  CLUSTER ID  BROKERS  TOPICS  PARTITIONS  ADDRESSES
+east  A                 1      12       1,048  1@127.0.0.1:19092
+west  –                 –       –           –  127.0.0.1:29092
+`);
+  expect(err).toBe('CLUSTER_UNREACHABLE: cluster "west": no broker answers\nnext: start it\n');
+  expect(code).toBe(1);
+});
+
+const topic = (name: string, highWatermark: number | null, isInternal = false): TopicView => ({
+  name,
+  topicId: 'id',
+  isInternal,
+  partitions: [
+    {
+      partition: 0,
+      leader: 1,
+      leaderEpoch: 4,
+      replicas: [1, 2],
+      inSyncReplicas: [1],
+      logStart: 100,
+      stableOffset: 1500,
+      highWatermark,
+    },
+  ],
+  configs: { 'retention.ms': '1000' },
+});
+
+test('topics lists what is there, without internal ones unless asked', async () => {
+  const describeTopics = () =>
+    Promise.resolve([topic('__consumer_offsets', 5, true), topic('orders', 1600), topic('unknown', null)]);
+  const { out, err, code } = await lockstep('topics -f link.yaml --cluster east', { describeTopics });
+  expect(code).toBe(0);
+  expect(out).toBe(`TOPIC    PARTITIONS  REPLICAS  OFFSETS HELD  STATE
+orders            1         2         1,500  1 under-replicated
+unknown           1         2             –  1 under-replicated
+`);
+  expect(err).toBe('1 internal topic not shown; --internal shows it\n');
+  const all = await lockstep('topics list -f link.yaml --cluster east --internal --json', { describeTopics });
+  expect(JSON.parse(all.out)).toMatchObject({ cluster: 'east', topics: [{ name: '__consumer_offsets' }, {}, {}] });
+});
+
+test('topics get shows partitions and settings, and the nearest name where there is none', async () => {
+  const describeTopics = () => Promise.resolve([topic('orders', 1600)]);
+  const { out } = await lockstep('topics get orders -f link.yaml --cluster east', { describeTopics });
+  expect(out).toBe(`orders  id id
+
+PARTITION  LEADER  EPOCH  LOG START  STABLE    END  REPLICAS  IN SYNC
+        0       1      4        100   1,500  1,600  1,2       1
+
+Settings that differ from the default:
+  retention.ms = 1000
+`);
+  const none = await lockstep('topics get ordres -f link.yaml --cluster east', { describeTopics });
+  expect(none).toMatchObject({
+    code: 1,
+    err: 'TOPIC_NOT_FOUND: there is no topic "ordres" on cluster "east"; did you mean "orders"?\nnext: lockstep topics list --cluster east shows those that there are\n',
+  });
+});
