@@ -109,6 +109,11 @@ export class Cluster {
     for (const connection of this.#connections.values()) connection.close();
   }
 
+  /** Broker id of the controller that the cluster last named; null when it named none. */
+  get controllerId(): number | null {
+    return this.#controllerId < 0 ? null : this.#controllerId;
+  }
+
   brokers(): readonly Broker[] {
     return this.#brokers;
   }

@@ -60,7 +60,6 @@ export interface ShardContext {
   readonly markerProducerId: number;
   readonly start: MirrorStart;
   countBytes(reason: ReencodeReason | null, bytes: number): void;
-  onProgress(shard: Shard): void;
   /** It goes on by itself; `error` is what it waits out. */
   onTrouble(shard: Shard, error: KafkaError): void;
   onIncident(incident: Incident): void;

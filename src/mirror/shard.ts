@@ -593,7 +593,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#position = offset;
     this.#progressedAtMs = this.#context.clock.monotonic();
     this.#backoff.reset();
-    this.#context.onProgress(this);
   }
 
   /** Misplaced data is found even while settling: it outranks the reason that interrupted. */
