@@ -39,7 +39,7 @@ test('a valid file exits with 0, a broken one with 2 and its place', () => {
     status: 2,
     stdout: '',
     stderr:
-      'CONFIG_INVALID: bad.yaml:5:1: unknown key "colour"; known here: apiVersion, kind, metadata, spec\nnext: correct this and try "lockstep validate" again\n',
+      'CONFIG_INVALID: bad.yaml:5:1: unknown key "colour"; known here: apiVersion, kind, metadata, spec\nnext: Correct this and try "lockstep validate" again.\n',
   });
 });
 

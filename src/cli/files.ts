@@ -14,7 +14,7 @@ export function readMirrors(disk: Disk, paths: readonly string[]): Documents {
   const documents = readDocuments(disk, paths);
   if (documents.mirrors.length > 0) return documents;
   throw new AppError('RESOURCE_NOT_FOUND', `there is no Mirror in ${paths.join(', ')}`, {
-    nextStep: 'add a document of kind Mirror, or name the file that holds it with -f',
+    nextStep: 'Add a document of kind Mirror, or name the file that holds it with -f.',
   });
 }
 
@@ -24,7 +24,7 @@ function readText(disk: Disk, path: string): string {
   } catch (cause) {
     throw new AppError('CONFIG_INVALID', `cannot read ${path}: ${reasonOf(cause)}`, {
       cause,
-      nextStep: 'name a file that exists and may be read with -f',
+      nextStep: 'Name a file that exists and may be read with -f.',
     });
   }
 }

@@ -88,35 +88,35 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
 test.each([
   [
     'vaildate -f link.yaml',
-    "REQUEST_INVALID: unknown command 'vaildate' (Did you mean validate?)\nnext: lockstep --help shows what can be written\n",
+    'REQUEST_INVALID: unknown command \'vaildate\' (Did you mean validate?)\nnext: "lockstep --help" shows what can be written.\n',
   ],
   [
     'validate',
-    "REQUEST_INVALID: required option '-f, --file <file...>' not specified\nnext: lockstep validate --help shows what can be written\n",
+    'REQUEST_INVALID: required option \'-f, --file <file...>\' not specified\nnext: "lockstep validate --help" shows what can be written.\n',
   ],
   [
     'run -f link.yaml --utnil x',
-    "REQUEST_INVALID: unknown option '--utnil' (Did you mean --until?)\nnext: lockstep run --help shows what can be written\n",
+    'REQUEST_INVALID: unknown option \'--utnil\' (Did you mean --until?)\nnext: "lockstep run --help" shows what can be written.\n',
   ],
   [
     'topics get -f link.yaml',
-    "REQUEST_INVALID: missing required argument 'name'\nnext: lockstep topics get --help shows what can be written\n",
+    'REQUEST_INVALID: missing required argument \'name\'\nnext: "lockstep topics get --help" shows what can be written.\n',
   ],
   [
     'run -f link.yaml --until soon',
-    'REQUEST_INVALID: --until does not understand "soon"\nnext: write caught-up, offset=N, time=30s (or 5m, 2h, 1d), or time=2026-11-21T18:00:00Z\n',
+    'REQUEST_INVALID: --until does not understand "soon"\nnext: Write caught-up, offset=N, time=30s (or 5m, 2h, 1d), or time=2026-11-21T18:00:00Z.\n',
   ],
   [
     'validate -f none.yaml',
-    'CONFIG_INVALID: cannot read none.yaml: there is no such file\nbecause: ENOENT: none.yaml\nnext: name a file that exists and may be read with -f\n',
+    'CONFIG_INVALID: cannot read none.yaml: there is no such file\nbecause: ENOENT: none.yaml\nnext: Name a file that exists and may be read with -f.\n',
   ],
   [
     'topics list -f link.yaml',
-    'REQUEST_INVALID: the files hold 2 clusters: east, west\nnext: choose one with --cluster east\n',
+    'REQUEST_INVALID: the files hold 2 clusters: east, west\nnext: Choose one, for example with --cluster east.\n',
   ],
   [
     'validate -f bad.yaml',
-    'CONFIG_INVALID:\n  bad.yaml:14:7: spec.source is missing; it must be the name of a Cluster\n  bad.yaml:14:9: unknown key "spec.soruce"; did you mean "source"?\nnext: correct these 2 problems and try "lockstep validate" again\n',
+    'CONFIG_INVALID:\n  bad.yaml:14:7: spec.source is missing; it must be the name of a Cluster\n  bad.yaml:14:9: unknown key "spec.soruce"; did you mean "source"?\nnext: Correct these 2 problems and try "lockstep validate" again.\n',
   ],
 ])('%s is a usage error with one clear message', async (line, message) => {
   const { code, out, err } = await lockstep(line);
@@ -128,11 +128,11 @@ test.each([
 test.each([
   [
     'run -f clusters.yaml',
-    'RESOURCE_NOT_FOUND: there is no Mirror in clusters.yaml\nnext: add a document of kind Mirror, or name the file that holds it with -f\n',
+    'RESOURCE_NOT_FOUND: there is no Mirror in clusters.yaml\nnext: Add a document of kind Mirror, or name the file that holds it with -f.\n',
   ],
   [
     'topics list -f link.yaml --cluster wset',
-    'RESOURCE_NOT_FOUND: there is no Cluster "wset" in the files; did you mean "west"?\nnext: choose one of east, west\n',
+    'RESOURCE_NOT_FOUND: there is no Cluster "wset" in the files; did you mean "west"?\nnext: Choose one of east, west.\n',
   ],
 ])('%s names what is not there', async (line, message) => {
   expect(await lockstep(line)).toMatchObject({ code: 1, out: '', err: message });
@@ -216,7 +216,7 @@ test('a bug is INTERNAL, without a stack trace unless it is asked for', async ()
   const quiet = await lockstep('plan -f link.yaml', { planMirrors });
   expect(quiet.code).toBe(1);
   expect(quiet.err).toBe(
-    'INTERNAL: x is undefined\nnext: this is a bug of Lockstep: run it again with LOCKSTEP_DEBUG=1 and report what it prints\n',
+    'INTERNAL: x is undefined\nnext: This is a bug of Lockstep: run it again with LOCKSTEP_DEBUG=1 and report what it prints.\n',
   );
   const loud = await lockstep('plan -f link.yaml', { planMirrors }, { isDebug: true });
   expect(loud.err).toContain('program.test.ts');
@@ -488,7 +488,7 @@ test('clusters lists those that answer, says why others do not, and then fails',
     brokers: [],
     topics: null,
     partitions: null,
-    error: { code: 'CLUSTER_UNREACHABLE', message: 'no broker answers', nextStep: 'start it' },
+    error: { code: 'CLUSTER_UNREACHABLE', message: 'cluster "west": no broker answers', nextStep: 'start it' },
   };
   const { code, out, err } = await lockstep('clusters -f link.yaml', {
     describeClusters: () => Promise.resolve([cluster, dead]),
@@ -548,6 +548,6 @@ Settings that differ from the default:
   const none = await lockstep('topics get ordres -f link.yaml --cluster east', { describeTopics });
   expect(none).toMatchObject({
     code: 1,
-    err: 'TOPIC_NOT_FOUND: there is no topic "ordres" on cluster "east"; did you mean "orders"?\nnext: lockstep topics list --cluster east shows those that there are\n',
+    err: 'TOPIC_NOT_FOUND: there is no topic "ordres" on cluster "east"; did you mean "orders"?\nnext: "lockstep topics list --cluster east" shows those that there are.\n',
   });
 });

@@ -109,7 +109,7 @@ function failUsage(command: string): (error: CommanderError) => never {
     // The help was printed for want of a command: nothing is left to say.
     if (error.exitCode === 0 || error.code === 'commander.help') throw error;
     const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
-    throw new AppError('REQUEST_INVALID', message, { nextStep: `${command} --help shows what can be written` });
+    throw new AppError('REQUEST_INVALID', message, { nextStep: `"${command} --help" shows what can be written.` });
   };
 }
 

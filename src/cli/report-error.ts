@@ -26,16 +26,21 @@ function described(error: unknown): { code: ErrorCode; message: string; nextStep
   return {
     code: 'INTERNAL',
     message: error instanceof Error ? error.message : String(error),
-    nextStep: 'this is a bug of Lockstep: run it again with LOCKSTEP_DEBUG=1 and report what it prints',
+    nextStep: 'This is a bug of Lockstep: run it again with LOCKSTEP_DEBUG=1 and report what it prints.',
   };
 }
 
-/** The messages of the chain of causes, outermost first. */
+/** The messages of the chain of causes, outermost first, without what an outer one has said already. */
 function causesOf(error: unknown): string[] {
   const causes: string[] = [];
+  const said = [error instanceof Error ? error.message : ''];
   // A chain that we did not make may be a circle.
   for (let cause = causeOf(error); cause instanceof Error && causes.length < 10; cause = causeOf(cause)) {
-    if (!causes.includes(cause.message)) causes.push(cause.message);
+    const { message } = cause;
+    if (!said.some((outer) => outer.includes(message))) {
+      causes.push(message);
+      said.push(message);
+    }
   }
   return causes;
 }

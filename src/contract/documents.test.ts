@@ -376,6 +376,6 @@ test('every problem of every file is reported, in order, with what to do', () =>
     `${clusters}---\nkind: Cluster\n`,
   );
   expect(error.message.split('\n').map((line) => line.split(' ')[0])).toEqual(['m.yaml:8:10:', 'c.yaml:11:1:']);
-  expect(error.nextStep).toBe('correct these 2 problems and try "lockstep validate" again');
+  expect(error.nextStep).toBe('Correct these 2 problems and try "lockstep validate" again.');
   expect(error.details['problems']).toHaveLength(2);
 });

@@ -89,7 +89,7 @@ function invalid(files: readonly SourceFile[], problems: readonly Problem[]): Ap
   const lines = sorted.map(({ path, line, column, message }) => `${path}:${line}:${column}: ${message}`);
   return new AppError(codes.size === 1 && code !== undefined ? code : 'CONFIG_INVALID', lines.join('\n'), {
     details: { problems: sorted },
-    nextStep: `correct ${problems.length === 1 ? 'this' : `these ${problems.length} problems`} and try "lockstep validate" again`,
+    nextStep: `Correct ${problems.length === 1 ? 'this' : `these ${problems.length} problems`} and try "lockstep validate" again.`,
   });
 }
 

@@ -20,7 +20,7 @@ export function parseUntil(text: string, nowMs: number): Until {
   const at = time === undefined ? null : timeOf(time, nowMs);
   if (at !== null && Number.isSafeInteger(at)) return { kind: 'time', at };
   throw new AppError('REQUEST_INVALID', `--until does not understand "${text}"`, {
-    nextStep: 'write caught-up, offset=N, time=30s (or 5m, 2h, 1d), or time=2026-11-21T18:00:00Z',
+    nextStep: 'Write caught-up, offset=N, time=30s (or 5m, 2h, 1d), or time=2026-11-21T18:00:00Z.',
   });
 }
 

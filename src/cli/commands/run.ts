@@ -83,7 +83,7 @@ function openLog({ host }: Context, directory: string, printer: Printer): EventL
   } catch (cause) {
     throw new AppError('REQUEST_INVALID', `--log: cannot write to ${directory}`, {
       cause,
-      nextStep: 'name a directory that can be written',
+      nextStep: 'Name a directory that can be written.',
     });
   }
 }

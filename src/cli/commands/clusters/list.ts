@@ -32,11 +32,9 @@ export const listClusters: Verb<CommonOptions> = {
       io.out(
         `${io.style('dim', titles)}\n${rows.map((row, index) => `${clusters[index]?.error ? io.style('red', row) : row}\n`).join('')}`,
       );
-      for (const { name, error } of clusters) {
+      for (const { error } of clusters) {
         if (error !== null)
-          io.err(
-            `${error.code}: cluster "${name}": ${error.message}\n${error.nextStep === null ? '' : `next: ${error.nextStep}\n`}`,
-          );
+          io.err(`${error.code}: ${error.message}\n${error.nextStep === null ? '' : `next: ${error.nextStep}\n`}`);
       }
     }
     return clusters.some((cluster) => cluster.error !== null) ? exitCodes.failed : exitCodes.ok;

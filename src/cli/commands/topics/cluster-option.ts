@@ -12,7 +12,10 @@ export function chosenCluster(documents: Documents, name: string | undefined): s
       'REQUEST_INVALID',
       names.length === 0 ? 'the files hold no Cluster' : `the files hold ${names.length} clusters: ${names.join(', ')}`,
       {
-        nextStep: names.length === 0 ? 'name the file that holds it with -f' : `choose one with --cluster ${only}`,
+        nextStep:
+          names.length === 0
+            ? 'Name the file that holds it with -f.'
+            : `Choose one, for example with --cluster ${only}.`,
       },
     );
   }
@@ -22,7 +25,7 @@ export function chosenCluster(documents: Documents, name: string | undefined): s
     'RESOURCE_NOT_FOUND',
     `there is no Cluster "${name}" in the files${near === null ? '' : `; did you mean "${near}"?`}`,
     {
-      nextStep: names.length === 0 ? 'name the file that holds it with -f' : `choose one of ${names.join(', ')}`,
+      nextStep: names.length === 0 ? 'Name the file that holds it with -f.' : `Choose one of ${names.join(', ')}.`,
     },
   );
 }

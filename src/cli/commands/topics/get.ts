@@ -38,7 +38,7 @@ function notFound(name: string, cluster: string, topics: readonly TopicView[]): 
     'TOPIC_NOT_FOUND',
     `there is no topic "${name}" on cluster "${cluster}"${near === null ? '' : `; did you mean "${near}"?`}`,
     {
-      nextStep: `lockstep topics list --cluster ${cluster} shows those that there are`,
+      nextStep: `"lockstep topics list --cluster ${cluster}" shows those that there are.`,
     },
   );
 }
