@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { must } from '#util/assert.ts';
 import { processState, processesWithVariable, waitUntil } from './process-stat.ts';
 import { keepMark, removeDirectory, runVariable, spawnSupervised } from './supervisor.ts';
@@ -75,7 +75,8 @@ test('leaves nothing behind when the worker thread that started it ends and the 
 test('keeps the directory, not the processes, when that was asked for', async () => {
   const left = await runToEnd(runner('process.exit(0);'), { ...process.env, LOCKSTEP_KEEP: '1' });
 
+  onTestFinished(() => removeDirectory(left.runDirectory));
+
   await waitUntil(() => processesWithVariable(runVariable, left.runDirectory).length === 0, 'the processes are gone');
   expect(existsSync(`${left.runDirectory}/${keepMark}`)).toBe(true);
-  removeDirectory(left.runDirectory);
 });
