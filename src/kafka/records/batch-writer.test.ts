@@ -142,7 +142,9 @@ test('records of 5 MB survive, and their memory is given back', () => {
     const writer = new BatchWriter({ codec, baseOffset: 0, capacityBytes: 1000 });
     writer.append(source, 0);
     expect(openBatch(writer.finish(noProducer), 0).recordAt(0).value?.equals(value)).toBe(true);
+    expect(writer.capacityBytes).toBeGreaterThan(value.length);
     writer.reset({ codec, baseOffset: 0 });
+    expect(writer.capacityBytes).toBe(1000);
     writer.appendRecord(record());
     expect(writer.finish(noProducer).equals(writeBatch([record()], { codec }))).toBe(true);
   }

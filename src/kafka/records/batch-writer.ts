@@ -14,7 +14,7 @@ const CAPACITY_BYTES = 64 * 1024;
 
 /** One batch after another: append…, finish, reset, append…. The buffer is kept, so a record costs no allocation. */
 export class BatchWriter {
-  readonly #capacityBytes: number;
+  readonly #initialCapacityBytes: number;
   #buffer: Buffer;
   #codec: Codec;
   #baseOffset: number;
@@ -26,8 +26,8 @@ export class BatchWriter {
 
   /** `capacityBytes` (64 KiB) is what is allocated at once; a batch may grow beyond it. */
   constructor(options: { codec: Codec; baseOffset: number; capacityBytes?: number }) {
-    this.#capacityBytes = Math.max(options.capacityBytes ?? CAPACITY_BYTES, BATCH_HEADER_BYTES);
-    this.#buffer = Buffer.allocUnsafeSlow(this.#capacityBytes);
+    this.#initialCapacityBytes = Math.max(options.capacityBytes ?? CAPACITY_BYTES, BATCH_HEADER_BYTES);
+    this.#buffer = Buffer.allocUnsafeSlow(this.#initialCapacityBytes);
     this.#codec = options.codec;
     this.#baseOffset = options.baseOffset;
   }
@@ -40,6 +40,11 @@ export class BatchWriter {
   /** Bytes so far, header included, before compression. */
   get bytes(): number {
     return this.#at;
+  }
+
+  /** Bytes of memory that the writer holds. */
+  get capacityBytes(): number {
+    return this.#buffer.length;
   }
 
   /** The offset that the next record must have. */
@@ -55,7 +60,8 @@ export class BatchWriter {
     this.#count = 0;
     this.#finished = false;
     // One huge record must not cost its memory for as long as the partition is mirrored.
-    if (this.#buffer.length > 4 * this.#capacityBytes) this.#buffer = Buffer.allocUnsafeSlow(this.#capacityBytes);
+    if (this.#buffer.length > 4 * this.#initialCapacityBytes)
+      this.#buffer = Buffer.allocUnsafeSlow(this.#initialCapacityBytes);
   }
 
   /** Copies record `index` of `batch`, whose offset is nextOffset, with its own timestamp or the one given. */

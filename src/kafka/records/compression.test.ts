@@ -79,9 +79,7 @@ test.each([
   const bytes = sample(length, 'text');
   const frame = compressFrameSync(bytes, options);
   expect(decompress(3, frame, { outputBytesMax: length }).equals(bytes)).toBe(true);
-  expect(() => decompress(3, frame, { outputBytesMax: length - 1 })).toThrow(
-    `hold ${length} bytes, more than ${length - 1}`,
-  );
+  expect(() => decompress(3, frame, { outputBytesMax: length - 1 })).toThrow(`they hold more than ${length - 1} bytes`);
 });
 
 test('the size of an LZ4 frame is found exactly whatever the sequences in it', () => {
@@ -128,7 +126,7 @@ test.each(compressing.map((codec) => [codecNames[codec], codec] as const))(
     expect(bomb.length).toBeLessThan(64 * MEBIBYTE);
     const peak = process.resourceUsage().maxRSS;
     expect(() => decompress(codec, bomb, { outputBytesMax: 4 * MEBIBYTE })).toThrow(
-      /hold (1073741824|more than 4194304) bytes/,
+      'they hold more than 4194304 bytes',
     );
     expect((process.resourceUsage().maxRSS - peak) * 1024).toBeLessThan(512 * MEBIBYTE);
   },
@@ -138,9 +136,7 @@ test('a snappy block that claims gigabytes is refused by its claim', () => {
   const claim = Buffer.from('ffffffff0f00', 'hex');
   const framed = Buffer.concat([compress(2, Buffer.alloc(0)), Buffer.from('00000006', 'hex'), claim]);
   for (const bytes of [claim, framed]) {
-    expect(() => decompress(2, bytes, { outputBytesMax: MEBIBYTE })).toThrow(
-      'hold 4294967295 bytes, more than 1048576',
-    );
+    expect(() => decompress(2, bytes, { outputBytesMax: MEBIBYTE })).toThrow('they hold more than 1048576 bytes');
   }
 });
 
@@ -160,7 +156,6 @@ test.each([
   ['gzip that is zlib', 1, deflateSync(Buffer.from('x'))],
   ['gzip that is cut', 1, gzipSync(sample(5000, 'noise')).subarray(0, 2000)],
   ['snappy of nothing', 2, Buffer.alloc(0)],
-  ['a xerial block past the end', 2, Buffer.concat([compress(2, Buffer.alloc(0)), Buffer.from('00000100', 'hex')])],
   ['a xerial block size that is cut', 2, Buffer.concat([compress(2, Buffer.alloc(0)), Buffer.from('0000', 'hex')])],
   ['lz4 of nothing', 3, Buffer.alloc(0)],
   ['lz4 without an end mark', 3, compress(3, sample(5000, 'text')).subarray(0, -4)],
@@ -173,6 +168,26 @@ test.each([
   expect(() => decompress(codec, bytes, { outputBytesMax: MEBIBYTE })).toThrow(
     `the ${codecNames[codec]} records of a batch cannot be read: `,
   );
+});
+
+test.each([
+  [
+    'a xerial block past the end',
+    2,
+    Buffer.concat([compress(2, Buffer.alloc(0)), Buffer.from('00000100', 'hex')]),
+    'a snappy block runs past the end',
+  ],
+  ['an LZ4 frame of blocks of 4 KB', 3, Buffer.from('04224d18603082', 'hex'), 'their LZ4 frame header is damaged'],
+  [
+    'an LZ4 block past the end',
+    3,
+    Buffer.concat([LZ4_HEADER, Buffer.from('ffff0000', 'hex')]),
+    'an LZ4 block runs past the end',
+  ],
+  ['an LZ4 frame of linked blocks', 3, Buffer.from('04224d18404000', 'hex'), 'their LZ4 frame has linked blocks'],
+  ['an LZ4 frame without its end', 3, LZ4_HEADER, 'their LZ4 frame is cut'],
+] as const)('%s is found before the library sees it', (_, codec, bytes, message) => {
+  expect(() => decompress(codec, bytes, { outputBytesMax: MEBIBYTE })).toThrow(message);
 });
 
 test('damaged bytes are malformed, or other bytes within the bound', () => {
