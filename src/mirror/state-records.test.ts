@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { claimKey, decodeState, encodeState, mirrorIdOf, mirrorKey, partitionKey, type PartitionRecord } from './state-records.ts';
 
-const partition: PartitionRecord = { mirrorId: 'm', logStart: 12, sequenceOffset: -12, leaderEpochs: [[0, 0], [3, 40]] };
+const partition: PartitionRecord = { mirrorId: 'm', targetTopicId: 'id', logStart: 12, sequenceOffset: -12, leaderEpochs: [[0, 0], [3, 40]] };
 
 describe('state records', () => {
   test('come back as they were written', () => {

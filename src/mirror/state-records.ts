@@ -45,10 +45,14 @@ const claimRecord = z.object({
   sourceTopicId: z.string(),
   targetTopicId: z.string(),
   partitions: z.int().min(1),
+  /** Target topic id of the claim that this one follows, because that topic is gone; else null. */
+  replaces: z.string().nullable(),
 });
 
 const partitionRecord = z.object({
   mirrorId: z.string(),
+  /** Of the topic that it is about: the record of a topic that is gone says nothing about one created under its name. */
+  targetTopicId: z.string(),
   /** S of rule 5: the target's log begins here. */
   logStart: offset,
   /** K of rule 2: the sequence of an offset is (offset + K) mod 2^31, until a hole. */

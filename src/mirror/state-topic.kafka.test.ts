@@ -60,23 +60,28 @@ describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
 
   test('leaves a topic to the mirror that claimed it first, also after compaction would keep the last', async () => {
     const [mine, theirs] = await Promise.all([StateTopic.open(clusters[0]!), StateTopic.open(clusters[1]!)]);
-    const claim: ClaimRecord = { mirrorId: 'mine', mirrorName: 'm', sourceTopic: 's', sourceTopicId: 'id', targetTopicId: 'id', partitions: 2 };
+    const claim: ClaimRecord = { mirrorId: 'mine', mirrorName: 'm', sourceTopic: 's', sourceTopicId: 'id', targetTopicId: 'id', partitions: 2, replaces: null };
 
     expect(await mine.putClaim('t', claim)).toEqual(claim);
     expect(await theirs.putClaim('t', { ...claim, mirrorId: 'theirs' })).toEqual(claim);
     expect(await mine.putClaim('t', { ...claim, partitions: 4 })).toMatchObject({ mirrorId: 'mine', partitions: 4 });
 
+    // The topic is gone, and two mirrors follow: again the first one keeps it.
+    const follow = { ...claim, targetTopicId: 'new', replaces: 'id' };
+    expect(await theirs.putClaim('t', { ...follow, mirrorId: 'theirs' })).toMatchObject({ mirrorId: 'theirs' });
+    expect(await mine.putClaim('t', follow)).toMatchObject({ mirrorId: 'theirs' });
+
     // Another process died right after its claim: the next start puts the valid one behind it.
     const foreign = { key: Buffer.from(claimKey('t')), value: encodeState({ ...claim, mirrorId: 'late' }), timestamp: 0 };
     await appendRecords(clusters[2]!, { topic: STATE_TOPIC, partition: 0, records: [foreign] });
     const next = await StateTopic.open(clusters[2]!);
-    expect(next.claim('t')).toMatchObject({ mirrorId: 'mine', partitions: 4 });
-    expect((await lastRecordOf(clusters[0]!, claimKey('t'))).value).toMatchObject({ mirrorId: 'mine' });
+    expect(next.claim('t')).toMatchObject({ mirrorId: 'theirs', targetTopicId: 'new' });
+    expect((await lastRecordOf(clusters[0]!, claimKey('t'))).value).toMatchObject({ mirrorId: 'theirs' });
   });
 
   test('remembers what was put, in this process and for the next', async () => {
     const state = await StateTopic.open(clusters[0]!);
-    const value = { mirrorId: 'mine', logStart: 7, sequenceOffset: 0, leaderEpochs: [[0, 0]] as [number, number][] };
+    const value = { mirrorId: 'mine', targetTopicId: 'id', logStart: 7, sequenceOffset: 0, leaderEpochs: [[0, 0]] as [number, number][] };
     const many = Array.from({ length: 5_000 }, (_, partition) => ({ targetTopic: 'large', partition, value }));
 
     await state.putPartition('t', 1, value);

@@ -89,6 +89,7 @@ export class StateTopic {
     return record?.kind === 'claim' ? record.value : null;
   }
 
+  /** Of the topic that its `targetTopicId` names, which may be gone. */
   partition(targetTopic: string, partition: number): PartitionRecord | null {
     const record = this.#records.get(partitionKey(targetTopic, partition))?.record;
     return record?.kind === 'partition' ? record.value : null;
@@ -239,10 +240,15 @@ export class StateTopic {
   }
 }
 
-/** Mirrors never change and claims stay with their mirror, whoever writes later; partitions are written by their owner. */
+/**
+ * Mirrors never change, and claims stay with their mirror, whoever writes later, unless the later one names the topic that is
+ * gone: of two that follow one claim, the first wins again. Partitions are written by their owner.
+ */
 function mayReplace(current: StateRecord, next: StateRecord): boolean {
   if (current.kind === 'mirror' && next.kind === 'mirror') return isDeepStrictEqual(current.value, next.value);
-  if (current.kind === 'claim' && next.kind === 'claim') return current.value?.mirrorId === next.value?.mirrorId;
+  if (current.kind === 'claim' && next.kind === 'claim') {
+    return current.value?.mirrorId === next.value?.mirrorId || current.value?.targetTopicId === next.value?.replaces;
+  }
   return true;
 }
 

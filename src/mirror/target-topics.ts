@@ -1,0 +1,163 @@
+/** Brings target topics to where shards can copy into them: created or grown, set, and claimed in the state topic. */
+import { must } from '#util/assert.ts';
+import { AppError } from '#contract/errors.ts';
+import type { MirrorResource } from '#contract/resources.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { alterTopicConfigs } from '#kafka/configs.ts';
+import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
+import type { ClaimRecord } from './state-records.ts';
+import type { StateTopic } from './state-topic.ts';
+import { diffConfigs, desiredConfigs, isEmpty, type ConfigChange } from './topic-configs.ts';
+import { decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
+import { readTargetFacts, readTopicFacts, type TargetFacts, type TopicFacts } from './topic-facts.ts';
+import type { TopicPair } from './topic-rules.ts';
+
+const INVALID_PARTITIONS = 37;
+const MAX_MESSAGE_BYTES = 'max.message.bytes';
+/** Several processes prepare one topic at the same time; who finds the facts changed looks again. */
+const ROUNDS_MAX = 6;
+
+export interface PrepareOptions {
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly resource: MirrorResource;
+  readonly state: StateTopic;
+  readonly mirrorId: string;
+}
+
+export interface PreparedTopic {
+  readonly sourceTopic: string;
+  readonly sourceTopicId: string;
+  readonly targetTopic: string;
+  readonly targetTopicId: string;
+  /** The same on both sides. */
+  readonly partitions: number;
+  /** The target's max.message.bytes. */
+  readonly batchBytesMax: number;
+  readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
+}
+
+/**
+ * Makes the target topic of a pair ready, or says why it cannot be. May be called again when the source has grown, and by
+ * several processes at once. Throws AppError with the code of the first refusal, KafkaError when a cluster refuses.
+ */
+export async function prepareTopic(options: PrepareOptions & { readonly pair: TopicPair }): Promise<PreparedTopic> {
+  const { source, target, state, pair } = options;
+  const targetFacts = await readTargetFacts(target);
+  let action: PreparedTopic['action'] | null = null;
+  for (let round = 1; ; round++) {
+    const facts = await readFacts({ source, target, state }, pair);
+    const decision = decideTopic(facts, targetFacts, decisionOptions(options));
+    refuse(decision, options);
+    if (decision.action === 'resume' && decision.growTo === null) {
+      await changeConfigs(target, pair.target, decision.configs);
+      return toPrepared(await claim(options, facts), action ?? 'resumed');
+    }
+    if (round === ROUNDS_MAX) {
+      throw new AppError('CLUSTER_REFUSED', `Topic "${pair.target}" on cluster "${target.name}" changes again and again while it is prepared.`, {
+        nextStep: 'Find out who deletes or changes it, and start the mirror again.',
+      });
+    }
+    action ??= decision.action === 'create' ? 'created' : decision.growTo === null ? 'adopted' : 'grown';
+    await bringForward(options, facts, decision);
+  }
+}
+
+/** Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`. Throws KafkaError. */
+export async function syncConfigs(options: PrepareOptions & { readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'> }): Promise<void> {
+  const { source, target, state, resource, topic } = options;
+  if (!resource.spec.sync.configs) return;
+  const targetFacts = await readTargetFacts(target);
+  const facts = await readFacts({ source, target, state }, { source: topic.sourceTopic, target: topic.targetTopic });
+  if (!facts.target) return; // deleted meanwhile: the shards say so
+  await changeConfigs(target, topic.targetTopic, configDifference(facts, targetFacts, resource));
+}
+
+function configDifference(facts: TopicFacts, { knownConfigs }: TargetFacts, resource: MirrorResource): ConfigChange {
+  const existing = must(facts.target, 'target topic');
+  const replicationFactor = existing.metadata.partitions[0]?.replicas.length ?? null;
+  const desired = desiredConfigs(facts.sourceConfigs, { timestamps: resource.spec.timestamps, replicationFactor, known: knownConfigs });
+  return diffConfigs(desired, existing.configs);
+}
+
+/** What a decision needs to know of a mirror. */
+export function decisionOptions({ source, target, resource, mirrorId }: Omit<PrepareOptions, 'state'>): DecisionOptions {
+  const { timestamps, sync, targetReplicationFactor } = resource.spec;
+  return { mirrorId, timestamps, sync, targetReplicationFactor, sourceName: source.name, targetName: target.name };
+}
+
+async function readFacts(clusters: { readonly source: Cluster; readonly target: Cluster; readonly state: StateTopic }, pair: TopicPair): Promise<TopicFacts> {
+  const facts = must((await readTopicFacts(clusters, [pair]))[0], 'facts of a pair');
+  if (facts instanceof KafkaError) throw facts;
+  return facts;
+}
+
+function refuse({ findings }: TopicDecision, { resource }: PrepareOptions): void {
+  const refusal = findings.find(({ severity }) => severity === 'error');
+  if (refusal) throw new AppError(refusal.code, `Mirror "${resource.metadata.name}": ${refusal.message}`, { nextStep: refusal.nextStep });
+}
+
+/** One step towards a topic that can be resumed. What another process did first is found in the next round. */
+async function bringForward(options: PrepareOptions & { readonly pair: TopicPair }, facts: TopicFacts, decision: TopicDecision): Promise<void> {
+  const { target, pair } = options;
+  const partitions = facts.source.partitions.length;
+  if (decision.action === 'create') {
+    const topic = { name: pair.target, partitions, replicationFactor: decision.replicationFactor, configs: decision.configs.set };
+    await unlessDoneAlready(() => createTopic(target, topic), TOPIC_ALREADY_EXISTS);
+  } else if (decision.growTo !== null) {
+    await unlessDoneAlready(() => createPartitions(target, { topic: pair.target, count: partitions }), INVALID_PARTITIONS);
+  } else {
+    await changeConfigs(target, pair.target, decision.configs);
+    await claim(options, facts);
+  }
+}
+
+async function unlessDoneAlready(change: () => Promise<unknown>, code: number): Promise<void> {
+  try {
+    await change();
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== code) throw error;
+  }
+}
+
+async function changeConfigs(cluster: Cluster, topic: string, change: ConfigChange): Promise<void> {
+  if (!isEmpty(change)) await alterTopicConfigs(cluster, topic, change);
+}
+
+/** Writes the claim unless it stands as it should; the first of two mirrors that claim at once keeps it. */
+async function claim({ state, resource, mirrorId }: PrepareOptions, facts: TopicFacts): Promise<TopicFacts> {
+  const existing = must(facts.target, 'target topic').metadata;
+  const wanted: ClaimRecord = {
+    mirrorId,
+    mirrorName: resource.metadata.name,
+    sourceTopic: facts.pair.source,
+    sourceTopicId: facts.source.topicId,
+    targetTopicId: existing.topicId,
+    partitions: facts.source.partitions.length,
+    replaces: facts.claim && facts.claim.targetTopicId !== existing.topicId ? facts.claim.targetTopicId : null,
+  };
+  if (facts.claim?.targetTopicId === existing.topicId && facts.claim.partitions === wanted.partitions) return facts;
+  const valid = await state.putClaim(facts.pair.target, wanted);
+  if (valid.mirrorId !== mirrorId) {
+    throw new AppError('TOPIC_CLAIMED', `Mirror "${resource.metadata.name}": topic "${facts.pair.target}" was claimed by mirror "${valid.mirrorName}" at the same moment.`, {
+      nextStep: 'Give one of the two mirrors another target name with "to".',
+    });
+  }
+  return facts;
+}
+
+function toPrepared(facts: TopicFacts, action: PreparedTopic['action']): PreparedTopic {
+  const existing = must(facts.target, 'target topic');
+  const sourceBytes = facts.sourceConfigs.get(MAX_MESSAGE_BYTES)?.value;
+  const targetBytes = existing.configs.get(MAX_MESSAGE_BYTES)?.value;
+  return {
+    sourceTopic: facts.pair.source,
+    sourceTopicId: facts.source.topicId,
+    targetTopic: facts.pair.target,
+    targetTopicId: existing.metadata.topicId,
+    partitions: facts.source.partitions.length,
+    batchBytesMax: Math.max(Number(must(sourceBytes, MAX_MESSAGE_BYTES)), Number(must(targetBytes, MAX_MESSAGE_BYTES))), // raised to the source's just now
+    action,
+  };
+}
