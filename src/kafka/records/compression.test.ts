@@ -82,6 +82,13 @@ test.each([
   expect(() => decompress(3, frame, { outputBytesMax: length - 1 })).toThrow(`they hold more than ${length - 1} bytes`);
 });
 
+test('an LZ4 frame that says how much it holds is read', () => {
+  const bytes = sample(5000, 'text');
+  const header = Buffer.from('04224d1868408813000000000000ff', 'hex');
+  const frame = Buffer.concat([header, compress(3, bytes).subarray(LZ4_HEADER.length)]);
+  expect(decompress(3, frame, { outputBytesMax: 5000 }).equals(bytes)).toBe(true);
+});
+
 test('the size of an LZ4 frame is found exactly whatever the sequences in it', () => {
   fc.assert(
     fc.property(
