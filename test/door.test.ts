@@ -195,6 +195,21 @@ test.runIf(process.platform === 'linux')('kill -9 of the door ends the task too'
   expect(isRunning(pid)).toBe(false);
 });
 
+test('the lockstep command passes arguments and exit code, and says what to do when nothing is installed', async () => {
+  cpSync(join(repository, 'bin', 'lockstep.js'), join(checkout, 'bin', 'lockstep.js'));
+  mkdirSync(join(checkout, 'src', 'cli'), { recursive: true });
+  const lockstep = (...args: string[]): ChildProcess =>
+    spawn(process.execPath, ['bin/lockstep.js', ...args], { cwd: checkout, stdio: ['ignore', 'pipe', 'pipe'] });
+
+  put('src/cli/main.ts', 'process.exitCode = Number(process.argv[2]);');
+  const bare = await ended(lockstep('5'));
+  expect(bare.code).toBe(1);
+  expect(bare.stderr).toMatch(/^lockstep: its packages are not installed; run npm ci in .*\n$/);
+
+  mkdirSync(join(checkout, 'node_modules'));
+  expect((await ended(lockstep('5'))).code).toBe(5);
+});
+
 test('an unknown task names the known ones', async () => {
   const { code, stderr } = await ended(open('dance'));
   expect(code).toBe(2);
