@@ -24,7 +24,7 @@ const timestampArbitrary = fc.oneof(
 );
 
 /** Null and empty keys and values, empty and repeated header keys, null header values, any order of timestamps. */
-export const recordArbitrary: fc.Arbitrary<RecordInput> = fc.record({
+const recordArbitrary: fc.Arbitrary<RecordInput> = fc.record({
   timestamp: timestampArbitrary,
   key: fc.option(bytesArbitrary(40)),
   value: fc.option(bytesArbitrary(200)),

@@ -13,7 +13,7 @@ import { crc32c } from './crc32c.ts';
 
 export const BATCH_HEADER_BYTES = 61;
 
-export const MAGIC_AT = 16;
+const MAGIC_AT = 16;
 export const CRC_AT = 17;
 /** The first byte that the CRC covers. */
 export const ATTRIBUTES_AT = 21;
