@@ -228,10 +228,14 @@ export class Mirror {
       dataPath: this.#dataPath,
       logStartGate: gate,
       state: {
-        partition: (name, index) => state.partition(name, index) ?? undefined,
+        partition: (name, index) => {
+          const record = state.partition(name, index);
+          return record?.targetTopicId === topic.targetTopicId ? record : undefined;
+        },
         putPartition: (name, index, value: PartitionState) =>
           state.putPartition(name, index, {
             mirrorId: this.#mirrorId,
+            targetTopicId: topic.targetTopicId,
             logStart: value.logStart,
             sequenceOffset: value.sequenceOffset,
             leaderEpochs: value.leaderEpochs.slice(-LEADER_EPOCHS_MAX).map(([epoch, offset]) => [epoch, offset]),
