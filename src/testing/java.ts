@@ -80,7 +80,7 @@ export async function spawnJava(
   const flags = [...jvmFlags(profile, heapMb, { directory: toolDirectory, archive }), ...jvm];
   const isOurs = !mainClass.includes('.'); // our tools are in the unnamed package; Kafka's do not need them
   const classPath = isOurs ? `${kafkaClassPath(version)}:${await compileJavaTools()}` : kafkaClassPath(version);
-  return spawnSupervised('java', [...flags, '-cp', classPath, mainClass, ...args], {
+  return spawnSupervised('java', [...flags, '-Dfile.encoding=UTF-8', '-cp', classPath, mainClass, ...args], {
     env: jvmEnvironment(),
     stdio: ['pipe', 'pipe', 'pipe'],
   });
@@ -124,6 +124,8 @@ async function javac(args: readonly string[]): Promise<void> {
     '--release',
     '17',
     '-proc:none',
+    '-encoding', // otherwise the locale's, which is ASCII where none is set
+    'UTF-8',
   ];
   const child = spawn('javac', [...flags, '-cp', kafkaClassPath(compileVersion), ...args], {
     env: jvmEnvironment(),
