@@ -122,6 +122,7 @@ export class StateTopic {
    */
   async establishMirror(choices: MirrorChoices): Promise<{ mirrorId: string; record: MirrorRecord }> {
     const mirrorId = mirrorIdOf(choices);
+    this.checkMirror(choices);
     if (this.mirror(mirrorId) === null) {
       // The same ids for every caller; from here on the record is the truth, as transactional ids are forgotten (rule 2).
       const data = await initProducerId(this.#cluster, `lockstep-${mirrorId}-data`);
@@ -136,8 +137,20 @@ export class StateTopic {
     }
     const record = this.mirror(mirrorId);
     assert(record !== null, 'a mirror record that was written is read back');
-    checkChoices(record, choices);
+    this.checkMirror(choices);
     return { mirrorId, record };
+  }
+
+  /**
+   * Throws AppError when a mirror with these choices cannot go on with what is recorded: MIRROR_CHANGED when they differ,
+   * CLUSTER_ID_MISMATCH when the mirror of that name copied from another source cluster.
+   */
+  checkMirror(choices: MirrorChoices): void {
+    const recorded = this.mirror(mirrorIdOf(choices));
+    if (recorded) return checkChoices(recorded, choices);
+    for (const { record } of this.#records.values()) {
+      if (record.kind === 'mirror' && record.value?.name === choices.name) throw sourceChanged(record.value, choices);
+    }
   }
 
   /**
@@ -260,6 +273,12 @@ function checkChoices(recorded: MirrorRecord, choices: MirrorChoices): void {
     nextStep: 'Put the recorded values back into the file; or give the mirror another name and copy into new target topics.',
     details: { keys, recorded: Object.fromEntries(keys.map((key) => [key, recorded[key]])) },
   });
+}
+
+function sourceChanged(recorded: MirrorRecord, choices: MirrorChoices): AppError {
+  const message = `Mirror "${choices.name}" copied from the cluster with id ${recorded.sourceClusterId} until now, and its source has id ${choices.sourceClusterId}: another cluster answers at the source's addresses.`;
+  const nextStep = 'Correct the bootstrap addresses of the source. If it was really replaced, this is a new mirror: give it a new name and new target topics.';
+  return new AppError('CLUSTER_ID_MISMATCH', message, { nextStep });
 }
 
 async function exists(cluster: Cluster): Promise<boolean> {

@@ -1,0 +1,255 @@
+/** What a run of a mirror would do, learnt without writing anything: the decisions are those of the run itself. */
+import { nearest } from '#util/nearest.ts';
+import { must } from '#util/assert.ts';
+import { AppError } from '#contract/errors.ts';
+import type { Finding, MirrorPlan, PlannedTopic } from '#contract/plan.ts';
+import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
+import { toAppError } from '#jobs/app-error.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { KafkaError } from '#kafka/errors.ts';
+import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
+import { mayWriteMarkers } from '#kafka/producers.ts';
+import { mirrorIdOf } from './state-records.ts';
+import { StateTopic, type MirrorChoices } from './state-topic.ts';
+import { decisionOptions } from './target-topics.ts';
+import { decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
+import { readTargetFacts, readTopicFacts, type TargetFacts, type TopicFacts } from './topic-facts.ts';
+import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from './topic-rules.ts';
+
+/** Above so many offsets before its first record a partition is mapped, when the file leaves the choice (design §5 rule 5). */
+const FILL_OFFSETS_MAX = 1_000_000_000;
+/** Measured: 1,000 million offsets in 72 s (exactness-lab B1). */
+const FILL_SECONDS_PER_OFFSET = 72e-9;
+const FILL_GB_PER_OFFSET = 0.7e-9;
+
+/** Throws AppError CLUSTER_SAME for one cluster on both sides, KafkaError where a cluster cannot be asked. */
+export async function planMirror(resource: MirrorResource, source: Cluster, target: Cluster): Promise<MirrorPlan> {
+  const name = resource.metadata.name;
+  if (source.clusterId === target.clusterId) {
+    throw new AppError('CLUSTER_SAME', `Mirror "${name}": source "${source.name}" and target "${target.name}" are one cluster (id ${source.clusterId}).`, {
+      nextStep: 'Give source and target the addresses of two clusters.',
+    });
+  }
+  const sourceTopics = (await source.refresh('all')).filter(({ errorCode }) => errorCode === 0);
+  const rules = planTopics(compileTopicRules(resource.spec.topics), sourceTopics);
+  const state = await StateTopic.peek(target);
+  const [topics, mayFill] = await Promise.all([planPairs({ resource, source, target, state }, rules.pairs), mayWriteMarkers(target)]);
+  const findings = [
+    ...findChanges(resource, { source, target, state }),
+    ...findRules(resource, source, rules, sourceTopics.map((topic) => topic.name)),
+    ...(mayFill === false ? [holesNotAllowed(resource, target)] : []),
+  ];
+  return { mirror: name, source: source.name, target: target.name, topics, findings };
+}
+
+interface Ports {
+  readonly resource: MirrorResource;
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly state: StateTopic | null;
+}
+
+async function planPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<PlannedTopic[]> {
+  const { resource, source, target } = ports;
+  const targetFacts = await readTargetFacts(target);
+  const existing = (await target.refresh('all')).map(({ name }) => name);
+  const facts = await readTopicFacts(ports, pairs);
+  const starts = await readStarts(source, facts.filter((each): each is TopicFacts => !(each instanceof KafkaError)), resource.spec.start);
+  const mirrorId = mirrorIdOf(choicesOf(resource, source, target));
+  const options = decisionOptions({ source, target, resource, mirrorId });
+  return pairs.map((pair, i) => {
+    const each = must(facts[i], 'facts of a pair');
+    if (each instanceof KafkaError) return refusedPair(pair, source, each);
+    return planTopic({ facts: each, targetFacts, options, start: starts.get(pair.source) ?? 0, isAuto: resource.spec.offsets === 'auto', existing });
+  });
+}
+
+interface TopicQuestion {
+  readonly facts: TopicFacts;
+  readonly targetFacts: TargetFacts;
+  readonly options: DecisionOptions;
+  /** The largest first offset of its partitions, or why that is not known. */
+  readonly start: number | KafkaError;
+  /** `offsets: auto`. */
+  readonly isAuto: boolean;
+  /** Names of all topics of the target. */
+  readonly existing: readonly string[];
+}
+
+function planTopic(question: TopicQuestion): PlannedTopic {
+  const { facts, targetFacts, options } = question;
+  const decision = decideTopic(facts, targetFacts, options);
+  const own = [...findStart(question, decision), ...findCollision(question, decision)];
+  const isRefused = decision.action === 'refused' || own.some(({ severity }) => severity === 'error');
+  const { set, remove } = decision.configs;
+  return {
+    source: facts.pair.source,
+    target: facts.pair.target,
+    partitions: facts.source.partitions.length,
+    targetPartitions: facts.target?.metadata.partitions.length ?? null,
+    mode: 'identical',
+    why: whyOf(question, decision),
+    action: isRefused ? 'refused' : decision.action,
+    replicationFactor: decision.replicationFactor,
+    configs: isRefused ? {} : Object.fromEntries([...set, ...remove.map((name) => [name, '(default)'] as const)]),
+    findings: [...decision.findings, ...own],
+  };
+}
+
+/** What identical offsets take here. */
+function whyOf({ facts, start }: TopicQuestion, { action }: TopicDecision): string {
+  if (action === 'resume') return 'goes on where its copy ends';
+  if (typeof start !== 'number') return 'log start not known';
+  const filled = start === 0 ? 'log start at 0' : fillEstimate(start, facts.source.partitions.length);
+  return isCompacted(facts) ? `${filled}; compacted, so holes are filled with control records` : filled;
+}
+
+function fillEstimate(start: number, partitions: number): string {
+  const offsets = start === 1 ? '1 offset' : `${start.toLocaleString('en-US')} offsets`;
+  const seconds = Math.ceil(start * FILL_SECONDS_PER_OFFSET);
+  const gigabytes = (start * FILL_GB_PER_OFFSET).toFixed(1);
+  const cost = seconds > 1 ? ` (about ${seconds} s and ${gigabytes} GB, deleted afterwards)` : '';
+  return partitions === 1 ? `${offsets} to fill${cost}` : `up to ${offsets} to fill a partition${cost}`;
+}
+
+function findStart({ facts, start, isAuto }: TopicQuestion, { action }: TopicDecision): Finding[] {
+  if (action !== 'create' && action !== 'adopt') return [];
+  if (typeof start !== 'number') {
+    const { code, message, nextStep } = toAppError(start, `first offsets of topic "${facts.pair.source}"`);
+    return [{ code, severity: 'error', message, nextStep: nextStep ?? '' }];
+  }
+  if (!isAuto || start <= FILL_OFFSETS_MAX) return [];
+  return [
+    {
+      code: 'FEATURE_NOT_BUILT',
+      severity: 'error',
+      message: `A partition of "${facts.pair.source}" begins at offset ${start.toLocaleString('en-US')}: identical offsets would take ${fillEstimate(start, 1)}, so it would be mapped, which is not built yet.`,
+      nextStep: 'Write "offsets: identical" to have the offsets filled all the same.',
+    },
+  ];
+}
+
+/** A broker does not create a topic whose name differs from an existing one only in "." and "_". */
+function findCollision({ facts, existing }: TopicQuestion, { action }: TopicDecision): Finding[] {
+  const name = facts.pair.target;
+  const other = action === 'create' ? collisionsOf([...existing, name]).find((group) => group.includes(name))?.find((each) => each !== name) : undefined;
+  if (other === undefined) return [];
+  return [
+    {
+      code: 'TOPIC_NAME_COLLISION',
+      severity: 'error',
+      message: `Topic "${name}" cannot be created beside "${other}", which is there already: they differ only in "." and "_".`,
+      nextStep: 'Give the copy another name with "to".',
+    },
+  ];
+}
+
+function refusedPair(pair: TopicPair, source: Cluster, error: KafkaError): PlannedTopic {
+  const { code, message, nextStep } = toAppError(error, `topic "${pair.source}"`);
+  return {
+    ...pair,
+    partitions: source.topicOf(pair.source)?.partitions.length ?? 0,
+    targetPartitions: null,
+    mode: 'identical',
+    why: 'not known',
+    action: 'refused',
+    replicationFactor: null,
+    configs: {},
+    findings: [{ code, severity: 'error', message, nextStep: nextStep ?? '' }],
+  };
+}
+
+/** By source topic: the largest offset at which one of its partitions would begin, or why that could not be learnt. */
+async function readStarts(source: Cluster, topics: readonly TopicFacts[], start: MirrorStart): Promise<Map<string, number | KafkaError>> {
+  const queries = topics.flatMap(({ pair, source: { partitions } }) =>
+    partitions.map(({ partition }): OffsetQuery => ({ topic: pair.source, partition, timestamp: timestampOf(start) })),
+  );
+  const [firsts, ends] = await Promise.all([
+    listOffsets(source, queries, { isolation: 'read_committed' }),
+    start.at === 'timestamp' ? listOffsets(source, queries.map((query) => ({ ...query, timestamp: LATEST })), { isolation: 'read_committed' }) : [],
+  ]);
+  const starts = new Map<string, number | KafkaError>();
+  for (const [i, { topic, partition }] of queries.entries()) {
+    const first = must(firsts[i], 'answer of ListOffsets');
+    const before = starts.get(topic) ?? 0;
+    const given = start.at === 'offsets' ? start.offsets[topic]?.[partition] : undefined;
+    const found = first.offset < 0 ? (ends[i]?.offset ?? 0) : first.offset; // no record that late: the end
+    const offset = Math.max(given ?? 0, found);
+    starts.set(topic, typeof before === 'number' ? (first.error ?? Math.max(before, offset)) : before);
+  }
+  return starts;
+}
+
+function timestampOf(start: MirrorStart): number {
+  if (start.at === 'timestamp') return start.timestampMs;
+  return start.at === 'latest' ? LATEST : EARLIEST;
+}
+
+function isCompacted({ sourceConfigs }: TopicFacts): boolean {
+  return sourceConfigs.get('cleanup.policy')?.value?.includes('compact') ?? false;
+}
+
+function findChanges(resource: MirrorResource, { source, target, state }: Omit<Ports, 'resource'>): Finding[] {
+  try {
+    state?.checkMirror(choicesOf(resource, source, target));
+    return [];
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return [{ code: error.code, severity: 'error', message: error.message, nextStep: error.nextStep ?? '' }];
+  }
+}
+
+function findRules(resource: MirrorResource, source: Cluster, plan: TopicPlan, names: readonly string[]): Finding[] {
+  const { name } = resource.metadata;
+  const empty = plan.unmatchedRules.map((index): Finding => {
+    const rule = resource.spec.topics[index];
+    const match = rule && 'match' in rule ? rule.match : '';
+    const similar = nearest(match, names);
+    return {
+      code: 'TOPIC_RULE_EMPTY',
+      severity: 'warning',
+      message: `topics[${index}] of mirror "${name}" (match: ${match}) matches no topic of cluster "${source.name}".`,
+      nextStep: similar === null ? 'Correct or remove the rule; without --until the mirror waits for the topic.' : `Did you mean "${similar}"?`,
+    };
+  });
+  const conflicts = plan.conflicts.map(({ target, sources }): Finding => ({
+    code: 'TOPIC_RULE_CONFLICT',
+    severity: 'error',
+    message: `The rules send ${sources.map((each) => `"${each}"`).join(' and ')} to the one target topic "${target}".`,
+    nextStep: 'Exclude all but one of them, or give them other names with "to".',
+  }));
+  const invalid = plan.invalid.map(({ source: from, target, problem }): Finding => ({
+    code: 'TOPIC_NAME_INVALID',
+    severity: 'error',
+    message: `Topic "${from}" would become "${target}": ${problem}.`,
+    nextStep: 'Change "to" of the rule.',
+  }));
+  const collisions = plan.collisions.map((each): Finding => ({
+    code: 'TOPIC_NAME_COLLISION',
+    severity: 'warning',
+    message: `Target topics ${each.map((target) => `"${target}"`).join(', ')} differ only in "." and "_"; brokers do not create one beside the other.`,
+    nextStep: 'Rename one of them with "to".',
+  }));
+  return [...empty, ...conflicts, ...invalid, ...collisions];
+}
+
+function holesNotAllowed(resource: MirrorResource, target: Cluster): Finding {
+  return {
+    code: 'SHARD_HOLES_NOT_ALLOWED',
+    severity: 'warning',
+    message: `The right to fill holes is missing on cluster "${target.name}": a partition of mirror "${resource.metadata.name}" stops where its source was compacted${resource.spec.transactions === 'committed-only' ? ' or has transactions' : ''}.`,
+    nextStep: 'Grant it: kafka-acls.sh --add --allow-principal User:NAME --operation Alter --cluster.',
+  };
+}
+
+/** What the state topic records of a mirror. */
+export function choicesOf({ metadata, spec }: MirrorResource, source: Cluster, target: Cluster): MirrorChoices {
+  return {
+    name: metadata.name,
+    sourceClusterId: source.clusterId,
+    targetClusterId: target.clusterId,
+    transactions: spec.transactions,
+    timestamps: spec.timestamps,
+    start: spec.start,
+  };
+}
