@@ -1,0 +1,36 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { repository } from '#testing/kafka-home.ts';
+import type { CopyTask, System } from './system.ts';
+import { CopyProcess } from './system.ts';
+
+/** The command as an operator types it, with its defaults. `nodeFlags` are for profiles. */
+export function lockstep(nodeFlags: readonly string[] = []): System {
+  return {
+    name: 'lockstep',
+    description: 'lockstep run -f link.yaml --until caught-up --json',
+    endsByItself: true,
+    start(task) {
+      const file = join(task.directory, 'link.yaml');
+      writeFileSync(file, linkOf(task));
+      const { NODE_OPTIONS: _options, ...env } = process.env;
+      const program = join(repository, 'src', 'cli', 'main.ts');
+      const args = [...nodeFlags, program, 'run', '-f', file, '--until', 'caught-up', '--json'];
+      return CopyProcess.start(process.execPath, args, { directory: task.directory, env });
+    },
+  };
+}
+
+function linkOf({ topic, source, target, runId }: CopyTask): string {
+  const documents = [
+    { kind: 'Cluster', metadata: { name: 'source' }, spec: { bootstrap: source } },
+    { kind: 'Cluster', metadata: { name: 'target' }, spec: { bootstrap: target } },
+    {
+      kind: 'Mirror',
+      metadata: { name: `bench-${runId}` },
+      spec: { source: 'source', target: 'target', topics: [{ match: topic }] },
+    },
+  ];
+  // JSON is YAML.
+  return documents.map((document) => JSON.stringify({ apiVersion: 'lockstep/v1', ...document })).join('\n---\n');
+}
