@@ -89,12 +89,18 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
 /** The clusters of the files, in their order; one that does not answer carries its error. */
 export function describeClusters(documents: Documents, host: Host): Promise<ClusterView[]> {
   return withClusters(documents.clusters, host, (clusterOf) =>
-    Promise.all(documents.clusters.map((resource) => describeCluster(resource, () => clusterOf(resource.metadata.name)))),
+    Promise.all(
+      documents.clusters.map((resource) => describeCluster(resource, () => clusterOf(resource.metadata.name))),
+    ),
   );
 }
 
 /** The topics of one cluster by name, or one of them (TOPIC_NOT_FOUND where it is not there) with its settings. */
-export function describeTopics(documents: Documents, host: Host, options: { cluster: string; topic?: string }): Promise<TopicView[]> {
+export function describeTopics(
+  documents: Documents,
+  host: Host,
+  options: { cluster: string; topic?: string },
+): Promise<TopicView[]> {
   const { cluster: name, topic } = options;
   return withClusters(documents.clusters, host, (clusterOf) =>
     asAppError(`cluster "${name}"`, async () => {
@@ -102,7 +108,9 @@ export function describeTopics(documents: Documents, host: Host, options: { clus
       const found = await cluster.refresh(topic === undefined ? 'all' : [topic]);
       const topics = found.filter(({ errorCode }) => errorCode === 0).toSorted((a, b) => (a.name < b.name ? -1 : 1));
       if (topic !== undefined && topics.length === 0) {
-        throw new AppError('TOPIC_NOT_FOUND', `Cluster "${name}" has no topic "${topic}".`, { nextStep: `lockstep topics list -f FILE --cluster ${name} shows those that it has.` });
+        throw new AppError('TOPIC_NOT_FOUND', `Cluster "${name}" has no topic "${topic}".`, {
+          nextStep: `lockstep topics list -f FILE --cluster ${name} shows those that it has.`,
+        });
       }
       const configs = topic === undefined ? null : await topicConfigs(cluster, topic);
       return viewTopics(cluster, topics, configs);
@@ -113,13 +121,20 @@ export function describeTopics(documents: Documents, host: Host, options: { clus
 type ClusterOf = (name: string) => Promise<Cluster>;
 
 /** Connects clusters as they are asked for, once each, and closes them in the end. */
-async function withClusters<T>(resources: readonly ClusterResource[], host: Host, use: (clusterOf: ClusterOf, pool: FramePool) => Promise<T>): Promise<T> {
+async function withClusters<T>(
+  resources: readonly ClusterResource[],
+  host: Host,
+  use: (clusterOf: ClusterOf, pool: FramePool) => Promise<T>,
+): Promise<T> {
   const pool = new FramePool({ bytesMax: FRAME_BYTES_MAX, idleBytesMax: IDLE_BYTES_MAX });
   const clusters: Cluster[] = [];
   const connected = new Map<string, Promise<Cluster>>();
   const connect = (name: string): Promise<Cluster> => {
     const resource = resources.find(({ metadata }) => metadata.name === name);
-    if (!resource) throw new AppError('RESOURCE_NOT_FOUND', `No file holds a Cluster "${name}".`, { nextStep: 'Name one of the files\' clusters.' });
+    if (!resource)
+      throw new AppError('RESOURCE_NOT_FOUND', `No file holds a Cluster "${name}".`, {
+        nextStep: "Name one of the files' clusters.",
+      });
     const { clock, network, random } = host;
     const cluster = new Cluster({ name, bootstrap: resource.spec.bootstrap, network, clock, random, pool });
     clusters.push(cluster);
@@ -143,9 +158,13 @@ async function withClusters<T>(resources: readonly ClusterResource[], host: Host
 
 function checkIdentity({ metadata, spec }: ClusterResource, cluster: Cluster): void {
   if (spec.id === null || spec.id === cluster.clusterId) return;
-  throw new AppError('CLUSTER_ID_MISMATCH', `Cluster "${metadata.name}" is pinned to the id ${spec.id}, but ${cluster.clusterId} answers at ${spec.bootstrap.join(', ')}.`, {
-    nextStep: 'Correct the bootstrap addresses; change "id" only if the cluster was really replaced.',
-  });
+  throw new AppError(
+    'CLUSTER_ID_MISMATCH',
+    `Cluster "${metadata.name}" is pinned to the id ${spec.id}, but ${cluster.clusterId} answers at ${spec.bootstrap.join(', ')}.`,
+    {
+      nextStep: 'Correct the bootstrap addresses; change "id" only if the cluster was really replaced.',
+    },
+  );
 }
 
 async function asAppError<T>(subject: string, action: () => Promise<T>): Promise<T> {
@@ -156,7 +175,13 @@ async function asAppError<T>(subject: string, action: () => Promise<T>): Promise
   }
 }
 
-const OUTCOMES_WORST_FIRST: readonly MirrorOutcome[] = ['failed', 'interrupted', 'incidents', 'until-reached', 'caught-up'];
+const OUTCOMES_WORST_FIRST: readonly MirrorOutcome[] = [
+  'failed',
+  'interrupted',
+  'incidents',
+  'until-reached',
+  'caught-up',
+];
 
 function worstOf(outcomes: readonly MirrorOutcome[]): RunOutcome {
   return OUTCOMES_WORST_FIRST.find((outcome) => outcomes.includes(outcome)) ?? 'caught-up';
@@ -178,7 +203,15 @@ async function describeCluster(resource: ClusterResource, connect: () => Promise
     };
   } catch (error) {
     const { code, message, nextStep } = toAppError(error, `cluster "${base.name}"`);
-    return { ...base, clusterId: null, controller: null, brokers: [], topics: null, partitions: null, error: { code, message, nextStep: nextStep ?? null } };
+    return {
+      ...base,
+      clusterId: null,
+      controller: null,
+      brokers: [],
+      topics: null,
+      partitions: null,
+      error: { code, message, nextStep: nextStep ?? null },
+    };
   }
 }
 
@@ -190,7 +223,11 @@ async function topicConfigs(cluster: Cluster, topic: string): Promise<Record<str
   return Object.fromEntries(own.map(([name, entry]) => [name, entry.sensitive ? '(hidden)' : (entry.value ?? '')]));
 }
 
-async function viewTopics(cluster: Cluster, topics: readonly TopicMetadata[], configs: Record<string, string> | null): Promise<TopicView[]> {
+async function viewTopics(
+  cluster: Cluster,
+  topics: readonly TopicMetadata[],
+  configs: Record<string, string> | null,
+): Promise<TopicView[]> {
   const all = topics.flatMap(({ name, partitions }) => partitions.map(({ partition }) => ({ topic: name, partition })));
   const queries = (timestamp: number) => all.map((each) => ({ ...each, timestamp }));
   const [starts, stable, watermarks] = await Promise.all([
@@ -198,7 +235,8 @@ async function viewTopics(cluster: Cluster, topics: readonly TopicMetadata[], co
     listOffsets(cluster, queries(LATEST), { isolation: 'read_committed' }),
     listOffsets(cluster, queries(LATEST)),
   ]);
-  const known = (answer: { offset: number; error: unknown } | undefined): number | null => (!answer || answer.error ? null : answer.offset);
+  const known = (answer: { offset: number; error: unknown } | undefined): number | null =>
+    !answer || answer.error ? null : answer.offset;
   let index = 0;
   return topics.map(({ name, topicId, isInternal, partitions }) => ({
     name,

@@ -116,11 +116,23 @@ function readPartition(reader: Reader, topicId: string): FetchedPartition {
   const aborted = readAborted(reader);
   reader.int32(); // preferred read replica: none without a rack
   const recordBytes = Math.max(0, reader.unsignedVarint() - 1);
-  if (recordBytes > reader.end - reader.position) throw new MalformedFrameError(`${recordBytes} bytes of records beyond the frame`);
+  if (recordBytes > reader.end - reader.position)
+    throw new MalformedFrameError(`${recordBytes} bytes of records beyond the frame`);
   const start = reader.position;
   reader.position += recordBytes;
   const diverging = readDiverging(reader);
-  return { topicId, partition, errorCode, highWatermark, lastStableOffset, logStartOffset, aborted, diverging, start, end: start + recordBytes };
+  return {
+    topicId,
+    partition,
+    errorCode,
+    highWatermark,
+    lastStableOffset,
+    logStartOffset,
+    aborted,
+    diverging,
+    start,
+    end: start + recordBytes,
+  };
 }
 
 function readAborted(reader: Reader): { producerId: number; firstOffset: number }[] {
@@ -139,7 +151,8 @@ function readDiverging(reader: Reader): { epoch: number; endOffset: number } | n
   for (let i = 0; i < count; i++) {
     const tag = reader.unsignedVarint();
     const size = reader.unsignedVarint();
-    if (size > reader.end - reader.position) throw new MalformedFrameError(`a tagged field of ${size} bytes beyond the frame`);
+    if (size > reader.end - reader.position)
+      throw new MalformedFrameError(`a tagged field of ${size} bytes beyond the frame`);
     const next = reader.position + size;
     if (tag === DIVERGING_EPOCH_TAG) diverging = { epoch: reader.int32(), endOffset: reader.int64() };
     reader.position = next;
@@ -148,7 +161,11 @@ function readDiverging(reader: Reader): { epoch: number; endOffset: number } | n
 }
 
 /** Entries come grouped by topic already, or nearly so: consecutive ones of one topic share an entry of the array. */
-function writeByTopic<T extends { readonly topicId: string }>(writer: Writer, items: readonly T[], write: (item: T) => void): void {
+function writeByTopic<T extends { readonly topicId: string }>(
+  writer: Writer,
+  items: readonly T[],
+  write: (item: T) => void,
+): void {
   const groups: T[][] = [];
   const byTopic = new Map<string, T[]>();
   for (const item of items) {

@@ -27,8 +27,11 @@ export interface FetchSubscriber {
   readonly fetchLeaderEpoch: number;
   readonly lastFetchedEpoch: number;
   readonly fetchBytesMax: number;
-  /** Records lie in `frame`, which is released after the call: retain it to keep them. */
-  onFetched(result: FetchedPartition, frame: Frame): void;
+  /**
+   * Records lie in `frame`, which is released after the call: retain it to keep them. `askedOffset` is where this request
+   * began to read: a subscriber that has moved since (removed and added again) must not take what lies between for absent.
+   */
+  onFetched(result: FetchedPartition, frame: Frame, askedOffset: number): void;
   /** The connection is gone, or the broker refused the whole request; the subscriber has been removed. */
   onFetchLost(error: ConnectionError | BrokerError): void;
 }
@@ -146,7 +149,9 @@ export class Fetcher {
       this.#advanceSession(response.sessionId);
       this.#respondedAt = this.#options.clock.now();
       for (const result of response.partitions) {
-        this.#subscribers.get(`${result.topicId}/${result.partition}`)?.onFetched(result, frame);
+        const key = keyOf(result);
+        const asked = this.#session.get(key);
+        if (asked) this.#subscribers.get(key)?.onFetched(result, frame, asked.offset);
       }
     }
     this.#busy = false; // only now: releasing a frame above wakes us, and not every partition had moved on yet

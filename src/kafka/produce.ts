@@ -96,7 +96,14 @@ export function decodeProduce(reader: Reader): { results: ProduceResult[]; throt
       }
       const errorMessage = reader.compactNullableString();
       reader.skipTaggedFields();
-      results.push({ topic, partition, errorCode, baseOffset, logStartOffset, errorMessage: recordError ?? errorMessage });
+      results.push({
+        topic,
+        partition,
+        errorCode,
+        baseOffset,
+        logStartOffset,
+        errorMessage: recordError ?? errorMessage,
+      });
     }
     reader.skipTaggedFields();
   }

@@ -7,7 +7,14 @@
 import type { Clock } from '#util/clock.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionError, MalformedFrameError } from './errors.ts';
-import { decodeProduce, encodeProduce, produceApi, type ProducePartition, type ProduceResult, type ProduceTopic } from './produce.ts';
+import {
+  decodeProduce,
+  encodeProduce,
+  produceApi,
+  type ProducePartition,
+  type ProduceResult,
+  type ProduceTopic,
+} from './produce.ts';
 import { Reader } from './protocol/reader.ts';
 
 const IN_FLIGHT_MAX = 5;

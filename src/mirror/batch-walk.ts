@@ -30,7 +30,7 @@ import {
   type BatchProducer,
   type Codec,
 } from '#kafka/records/batch-header.ts';
-import { BatchWriter } from '#kafka/records/batch-writer.ts';
+import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
 
@@ -99,7 +99,7 @@ export interface WalkResult {
 
 export class BatchWalk {
   readonly #policy: WalkPolicy;
-  readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
+  readonly #writer: BatchWriter;
   /** A batch above this is split; lowered when the target refuses one as too large. */
   batchBytesMax: number;
   /** Leader epoch of the last batch; null before the first. */
@@ -108,8 +108,10 @@ export class BatchWalk {
   #small: SmallRun | null = null;
   #cursor: Cursor = { offset: 0, sequence: 0 };
 
-  constructor(policy: WalkPolicy, options: { batchBytesMax: number; leaderEpoch: number | null }) {
+  /** `writer` is only used during a walk, so all partitions of a process share one. */
+  constructor(policy: WalkPolicy, options: { writer: BatchWriter; batchBytesMax: number; leaderEpoch: number | null }) {
     this.#policy = policy;
+    this.#writer = options.writer;
     this.batchBytesMax = options.batchBytesMax;
     this.leaderEpoch = options.leaderEpoch;
   }
@@ -127,7 +129,7 @@ export class BatchWalk {
     let largest = 0;
     let stop: WalkStop | null = null;
     try {
-      for (let at = fetched.start; stop === null; ) {
+      for (let at = fetched.start; stop === null;) {
         const size = batchAt(buffer, at, fetched.end);
         if (size === 0) break;
         largest = Math.max(largest, size);
@@ -176,7 +178,8 @@ export class BatchWalk {
   #reasonToReencode(buffer: Buffer, { at, size }: { at: number; size: number }): ReencodeReason | null {
     if (baseOffsetOf(buffer, at) < this.#cursor.offset) return 'trimmed';
     if (recordCountOf(buffer, at) !== lastOffsetDeltaOf(buffer, at) + 1) return 'gaps';
-    if (attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME && this.#policy.timestamps === 'append') return 'append-time';
+    if (attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME && this.#policy.timestamps === 'append')
+      return 'append-time';
     return size > this.batchBytesMax ? 'split' : null;
   }
 
@@ -217,7 +220,12 @@ export class BatchWalk {
   #addSmall(frame: Frame, batch: { at: number; size: number }, reason: 'merged' | 'append-time'): void {
     const codec = codecOf(frame.buffer, batch.at);
     const run = this.#small;
-    if (run && run.codec === codec && run.reason === reason && run.bytes + batch.size <= Math.min(this.#policy.mergedBytesMax, this.batchBytesMax)) {
+    if (
+      run &&
+      run.codec === codec &&
+      run.reason === reason &&
+      run.bytes + batch.size <= Math.min(this.#policy.mergedBytesMax, this.batchBytesMax)
+    ) {
       run.batches.push(batch);
       run.bytes += batch.size;
     } else {
@@ -286,7 +294,8 @@ export class BatchWalk {
 
   /** Under `timestamps: producer` and `target` the readers see what the producer wrote, so the append time is taken off first. */
   #open(buffer: Buffer, at: number): OpenBatch {
-    if (this.#policy.timestamps === 'append' || !(attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME)) return openBatch(buffer, at);
+    if (this.#policy.timestamps === 'append' || !(attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME))
+      return openBatch(buffer, at);
     const base = buffer.subarray(at, at + 8);
     const kept = Buffer.from(base);
     patchBatchHeader(buffer, at, producerOf(-1, -1), ATTRIBUTE_LOG_APPEND_TIME);

@@ -43,14 +43,27 @@ export class CleanupGate implements LogStartGate {
     const configs = must((await describeTopicConfigs(this.#target, [this.#topic]))[0], 'described topic');
     if (configs.error) throw configs.error;
     const policy = configs.configs.get('cleanup.policy')?.value ?? '';
-    const isTemporary = policy.includes('compact') && policy.includes('delete') && configs.configs.get('retention.ms')?.value === FOR_EVER;
+    const isTemporary =
+      policy.includes('compact') &&
+      policy.includes('delete') &&
+      configs.configs.get('retention.ms')?.value === FOR_EVER;
     if (policy !== 'compact' && !isTemporary) return;
-    await alterTopicConfigs(this.#target, this.#topic, { set: new Map([['cleanup.policy', 'compact,delete'], ['retention.ms', FOR_EVER], ['retention.bytes', FOR_EVER]]), remove: [] });
+    await alterTopicConfigs(this.#target, this.#topic, {
+      set: new Map([
+        ['cleanup.policy', 'compact,delete'],
+        ['retention.ms', FOR_EVER],
+        ['retention.bytes', FOR_EVER],
+      ]),
+      remove: [],
+    });
     this.#isOpen = true;
   }
 
   async #takeDeleteAway(): Promise<void> {
-    await alterTopicConfigs(this.#target, this.#topic, { set: new Map([['cleanup.policy', 'compact']]), remove: ['retention.ms', 'retention.bytes'] });
+    await alterTopicConfigs(this.#target, this.#topic, {
+      set: new Map([['cleanup.policy', 'compact']]),
+      remove: ['retention.ms', 'retention.bytes'],
+    });
     this.#isOpen = false;
   }
 }

@@ -37,7 +37,10 @@ export async function nextMarkerEpoch({ target, topic, partition, markerProducer
  * Fills `count` offsets from `from` on. Nothing of ours may be in flight. Throws ShardStop when the watermark ends beyond
  * them or the right is missing, and KafkaError when an outcome is unknown: then the position must be read again.
  */
-export async function fillHole(port: HolePort, hole: { from: number; count: number; coordinatorEpoch: number; signal: AbortSignal }): Promise<void> {
+export async function fillHole(
+  port: HolePort,
+  hole: { from: number; count: number; coordinatorEpoch: number; signal: AbortSignal },
+): Promise<void> {
   const end = hole.from + hole.count;
   let at = hole.from;
   while (at < end) {
@@ -52,7 +55,8 @@ export async function fillHole(port: HolePort, hole: { from: number; count: numb
         count,
       });
     } catch (error) {
-      if (error instanceof BrokerError && error.code === CLUSTER_AUTHORIZATION_FAILED) throw holesNotAllowed(at, port.target.name, error);
+      if (error instanceof BrokerError && error.code === CLUSTER_AUTHORIZATION_FAILED)
+        throw holesNotAllowed(at, port.target.name, error);
       throw error;
     }
     at = await visibleUpTo(port, at + count, hole.signal);
@@ -66,7 +70,10 @@ async function visibleUpTo(port: HolePort, expected: number, signal: AbortSignal
   for (;;) {
     const watermark = await readWatermark(port.target, port.topic, port.partition);
     if (watermark > expected) {
-      throw diverged(expected, `Control records up to offset ${expected} were written, but the target ends at ${watermark}: another program wrote to it.`);
+      throw diverged(
+        expected,
+        `Control records up to offset ${expected} were written, but the target ends at ${watermark}: another program wrote to it.`,
+      );
     }
     if (watermark === expected || clock.monotonic() > deadline || signal.aborted) return watermark;
     await sleep(clock, VISIBLE_POLL_MS, signal);

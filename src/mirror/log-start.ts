@@ -62,12 +62,23 @@ function writeFiller({ clock }: Cluster, count: number): Buffer {
 
 async function append({ target, topic, partition }: TargetPartition, batch: Buffer, expected: number): Promise<void> {
   const connection = await target.connection(await leaderOf(target, topic, partition));
-  const chunks = encodeProduce([{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }], target.requestTimeoutMs);
-  const { results } = await callRaw(connection, { api: produceApi, chunks, timeoutMs: target.requestTimeoutMs }, decodeProduce);
+  const chunks = encodeProduce(
+    [{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }],
+    target.requestTimeoutMs,
+  );
+  const { results } = await callRaw(
+    connection,
+    { api: produceApi, chunks, timeoutMs: target.requestTimeoutMs },
+    decodeProduce,
+  );
   const result = results[0];
   if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
-  if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
+  if (result.errorCode !== 0)
+    throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
   if (result.baseOffset !== expected) {
-    throw diverged(expected, `Filler for offset ${expected} landed at ${result.baseOffset}: another program writes to the target.`);
+    throw diverged(
+      expected,
+      `Filler for offset ${expected} landed at ${result.baseOffset}: another program writes to the target.`,
+    );
   }
 }

@@ -16,6 +16,7 @@ import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import { LATEST, listOffsets } from '#kafka/offsets.ts';
+import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { CleanupGate } from './cleanup-gate.ts';
 import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
@@ -64,6 +65,7 @@ export class Mirror {
   readonly #topicIncidents = new Map<string, Incident>();
   readonly #warned = new Set<string>();
   readonly #bytes = { passedThrough: 0, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
+  readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
   readonly #gates = new Map<string, CleanupGate>();
   #state: StateTopic | null = null;
   #mirrorId = '';
@@ -117,9 +119,13 @@ export class Mirror {
   async #start(): Promise<void> {
     const { source, target, resource, clock } = this.#options;
     if (source.clusterId === target.clusterId) {
-      throw new AppError('CLUSTER_SAME', `Mirror "${this.#name}": source "${source.name}" and target "${target.name}" are one cluster (id ${source.clusterId}).`, {
-        nextStep: 'Give source and target the addresses of two clusters.',
-      });
+      throw new AppError(
+        'CLUSTER_SAME',
+        `Mirror "${this.#name}": source "${source.name}" and target "${target.name}" are one cluster (id ${source.clusterId}).`,
+        {
+          nextStep: 'Give source and target the addresses of two clusters.',
+        },
+      );
     }
     this.#state = await StateTopic.open(target);
     const { mirrorId, record } = await this.#state.establishMirror({
@@ -132,7 +138,13 @@ export class Mirror {
     });
     this.#mirrorId = mirrorId;
     this.#producers = { data: record.dataProducerId, marker: record.markerProducerId };
-    this.#emit({ event: 'started', mirror: this.#name, sourceClusterId: source.clusterId, targetClusterId: target.clusterId, at: clock.now() });
+    this.#emit({
+      event: 'started',
+      mirror: this.#name,
+      sourceClusterId: source.clusterId,
+      targetClusterId: target.clusterId,
+      at: clock.now(),
+    });
     await this.#discover();
   }
 
@@ -147,7 +159,11 @@ export class Mirror {
         await this.#discover();
       } catch (error) {
         if (!(error instanceof KafkaError)) throw error;
-        this.#warn('CLUSTER_UNREACHABLE', `The topics of "${this.#options.source.name}" could not be looked up: ${error.message}; asked again in ${resource.spec.refreshMs} ms`, { again: true });
+        this.#warn(
+          'CLUSTER_UNREACHABLE',
+          `The topics of "${this.#options.source.name}" could not be looked up: ${error.message}; asked again in ${resource.spec.refreshMs} ms`,
+          { again: true },
+        );
       }
     }
   }
@@ -159,13 +175,26 @@ export class Mirror {
     const plan = planTopics(this.#rules, topics);
     for (const rule of plan.unmatchedRules) this.#onUnmatchedRule(rule, until !== null);
     for (const { target, sources } of plan.conflicts) {
-      this.#topicIncident(target, 'TOPIC_RULE_CONFLICT', `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`, 'Exclude all but one of them, or give them other names with "to".');
+      this.#topicIncident(
+        target,
+        'TOPIC_RULE_CONFLICT',
+        `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`,
+        'Exclude all but one of them, or give them other names with "to".',
+      );
     }
     for (const { source: from, target, problem } of plan.invalid) {
-      this.#topicIncident(from, 'TOPIC_NAME_INVALID', `Topic "${from}" would become "${target}": ${problem}.`, 'Change "to" of the rule.');
+      this.#topicIncident(
+        from,
+        'TOPIC_NAME_INVALID',
+        `Topic "${from}" would become "${target}": ${problem}.`,
+        'Change "to" of the rule.',
+      );
     }
     for (const names of plan.collisions) {
-      this.#warn('TOPIC_NAME_COLLISION', `Target topics ${names.map((name) => `"${name}"`).join(', ')} differ only in "." and "_"; Kafka's metrics mix them up`);
+      this.#warn(
+        'TOPIC_NAME_COLLISION',
+        `Target topics ${names.map((name) => `"${name}"`).join(', ')} differ only in "." and "_"; Kafka's metrics mix them up`,
+      );
     }
     for (const pair of plan.pairs) await this.#adoptPair(pair);
   }
@@ -173,7 +202,9 @@ export class Mirror {
   #onUnmatchedRule(rule: number, hasGoal: boolean): void {
     const text = `topics[${rule}] of mirror "${this.#name}" matches no topic of "${this.#options.source.name}"`;
     if (!hasGoal || this.#warned.has(text)) return this.#warn('TOPIC_RULE_EMPTY', text);
-    throw new AppError('TOPIC_RULE_EMPTY', text, { nextStep: 'Correct the name, or leave --until away to wait for the topic.' });
+    throw new AppError('TOPIC_RULE_EMPTY', text, {
+      nextStep: 'Correct the name, or leave --until away to wait for the topic.',
+    });
   }
 
   async #adoptPair(pair: TopicPair): Promise<void> {
@@ -184,11 +215,23 @@ export class Mirror {
     try {
       const prepared = await prepareTopic({ ...this.#prepareOptions(), pair });
       this.#topics.set(pair.source, prepared);
-      this.#emit({ event: 'topic', mirror: this.#name, topic: pair.source, targetTopic: pair.target, partitions: prepared.partitions, action: known ? 'grown' : prepared.action, at: this.#options.clock.now() });
+      this.#emit({
+        event: 'topic',
+        mirror: this.#name,
+        topic: pair.source,
+        targetTopic: pair.target,
+        partitions: prepared.partitions,
+        action: known ? 'grown' : prepared.action,
+        at: this.#options.clock.now(),
+      });
       await this.#startShards(prepared);
     } catch (error) {
       if (error instanceof KafkaError && error.retryable) {
-        return this.#warn('SHARD_WAITING', `Topic "${pair.source}" could not be prepared: ${error.message}; tried again`, { again: true });
+        return this.#warn(
+          'SHARD_WAITING',
+          `Topic "${pair.source}" could not be prepared: ${error.message}; tried again`,
+          { again: true },
+        );
       }
       const appError = toAppError(error, `topic "${pair.source}"`);
       this.#topicIncident(pair.source, appError.code, appError.message, appError.nextStep ?? '');
@@ -253,6 +296,7 @@ export class Mirror {
         mergeBelowBytes: MERGE_BELOW_BYTES,
         mergedBytesMax: MERGED_BYTES_MAX,
       },
+      writer: this.#writer,
       batchBytesMax: topic.batchBytesMax,
       dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
       markerProducerId: this.#producers.marker,
@@ -261,7 +305,8 @@ export class Mirror {
         if (reason === null) this.#bytes.passedThrough += bytes;
         else this.#bytes.reencoded[reason] += bytes;
       },
-      onTrouble: (shard, error) => this.#warn('SHARD_WAITING', `${shard.topic}/${shard.partition} waits: ${error.message}`, { again: true }),
+      onTrouble: (shard, error) =>
+        this.#warn('SHARD_WAITING', `${shard.topic}/${shard.partition} waits: ${error.message}`, { again: true }),
       onIncident: (incident) => this.#emit({ event: 'incident', incident }),
     });
   }
@@ -273,13 +318,20 @@ export class Mirror {
     const { source, until } = this.#options;
     if (until === null || until.kind === 'time' || shards.length === 0) return;
     const queries = shards.map((shard) => ({ topic: shard.topic, partition: shard.partition, timestamp: LATEST }));
-    const [stable, watermarks] = await Promise.all([listOffsets(source, queries, { isolation: 'read_committed' }), listOffsets(source, queries)]);
+    const [stable, watermarks] = await Promise.all([
+      listOffsets(source, queries, { isolation: 'read_committed' }),
+      listOffsets(source, queries),
+    ]);
     for (const [i, shard] of shards.entries()) {
       const end = must(stable[i], 'answer');
       if (end.error) throw end.error;
       this.#goals.set(shard, until.kind === 'offset' ? Math.min(until.offset, end.offset) : end.offset);
       const held = (watermarks[i]?.offset ?? end.offset) - end.offset;
-      if (held > 0) this.#warn('SHARD_TRANSACTION_OPEN', `${shard.topic}/${shard.partition} is held back at offset ${end.offset} by an open transaction on the source; ${held} offsets wait behind it`);
+      if (held > 0)
+        this.#warn(
+          'SHARD_TRANSACTION_OPEN',
+          `${shard.topic}/${shard.partition} is held back at offset ${end.offset} by an open transaction on the source; ${held} offsets wait behind it`,
+        );
     }
   }
 
@@ -287,19 +339,23 @@ export class Mirror {
     const { clock, until } = this.#options;
     for (;;) {
       if (signal.aborted) return 'interrupted';
-      if (until?.kind === 'time' && clock.now() >= until.at) return this.#hasIncidents() ? 'incidents' : 'until-reached';
+      if (until?.kind === 'time' && clock.now() >= until.at)
+        return this.#hasIncidents() ? 'incidents' : 'until-reached';
       if (until && until.kind !== 'time' && this.#isGoalReached()) {
         if (this.#hasIncidents()) return 'incidents';
         await this.#finalPass();
         return until.kind === 'offset' ? 'until-reached' : 'caught-up';
       }
-      if (until === null && this.#shards.size > 0 && [...this.#shards.values()].every(({ incident }) => incident)) return 'incidents';
+      if (until === null && this.#shards.size > 0 && [...this.#shards.values()].every(({ incident }) => incident))
+        return 'incidents';
       await sleep(clock, GOAL_POLL_MS, signal);
     }
   }
 
   #isGoalReached(): boolean {
-    return [...this.#shards.values()].every((shard) => shard.incident || (shard.position ?? -1) >= (this.#goals.get(shard) ?? Infinity));
+    return [...this.#shards.values()].every(
+      (shard) => shard.incident || (shard.position ?? -1) >= (this.#goals.get(shard) ?? Infinity),
+    );
   }
 
   #hasIncidents(): boolean {

@@ -17,7 +17,10 @@ export function readStableOffset(cluster: Cluster, topic: string, partition: num
 }
 
 /** The first offset whose record is at or after `timestampMs`; −1 when there is none. */
-export function readOffsetAt(cluster: Cluster, query: { topic: string; partition: number; timestampMs: number }): Promise<number> {
+export function readOffsetAt(
+  cluster: Cluster,
+  query: { topic: string; partition: number; timestampMs: number },
+): Promise<number> {
   const { topic, partition, timestampMs } = query;
   return readOffset(cluster, { topic, partition, timestamp: timestampMs }, 'read_committed');
 }

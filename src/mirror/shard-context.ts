@@ -8,6 +8,7 @@ import type { KafkaError } from '#kafka/errors.ts';
 import type { Fetcher } from '#kafka/fetcher.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { Producer } from '#kafka/producer.ts';
+import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import type { WalkPolicy } from './batch-walk.ts';
 import type { Shard } from './shard.ts';
 
@@ -54,6 +55,8 @@ export interface ShardContext {
   readonly targetTopicId: string;
   readonly partition: number;
   readonly policy: WalkPolicy;
+  /** Shared by the shards of a mirror; used within one turn of the event loop only. */
+  readonly writer: BatchWriter;
   /** The target topic's max.message.bytes. */
   readonly batchBytesMax: number;
   readonly dataProducerId: number;

@@ -7,7 +7,15 @@ import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import { describeProducers } from '#kafka/producers.ts';
-import { attributesOf, ATTRIBUTE_CONTROL, baseOffsetOf, baseSequenceOf, lastOffsetOf, producerIdOf, recordCountOf } from '#kafka/records/batch-header.ts';
+import {
+  attributesOf,
+  ATTRIBUTE_CONTROL,
+  baseOffsetOf,
+  baseSequenceOf,
+  lastOffsetOf,
+  producerIdOf,
+  recordCountOf,
+} from '#kafka/records/batch-header.ts';
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
 import { readLogStart, readWatermark } from './offsets.ts';
@@ -65,7 +73,8 @@ export async function readPosition(port: TargetPartition, offset: number, signal
     if (lastBatch) {
       const last = lastSequenceOf(lastBatch);
       // A last sequence beyond the watermark is a tail of ours that its followers do not have yet (rule 1): it will appear.
-      if (known === null || known === last || known === -1) return { offset, sequence: (last + 1) % SEQUENCES, lastBatch };
+      if (known === null || known === last || known === -1)
+        return { offset, sequence: (last + 1) % SEQUENCES, lastBatch };
     } else if (known === null) {
       return { offset, sequence: (offset + port.sequenceOffset) % SEQUENCES, lastBatch }; // no state: the first sequence is free
     } else {
@@ -76,7 +85,10 @@ export async function readPosition(port: TargetPartition, offset: number, signal
     const now = await readWatermark(port.target, port.topic, port.partition);
     if (now !== offset) return readPosition(port, now, signal);
     if (polls === REPLICATION_POLLS_MAX || signal.aborted) {
-      throw diverged(offset, `The target's leader knows a batch of ours behind its watermark ${offset}, and its followers did not take it within ${(REPLICATION_POLLS_MAX * REPLICATION_WAIT_MS) / 1000} s.`);
+      throw diverged(
+        offset,
+        `The target's leader knows a batch of ours behind its watermark ${offset}, and its followers did not take it within ${(REPLICATION_POLLS_MAX * REPLICATION_WAIT_MS) / 1000} s.`,
+      );
     }
     await sleep(port.target.clock, REPLICATION_WAIT_MS, signal);
   }
@@ -87,14 +99,22 @@ async function lastOwnBatch(port: TargetPartition, logStart: number, end: number
   const { target, topic, partition, dataProducerId, markerProducerId } = port;
   for (let back = TAIL_OFFSETS_FIRST; ; back *= 16) {
     const from = Math.max(logStart, end - back);
-    const { batches, isComplete } = await readTail(target, { topic, partition, fromOffset: from, maxBytes: TAIL_BYTES_MAX });
+    const { batches, isComplete } = await readTail(target, {
+      topic,
+      partition,
+      fromOffset: from,
+      maxBytes: TAIL_BYTES_MAX,
+    });
     let found: Buffer | null = null;
     for (const batch of batches.map(bytesOf)) {
       const isControl = (attributesOf(batch, 0) & ATTRIBUTE_CONTROL) !== 0;
       const owner = producerIdOf(batch, 0);
       if (owner !== (isControl ? markerProducerId : dataProducerId)) {
         const offset = baseOffsetOf(batch, 0);
-        throw diverged(offset, `The target holds a ${isControl ? 'control record' : 'batch'} at offset ${offset} that this mirror did not write (producer id ${owner}).`);
+        throw diverged(
+          offset,
+          `The target holds a ${isControl ? 'control record' : 'batch'} at offset ${offset} that this mirror did not write (producer id ${owner}).`,
+        );
       }
       if (!isControl) found = batch;
     }
@@ -118,7 +138,10 @@ async function ownProducerState({ target, topic, partition, dataProducerId }: Ta
  * Compares the last record of `targetBatch` that the source still has (design §5 rule 1). Throws ShardStop when it differs;
  * returns its offset, or null when the source has none of them any more.
  */
-export async function compareLastRecord(source: { cluster: Cluster; topic: string; partition: number }, targetBatch: Buffer): Promise<number | null> {
+export async function compareLastRecord(
+  source: { cluster: Cluster; topic: string; partition: number },
+  targetBatch: Buffer,
+): Promise<number | null> {
   const first = baseOffsetOf(targetBatch, 0);
   const last = lastOffsetOf(targetBatch, 0);
   const onSource = new Map<number, BatchRecord>();
@@ -136,14 +159,18 @@ export async function compareLastRecord(source: { cluster: Cluster; topic: strin
     const original = onSource.get(offset);
     if (!original) continue;
     const difference = differenceOf(original, copied.recordAt(i));
-    if (difference) throw diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
+    if (difference)
+      throw diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
     return offset;
   }
   return null;
 }
 
 /** The batch that holds `offset`, or the next one where compaction removed it; none where retention has passed it. */
-async function readFirst({ cluster, topic, partition }: { cluster: Cluster; topic: string; partition: number }, offset: number): Promise<Buffer[]> {
+async function readFirst(
+  { cluster, topic, partition }: { cluster: Cluster; topic: string; partition: number },
+  offset: number,
+): Promise<Buffer[]> {
   try {
     const { batches } = await readTail(cluster, { topic, partition, fromOffset: offset, maxBytes: 1 });
     return batches.map(bytesOf);

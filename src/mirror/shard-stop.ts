@@ -24,7 +24,8 @@ export class ShardStop extends Error {
   }
 }
 
-const REBUILD = 'Find out which program wrote to the target topic and take its right to write away; then delete the target topic and start the mirror again, which copies it anew.';
+const REBUILD =
+  'Find out which program wrote to the target topic and take its right to write away; then delete the target topic and start the mirror again, which copies it anew.';
 
 /** A write landed, or data lies, where the source has something else. */
 export function diverged(offset: number, cause: string): ShardStop {
@@ -43,7 +44,8 @@ export function retentionLoss(from: number, to: number): ShardStop {
     offsets: { from, to },
     cause: `The source's log begins at offset ${to}, but offset ${from} was next: retention or DeleteRecords removed ${to - from} offsets before they were copied.`,
     consequence: `Offsets ${from} to ${to - 1} are on neither copy path any more. The target holds everything below ${from}.`,
-    nextStep: 'If the loss is acceptable, delete the target topic and start the mirror again: it begins at the source\'s log start. Raise the retention of the source topic above the longest outage of the mirror.',
+    nextStep:
+      "If the loss is acceptable, delete the target topic and start the mirror again: it begins at the source's log start. Raise the retention of the source topic above the longest outage of the mirror.",
   });
 }
 
@@ -53,7 +55,8 @@ export function truncated(from: number, to: number, detail: string): ShardStop {
     offsets: { from, to },
     cause: `The source lost offsets ${from} to ${to - 1}, which had been copied: ${detail}.`,
     consequence: `The target still holds what the source held at offsets ${from} to ${to - 1}; the source may hold other records there by now.`,
-    nextStep: 'Decide which side is right. To follow the source, delete the target topic and start the mirror again; keep a copy of the records in the named range first if they matter.',
+    nextStep:
+      'Decide which side is right. To follow the source, delete the target topic and start the mirror again; keep a copy of the records in the named range first if they matter.',
   });
 }
 
@@ -63,7 +66,26 @@ export function recreated(side: 'source' | 'target', topic: string, position: nu
     offsets: position === null ? null : { from: position, to: position },
     cause: `The ${side} topic "${topic}" was deleted and created anew: its topic id is not the one that was copied.`,
     consequence: 'The new topic is another topic under the old name; nothing of it was copied or written.',
-    nextStep: side === 'source' ? 'To mirror the new topic, delete the target topic and start the mirror again.' : 'Start the mirror again with another target name, or remove the claim by deleting the target topic once more while the mirror is stopped.',
+    nextStep:
+      side === 'source'
+        ? 'To mirror the new topic, delete the target topic and start the mirror again.'
+        : 'Start the mirror again with another target name, or remove the claim by deleting the target topic once more while the mirror is stopped.',
+  });
+}
+
+export function missing(side: 'source' | 'target', topic: string, position: number | null): ShardStop {
+  return new ShardStop({
+    code: 'TOPIC_NOT_FOUND',
+    offsets: position === null ? null : { from: position, to: position },
+    cause: `The ${side} topic "${topic}" does not exist any more.`,
+    consequence:
+      side === 'source'
+        ? 'The target keeps what was copied; nothing more is copied.'
+        : 'What was copied is gone with the topic.',
+    nextStep:
+      side === 'source'
+        ? 'If it was deleted on purpose, take its rule out of the Mirror; the target topic is yours to keep or delete.'
+        : 'Start the mirror again: it creates the topic and copies it from the beginning.',
   });
 }
 
@@ -73,7 +95,8 @@ export function transactionMet(offset: number): ShardStop {
     offsets: { from: offset, to: offset },
     cause: `Offset ${offset} of the source belongs to a transaction, and this mirror is set to preserve transactions, which is not built yet.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: 'Set "transactions: committed-only" in the Mirror to copy the records of committed transactions; the choice is recorded at the first copy, so delete the target topic and the mirror\'s other target topics first.',
+    nextStep:
+      'Set "transactions: committed-only" in the Mirror to copy the records of committed transactions; the choice is recorded at the first copy, so delete the target topic and the mirror\'s other target topics first.',
   });
 }
 
@@ -93,7 +116,8 @@ export function batchCorrupt(offset: number, side: string, error: MalformedBatch
     offsets: { from: offset, to: offset + 1 },
     cause: `The batch at offset ${offset} is damaged, found ${side}, twice in a row: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: 'Check the disk of the source partition\'s leader and the network between; move the leadership to a replica that is whole and start the mirror again.',
+    nextStep:
+      "Check the disk of the source partition's leader and the network between; move the leadership to a replica that is whole and start the mirror again.",
   });
 }
 
@@ -103,7 +127,8 @@ export function batchRefused(offset: number, count: number, error: BrokerError):
     offsets: { from: offset, to: offset + count },
     cause: `The target refuses the batch at offset ${offset}: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: 'Compare the target topic\'s message.timestamp.* and cleanup.policy settings with the source\'s, change them and start the mirror again.',
+    nextStep:
+      "Compare the target topic's message.timestamp.* and cleanup.policy settings with the source's, change them and start the mirror again.",
   });
 }
 
@@ -113,7 +138,8 @@ export function fenced(offset: number, error: BrokerError): ShardStop {
     offsets: { from: offset, to: offset },
     cause: `Another program uses the producer identity of this mirror: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: 'Look for a program that uses a transactional id beginning with "lockstep-" on the target cluster and stop it; then start the mirror again.',
+    nextStep:
+      'Look for a program that uses a transactional id beginning with "lockstep-" on the target cluster and stop it; then start the mirror again.',
   });
 }
 
@@ -123,7 +149,8 @@ export function noProgress(offset: number, seconds: number): ShardStop {
     offsets: { from: offset, to: offset },
     cause: `The target has refused what follows offset ${offset} as out of sequence for ${seconds} s, and nobody else advanced it.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: 'Look for another writer of the target topic (lockstep plan shows its producers); if there is none, delete the target topic and start the mirror again.',
+    nextStep:
+      'Look for another writer of the target topic (lockstep plan shows its producers); if there is none, delete the target topic and start the mirror again.',
   });
 }
 
@@ -132,8 +159,12 @@ export function unexplained(offset: number | null, error: KafkaError): ShardStop
     code: 'SHARD_NO_PROGRESS',
     offsets: offset === null ? null : { from: offset, to: offset },
     cause: `The same request failed again and again: ${error.message}.`,
-    consequence: offset === null ? 'Nothing was copied.' : `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: 'Look into the log of the broker that is named for the same moment; start the mirror again when its cause is gone.',
+    consequence:
+      offset === null
+        ? 'Nothing was copied.'
+        : `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep:
+      'Look into the log of the broker that is named for the same moment; start the mirror again when its cause is gone.',
   });
 }
 

@@ -16,21 +16,30 @@ import { BrokerError, ConnectionError, KafkaError, MalformedBatchError, Unsuppor
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
+import type { TopicMetadata } from '#kafka/metadata.ts';
 import { offsetForLeaderEpoch } from '#kafka/offsets.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
+import { leaderOf } from '#kafka/retry.ts';
 import { BatchWalk, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
 import { alignLogStart } from './log-start.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
-import { compareLastRecord, readPosition, stillWatermark, type Position, type TargetPartition } from './shard-position.ts';
+import {
+  compareLastRecord,
+  readPosition,
+  stillWatermark,
+  type Position,
+  type TargetPartition,
+} from './shard-position.ts';
 import {
   apiUnsupported,
   batchCorrupt,
   batchRefused,
   diverged,
   fenced,
+  missing,
   noProgress,
   notAllowed,
   recordTooLarge,
@@ -54,11 +63,14 @@ const STILL_AFTER_MARKERS_MS = 2_000;
 /** replica.lag.time.max.ms: a refusal because of replication lag ends within it. */
 const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
+/** A topic may be unknown to a broker for a moment, never for so long. */
+const MISSING_MS = 10_000;
 
 const AUTHORISATION = new Set([29, 31, 53]);
 const POLICY = new Set([32, 44, 87]);
 const FENCED = new Set([47, 90]);
 const OFFSET_OUT_OF_RANGE = 1;
+const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const CORRUPT_MESSAGE = 2;
 const MESSAGE_TOO_LARGE = 10;
 const OUT_OF_ORDER = new Set([45, 46]);
@@ -101,7 +113,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #logStart = 0;
 
   #position: number | null = null;
-  #progressedAtMs = 0;
+  /** Monotonic time of the first refusal since the target last advanced. */
+  #stuckSinceMs: number | null = null;
+  #missingSinceMs: number | null = null;
   #stillMs = STILL_MS;
   #isFirst = true;
   #corruptAt = -1;
@@ -122,7 +136,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.topicId = context.sourceTopicId;
     this.targetTopic = context.targetTopic;
     this.partition = context.partition;
-    this.#walk = new BatchWalk(context.policy, { batchBytesMax: context.batchBytesMax, leaderEpoch: null });
+    this.#walk = new BatchWalk(context.policy, {
+      writer: context.writer,
+      batchBytesMax: context.batchBytesMax,
+      leaderEpoch: null,
+    });
     this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
   }
 
@@ -154,8 +172,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** Copies until `stop` or an incident. Never throws for a state of the world; a broken invariant of ours goes through. */
   async run(): Promise<void> {
-    const { clock } = this.#context;
-    this.#progressedAtMs = clock.monotonic();
     while (!this.#abort.signal.aborted) {
       try {
         const position = await this.#locate();
@@ -234,7 +250,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       const { logStart, leaderEpochs } = must(record, 'partition record');
       this.#logStart = logStart;
       if (position.offset < logStart) {
-        throw diverged(position.offset, `The target ends at offset ${position.offset}, before offset ${logStart} where copying began: the target lost data.`);
+        throw diverged(
+          position.offset,
+          `The target ends at offset ${position.offset}, before offset ${logStart} where copying began: the target lost data.`,
+        );
       }
       this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
       await this.#checkSource(position);
@@ -252,14 +271,25 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   /** Both topics are the ones that were claimed: an id that changed is a topic that was deleted and created anew. */
   async #checkTopics(): Promise<void> {
     const { source, target } = this.#context;
-    const [[sourceTopic], [targetTopic]] = await Promise.all([source.refresh([this.topic]), target.refresh([this.targetTopic])]);
-    for (const [topic, side] of [[sourceTopic, 'source'], [targetTopic, 'target']] as const) {
-      if (!topic || topic.errorCode !== 0) {
-        throw new BrokerError(errorOf(topic?.errorCode ?? 3), 'Metadata', `${side} topic ${side === 'source' ? this.topic : this.targetTopic}`);
-      }
+    const [[sourceTopic], [targetTopic]] = await Promise.all([
+      source.refresh([this.topic]),
+      target.refresh([this.targetTopic]),
+    ]);
+    this.#checkTopic('source', this.topic, must(sourceTopic, 'answer about the source topic'));
+    this.#checkTopic('target', this.targetTopic, must(targetTopic, 'answer about the target topic'));
+    this.#missingSinceMs = null;
+  }
+
+  #checkTopic(side: 'source' | 'target', name: string, topic: TopicMetadata): void {
+    if (topic.errorCode !== 0) {
+      const now = this.#context.clock.monotonic();
+      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) this.#missingSinceMs ??= now;
+      if (this.#missingSinceMs !== null && now - this.#missingSinceMs > MISSING_MS)
+        throw missing(side, name, this.#position);
+      throw new BrokerError(errorOf(topic.errorCode), 'Metadata', `${side} topic ${name}`);
     }
-    if (sourceTopic!.topicId !== this.topicId) throw recreated('source', this.topic, this.#position);
-    if (targetTopic!.topicId !== this.#context.targetTopicId) throw recreated('target', this.targetTopic, this.#position);
+    const expected = side === 'source' ? this.topicId : this.#context.targetTopicId;
+    if (topic.topicId !== expected) throw recreated(side, name, this.#position);
   }
 
   /** The source still has what was copied (design §5 rules 1 and 8). */
@@ -269,7 +299,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (leaderEpoch >= 0) {
       const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
       if (end.endOffset >= 0 && end.endOffset < position.offset) {
-        throw truncated(end.endOffset, position.offset, `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`);
+        throw truncated(
+          end.endOffset,
+          position.offset,
+          `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`,
+        );
       }
     }
     const watermark = await readWatermark(source, this.topic, this.partition);
@@ -285,7 +319,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#logStart = logStart;
     this.#sourceLogStart = logStart;
     if (position.offset > logStart) {
-      throw diverged(logStart, `The target ends at offset ${position.offset} although nothing was copied and the source begins at ${logStart}.`);
+      throw diverged(
+        logStart,
+        `The target ends at offset ${position.offset} although nothing was copied and the source begins at ${logStart}.`,
+      );
     }
     const targetLogStart = await readLogStart(port.target, this.targetTopic, this.partition);
     if (position.offset === logStart && targetLogStart === logStart) return position;
@@ -297,7 +334,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         logStart,
         signal: this.#abort.signal,
         onProgress: () => {
-          this.#progressedAtMs = this.#context.clock.monotonic();
+          this.#stuckSinceMs = null;
         },
       });
       return { ...aligned, lastBatch: null };
@@ -323,7 +360,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const { source, start } = this.#context;
     if (start.at === 'offsets') return start.offsets[this.topic]?.[this.partition] ?? 0;
     if (start.at !== 'timestamp') return end;
-    const found = await readOffsetAt(source, { topic: this.topic, partition: this.partition, timestampMs: start.timestampMs });
+    const found = await readOffsetAt(source, {
+      topic: this.topic,
+      partition: this.partition,
+      timestampMs: start.timestampMs,
+    });
     return found < 0 ? end : found;
   }
 
@@ -331,8 +372,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   async #copy(position: Position): Promise<void> {
     const { source, target, dataPath } = this.#context;
-    const fetcher = await dataPath.fetcherOf(must(source.leaderOf(this.topic, this.partition), 'source leader'));
-    const producer = await dataPath.producerOf(must(target.leaderOf(this.targetTopic, this.partition), 'target leader'));
+    const fetcher = await dataPath.fetcherOf(await leaderOf(source, this.topic, this.partition));
+    const producer = await dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition));
     if (this.#abort.signal.aborted) return;
     this.#fetcher = fetcher;
     this.#producer = producer;
@@ -369,7 +410,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       case 'out-of-range':
         return this.#checkRange();
       case 'refused':
-        if (clock.monotonic() - this.#progressedAtMs > NO_PROGRESS_MS) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
+        if (this.#isStuck()) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
         await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
     }
   }
@@ -384,15 +425,20 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
   }
 
-  onFetched(result: FetchedPartition, frame: Frame): void {
-    if (!this.#interrupt) return;
+  onFetched(result: FetchedPartition, frame: Frame, askedOffset: number): void {
+    // An answer to a request from before the last interruption: between its offset and ours lie records, not a hole.
+    if (!this.#interrupt || askedOffset !== this.#cursor.offset) return;
     if (result.errorCode !== 0) return this.#onFetchError(result.errorCode);
     this.#sourceLogStart = result.logStartOffset;
     this.#stableOffset = result.lastStableOffset;
     this.#highWatermark = result.highWatermark;
     this.#measuredAt = this.#context.clock.now();
     if (result.diverging) {
-      const stop = truncated(result.diverging.endOffset, this.#cursor.offset, `its leader's log ends at ${result.diverging.endOffset} for leader epoch ${result.diverging.epoch}`);
+      const stop = truncated(
+        result.diverging.endOffset,
+        this.#cursor.offset,
+        `its leader's log ends at ${result.diverging.endOffset} for leader epoch ${result.diverging.epoch}`,
+      );
       return this.#interrupt({ kind: 'stop', stop });
     }
     if (result.end > result.start) this.#walkRecords(result, frame);
@@ -420,14 +466,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     }
     for (const item of walked.items) this.#enqueue(item);
     this.#fetchOffset = this.#cursor.offset;
-    if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax) this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
+    if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
+      this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
     if (walked.stop) this.#onWalkStop(walked.stop);
   }
 
   #onWalkStop(stop: WalkStop): void {
     this.#fetchOffset = -1;
     if (stop.kind === 'leader-epoch') return void this.#recordLeaderEpoch(stop);
-    this.#stopAtEnd = stop.kind === 'transaction' ? transactionMet(stop.offset) : recordTooLarge(stop.offset, stop.bytes, this.#walk.batchBytesMax);
+    this.#stopAtEnd =
+      stop.kind === 'transaction'
+        ? transactionMet(stop.offset)
+        : recordTooLarge(stop.offset, stop.bytes, this.#walk.batchBytesMax);
     this.#checkEnd();
   }
 
@@ -456,7 +506,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #onCorrupt(offset: number, side: string, error: MalformedBatchError | BrokerError): void {
     if (this.#corruptAt === offset) return this.#interrupt?.({ kind: 'stop', stop: batchCorrupt(offset, side, error) });
     this.#corruptAt = offset; // fetched once more: damage on the way is not damage at the source
-    this.#interrupt?.({ kind: 'error', error: new BrokerError({ ...errorOf(CORRUPT_MESSAGE), retryable: true }, 'Fetch', `${this.topic}/${this.partition} at offset ${offset}`, error.message) });
+    this.#interrupt?.({
+      kind: 'error',
+      error: new BrokerError(
+        { ...errorOf(CORRUPT_MESSAGE), retryable: true },
+        'Fetch',
+        `${this.topic}/${this.partition} at offset ${offset}`,
+        error.message,
+      ),
+    });
   }
 
   // ---- queue
@@ -569,13 +627,19 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   #onRefused(item: DataItem, result: ProduceResult): void {
     const code = result.errorCode;
-    const error = new BrokerError(errorOf(code), 'Produce', `${this.targetTopic}/${this.partition}`, result.errorMessage);
+    const error = new BrokerError(
+      errorOf(code),
+      'Produce',
+      `${this.targetTopic}/${this.partition}`,
+      result.errorMessage,
+    );
     if (OUT_OF_ORDER.has(code)) {
       this.#refusals++;
       return this.#interrupt?.({ kind: 'refused' });
     }
     if (FENCED.has(code)) return this.#interrupt?.({ kind: 'stop', stop: fenced(item.baseOffset, error) });
-    if (POLICY.has(code)) return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
+    if (POLICY.has(code))
+      return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
     if (code === MESSAGE_TOO_LARGE) return this.#onTooLarge(item);
     if (code === CORRUPT_MESSAGE) return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
     this.#interrupt?.({ kind: 'error', error });
@@ -583,7 +647,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   #onTooLarge(item: DataItem): void {
     const bytes = item.end - item.start;
-    if (item.count === 1) return this.#interrupt?.({ kind: 'stop', stop: recordTooLarge(item.baseOffset, bytes, this.#walk.batchBytesMax) });
+    if (item.count === 1)
+      return this.#interrupt?.({
+        kind: 'stop',
+        stop: recordTooLarge(item.baseOffset, bytes, this.#walk.batchBytesMax),
+      });
     this.#walk.batchBytesMax = Math.min(this.#walk.batchBytesMax, Math.ceil(bytes / 2));
     this.#interrupt?.({ kind: 'refused' });
   }
@@ -591,7 +659,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #advanceTo(offset: number): void {
     if (this.#position !== null && offset <= this.#position) return;
     this.#position = offset;
-    this.#progressedAtMs = this.#context.clock.monotonic();
+    this.#stuckSinceMs = null;
     this.#backoff.reset();
   }
 
@@ -638,8 +706,14 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   #noProgressYet(): ShardStop | null {
     this.#refusals++;
-    const forMs = this.#context.clock.monotonic() - this.#progressedAtMs;
-    return forMs > NO_PROGRESS_MS ? noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000) : null;
+    return this.#isStuck() ? noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000) : null;
+  }
+
+  /** Refused for too long without anybody advancing the target. */
+  #isStuck(): boolean {
+    const now = this.#context.clock.monotonic();
+    this.#stuckSinceMs ??= now;
+    return now - this.#stuckSinceMs > NO_PROGRESS_MS;
   }
 
   async #pause(error: KafkaError): Promise<void> {
