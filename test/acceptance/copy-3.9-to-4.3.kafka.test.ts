@@ -1,0 +1,3 @@
+import { describeCopy } from './copy-suite.ts';
+
+describeCopy({ source: '3.9.1', target: '4.3.1' });

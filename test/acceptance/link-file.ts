@@ -1,0 +1,43 @@
+/** Resource files for acceptance runs: two clusters and mirrors between them, as a user would write them. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryDirectory } from '#testing/supervisor.ts';
+
+/** The keys of a Mirror's `spec` besides source and target. */
+export interface MirrorSpec {
+  readonly topics: readonly object[];
+  readonly start?: unknown;
+  readonly transactions?: 'preserve' | 'committed-only';
+  readonly timestamps?: 'append' | 'producer' | 'target';
+  readonly refreshMs?: number;
+  readonly sync?: object;
+}
+
+export interface Link {
+  /** Bootstrap addresses. */
+  readonly source: readonly string[];
+  readonly target: readonly string[];
+  /** By name. */
+  readonly mirrors: Readonly<Record<string, MirrorSpec>>;
+  /** The cluster id that the source must have. */
+  readonly sourceId?: string;
+}
+
+/** Writes the documents as JSON, which is YAML, into a file that is gone when the runner is; returns its path. */
+export function writeLink({ source, target, mirrors, sourceId }: Link): string {
+  const apiVersion = 'lockstep/v1';
+  const cluster = (name: string, spec: object): object => ({ apiVersion, kind: 'Cluster', metadata: { name }, spec });
+  const documents = [
+    cluster('east', { bootstrap: source, ...(sourceId === undefined ? {} : { id: sourceId }) }),
+    cluster('west', { bootstrap: target }),
+    ...Object.entries(mirrors).map(([name, spec]) => ({
+      apiVersion,
+      kind: 'Mirror',
+      metadata: { name },
+      spec: { source: 'east', target: 'west', ...spec },
+    })),
+  ];
+  const path = join(temporaryDirectory('link'), 'link.yaml');
+  writeFileSync(path, documents.map((document) => JSON.stringify(document, null, 2)).join('\n---\n'));
+  return path;
+}

@@ -1,0 +1,136 @@
+/** The real `lockstep` command as a process, with what it says on standard output as events. */
+import type { ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Incident, MirrorStatus, RunEvent } from '#contract/status.ts';
+import { waitUntil } from '#testing/process-stat.ts';
+import { spawnSupervised } from '#testing/supervisor.ts';
+import { must } from '#util/assert.ts';
+
+/** Another checkout can be put under test: that is how each guard's test was seen to fail without the guard. */
+const command = process.env['LOCKSTEP_COMMAND'] ?? join(import.meta.dirname, '..', '..', 'bin', 'lockstep.js');
+
+export interface RunResult {
+  /** Exit code; −1 after a signal. */
+  readonly code: number;
+  readonly events: readonly RunEvent[];
+  readonly stderr: string;
+  readonly incidents: readonly Incident[];
+}
+
+export class LockstepProcess {
+  readonly events: RunEvent[] = [];
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<number>;
+  #stderr = '';
+  #isRunning = true;
+
+  /** `script` is run with `argv` on this Node; the default is the real command. `node` flags go in front. */
+  constructor(argv: readonly string[], options: { script?: string; node?: readonly string[] } = {}) {
+    const { script = command, node = [] } = options;
+    const child = spawnSupervised(process.execPath, [...node, script, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    const lines = createInterface({ input: must(child.stdout, 'standard output') });
+    lines.on('line', (line) => this.#take(line));
+    must(child.stderr, 'standard error').setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
+    this.#closed = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code) => {
+        this.#isRunning = false;
+        resolve(code ?? -1);
+      });
+    });
+  }
+
+  /** Runs the mirrors of a file and speaks JSON. */
+  static run(file: string, argv: readonly string[] = []): LockstepProcess {
+    return new LockstepProcess(['run', '-f', file, '--json', ...argv]);
+  }
+
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  get incidents(): Incident[] {
+    return this.events.flatMap((event) => (event.event === 'incident' ? [event.incident] : []));
+  }
+
+  /** The last status that a mirror told, or null. */
+  status(mirror: string): MirrorStatus | null {
+    return statusOf(this.events, mirror);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits until `condition` holds; fails at once when the process ends before it does. */
+  async until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 60_000): Promise<void> {
+    const isDone = async (): Promise<boolean> => {
+      if (await condition()) return true;
+      if (!this.#isRunning) throw new Error(`lockstep ended before ${what}\n${this.describe()}`);
+      return false;
+    };
+    await waitUntil(isDone, () => `${what}\n${this.describe()}`, { timeoutMs, everyMs: 20 });
+  }
+
+  /** Waits for the end of the process. */
+  async ended(timeoutMs = 180_000): Promise<RunResult> {
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs);
+    const code = await this.#closed;
+    clearTimeout(timer);
+    return { code, events: this.events, stderr: this.#stderr, incidents: this.incidents };
+  }
+
+  /** Ctrl-C, then the end. */
+  async interrupt(): Promise<RunResult> {
+    this.signal('SIGINT');
+    return this.ended(30_000);
+  }
+
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.#closed;
+  }
+
+  /** What it said last, for failure messages. */
+  describe(): string {
+    const shards = this.events
+      .findLast((event) => event.event === 'progress')
+      ?.status.shards.map((shard) => `  ${shard.topic}/${shard.partition} ${shard.state} at ${shard.position} of ${shard.sourceStableOffset}`);
+    const others = this.events.filter((event) => event.event !== 'progress').slice(-12);
+    return [...others.map((event) => JSON.stringify(event).slice(0, 600)), ...(shards ?? []), this.#stderr].join('\n');
+  }
+
+  #take(line: string): void {
+    try {
+      this.events.push(JSON.parse(line) as RunEvent);
+    } catch {
+      // A line that a kill cut off.
+    }
+  }
+}
+
+/** Runs the file until it has caught up, and returns how it ended. */
+export function runUntilCaughtUp(file: string, timeoutMs?: number): Promise<RunResult> {
+  return LockstepProcess.run(file, ['--until', 'caught-up']).ended(timeoutMs);
+}
+
+/** The last status of a mirror among events: of its end, where it has ended. */
+export function statusOf(events: readonly RunEvent[], mirror: string): MirrorStatus | null {
+  for (const event of events.toReversed()) {
+    if (event.event === 'progress' && event.status.mirror === mirror) return event.status;
+    if (event.event === 'ended' && event.mirror === mirror && event.status) return event.status;
+  }
+  return null;
+}
+
+/** What went wrong, for the messages of assertions on exit codes. */
+export function told({ code, stderr, events }: RunResult): string {
+  const said = events.filter((event) => event.event !== 'progress').map((event) => JSON.stringify(event).slice(0, 1500));
+  return `exit code ${code}\n${stderr}\n${said.slice(-15).join('\n')}`;
+}
