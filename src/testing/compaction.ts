@@ -22,7 +22,9 @@ export async function waitForHoles(
     bootstrap,
     partitions.map((partition) => ({ name: `roll-${partition}`, topic, partitions: [partition], records: 1 })),
   );
-  await waitUntil(`${topic} is compacted`, async () => (await missingRecords(bootstrap, topic, partitions)).every((count) => count > 0));
+  await waitUntil(`${topic} is compacted`, async () =>
+    (await missingRecords(bootstrap, topic, partitions)).every((count) => count > 0),
+  );
   const configs = { 'min.compaction.lag.ms': String(dayMs), 'segment.ms': String(dayMs) };
   await runAdmin(bootstrap, [{ setConfigs: { topic, configs } }]);
   let before: number[] = [];
@@ -35,7 +37,11 @@ export async function waitForHoles(
 }
 
 /** How many offsets of each partition, control records aside, hold nothing. */
-async function missingRecords(bootstrap: readonly string[], topic: string, partitions: readonly number[]): Promise<number[]> {
+async function missingRecords(
+  bootstrap: readonly string[],
+  topic: string,
+  partitions: readonly number[],
+): Promise<number[]> {
   const reader = new RawReader(bootstrap);
   try {
     const counts: number[] = [];

@@ -63,7 +63,7 @@ const headerBytes = 61;
  */
 export function parseBatches(bytes: Buffer): RawBatch[] {
   const batches: RawBatch[] = [];
-  for (let at = 0; at + 12 <= bytes.length; ) {
+  for (let at = 0; at + 12 <= bytes.length;) {
     const size = 12 + bytes.readInt32BE(at + 8);
     if (at + size > bytes.length) break;
     batches.push(parseBatch(bytes.subarray(at, at + size)));
@@ -190,7 +190,7 @@ function decompress(codec: RawCodec, bytes: Buffer): Buffer {
 function unframeSnappy(bytes: Buffer): Buffer {
   if (bytes.subarray(1, 7).toString() !== 'SNAPPY') return snappy.uncompressSync(bytes, { asBuffer: true }) as Buffer;
   const blocks: Buffer[] = [];
-  for (let at = 16; at < bytes.length; ) {
+  for (let at = 16; at < bytes.length;) {
     const length = bytes.readInt32BE(at);
     blocks.push(snappy.uncompressSync(bytes.subarray(at + 4, at + 4 + length), { asBuffer: true }) as Buffer);
     at += 4 + length;

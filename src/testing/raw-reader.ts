@@ -65,7 +65,7 @@ export class RawReader {
 
   /** The batches of a partition from `from` up to `to`; the first may begin before and the last end behind it. */
   async *batches(topic: string, partition: number, range: { from: number; to: number }): AsyncGenerator<RawBatch> {
-    for (let next = range.from; next < range.to; ) {
+    for (let next = range.from; next < range.to;) {
       const batches = await this.#fetch(topic, partition, next);
       for (const batch of batches) {
         if (batch.lastOffset < next) continue;

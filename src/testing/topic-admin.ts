@@ -22,6 +22,8 @@ export type AdminStep =
   | { readonly setConfigs: { readonly topic: string; readonly configs: ConfigChanges } }
   /** The defaults of all brokers, without a restart. */
   | { readonly setBrokerConfigs: ConfigChanges }
+  /** Bytes per second on each broker, for each client id that has no quota of its own; null takes one away. */
+  | { readonly setQuotas: Readonly<Partial<Record<'producer_byte_rate' | 'consumer_byte_rate', number | null>>> }
   | { readonly describe: readonly string[] };
 
 export interface TopicDescription {
@@ -56,7 +58,10 @@ export async function deleteTopics(bootstrap: readonly string[], names: readonly
   await runAdmin(bootstrap, [{ delete: names }]);
 }
 
-export async function describeTopics(bootstrap: readonly string[], names: readonly string[]): Promise<TopicDescription[]> {
+export async function describeTopics(
+  bootstrap: readonly string[],
+  names: readonly string[],
+): Promise<TopicDescription[]> {
   const [answer] = await runAdmin(bootstrap, [{ describe: names }]);
   return answer as TopicDescription[];
 }

@@ -77,7 +77,9 @@ export interface Workload {
 
 export interface WorkloadSummary {
   /** By topic, what was acknowledged. A last offset counts control records before it too. */
-  readonly topics: Readonly<Record<string, readonly { partition: number; count: number; lastOffset: number; bytes: number }[]>>;
+  readonly topics: Readonly<
+    Record<string, readonly { partition: number; count: number; lastOffset: number; bytes: number }[]>
+  >;
   readonly records: number;
   readonly transactions: { readonly committed: number; readonly aborted: number; readonly leftOpen: number };
 }
@@ -89,27 +91,53 @@ export interface WriteOptions {
   readonly run?: string;
 }
 
-/** Creates the topics of a workload, writes it, and returns what was acknowledged. Throws when a write failed. */
-export async function writeWorkload(
+/** Creates the topics of workloads, writes them, and returns what was acknowledged. Throws when a write failed. */
+export async function writeWorkloads(
+  bootstrap: readonly string[],
+  workloads: readonly Workload[],
+  options: WriteOptions = {},
+): Promise<WorkloadSummary> {
+  await createTopics(
+    bootstrap,
+    workloads.flatMap((workload) => workload.topics),
+  );
+  const phases = workloads.flatMap(({ streams, parallel }) =>
+    parallel ? [streams] : streams.map((stream) => [stream]),
+  );
+  const summary = await writePhases(bootstrap, phases, options);
+  for (const workload of workloads) await workload.after?.(bootstrap);
+  return summary;
+}
+
+export function writeWorkload(
   bootstrap: readonly string[],
   workload: Workload,
   options: WriteOptions = {},
 ): Promise<WorkloadSummary> {
-  await createTopics(bootstrap, workload.topics);
-  const summary = await writeStreams(bootstrap, workload.streams, { ...options, parallel: workload.parallel ?? false });
-  await workload.after?.(bootstrap);
-  return summary;
+  return writeWorkloads(bootstrap, [workload], options);
 }
 
-/** Writes streams into topics that are there. */
-export async function writeStreams(
+/** Writes streams, one after the other, into topics that are there. */
+export function writeStreams(
   bootstrap: readonly string[],
   streams: readonly RecordStream[],
-  options: WriteOptions & { parallel?: boolean } = {},
+  options: WriteOptions = {},
 ): Promise<WorkloadSummary> {
-  const { seed = 1, run = 'run', parallel = false } = options;
-  const lines = await askJava('WorkloadProducer', { bootstrap: bootstrap.join(','), seed, run, parallel, streams });
-  return summaryOf(lines);
+  return writePhases(
+    bootstrap,
+    streams.map((stream) => [stream]),
+    options,
+  );
+}
+
+/** The streams of a phase run at the same time. */
+async function writePhases(
+  bootstrap: readonly string[],
+  phases: readonly (readonly RecordStream[])[],
+  options: WriteOptions,
+): Promise<WorkloadSummary> {
+  const { seed = 1, run = 'run' } = options;
+  return summaryOf(await askJava('WorkloadProducer', { bootstrap: bootstrap.join(','), seed, run, phases }));
 }
 
 export interface LiveTraffic {
@@ -131,7 +159,7 @@ export async function spawnLiveTraffic(
   options: WriteOptions = {},
 ): Promise<LiveTraffic> {
   const { seed = 1, run = 'live' } = options;
-  const request = { bootstrap: bootstrap.join(','), seed, run, live: true, stopAtEndOfInput: true, streams };
+  const request = { bootstrap: bootstrap.join(','), seed, run, live: true, stopAtEndOfInput: true, phases: [streams] };
   const child = await spawnJava('WorkloadProducer', [JSON.stringify(request)]);
   return liveTraffic(child);
 }
@@ -171,7 +199,10 @@ function liveTraffic(child: ChildProcess): LiveTraffic {
 }
 
 function summaryOf(lines: readonly string[]): WorkloadSummary {
-  const line = must(lines.findLast((text) => text.includes('"summary"')), 'summary of the workload');
+  const line = must(
+    lines.findLast((text) => text.includes('"summary"')),
+    'summary of the workload',
+  );
   return (JSON.parse(line) as { summary: WorkloadSummary }).summary;
 }
 

@@ -37,14 +37,20 @@ function named(result: CheckResult): Check[] {
 }
 
 function found(result: CheckResult, check: Check): CheckResult['findings'][number] {
-  return must(result.findings.find((finding) => finding.check === check), check);
+  return must(
+    result.findings.find((finding) => finding.check === check),
+    check,
+  );
 }
 
-const chosen = <T>(random: Random, list: readonly T[]): T => must(list[Math.floor(random.next() * list.length)], 'choice');
+const chosen = <T>(random: Random, list: readonly T[]): T =>
+  must(list[Math.floor(random.next() * list.length)], 'choice');
 
 /** Records that are like no other, so that what happens to them has one name; not the last one, which has tests of its own. */
 function uniqueRecords(partition: PlantedPartition): RecordRow[] {
-  return visibleRows(partition).filter((row) => row.headers.length > 0).slice(0, -1);
+  return visibleRows(partition)
+    .filter((row) => row.headers.length > 0)
+    .slice(0, -1);
 }
 
 function shift(partition: PlantedPartition, from: number, by: number): void {
@@ -69,7 +75,9 @@ function append(partition: PlantedPartition, records: readonly RecordRow[]): voi
 
 /** Puts a record in the place of whatever is at its offset. */
 function overwrite(partition: PlantedPartition, record: RecordRow): void {
-  partition.rows = partition.rows.map((row) => (row.offset === record.offset ? { ...structuredClone(record), transaction: null } : row));
+  partition.rows = partition.rows.map((row) =>
+    row.offset === record.offset ? { ...structuredClone(record), transaction: null } : row,
+  );
 }
 
 const phantom = (offset: number): RecordRow => ({
@@ -85,7 +93,9 @@ const phantom = (offset: number): RecordRow => ({
 
 function abortedRows(partition: PlantedPartition): RecordRow[] {
   const visible = new Set(visibleRows(partition));
-  return partition.rows.filter((row): row is RecordRow => row.kind === 'record' && !visible.has(row) && row.headers.length > 0);
+  return partition.rows.filter(
+    (row): row is RecordRow => row.kind === 'record' && !visible.has(row) && row.headers.length > 0,
+  );
 }
 
 /** Spoils one record of the target by `change`. */
@@ -201,11 +211,19 @@ const mutations: readonly { name: string; expected: Check; plant: (estate: Estat
   },
   { name: 'X7 a bit of the key', expected: 'R6', plant: spoil((row) => void (row.key = flipped(row.key))) },
   { name: 'X7 a bit of the value', expected: 'R6', plant: spoil((row) => void (row.value = flipped(row.value))) },
-  { name: 'X7 null for empty', expected: 'R6', plant: spoil((row) => void (row.value = row.value === null ? '' : null)) },
+  {
+    name: 'X7 null for empty',
+    expected: 'R6',
+    plant: spoil((row) => void (row.value = row.value === null ? '' : null)),
+  },
   { name: 'X7 a bit of a header', expected: 'R6', plant: spoil((row) => void (row.headers[3] = ['a', 'c'])) },
   { name: 'X7 headers in another order', expected: 'R6', plant: spoil((row) => void row.headers.reverse()) },
   { name: 'X7 a repeated header is gone', expected: 'R6', plant: spoil((row) => void row.headers.splice(1, 1)) },
-  { name: 'X7 a null header value is empty', expected: 'R6', plant: spoil((row) => void (row.headers[2] = ['none', ''])) },
+  {
+    name: 'X7 a null header value is empty',
+    expected: 'R6',
+    plant: spoil((row) => void (row.headers[2] = ['none', ''])),
+  },
   { name: 'X8 a timestamp, by 1 ms', expected: 'R6', plant: spoil((row) => void (row.timestamp += 1)) },
   { name: 'X8 a timestamp type', expected: 'R6', plant: spoil((row) => void (row.isLogAppendTime = true)) },
   {
@@ -355,12 +373,20 @@ describe('checkReplication', () => {
     const estate = estateOf(6);
     const partition = must(estate.target[0], 'partition');
     const rows = uniqueRecords(partition);
-    const superseded = must(rows.find((row, index) => rows.slice(index + 1).some((later) => later.key === row.key)), 'superseded');
+    const superseded = must(
+      rows.find((row, index) => rows.slice(index + 1).some((later) => later.key === row.key)),
+      'superseded',
+    );
     removeRow(partition, superseded);
     expect(named(judge(estate))).toEqual(['R1']);
     const policy: MirrorPolicy = { ...committedOnly, isCompacted: true };
     expect(named(judge(estate, policy))).toEqual([]);
-    const last = must(rows.findLast((row) => !visibleRows(partition).some((later) => later.offset > row.offset && later.key === row.key)), 'last');
+    const last = must(
+      rows.findLast(
+        (row) => !visibleRows(partition).some((later) => later.offset > row.offset && later.key === row.key),
+      ),
+      'last',
+    );
     removeRow(partition, last);
     expect(named(judge(estate, policy))).toEqual(['R1']);
   });

@@ -263,11 +263,14 @@ class Comparison {
 
   /** Step 2b: the same content in another partition. */
   #pairAcrossPartitions(): void {
-    this.#pairLeftovers((leftover) => String(leftover.entry.id), (source, target) => {
-      const cause = `is in partition ${target.side.partition} of the target, at offset ${target.entry.offset}`;
-      this.#report('R7', source.side, source.entry.offset, cause);
-      this.#markForeign(target);
-    });
+    this.#pairLeftovers(
+      (leftover) => String(leftover.entry.id),
+      (source, target) => {
+        const cause = `is in partition ${target.side.partition} of the target, at offset ${target.entry.offset}`;
+        this.#report('R7', source.side, source.entry.offset, cause);
+        this.#markForeign(target);
+      },
+    );
   }
 
   #markForeign({ side, entry }: Leftover): void {
@@ -308,7 +311,12 @@ class Comparison {
       const peer = missing.get(placeOf(leftover));
       // Content that many records share says nothing about where a record came from.
       if (peer && original?.count !== 1) {
-        this.#report('R6', side, entry.offset, differingFields({ side, source: peer.entry, target: entry }, this.#policy.timestamps).join(', '));
+        this.#report(
+          'R6',
+          side,
+          entry.offset,
+          differingFields({ side, source: peer.entry, target: entry }, this.#policy.timestamps).join(', '),
+        );
         missing.delete(placeOf(leftover));
       } else if (original && original.fate === 'delivered') {
         const cause = `the target has the record of source partition ${original.partition}, offset ${original.offset} once more`;
@@ -376,7 +384,8 @@ class Comparison {
         if (fate !== 'delivered' && fate !== 'aborted') continue;
         const known = originals.get(entries.id(at));
         if (known?.fate === fate) known.count++;
-        else if (!known || fate === 'delivered') originals.set(entries.id(at), { partition, offset: entries.offset(at), fate, count: 1 });
+        else if (!known || fate === 'delivered')
+          originals.set(entries.id(at), { partition, offset: entries.offset(at), fate, count: 1 });
       }
     }
     return originals;
@@ -422,7 +431,12 @@ class Comparison {
       if (target.entries.fate(at) !== 'delivered' || foreign?.has(targetOffset)) continue;
       const sourceOffset = moved.get(target.entries.id(at))?.pop() ?? targetOffset;
       if (sourceOffset < highest) {
-        this.#report('R5', side, sourceOffset, `comes after source offset ${highest} in partition ${partition} of the target`);
+        this.#report(
+          'R5',
+          side,
+          sourceOffset,
+          `comes after source offset ${highest} in partition ${partition} of the target`,
+        );
       }
       highest = Math.max(highest, sourceOffset);
     }
@@ -437,7 +451,10 @@ class Comparison {
     if ((this.#policy.logStart ?? 'equal') === 'equal' && source.logStart !== target.logStart) {
       this.#report('placement', side, source.logStart, `the source begins here, the target at ${target.logStart}`);
     }
-    const isEndWrong = this.#policy.isCaughtUp === false ? target.highWatermark > source.lastStable : target.highWatermark !== source.lastStable;
+    const isEndWrong =
+      this.#policy.isCaughtUp === false
+        ? target.highWatermark > source.lastStable
+        : target.highWatermark !== source.lastStable;
     if (isEndWrong) {
       this.#report('placement', side, source.lastStable, `the source ends here, the target at ${target.highWatermark}`);
     }
@@ -447,7 +464,8 @@ class Comparison {
     const found = this.#found.get(check) ?? { count: 0, instances: [] };
     found.count += offsets;
     const topic = side.source ? this.#topics.source : this.#topics.target;
-    if (found.instances.length < instancesMax) found.instances.push({ topic, partition: side.partition, offset, cause });
+    if (found.instances.length < instancesMax)
+      found.instances.push({ topic, partition: side.partition, offset, cause });
     this.#found.set(check, found);
   }
 }
@@ -526,6 +544,7 @@ function differingFields({ source, target }: Pair, timestamps: TimestampComparis
   if (timestamps !== 'ignore' && source.timestamp !== target.timestamp) {
     fields.push(`timestamp ${source.timestamp} at the source, ${target.timestamp} on the target`);
   }
-  if (timestamps === 'equal' && source.isLogAppendTime !== target.isLogAppendTime) fields.push('timestamp type differs');
+  if (timestamps === 'equal' && source.isLogAppendTime !== target.isLogAppendTime)
+    fields.push('timestamp type differs');
   return fields;
 }

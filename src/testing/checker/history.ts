@@ -121,7 +121,7 @@ export type Content = Pick<RawRecord, 'key' | 'value' | 'body' | 'headerBytes'>;
 /** No 32-bit hash has this value: a null key or value is not an empty one. */
 const nullHash = -1;
 
-export function fingerprintOf(content: Content): Pick<Entry, 'id' | 'keyHash' | 'valueHash' | 'headersHash'> {
+function fingerprintOf(content: Content): Pick<Entry, 'id' | 'keyHash' | 'valueHash' | 'headersHash'> {
   return {
     // Two polynomials: 32 bits alone would meet by chance among 200,000 records.
     id: crc32c(content.body) * 2 ** 21 + (crc32(content.body) % 2 ** 21),
@@ -180,7 +180,13 @@ export class HistoryBuilder {
     }
     if (!this.#takes(batch.lastOffset)) return;
     const fate = batch.marker ?? 'other-control';
-    this.#entries.push({ offset: batch.lastOffset, fate, timestamp: batch.maxTimestamp, isLogAppendTime: false, ...noContent });
+    this.#entries.push({
+      offset: batch.lastOffset,
+      fate,
+      timestamp: batch.maxTimestamp,
+      isLogAppendTime: false,
+      ...noContent,
+    });
   }
 
   #openOf(producerId: number): number[] {

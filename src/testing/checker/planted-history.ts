@@ -64,8 +64,14 @@ const holeProducer = 9999;
 export function mirrorOf(source: PlantedPartition, transactions: 'committed-only' | 'preserve'): PlantedPartition {
   const kept = new Map<number, Row>();
   const rows = transactions === 'preserve' ? source.rows : visibleRows(source);
-  for (const row of rows) kept.set(row.offset, transactions === 'preserve' ? row : { ...row, transaction: null } as Row);
-  const target: PlantedPartition = { partition: source.partition, logStart: source.logStart, rows: [], end: source.end };
+  for (const row of rows)
+    kept.set(row.offset, transactions === 'preserve' ? row : ({ ...row, transaction: null } as Row));
+  const target: PlantedPartition = {
+    partition: source.partition,
+    logStart: source.logStart,
+    rows: [],
+    end: source.end,
+  };
   for (let offset = source.logStart; offset < source.end; offset++) {
     const row = kept.get(offset);
     target.rows.push(structuredClone(row ?? { kind: 'control', offset, producerId: holeProducer, marker: 'abort' }));
@@ -91,7 +97,14 @@ export function randomSource(random: Random, options: { partition: number; lengt
       isLogAppendTime: false,
       key: isCommon ? null : `key-${below(20)}`,
       value: isCommon ? '' : random.next() < 0.1 && !isPlain ? null : `value-${partition}-${offset}`,
-      headers: isCommon ? [] : [['id', `${partition}-${offset}`], ['id', 'again'], ['none', null], ['a', 'b']],
+      headers: isCommon
+        ? []
+        : [
+            ['id', `${partition}-${offset}`],
+            ['id', 'again'],
+            ['none', null],
+            ['a', 'b'],
+          ],
     });
     offset++;
   };

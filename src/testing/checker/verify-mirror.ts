@@ -59,7 +59,8 @@ export function formatReport(report: CheckReport): string {
     for (const { check, meaning, count, instances } of findings) {
       if (count === 0) continue;
       lines.push(`${source} → ${target}: ${check} ${meaning}, ${count} in all`);
-      for (const { partition, offset, cause } of instances) lines.push(`  partition ${partition} offset ${offset}: ${cause}`);
+      for (const { partition, offset, cause } of instances)
+        lines.push(`  partition ${partition} offset ${offset}: ${cause}`);
     }
   }
   if (report.java.length > 0) lines.push("Kafka's Java consumer finds:", formatDifferences(report.java));

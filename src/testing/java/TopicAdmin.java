@@ -2,6 +2,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,11 +24,13 @@ import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
 
 /**
  * Topics through Kafka's own admin client. One argument, a JSON request: {"bootstrap", "steps": [...]}. The steps run
- * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, describe. Prints
- * one JSON array with an answer for each step. Returns only when every broker's view is said to be there: a created
+ * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas,
+ * describe. Prints one JSON array with an answer for each step. Returns only when every broker's view is said to be there: a created
  * topic has leaders for all its partitions.
  */
 public final class TopicAdmin {
@@ -66,6 +69,8 @@ public final class TopicAdmin {
       case "setBrokerConfigs":
         alter(admin, new ConfigResource(ConfigResource.Type.BROKER, ""), detail);
         return Map.of();
+      case "setQuotas":
+        return setQuotas(admin, detail);
       case "describe":
         return describe(admin, strings(detail));
       default:
@@ -121,6 +126,16 @@ public final class TopicAdmin {
         new ConfigEntry(entry.getKey(), entry.getValue().isNull() ? "" : entry.getValue().asText()),
         entry.getValue().isNull() ? AlterConfigOp.OpType.DELETE : AlterConfigOp.OpType.SET)));
     admin.incrementalAlterConfigs(Map.of(resource, changes)).all().get();
+  }
+
+  /** For each client id that has no quota of its own; null takes one away. */
+  private static Object setQuotas(Admin admin, JsonNode quotas) throws Exception {
+    List<ClientQuotaAlteration.Op> changes = new ArrayList<>();
+    quotas.properties().forEach(entry -> changes.add(new ClientQuotaAlteration.Op(
+        entry.getKey(), entry.getValue().isNull() ? null : entry.getValue().asDouble())));
+    ClientQuotaEntity everyClient = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.CLIENT_ID, null));
+    admin.alterClientQuotas(List.of(new ClientQuotaAlteration(everyClient, changes))).all().get();
+    return Map.of();
   }
 
   private static Object describe(Admin admin, List<String> names) throws Exception {

@@ -23,7 +23,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * Writes a described workload with Kafka's own producer. One argument, a JSON request; see workload.ts for what each
- * field means. What is written follows from the seed alone, byte for byte, except timestamps of mode "now"; in which
+ * field means. The streams of a phase run at the same time, the phases in order. What is written follows from the seed alone, byte for byte, except timestamps of mode "now"; in which
  * order streams that run at the same time meet in the log does not.
  *
  * <p>Prints, with "log", a JSON line for each acknowledged record, in live mode one line a second, and at the end one
@@ -43,29 +43,27 @@ public final class WorkloadProducer {
     if (request.path("stopAtEndOfInput").asBoolean(false)) watchInput();
     boolean live = request.path("live").asBoolean(false);
     Acks acks = new Acks(request.path("log").asBoolean(false));
-    List<Thread> threads = new ArrayList<>();
     AtomicReference<Throwable> failure = new AtomicReference<>();
-    for (JsonNode stream : request.get("streams")) {
-      Thread thread = new Thread(() -> {
-        try {
-          new Stream(request, stream, acks).run();
-        } catch (Throwable error) {
-          failure.compareAndSet(null, error);
-          stopping = true;
-        }
-      });
-      threads.add(thread);
-      thread.start();
-      if (!live && !request.path("parallel").asBoolean(false)) thread.join();
-      if (failure.get() != null) break;
-    }
-    if (live) {
-      while (threads.stream().anyMatch(Thread::isAlive)) {
+    for (JsonNode phase : request.get("phases")) {
+      List<Thread> threads = new ArrayList<>();
+      for (JsonNode stream : phase) {
+        Thread thread = new Thread(() -> {
+          try {
+            new Stream(request, stream, acks).run();
+          } catch (Throwable error) {
+            failure.compareAndSet(null, error);
+            stopping = true;
+          }
+        });
+        threads.add(thread);
+        thread.start();
+      }
+      while (live && threads.stream().anyMatch(Thread::isAlive)) {
         Thread.sleep(1000);
         acks.printProgress();
       }
+      for (Thread thread : threads) thread.join();
     }
-    for (Thread thread : threads) thread.join();
     if (failure.get() != null) throw new IllegalStateException("workload failed", failure.get());
     acks.printSummary();
     System.out.flush();
