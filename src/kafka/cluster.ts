@@ -157,7 +157,11 @@ export class Cluster {
   }
 
   /** One attempt. Waits first as long as the broker has asked us to hold back (KIP-219). Throws KafkaError. */
-  async call<Request, Response>(api: Api<Request, Response>, request: Request, options: CallOptions): Promise<Response> {
+  async call<Request, Response>(
+    api: Api<Request, Response>,
+    request: Request,
+    options: CallOptions,
+  ): Promise<Response> {
     const timeoutMs = options.timeoutMs ?? this.requestTimeoutMs;
     const broker = options.broker === 'controller' ? this.#controller() : options.broker;
     const connection = await this.connection(broker);
@@ -183,10 +187,12 @@ export class Cluster {
       return answer;
     }
     const answers: TopicMetadata[] = [];
-    for (let from = 0; from < topics.length; from += TOPICS_PER_REQUEST) {
-      const names = topics.slice(from, from + TOPICS_PER_REQUEST);
+    let from = 0;
+    do {
+      const names = topics.slice(from, from + TOPICS_PER_REQUEST); // none at all asks for the brokers
       answers.push(...this.#learn(await this.#askMetadata(await this.#anyConnection(), names)));
-    }
+      from += TOPICS_PER_REQUEST;
+    } while (from < topics.length);
     return answers;
   }
 
@@ -201,7 +207,8 @@ export class Cluster {
       },
       { timeoutMs: this.requestTimeoutMs },
     );
-    if (response.errorCode !== 0) throw new BrokerError(errorOf(response.errorCode), 'Metadata', `cluster "${this.name}"`);
+    if (response.errorCode !== 0)
+      throw new BrokerError(errorOf(response.errorCode), 'Metadata', `cluster "${this.name}"`);
     return response;
   }
 
@@ -272,7 +279,15 @@ export class Cluster {
 
   #connectionOptions(host: string, port: number): ConnectionOptions {
     const { network, clock, pool, clientId, connectTimeoutMs } = this.#options;
-    return { network, clock, pool, host, port, clientId: clientId ?? 'lockstep', connectTimeoutMs: connectTimeoutMs ?? CONNECT_TIMEOUT_MS };
+    return {
+      network,
+      clock,
+      pool,
+      host,
+      port,
+      clientId: clientId ?? 'lockstep',
+      connectTimeoutMs: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    };
   }
 }
 

@@ -17,7 +17,13 @@ const TOPICS_PER_REQUEST = 500;
 export type ConfigSource = 'topic' | 'broker' | 'cluster' | 'default' | 'other';
 
 /** DescribeConfigsResponse.ConfigSource of Kafka. */
-const SOURCES: Readonly<Record<number, ConfigSource>> = { 1: 'topic', 2: 'broker', 3: 'cluster', 4: 'broker', 5: 'default' };
+const SOURCES: Readonly<Record<number, ConfigSource>> = {
+  1: 'topic',
+  2: 'broker',
+  3: 'cluster',
+  4: 'broker',
+  5: 'default',
+};
 
 export interface ConfigEntry {
   /** Null when it is sensitive or has none. */
@@ -80,12 +86,18 @@ export async function alterTopicConfigs(
     );
     const result = response.responses[0];
     if (!result) throw new MalformedFrameError(`IncrementalAlterConfigs left out ${topic}`);
-    if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), 'IncrementalAlterConfigs', topic, result.errorMessage);
+    if (result.errorCode !== 0)
+      throw new BrokerError(errorOf(result.errorCode), 'IncrementalAlterConfigs', topic, result.errorMessage);
   };
   await retrying(cluster, ask, { repeatable: false, topics: [topic] });
 }
 
-function describe(cluster: Cluster, broker: number | 'any', type: number, names: readonly string[]): Promise<readonly Result[]> {
+function describe(
+  cluster: Cluster,
+  broker: number | 'any',
+  type: number,
+  names: readonly string[],
+): Promise<readonly Result[]> {
   const ask = async () => {
     const response = await cluster.call(
       describeConfigs,
@@ -109,7 +121,10 @@ function toDescribed(topic: string, result: Result | undefined): DescribedTopic 
   }
   const entries = result.configs.map(
     ({ name, value, configSource, isSensitive, readOnly }) =>
-      [name, { value: value ?? null, source: SOURCES[configSource] ?? 'other', sensitive: isSensitive, readOnly }] as const,
+      [
+        name,
+        { value: value ?? null, source: SOURCES[configSource] ?? 'other', sensitive: isSensitive, readOnly },
+      ] as const,
   );
   return { topic, configs: new Map(entries), error: null };
 }

@@ -5,7 +5,7 @@ import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { ScriptedNetwork, type ScriptedPeer } from '#testing/scripted-network.ts';
 import type { Api } from './api.ts';
 import { openConnection, type Connection, type RawResponse } from './connection.ts';
-import { BrokerError, ConnectionError, UnsupportedApiError } from './errors.ts';
+import { BrokerError, type ConnectionError, UnsupportedApiError } from './errors.ts';
 import { FramePool } from './frame.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { Writer } from './protocol/writer.ts';
@@ -39,7 +39,9 @@ describe('opening', () => {
     const late = { ...echo, key: 18, name: 'Late', minVersion: 9, maxVersion: 9 };
 
     expect(() => connection.versionOf(late)).toThrow(UnsupportedApiError);
-    expect(() => connection.versionOf(late)).toThrow('broker broker:9092 offers versions 0 to 3 of Late (key 18); Lockstep needs one of 9 to 9');
+    expect(() => connection.versionOf(late)).toThrow(
+      'broker broker:9092 offers versions 0 to 3 of Late (key 18); Lockstep needs one of 9 to 9',
+    );
     expect(() => connection.versionOf({ ...late, key: 77 })).toThrow('offers no version of Late');
   });
 
@@ -47,7 +49,12 @@ describe('opening', () => {
     ['TLS alert', Buffer.from([0x15, 3, 3, 0, 2, 2, 80]), 'not-kafka', 'TLS'],
     ['TLS handshake', Buffer.from([0x16, 3, 3, 0, 90, 2, 0, 0]), 'not-kafka', 'TLS'],
     ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request\r\n'), 'not-kafka', 'HTTP'],
-    ['a length beyond any response', Buffer.from([0x7f, 0, 0, 0, 0, 0, 0, 0]), 'not-kafka', 'a length of 2130706432 bytes'],
+    [
+      'a length beyond any response',
+      Buffer.from([0x7f, 0, 0, 0, 0, 0, 0, 0]),
+      'not-kafka',
+      'a length of 2130706432 bytes',
+    ],
     ['a negative length', Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]), 'not-kafka', 'a length of -1 bytes'],
   ] as const)('says that %s is no Kafka', async (_, bytes, failure, words) => {
     const { opening, peer } = start();
@@ -108,7 +115,14 @@ describe('responses', () => {
   test('of any size in reads of any size reach their requests, and no frame is kept', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 65_500, max: 65_560 }), fc.integer({ min: 0, max: 400_000 })), { maxLength: 8 }),
+        fc.array(
+          fc.oneof(
+            fc.integer({ min: 0, max: 300 }),
+            fc.integer({ min: 65_500, max: 65_560 }),
+            fc.integer({ min: 0, max: 400_000 }),
+          ),
+          { maxLength: 8 },
+        ),
         fc.integer({ min: 1, max: 200_000 }),
         async (sizes, readBytesMax) => {
           const { connection, peer, pool } = await open();
@@ -166,7 +180,8 @@ describe('responses', () => {
     peer.send(frame(2, body(size, 0), { isFlexible: true }).subarray(0, size));
     peer.close(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
 
-    for (const each of [call, later]) expect(await rejection(each)).toMatchObject({ failure: 'closed', definite: false });
+    for (const each of [call, later])
+      expect(await rejection(each)).toMatchObject({ failure: 'closed', definite: false });
     expect([pool.bytesInUse, clock.pending]).toEqual([0, 0]);
     expect(await rejection(receive(connection))).toMatchObject({ definite: true }); // was never sent
   });
@@ -227,7 +242,10 @@ function start(signal?: AbortSignal) {
   const network = new ScriptedNetwork();
   const clock = new ManualClock();
   const pool = new FramePool({ bytesMax: 64 * 1024 * 1024, idleBytesMax: 0 });
-  const opening = openConnection({ network, clock, pool, host: 'broker', port: 9092, clientId: 'test', connectTimeoutMs: 1_000 }, signal);
+  const opening = openConnection(
+    { network, clock, pool, host: 'broker', port: 9092, clientId: 'test', connectTimeoutMs: 1_000 },
+    signal,
+  );
   opening.catch(() => {});
   return { opening, peer: network.peer, clock, pool };
 }
@@ -275,8 +293,18 @@ function body(size: number, seed: number): Buffer {
   return Buffer.alloc(size, `${seed}-response`);
 }
 
-function send(connection: Connection, outcome: { onResponse(response: RawResponse): void; onError?: (error: ConnectionError) => void }): void {
-  connection.send({ api: echo, version: 3, chunks: [Buffer.alloc(4)], timeoutMs: 60_000, onError: () => {}, ...outcome });
+function send(
+  connection: Connection,
+  outcome: { onResponse(response: RawResponse): void; onError?: (error: ConnectionError) => void },
+): void {
+  connection.send({
+    api: echo,
+    version: 3,
+    chunks: [Buffer.alloc(4)],
+    timeoutMs: 60_000,
+    onError: () => {},
+    ...outcome,
+  });
 }
 
 /** A call of Echo; its failure is looked at later, or not at all. */
@@ -288,7 +316,10 @@ function ask(connection: Connection, timeoutMs: number, value = 1): Promise<{ th
 
 function receive(connection: Connection): Promise<Buffer> {
   const received = new Promise<Buffer>((resolve, reject) => {
-    send(connection, { onResponse: ({ buffer, start: at, end }) => resolve(Buffer.from(buffer.subarray(at, end))), onError: reject });
+    send(connection, {
+      onResponse: ({ buffer, start: at, end }) => resolve(Buffer.from(buffer.subarray(at, end))),
+      onError: reject,
+    });
   });
   received.catch(() => {});
   return received;

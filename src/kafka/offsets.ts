@@ -6,7 +6,7 @@ import { deleteRecords as deleteRecordsApi } from './protocol/delete-records.ts'
 import { errorOf } from './protocol/error-codes.ts';
 import { listOffsets as listOffsetsApi, type ListOffsetsResponse } from './protocol/list-offsets.ts';
 import { offsetForLeaderEpoch as offsetForLeaderEpochApi } from './protocol/offset-for-leader-epoch.ts';
-import { isStaleMetadata, leaderOf, noLeader, Retries, retrying } from './retry.ts';
+import { isStaleMetadata, isUnknownTopic, leaderOf, noLeader, Retries, retrying } from './retry.ts';
 
 export const LATEST = -1;
 export const EARLIEST = -2;
@@ -51,10 +51,14 @@ export async function listOffsets(
   await refreshUnknown(cluster, queries, open);
   for (;;) {
     const groups = [...groupByLeader(cluster, queries, open, answers)];
-    await Promise.all(groups.map(([leader, indexes]) => askLeader({ cluster, queries, answers, options }, leader, indexes)));
+    await Promise.all(
+      groups.map(([leader, indexes]) => askLeader({ cluster, queries, answers, options }, leader, indexes)),
+    );
     open = open.filter((index) => answers[index]?.error?.retryable);
-    const firstError = open.length > 0 ? answers[open[0]!]?.error : null;
-    if (!firstError || !(await retries.pauseAfter(firstError))) return answers.map((answer) => must(answer, 'answer to an offset query'));
+    const errors = open.map((index) => answers[index]?.error);
+    const error = errors.find((each) => !isUnknownTopic(each)) ?? errors[0]; // the one that may take longest to pass
+    if (!error || !(await retries.pauseAfter(error)))
+      return answers.map((answer) => must(answer, 'answer to an offset query'));
     await refreshStale(cluster, queries, open, answers);
   }
 }
@@ -67,7 +71,12 @@ interface Round {
 }
 
 /** Queries by leader; those of a partition without a leader are answered with that error. */
-function groupByLeader(cluster: Cluster, queries: readonly OffsetQuery[], open: readonly number[], answers: Answers): Map<number, number[]> {
+function groupByLeader(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  open: readonly number[],
+  answers: Answers,
+): Map<number, number[]> {
   const groups = new Map<number, number[]>();
   for (const index of open) {
     const { topic, partition } = queries[index]!;
@@ -83,7 +92,11 @@ function groupByLeader(cluster: Cluster, queries: readonly OffsetQuery[], open: 
   return groups;
 }
 
-async function askLeader({ cluster, queries, answers, options }: Round, leader: number, indexes: readonly number[]): Promise<void> {
+async function askLeader(
+  { cluster, queries, answers, options }: Round,
+  leader: number,
+  indexes: readonly number[],
+): Promise<void> {
   // One partition may be asked for several timestamps, and the broker refuses duplicates in one request.
   for (const round of withoutDuplicates(queries, indexes)) {
     try {
@@ -98,7 +111,8 @@ async function askLeader({ cluster, queries, answers, options }: Round, leader: 
         { broker: leader },
       );
       const found = new Map<string, PartitionAnswer>();
-      for (const { name, partitions } of response.topics) for (const answer of partitions) found.set(`${name}/${answer.partitionIndex}`, answer);
+      for (const { name, partitions } of response.topics)
+        for (const answer of partitions) found.set(`${name}/${answer.partitionIndex}`, answer);
       for (const index of round) answers[index] = toAnswer(queries[index]!, found);
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
@@ -134,7 +148,8 @@ function byTopic(queries: readonly OffsetQuery[], indexes: readonly number[]) {
 function toAnswer({ topic, partition }: OffsetQuery, found: ReadonlyMap<string, PartitionAnswer>): OffsetAnswer {
   const answer = found.get(`${topic}/${partition}`);
   if (!answer) return failed(new MalformedFrameError(`ListOffsets left out ${topic}/${partition}`));
-  if (answer.errorCode !== 0) return failed(new BrokerError(errorOf(answer.errorCode), 'ListOffsets', `${topic}/${partition}`));
+  if (answer.errorCode !== 0)
+    return failed(new BrokerError(errorOf(answer.errorCode), 'ListOffsets', `${topic}/${partition}`));
   return { offset: answer.offset, timestamp: answer.timestamp, leaderEpoch: answer.leaderEpoch, error: null };
 }
 
@@ -143,7 +158,11 @@ function failed(error: KafkaError): OffsetAnswer {
 }
 
 /** Asks for the metadata of topics with a partition whose leader is not known. */
-async function refreshUnknown(cluster: Cluster, queries: readonly OffsetQuery[], open: readonly number[]): Promise<void> {
+async function refreshUnknown(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  open: readonly number[],
+): Promise<void> {
   const topics = new Set<string>();
   for (const index of open) {
     const { topic, partition } = queries[index]!;
@@ -152,7 +171,12 @@ async function refreshUnknown(cluster: Cluster, queries: readonly OffsetQuery[],
   await refreshTopics(cluster, topics);
 }
 
-async function refreshStale(cluster: Cluster, queries: readonly OffsetQuery[], open: readonly number[], answers: Answers): Promise<void> {
+async function refreshStale(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  open: readonly number[],
+  answers: Answers,
+): Promise<void> {
   const topics = new Set<string>();
   for (const index of open) {
     const error = answers[index]?.error;
@@ -177,7 +201,10 @@ export function offsetForLeaderEpoch(
   const ask = async () => {
     const response = await cluster.call(
       offsetForLeaderEpochApi,
-      { replicaId: CONSUMER, topics: [{ topic, partitions: [{ partition, currentLeaderEpoch: ANY_EPOCH, leaderEpoch }] }] },
+      {
+        replicaId: CONSUMER,
+        topics: [{ topic, partitions: [{ partition, currentLeaderEpoch: ANY_EPOCH, leaderEpoch }] }],
+      },
       { broker: await leaderOf(cluster, topic, partition) },
     );
     const answer = only(response.topics[0]?.partitions, 'OffsetForLeaderEpoch', topic, partition);
@@ -198,7 +225,10 @@ export function deleteRecords(
   const ask = async () => {
     const response = await cluster.call(
       deleteRecordsApi,
-      { topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }], timeoutMs: cluster.requestTimeoutMs },
+      {
+        topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }],
+        timeoutMs: cluster.requestTimeoutMs,
+      },
       { broker: await leaderOf(cluster, topic, partition) },
     );
     return { logStartOffset: only(response.topics[0]?.partitions, 'DeleteRecords', topic, partition).lowWatermark };
@@ -215,6 +245,7 @@ export function only<T extends { readonly errorCode: number; readonly errorMessa
 ): T {
   const answer = partitions?.[0];
   if (!answer) throw new MalformedFrameError(`${api} left out ${topic}/${partition}`);
-  if (answer.errorCode !== 0) throw new BrokerError(errorOf(answer.errorCode), api, `${topic}/${partition}`, answer.errorMessage ?? null);
+  if (answer.errorCode !== 0)
+    throw new BrokerError(errorOf(answer.errorCode), api, `${topic}/${partition}`, answer.errorMessage ?? null);
   return answer;
 }

@@ -27,7 +27,10 @@ export const MARKERS_PER_REQUEST = 1_000;
  * (`transactional.id.expiration.ms`). Asked with −1/−1, since 0/0 is a real producer. Repeating it only raises the
  * epoch, which we do not use. Throws KafkaError; TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53) without WRITE on the id.
  */
-export function initProducerId(cluster: Cluster, transactionalId: string): Promise<{ producerId: number; producerEpoch: number }> {
+export function initProducerId(
+  cluster: Cluster,
+  transactionalId: string,
+): Promise<{ producerId: number; producerEpoch: number }> {
   const ask = async () => {
     const response = await cluster.call(
       initProducerIdApi,
@@ -39,7 +42,8 @@ export function initProducerId(cluster: Cluster, transactionalId: string): Promi
       },
       { broker: await coordinatorOf(cluster, transactionalId) },
     );
-    if (response.errorCode !== 0) throw new BrokerError(errorOf(response.errorCode), 'InitProducerId', `transactional id "${transactionalId}"`);
+    if (response.errorCode !== 0)
+      throw new BrokerError(errorOf(response.errorCode), 'InitProducerId', `transactional id "${transactionalId}"`);
     return { producerId: response.producerId, producerEpoch: response.producerEpoch };
   };
   return retrying(cluster, ask, { repeatable: true });
@@ -47,16 +51,29 @@ export function initProducerId(cluster: Cluster, transactionalId: string): Promi
 
 /** Asked anew each time: it moves, and we need it once per mirror. */
 async function coordinatorOf(cluster: Cluster, transactionalId: string): Promise<number> {
-  const response = await cluster.call(findCoordinator, { keyType: TRANSACTION_KEY, coordinatorKeys: [transactionalId] }, { broker: 'any' });
+  const response = await cluster.call(
+    findCoordinator,
+    { keyType: TRANSACTION_KEY, coordinatorKeys: [transactionalId] },
+    { broker: 'any' },
+  );
   const coordinator = response.coordinators[0];
   if (!coordinator) throw new MalformedFrameError(`FindCoordinator left out transactional id "${transactionalId}"`);
   if (coordinator.errorCode !== 0) {
-    throw new BrokerError(errorOf(coordinator.errorCode), 'FindCoordinator', `transactional id "${transactionalId}"`, coordinator.errorMessage);
+    throw new BrokerError(
+      errorOf(coordinator.errorCode),
+      'FindCoordinator',
+      `transactional id "${transactionalId}"`,
+      coordinator.errorMessage,
+    );
   }
   if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
     await cluster.refresh([]);
     if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
-      throw new BrokerError(errorOf(COORDINATOR_NOT_AVAILABLE), 'FindCoordinator', `transactional id "${transactionalId}"`);
+      throw new BrokerError(
+        errorOf(COORDINATOR_NOT_AVAILABLE),
+        'FindCoordinator',
+        `transactional id "${transactionalId}"`,
+      );
     }
   }
   return coordinator.nodeId;
@@ -86,14 +103,16 @@ export function describeProducers(
       { topics: [{ name: topic, partitionIndexes: [partition] }] },
       { broker: await leaderOf(cluster, topic, partition) },
     );
-    return only(response.topics[0]?.partitions, 'DescribeProducers', topic, partition).activeProducers.map((producer) => ({
-      producerId: producer.producerId,
-      producerEpoch: producer.producerEpoch,
-      lastSequence: producer.lastSequence,
-      lastTimestamp: producer.lastTimestamp,
-      coordinatorEpoch: producer.coordinatorEpoch,
-      currentTxnStartOffset: producer.currentTxnStartOffset,
-    }));
+    return only(response.topics[0]?.partitions, 'DescribeProducers', topic, partition).activeProducers.map(
+      (producer) => ({
+        producerId: producer.producerId,
+        producerEpoch: producer.producerEpoch,
+        lastSequence: producer.lastSequence,
+        lastTimestamp: producer.lastTimestamp,
+        coordinatorEpoch: producer.coordinatorEpoch,
+        currentTxnStartOffset: producer.currentTxnStartOffset,
+      }),
+    );
   };
   return retrying(cluster, ask, { repeatable: true, topics: [topic] });
 }
@@ -109,7 +128,13 @@ export function mayWriteMarkers(cluster: Cluster): Promise<boolean | null> {
       { includeClusterAuthorizedOperations: true, endpointType: ENDPOINT_BROKERS, includeFencedBrokers: false },
       { broker: 'any' },
     );
-    if (response.errorCode !== 0) throw new BrokerError(errorOf(response.errorCode), 'DescribeCluster', `cluster "${cluster.name}"`, response.errorMessage);
+    if (response.errorCode !== 0)
+      throw new BrokerError(
+        errorOf(response.errorCode),
+        'DescribeCluster',
+        `cluster "${cluster.name}"`,
+        response.errorMessage,
+      );
     const operations = response.clusterAuthorizedOperations;
     return operations <= 0 ? null : (operations & (OPERATION_ALTER | OPERATION_CLUSTER_ACTION)) !== 0;
   };
@@ -148,7 +173,10 @@ export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Pro
   const response = await cluster.call(
     writeTxnMarkersApi,
     { markers: Array.from({ length: count }, () => marker) },
-    { broker: await leaderOf(cluster, topic, partition), ...(write.timeoutMs === undefined ? {} : { timeoutMs: write.timeoutMs }) },
+    {
+      broker: await leaderOf(cluster, topic, partition),
+      ...(write.timeoutMs === undefined ? {} : { timeoutMs: write.timeoutMs }),
+    },
   );
   if (response.markers.length === 0) throw new MalformedFrameError(`WriteTxnMarkers left out ${topic}/${partition}`);
   for (const result of response.markers) only(result.topics[0]?.partitions, 'WriteTxnMarkers', topic, partition);

@@ -3,7 +3,13 @@ import { MalformedFrameError } from './errors.ts';
 import { Reader } from './protocol/reader.ts';
 
 export interface HandwrittenRequest {
-  readonly api: { readonly key: number; readonly name: string; readonly minVersion: number; readonly maxVersion: number; readonly flexibleVersion: number };
+  readonly api: {
+    readonly key: number;
+    readonly name: string;
+    readonly minVersion: number;
+    readonly maxVersion: number;
+    readonly flexibleVersion: number;
+  };
   readonly chunks: readonly Uint8Array[];
   readonly timeoutMs: number;
 }
@@ -12,7 +18,11 @@ export interface HandwrittenRequest {
  * One request of a hand-written codec (Produce, Fetch) outside the hot path. `decode` gets a reader and the buffer that
  * it reads, which is valid during the call only. Throws KafkaError.
  */
-export function callRaw<T>(connection: Connection, request: HandwrittenRequest, decode: (reader: Reader, buffer: Buffer) => T): Promise<T> {
+export function callRaw<T>(
+  connection: Connection,
+  request: HandwrittenRequest,
+  decode: (reader: Reader, buffer: Buffer) => T,
+): Promise<T> {
   const version = connection.versionOf(request.api);
   return new Promise<T>((resolve, reject) => {
     connection.send({

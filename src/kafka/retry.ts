@@ -67,7 +67,7 @@ export class Retries {
 
   #budgetMs(error: KafkaError): number {
     const budgetMs = this.#options.budgetMs ?? this.#cluster.requestTimeoutMs;
-    return error instanceof BrokerError && UNKNOWN_TOPIC.has(error.code) ? Math.min(budgetMs, UNKNOWN_TOPIC_BUDGET_MS) : budgetMs;
+    return isUnknownTopic(error) ? Math.min(budgetMs, UNKNOWN_TOPIC_BUDGET_MS) : budgetMs;
   }
 
   /** If it fails, the attempt that follows fails too, and has the better error. */
@@ -78,6 +78,10 @@ export class Retries {
       if (!(error instanceof KafkaError)) throw error;
     }
   }
+}
+
+export function isUnknownTopic(error: unknown): boolean {
+  return error instanceof BrokerError && UNKNOWN_TOPIC.has(error.code);
 }
 
 /** Whether the failure may come from asking the wrong broker. */

@@ -56,9 +56,11 @@ export class SharedConnection {
   }
 
   async #open(): Promise<Connection> {
-    await sleep(this.#clock, this.waitMs, this.#closed.signal);
+    if (this.waitMs > 0) await sleep(this.#clock, this.waitMs, this.#closed.signal);
     if (this.#closed.signal.aborted) {
-      throw new ConnectionError('local', this.address, `the connection to ${this.address} was closed by us`, { definite: true });
+      throw new ConnectionError('local', this.address, `the connection to ${this.address} was closed by us`, {
+        definite: true,
+      });
     }
     try {
       this.#connection = await openConnection(this.#options, this.#closed.signal);

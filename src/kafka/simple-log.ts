@@ -40,14 +40,22 @@ export function appendRecords(
   const writer = new BatchWriter({ codec: UNCOMPRESSED, baseOffset: 0 });
   for (const record of records) writer.appendRecord(record);
   const batch = writer.finish(NO_PRODUCER);
-  const chunks = encodeProduce([{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }], cluster.requestTimeoutMs);
+  const chunks = encodeProduce(
+    [{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }],
+    cluster.requestTimeoutMs,
+  );
   const send = async () => {
     const connection = await cluster.connection(await leaderOf(cluster, topic, partition));
-    const { results, throttleTimeMs } = await callRaw(connection, { api: produceApi, chunks, timeoutMs: cluster.requestTimeoutMs }, decodeProduce);
+    const { results, throttleTimeMs } = await callRaw(
+      connection,
+      { api: produceApi, chunks, timeoutMs: cluster.requestTimeoutMs },
+      decodeProduce,
+    );
     connection.throttle(throttleTimeMs);
     const result = results[0];
     if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
-    if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
+    if (result.errorCode !== 0)
+      throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
     return { baseOffset: result.baseOffset };
   };
   return retrying(cluster, send, { repeatable: false, topics: [topic] });
@@ -103,7 +111,12 @@ async function* readBatches(
   let bytesLeft = read.maxBytes;
   while (offset < last) {
     if (bytesLeft <= 0) return false;
-    const { buffer, isWaiting } = await fetchOnce(cluster, { topic, partition, offset, maxBytes: Math.min(bytesLeft, FETCH_BYTES) });
+    const { buffer, isWaiting } = await fetchOnce(cluster, {
+      topic,
+      partition,
+      offset,
+      maxBytes: Math.min(bytesLeft, FETCH_BYTES),
+    });
     let at = 0;
     for (let size = batchAt(buffer, at, buffer.length); size > 0; size = batchAt(buffer, at, buffer.length)) {
       yield { buffer, at, size };
@@ -142,14 +155,25 @@ function fetchOnce(cluster: Cluster, one: FetchOne): Promise<{ buffer: Buffer; i
     const topicId = cluster.topicOf(topic)?.topicId;
     if (topicId === undefined) throw noLeader(cluster, topic, partition);
     const position = { topicId, partition, leaderEpoch: -1, offset, lastFetchedEpoch: -1, maxBytes };
-    const body = encodeFetch({ maxWaitMs: FETCH_WAIT_MS, minBytes: 1, maxBytes, ...NO_SESSION, positions: [position], forgotten: [] });
-    const connection = await cluster.connection(leader);
-    return callRaw(connection, { api: fetchApi, chunks: [body], timeoutMs: cluster.requestTimeoutMs }, (reader, response) => {
-      const { errorCode, throttleTimeMs, partitions } = decodeFetch(reader);
-      connection.throttle(throttleTimeMs);
-      const answer = partitionOf(partitions[0], errorCode, `${topic}/${partition}`);
-      return { buffer: Buffer.from(response.subarray(answer.start, answer.end)), isWaiting: throttleTimeMs > 0 };
+    const body = encodeFetch({
+      maxWaitMs: FETCH_WAIT_MS,
+      minBytes: 1,
+      maxBytes,
+      ...NO_SESSION,
+      positions: [position],
+      forgotten: [],
     });
+    const connection = await cluster.connection(leader);
+    return callRaw(
+      connection,
+      { api: fetchApi, chunks: [body], timeoutMs: cluster.requestTimeoutMs },
+      (reader, response) => {
+        const { errorCode, throttleTimeMs, partitions } = decodeFetch(reader);
+        connection.throttle(throttleTimeMs);
+        const answer = partitionOf(partitions[0], errorCode, `${topic}/${partition}`);
+        return { buffer: Buffer.from(response.subarray(answer.start, answer.end)), isWaiting: throttleTimeMs > 0 };
+      },
+    );
   };
   return retrying(cluster, ask, { repeatable: true, topics: [topic] });
 }

@@ -50,7 +50,10 @@ export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<To
 }
 
 /** Raises the number of partitions to `count` and waits until each has a leader. Throws KafkaError: INVALID_PARTITIONS (37) when it is no raise. */
-export async function createPartitions(cluster: Cluster, { topic, count }: { readonly topic: string; readonly count: number }): Promise<TopicMetadata> {
+export async function createPartitions(
+  cluster: Cluster,
+  { topic, count }: { readonly topic: string; readonly count: number },
+): Promise<TopicMetadata> {
   const create = async () => {
     const response = await cluster.call(
       createPartitionsApi,
@@ -83,7 +86,9 @@ export async function awaitPartitions(cluster: Cluster, name: string, count: num
 }
 
 /** Cluster id, controller and brokers, as the cluster describes itself. Throws KafkaError. */
-export function describeCluster(cluster: Cluster): Promise<{ clusterId: string; controllerId: number; brokers: Broker[] }> {
+export function describeCluster(
+  cluster: Cluster,
+): Promise<{ clusterId: string; controllerId: number; brokers: Broker[] }> {
   const ask = async () => {
     const response = await cluster.call(
       describeClusterApi,
@@ -91,12 +96,21 @@ export function describeCluster(cluster: Cluster): Promise<{ clusterId: string; 
       { broker: 'any' },
     );
     throwError(response, 'DescribeCluster', `cluster "${cluster.name}"`);
-    const brokers = response.brokers.map(({ brokerId, host, port, rack }) => ({ id: brokerId, host, port, rack: rack ?? null }));
+    const brokers = response.brokers.map(({ brokerId, host, port, rack }) => ({
+      id: brokerId,
+      host,
+      port,
+      rack: rack ?? null,
+    }));
     return { clusterId: response.clusterId, controllerId: response.controllerId, brokers };
   };
   return retrying(cluster, ask, { repeatable: true });
 }
 
-function throwError(result: { readonly errorCode: number; readonly errorMessage: string | null }, api: string, subject: string): void {
+function throwError(
+  result: { readonly errorCode: number; readonly errorMessage: string | null },
+  api: string,
+  subject: string,
+): void {
   if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), api, subject, result.errorMessage);
 }

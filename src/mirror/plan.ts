@@ -26,17 +26,29 @@ const FILL_GB_PER_OFFSET = 0.7e-9;
 export async function planMirror(resource: MirrorResource, source: Cluster, target: Cluster): Promise<MirrorPlan> {
   const name = resource.metadata.name;
   if (source.clusterId === target.clusterId) {
-    throw new AppError('CLUSTER_SAME', `Mirror "${name}": source "${source.name}" and target "${target.name}" are one cluster (id ${source.clusterId}).`, {
-      nextStep: 'Give source and target the addresses of two clusters.',
-    });
+    throw new AppError(
+      'CLUSTER_SAME',
+      `Mirror "${name}": source "${source.name}" and target "${target.name}" are one cluster (id ${source.clusterId}).`,
+      {
+        nextStep: 'Give source and target the addresses of two clusters.',
+      },
+    );
   }
   const sourceTopics = (await source.refresh('all')).filter(({ errorCode }) => errorCode === 0);
   const rules = planTopics(compileTopicRules(resource.spec.topics), sourceTopics);
   const state = await StateTopic.peek(target);
-  const [topics, mayFill] = await Promise.all([planPairs({ resource, source, target, state }, rules.pairs), mayWriteMarkers(target)]);
+  const [topics, mayFill] = await Promise.all([
+    planPairs({ resource, source, target, state }, rules.pairs),
+    mayWriteMarkers(target),
+  ]);
   const findings = [
     ...findChanges(resource, { source, target, state }),
-    ...findRules(resource, source, rules, sourceTopics.map((topic) => topic.name)),
+    ...findRules(
+      resource,
+      source,
+      rules,
+      sourceTopics.map((topic) => topic.name),
+    ),
     ...(mayFill === false ? [holesNotAllowed(resource, target)] : []),
   ];
   return { mirror: name, source: source.name, target: target.name, topics, findings };
@@ -54,13 +66,24 @@ async function planPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<Pla
   const targetFacts = await readTargetFacts(target);
   const existing = (await target.refresh('all')).map(({ name }) => name);
   const facts = await readTopicFacts(ports, pairs);
-  const starts = await readStarts(source, facts.filter((each): each is TopicFacts => !(each instanceof KafkaError)), resource.spec.start);
+  const starts = await readStarts(
+    source,
+    facts.filter((each): each is TopicFacts => !(each instanceof KafkaError)),
+    resource.spec.start,
+  );
   const mirrorId = mirrorIdOf(choicesOf(resource, source, target));
   const options = decisionOptions({ source, target, resource, mirrorId });
   return pairs.map((pair, i) => {
     const each = must(facts[i], 'facts of a pair');
     if (each instanceof KafkaError) return refusedPair(pair, source, each);
-    return planTopic({ facts: each, targetFacts, options, start: starts.get(pair.source) ?? 0, isAuto: resource.spec.offsets === 'auto', existing });
+    return planTopic({
+      facts: each,
+      targetFacts,
+      options,
+      start: starts.get(pair.source) ?? 0,
+      isAuto: resource.spec.offsets === 'auto',
+      existing,
+    });
   });
 }
 
@@ -132,7 +155,12 @@ function findStart({ facts, start, isAuto }: TopicQuestion, { action }: TopicDec
 /** A broker does not create a topic whose name differs from an existing one only in "." and "_". */
 function findCollision({ facts, existing }: TopicQuestion, { action }: TopicDecision): Finding[] {
   const name = facts.pair.target;
-  const other = action === 'create' ? collisionsOf([...existing, name]).find((group) => group.includes(name))?.find((each) => each !== name) : undefined;
+  const other =
+    action === 'create'
+      ? collisionsOf([...existing, name])
+          .find((group) => group.includes(name))
+          ?.find((each) => each !== name)
+      : undefined;
   if (other === undefined) return [];
   return [
     {
@@ -160,13 +188,23 @@ function refusedPair(pair: TopicPair, source: Cluster, error: KafkaError): Plann
 }
 
 /** By source topic: the largest offset at which one of its partitions would begin, or why that could not be learnt. */
-async function readStarts(source: Cluster, topics: readonly TopicFacts[], start: MirrorStart): Promise<Map<string, number | KafkaError>> {
+async function readStarts(
+  source: Cluster,
+  topics: readonly TopicFacts[],
+  start: MirrorStart,
+): Promise<Map<string, number | KafkaError>> {
   const queries = topics.flatMap(({ pair, source: { partitions } }) =>
     partitions.map(({ partition }): OffsetQuery => ({ topic: pair.source, partition, timestamp: timestampOf(start) })),
   );
   const [firsts, ends] = await Promise.all([
     listOffsets(source, queries, { isolation: 'read_committed' }),
-    start.at === 'timestamp' ? listOffsets(source, queries.map((query) => ({ ...query, timestamp: LATEST })), { isolation: 'read_committed' }) : [],
+    start.at === 'timestamp'
+      ? listOffsets(
+          source,
+          queries.map((query) => ({ ...query, timestamp: LATEST })),
+          { isolation: 'read_committed' },
+        )
+      : [],
   ]);
   const starts = new Map<string, number | KafkaError>();
   for (const [i, { topic, partition }] of queries.entries()) {
@@ -209,7 +247,10 @@ function findRules(resource: MirrorResource, source: Cluster, plan: TopicPlan, n
       code: 'TOPIC_RULE_EMPTY',
       severity: 'warning',
       message: `topics[${index}] of mirror "${name}" (match: ${match}) matches no topic of cluster "${source.name}".`,
-      nextStep: similar === null ? 'Correct or remove the rule; without --until the mirror waits for the topic.' : `Did you mean "${similar}"?`,
+      nextStep:
+        similar === null
+          ? 'Correct or remove the rule; without --until the mirror waits for the topic.'
+          : `Did you mean "${similar}"?`,
     };
   });
   const conflicts = plan.conflicts.map(({ target, sources }): Finding => ({

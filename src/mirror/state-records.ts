@@ -77,7 +77,11 @@ export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
 export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;
 
 /** The same in every process that runs the same mirror between the same clusters: 20 characters of [0-9a-f]. */
-export function mirrorIdOf(mirror: { readonly sourceClusterId: string; readonly targetClusterId: string; readonly name: string }): string {
+export function mirrorIdOf(mirror: {
+  readonly sourceClusterId: string;
+  readonly targetClusterId: string;
+  readonly name: string;
+}): string {
   const text = [mirror.sourceClusterId, mirror.targetClusterId, mirror.name].join('\n'); // no part can contain a line end
   return createHash('sha256').update(text).digest('hex').slice(0, 20);
 }
@@ -88,11 +92,16 @@ export function encodeState(value: MirrorRecord | ClaimRecord | PartitionRecord 
 }
 
 /** Null for a key that is not ours. Throws AppError STATE_TOPIC_INVALID, naming the offset, for a value that we cannot use. */
-export function decodeState(record: { readonly key: Buffer | null; readonly value: Buffer | null; readonly offset: number }): StateRecord | null {
+export function decodeState(record: {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly offset: number;
+}): StateRecord | null {
   const key = record.key?.toString('utf8') ?? '';
   const kind = key.slice(0, key.indexOf('/'));
   if (kind !== 'mirror' && kind !== 'claim' && kind !== 'partition') return null;
-  const value = record.value === null ? null : parseValue(kind, record.value, `record "${key}" at offset ${record.offset}`);
+  const value =
+    record.value === null ? null : parseValue(kind, record.value, `record "${key}" at offset ${record.offset}`);
   return { kind, key, value } as StateRecord;
 }
 
@@ -100,15 +109,20 @@ function parseValue(kind: keyof typeof schemas, bytes: Buffer, subject: string):
   const json = parseJson(bytes);
   const version = z.object({ version: z.int().min(1) }).safeParse(json).data?.version;
   if (version !== undefined && version > VERSION) {
-    throw new AppError('STATE_TOPIC_INVALID', `${subject} of the state topic has version ${version}; this Lockstep reads version ${VERSION}`, {
-      nextStep: 'Run the newer Lockstep that wrote it.',
-    });
+    throw new AppError(
+      'STATE_TOPIC_INVALID',
+      `${subject} of the state topic has version ${version}; this Lockstep reads version ${VERSION}`,
+      {
+        nextStep: 'Run the newer Lockstep that wrote it.',
+      },
+    );
   }
   const parsed = version === undefined ? null : schemas[kind].safeParse(json);
   if (parsed?.success) return parsed.data;
   throw new AppError('STATE_TOPIC_INVALID', `${subject} of the state topic cannot be read`, {
     cause: parsed?.error,
-    nextStep: 'Another program has written to the topic: find it and take its right to write there away; the record then has to be written anew with its former value.',
+    nextStep:
+      'Another program has written to the topic: find it and take its right to write there away; the record then has to be written anew with its former value.',
   });
 }
 

@@ -54,13 +54,28 @@ describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
 
   test('refuses choices that differ from those recorded', async () => {
     const state = await StateTopic.open(clusters[0]!);
-    const changed = state.establishMirror({ ...choices, timestamps: 'producer', start: { at: 'timestamp', timestampMs: 5 } });
-    await expect(changed).rejects.toMatchObject({ code: 'MIRROR_CHANGED', message: expect.stringMatching(/timestamps was "append" and is now "producer"; start was/) });
+    const changed = state.establishMirror({
+      ...choices,
+      timestamps: 'producer',
+      start: { at: 'timestamp', timestampMs: 5 },
+    });
+    await expect(changed).rejects.toMatchObject({
+      code: 'MIRROR_CHANGED',
+      message: expect.stringMatching(/timestamps was "append" and is now "producer"; start was/),
+    });
   });
 
   test('leaves a topic to the mirror that claimed it first, also after compaction would keep the last', async () => {
     const [mine, theirs] = await Promise.all([StateTopic.open(clusters[0]!), StateTopic.open(clusters[1]!)]);
-    const claim: ClaimRecord = { mirrorId: 'mine', mirrorName: 'm', sourceTopic: 's', sourceTopicId: 'id', targetTopicId: 'id', partitions: 2, replaces: null };
+    const claim: ClaimRecord = {
+      mirrorId: 'mine',
+      mirrorName: 'm',
+      sourceTopic: 's',
+      sourceTopicId: 'id',
+      targetTopicId: 'id',
+      partitions: 2,
+      replaces: null,
+    };
 
     expect(await mine.putClaim('t', claim)).toEqual(claim);
     expect(await theirs.putClaim('t', { ...claim, mirrorId: 'theirs' })).toEqual(claim);
@@ -72,7 +87,11 @@ describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
     expect(await mine.putClaim('t', follow)).toMatchObject({ mirrorId: 'theirs' });
 
     // Another process died right after its claim: the next start puts the valid one behind it.
-    const foreign = { key: Buffer.from(claimKey('t')), value: encodeState({ ...claim, mirrorId: 'late' }), timestamp: 0 };
+    const foreign = {
+      key: Buffer.from(claimKey('t')),
+      value: encodeState({ ...claim, mirrorId: 'late' }),
+      timestamp: 0,
+    };
     await appendRecords(clusters[2]!, { topic: STATE_TOPIC, partition: 0, records: [foreign] });
     const next = await StateTopic.open(clusters[2]!);
     expect(next.claim('t')).toMatchObject({ mirrorId: 'theirs', targetTopicId: 'new' });
@@ -81,7 +100,13 @@ describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
 
   test('remembers what was put, in this process and for the next', async () => {
     const state = await StateTopic.open(clusters[0]!);
-    const value = { mirrorId: 'mine', targetTopicId: 'id', logStart: 7, sequenceOffset: 0, leaderEpochs: [[0, 0]] as [number, number][] };
+    const value = {
+      mirrorId: 'mine',
+      targetTopicId: 'id',
+      logStart: 7,
+      sequenceOffset: 0,
+      leaderEpochs: [[0, 0]] as [number, number][],
+    };
     const many = Array.from({ length: 5_000 }, (_, partition) => ({ targetTopic: 'large', partition, value }));
 
     await state.putPartition('t', 1, value);
@@ -98,7 +123,10 @@ describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
 
   test('is refused when somebody changed its cleanup policy', async () => {
     await alterTopicConfigs(clusters[0]!, STATE_TOPIC, { set: new Map([['cleanup.policy', 'delete']]), remove: [] });
-    await expect(StateTopic.open(clusters[0]!)).rejects.toMatchObject({ code: 'STATE_TOPIC_INVALID', message: expect.stringContaining('cleanup.policy=delete') });
+    await expect(StateTopic.open(clusters[0]!)).rejects.toMatchObject({
+      code: 'STATE_TOPIC_INVALID',
+      message: expect.stringContaining('cleanup.policy=delete'),
+    });
     await alterTopicConfigs(clusters[0]!, STATE_TOPIC, { set: new Map([['cleanup.policy', 'compact']]), remove: [] });
     await StateTopic.open(clusters[0]!);
   });

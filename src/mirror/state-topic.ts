@@ -42,7 +42,10 @@ const STILL_MS = 1_000;
 const APPEND_ATTEMPTS_MAX = 5;
 
 /** What makes one mirror, before it has producer ids. */
-export type MirrorChoices = Pick<MirrorRecord, 'name' | 'sourceClusterId' | 'targetClusterId' | 'transactions' | 'timestamps' | 'start'>;
+export type MirrorChoices = Pick<
+  MirrorRecord,
+  'name' | 'sourceClusterId' | 'targetClusterId' | 'transactions' | 'timestamps' | 'start'
+>;
 
 export class StateTopic {
   readonly #cluster: Cluster;
@@ -166,11 +169,17 @@ export class StateTopic {
 
   /** Records of partitions that the caller owns; appended with acks=all before it returns. */
   async putPartitions(
-    partitions: readonly { readonly targetTopic: string; readonly partition: number; readonly value: PartitionRecord }[],
+    partitions: readonly {
+      readonly targetTopic: string;
+      readonly partition: number;
+      readonly value: PartitionRecord;
+    }[],
   ): Promise<void> {
-    const records = partitions.map(
-      ({ targetTopic, partition, value }): StateRecord => ({ kind: 'partition', key: partitionKey(targetTopic, partition), value }),
-    );
+    const records = partitions.map(({ targetTopic, partition, value }): StateRecord => ({
+      kind: 'partition',
+      key: partitionKey(targetTopic, partition),
+      value,
+    }));
     const offsets = await this.#append(records);
     for (const [i, record] of records.entries()) this.#take(record, offsets[i]!);
   }
@@ -220,7 +229,11 @@ export class StateTopic {
         bytes += entries[to]!.key.length + (entries[to]!.value?.length ?? 0);
         to++;
       } while (to < entries.length && bytes < APPEND_BYTES_MAX);
-      const base = await this.#appendCertainly({ topic: STATE_TOPIC, partition: PARTITION, records: entries.slice(from, to) });
+      const base = await this.#appendCertainly({
+        topic: STATE_TOPIC,
+        partition: PARTITION,
+        records: entries.slice(from, to),
+      });
       for (let i = from; i < to; i++) offsets.push(base + i - from);
       from = to;
     }
@@ -266,18 +279,28 @@ function mayReplace(current: StateRecord, next: StateRecord): boolean {
 }
 
 function checkChoices(recorded: MirrorRecord, choices: MirrorChoices): void {
-  const keys = (['transactions', 'timestamps', 'start'] as const).filter((key) => !isDeepStrictEqual(recorded[key], choices[key]));
+  const keys = (['transactions', 'timestamps', 'start'] as const).filter(
+    (key) => !isDeepStrictEqual(recorded[key], choices[key]),
+  );
   if (keys.length === 0) return;
-  const differences = keys.map((key) => `${key} was ${JSON.stringify(recorded[key])} and is now ${JSON.stringify(choices[key])}`);
-  throw new AppError('MIRROR_CHANGED', `Mirror "${choices.name}": ${differences.join('; ')}. They decide what stands at an offset, and were recorded at the first copy.`, {
-    nextStep: 'Put the recorded values back into the file; or give the mirror another name and copy into new target topics.',
-    details: { keys, recorded: Object.fromEntries(keys.map((key) => [key, recorded[key]])) },
-  });
+  const differences = keys.map(
+    (key) => `${key} was ${JSON.stringify(recorded[key])} and is now ${JSON.stringify(choices[key])}`,
+  );
+  throw new AppError(
+    'MIRROR_CHANGED',
+    `Mirror "${choices.name}": ${differences.join('; ')}. They decide what stands at an offset, and were recorded at the first copy.`,
+    {
+      nextStep:
+        'Put the recorded values back into the file; or give the mirror another name and copy into new target topics.',
+      details: { keys, recorded: Object.fromEntries(keys.map((key) => [key, recorded[key]])) },
+    },
+  );
 }
 
 function sourceChanged(recorded: MirrorRecord, choices: MirrorChoices): AppError {
   const message = `Mirror "${choices.name}" copied from the cluster with id ${recorded.sourceClusterId} until now, and its source has id ${choices.sourceClusterId}: another cluster answers at the source's addresses.`;
-  const nextStep = 'Correct the bootstrap addresses of the source. If it was really replaced, this is a new mirror: give it a new name and new target topics.';
+  const nextStep =
+    'Correct the bootstrap addresses of the source. If it was really replaced, this is a new mirror: give it a new name and new target topics.';
   return new AppError('CLUSTER_ID_MISMATCH', message, { nextStep });
 }
 
@@ -307,9 +330,17 @@ async function check(cluster: Cluster): Promise<void> {
   const policy = described?.configs.get('cleanup.policy')?.value;
   const nextStep = `Is it Lockstep's? If so, undo the change (kafka-configs.sh, cleanup.policy=compact); if not, delete the topic ${STATE_TOPIC}.`;
   if (topic.partitions.length !== 1) {
-    throw new AppError('STATE_TOPIC_INVALID', `Topic ${STATE_TOPIC} on cluster "${cluster.name}" has ${topic.partitions.length} partitions, not 1.`, { nextStep });
+    throw new AppError(
+      'STATE_TOPIC_INVALID',
+      `Topic ${STATE_TOPIC} on cluster "${cluster.name}" has ${topic.partitions.length} partitions, not 1.`,
+      { nextStep },
+    );
   }
   if (policy !== 'compact') {
-    throw new AppError('STATE_TOPIC_INVALID', `Topic ${STATE_TOPIC} on cluster "${cluster.name}" has cleanup.policy=${policy}, not compact: records that a mirror needs would be deleted.`, { nextStep });
+    throw new AppError(
+      'STATE_TOPIC_INVALID',
+      `Topic ${STATE_TOPIC} on cluster "${cluster.name}" has cleanup.policy=${policy}, not compact: records that a mirror needs would be deleted.`,
+      { nextStep },
+    );
   }
 }

@@ -20,8 +20,14 @@ let target: Cluster;
 let state: StateTopic;
 
 beforeAll(async () => {
-  kafkas = await Promise.all([startCluster({ version: '3.9.1', name: 'source' }), startCluster({ version: '4.3.1', name: 'target' })]);
-  [source, target] = kafkas.map((kafka, i) => openCluster(kafka.bootstrap, { name: ['east', 'west'][i]! })) as [Cluster, Cluster];
+  kafkas = await Promise.all([
+    startCluster({ version: '3.9.1', name: 'source' }),
+    startCluster({ version: '4.3.1', name: 'target' }),
+  ]);
+  [source, target] = kafkas.map((kafka, i) => openCluster(kafka.bootstrap, { name: ['east', 'west'][i]! })) as [
+    Cluster,
+    Cluster,
+  ];
   await Promise.all([source.connect(), target.connect()]);
   state = await StateTopic.open(target);
 });
@@ -48,7 +54,12 @@ describe('a target topic', () => {
 
     const prepared = await prepare({ match: 'orders' });
 
-    expect(prepared).toMatchObject({ targetTopic: 'orders', partitions: 3, batchBytesMax: 3_000_000, action: 'created' });
+    expect(prepared).toMatchObject({
+      targetTopic: 'orders',
+      partitions: 3,
+      batchBytesMax: 3_000_000,
+      action: 'created',
+    });
     expect(await configsOf('orders')).toEqual({
       'cleanup.policy': 'compact',
       'message.timestamp.type': 'CreateTime',
@@ -56,7 +67,12 @@ describe('a target topic', () => {
       'message.timestamp.after.max.ms': UNLIMITED,
       'max.message.bytes': '3000000',
     });
-    expect(state.claim('orders')).toMatchObject({ mirrorId: 'm', sourceTopic: 'orders', targetTopicId: prepared.targetTopicId, partitions: 3 });
+    expect(state.claim('orders')).toMatchObject({
+      mirrorId: 'm',
+      sourceTopic: 'orders',
+      targetTopicId: prepared.targetTopicId,
+      partitions: 3,
+    });
     expect(await prepare({ match: 'orders' })).toEqual({ ...prepared, action: 'resumed' });
   });
 
@@ -74,17 +90,27 @@ describe('a target topic', () => {
     await prepare({ match: 'growing' });
     await createPartitions(source, { topic: 'growing', count: 4 });
 
-    await expect(prepare({ match: 'growing' }, { sync: { partitions: false } })).rejects.toMatchObject({ code: 'TOPIC_PARTITIONS_DIFFER' });
+    await expect(prepare({ match: 'growing' }, { sync: { partitions: false } })).rejects.toMatchObject({
+      code: 'TOPIC_PARTITIONS_DIFFER',
+    });
     expect(await prepare({ match: 'growing' })).toMatchObject({ partitions: 4, action: 'grown' });
     expect(state.claim('growing')).toMatchObject({ partitions: 4 });
   });
 
   test('that exists is taken when it is empty and alike, and given the settings that a copy needs', async () => {
     await createTopic(source, { name: 'adopted', partitions: 2, replicationFactor: 1 });
-    await createTopic(target, { name: 'adopted', partitions: 2, replicationFactor: 1, configs: new Map([['retention.ms', '1000']]) });
+    await createTopic(target, {
+      name: 'adopted',
+      partitions: 2,
+      replicationFactor: 1,
+      configs: new Map([['retention.ms', '1000']]),
+    });
 
     expect(await prepare({ match: 'adopted' }, { sync: { configs: false } })).toMatchObject({ action: 'adopted' });
-    expect(await configsOf('adopted')).toMatchObject({ 'message.timestamp.type': 'CreateTime', 'retention.ms': '1000' });
+    expect(await configsOf('adopted')).toMatchObject({
+      'message.timestamp.type': 'CreateTime',
+      'retention.ms': '1000',
+    });
   });
 
   test('with other partitions is refused', async () => {
@@ -96,7 +122,10 @@ describe('a target topic', () => {
       code: 'TOPIC_PARTITIONS_DIFFER',
       message: 'Mirror "m": Topic "more" on cluster "west" has 3 partitions, and "two" on "east" has 2.',
     });
-    await expect(prepare({ match: 'two', to: 'fewer' })).rejects.toMatchObject({ code: 'TOPIC_PARTITIONS_DIFFER', nextStep: expect.stringContaining('--partitions 2') });
+    await expect(prepare({ match: 'two', to: 'fewer' })).rejects.toMatchObject({
+      code: 'TOPIC_PARTITIONS_DIFFER',
+      nextStep: expect.stringContaining('--partitions 2'),
+    });
   });
 
   test('with records of somebody else is refused', async () => {
@@ -112,8 +141,14 @@ describe('a target topic', () => {
     await createTopic(source, { name: 'second', partitions: 1, replicationFactor: 1 });
     await prepare({ match: 'first' });
 
-    await expect(prepare({ match: 'first' }, { mirrorId: 'other' })).rejects.toMatchObject({ code: 'TOPIC_CLAIMED', message: expect.stringContaining('mirror "m"') });
-    await expect(prepare({ match: 'second', to: 'first' })).rejects.toMatchObject({ code: 'TOPIC_CLAIMED', message: expect.stringContaining('topic "first"') });
+    await expect(prepare({ match: 'first' }, { mirrorId: 'other' })).rejects.toMatchObject({
+      code: 'TOPIC_CLAIMED',
+      message: expect.stringContaining('mirror "m"'),
+    });
+    await expect(prepare({ match: 'second', to: 'first' })).rejects.toMatchObject({
+      code: 'TOPIC_CLAIMED',
+      message: expect.stringContaining('topic "first"'),
+    });
   });
 
   test('whose source was created anew is refused until it is deleted, and then copied afresh', async () => {
@@ -123,7 +158,10 @@ describe('a target topic', () => {
     await deleteTopics(kafkas[0]!.bootstrap, ['reborn']);
     await createTopic(source, { name: 'reborn', partitions: 1, replicationFactor: 1 });
 
-    await expect(prepare({ match: 'reborn' })).rejects.toMatchObject({ code: 'TOPIC_RECREATED', message: expect.stringContaining('on cluster "east"') });
+    await expect(prepare({ match: 'reborn' })).rejects.toMatchObject({
+      code: 'TOPIC_RECREATED',
+      message: expect.stringContaining('on cluster "east"'),
+    });
 
     await deleteTopics(kafkas[1]!.bootstrap, ['reborn']);
     const after = await prepare({ match: 'reborn' });
@@ -138,13 +176,30 @@ describe('a target topic', () => {
     await createTopic(target, { name: 'replaced', partitions: 1, replicationFactor: 1 });
     await append('replaced');
 
-    await expect(prepare({ match: 'replaced' })).rejects.toMatchObject({ code: 'TOPIC_RECREATED', message: expect.stringContaining('on cluster "west"') });
+    await expect(prepare({ match: 'replaced' })).rejects.toMatchObject({
+      code: 'TOPIC_RECREATED',
+      message: expect.stringContaining('on cluster "west"'),
+    });
   });
 
   test('follows the settings of its source, but its retention is not shortened', async () => {
-    await createTopic(source, { name: 'synced', partitions: 1, replicationFactor: 1, configs: new Map([['retention.ms', '9000000'], ['segment.ms', '700000']]) });
+    await createTopic(source, {
+      name: 'synced',
+      partitions: 1,
+      replicationFactor: 1,
+      configs: new Map([
+        ['retention.ms', '9000000'],
+        ['segment.ms', '700000'],
+      ]),
+    });
     const topic = await prepare({ match: 'synced' });
-    await alterTopicConfigs(source, 'synced', { set: new Map([['retention.ms', '5000'], ['compression.type', 'lz4']]), remove: ['segment.ms'] });
+    await alterTopicConfigs(source, 'synced', {
+      set: new Map([
+        ['retention.ms', '5000'],
+        ['compression.type', 'lz4'],
+      ]),
+      remove: ['segment.ms'],
+    });
 
     await syncConfigs({ ...ports({ match: 'synced' }), topic });
 
@@ -159,7 +214,15 @@ describe('a plan', () => {
     await createTopic(source, { name: 'planned.b', partitions: 1, replicationFactor: 1 });
     await createTopic(target, { name: 'planned.b', partitions: 4, replicationFactor: 1 });
     await createTopic(target, { name: 'planned_a', partitions: 1, replicationFactor: 1 });
-    const resource = mirror([{ match: '/planned\\..*/' }, { match: 'orders' }, { match: 'planned.a', to: 'never.reached' }, { match: 'order' }], {});
+    const resource = mirror(
+      [
+        { match: '/planned\\..*/' },
+        { match: 'orders' },
+        { match: 'planned.a', to: 'never.reached' },
+        { match: 'order' },
+      ],
+      {},
+    );
 
     const plan = await planMirror(resource, source, target);
 
@@ -176,7 +239,12 @@ describe('a plan', () => {
   });
 
   test('shows settings, replicas and what the log start takes', async () => {
-    await createTopic(source, { name: 'later', partitions: 1, replicationFactor: 1, configs: new Map([['cleanup.policy', 'compact']]) });
+    await createTopic(source, {
+      name: 'later',
+      partitions: 1,
+      replicationFactor: 1,
+      configs: new Map([['cleanup.policy', 'compact']]),
+    });
     await append('later', source);
 
     const [topic] = (await planMirror(mirror([{ match: 'later' }], { start: 'latest' }), source, target)).topics;
@@ -193,7 +261,9 @@ describe('a plan', () => {
   });
 
   test('refuses one cluster on both sides', async () => {
-    await expect(planMirror(mirror([{ match: 'orders' }], {}), source, source)).rejects.toMatchObject({ code: 'CLUSTER_SAME' });
+    await expect(planMirror(mirror([{ match: 'orders' }], {}), source, source)).rejects.toMatchObject({
+      code: 'CLUSTER_SAME',
+    });
   });
 });
 
@@ -201,7 +271,12 @@ type Rule = { match: string; to?: string };
 type Spec = { sync?: { configs?: boolean; partitions?: boolean }; start?: string };
 
 function mirror(topics: Rule[], spec: Spec): MirrorResource {
-  return mirrorSchema.parse({ apiVersion: 'lockstep/v1', kind: 'Mirror', metadata: { name: 'm' }, spec: { source: 'east', target: 'west', topics, ...spec } });
+  return mirrorSchema.parse({
+    apiVersion: 'lockstep/v1',
+    kind: 'Mirror',
+    metadata: { name: 'm' },
+    spec: { source: 'east', target: 'west', topics, ...spec },
+  });
 }
 
 function ports(rule: Rule, options: Spec & { mirrorId?: string; state?: StateTopic } = {}) {
@@ -214,10 +289,18 @@ function prepare(rule: Rule, options: Parameters<typeof ports>[1] = {}): Promise
 }
 
 async function append(topic: string, cluster = target): Promise<void> {
-  await appendRecords(cluster, { topic, partition: 0, records: [{ key: Buffer.from('k'), value: Buffer.from('v'), timestamp: 1 }] });
+  await appendRecords(cluster, {
+    topic,
+    partition: 0,
+    records: [{ key: Buffer.from('k'), value: Buffer.from('v'), timestamp: 1 }],
+  });
 }
 
 async function configsOf(topic: string): Promise<Record<string, string | null>> {
   const [described] = await describeTopicConfigs(target, [topic]);
-  return Object.fromEntries([...must(described, 'topic').configs].flatMap(([name, { value, source: setBy }]) => (setBy === 'topic' ? [[name, value]] : [])));
+  return Object.fromEntries(
+    [...must(described, 'topic').configs].flatMap(([name, { value, source: setBy }]) =>
+      setBy === 'topic' ? [[name, value]] : [],
+    ),
+  );
 }

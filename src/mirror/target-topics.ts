@@ -55,9 +55,13 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
       return toPrepared(await claim(options, facts), action ?? 'resumed');
     }
     if (round === ROUNDS_MAX) {
-      throw new AppError('CLUSTER_REFUSED', `Topic "${pair.target}" on cluster "${target.name}" changes again and again while it is prepared.`, {
-        nextStep: 'Find out who deletes or changes it, and start the mirror again.',
-      });
+      throw new AppError(
+        'CLUSTER_REFUSED',
+        `Topic "${pair.target}" on cluster "${target.name}" changes again and again while it is prepared.`,
+        {
+          nextStep: 'Find out who deletes or changes it, and start the mirror again.',
+        },
+      );
     }
     action ??= decision.action === 'create' ? 'created' : decision.growTo === null ? 'adopted' : 'grown';
     await bringForward(options, facts, decision);
@@ -65,7 +69,9 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
 }
 
 /** Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`. Throws KafkaError. */
-export async function syncConfigs(options: PrepareOptions & { readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'> }): Promise<void> {
+export async function syncConfigs(
+  options: PrepareOptions & { readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'> },
+): Promise<void> {
   const { source, target, state, resource, topic } = options;
   if (!resource.spec.sync.configs) return;
   const targetFacts = await readTargetFacts(target);
@@ -77,17 +83,29 @@ export async function syncConfigs(options: PrepareOptions & { readonly topic: Pi
 function configDifference(facts: TopicFacts, { knownConfigs }: TargetFacts, resource: MirrorResource): ConfigChange {
   const existing = must(facts.target, 'target topic');
   const replicationFactor = existing.metadata.partitions[0]?.replicas.length ?? null;
-  const desired = desiredConfigs(facts.sourceConfigs, { timestamps: resource.spec.timestamps, replicationFactor, known: knownConfigs });
+  const desired = desiredConfigs(facts.sourceConfigs, {
+    timestamps: resource.spec.timestamps,
+    replicationFactor,
+    known: knownConfigs,
+  });
   return diffConfigs(desired, existing.configs);
 }
 
 /** What a decision needs to know of a mirror. */
-export function decisionOptions({ source, target, resource, mirrorId }: Omit<PrepareOptions, 'state'>): DecisionOptions {
+export function decisionOptions({
+  source,
+  target,
+  resource,
+  mirrorId,
+}: Omit<PrepareOptions, 'state'>): DecisionOptions {
   const { timestamps, sync, targetReplicationFactor } = resource.spec;
   return { mirrorId, timestamps, sync, targetReplicationFactor, sourceName: source.name, targetName: target.name };
 }
 
-async function readFacts(clusters: { readonly source: Cluster; readonly target: Cluster; readonly state: StateTopic }, pair: TopicPair): Promise<TopicFacts> {
+async function readFacts(
+  clusters: { readonly source: Cluster; readonly target: Cluster; readonly state: StateTopic },
+  pair: TopicPair,
+): Promise<TopicFacts> {
   const facts = must((await readTopicFacts(clusters, [pair]))[0], 'facts of a pair');
   if (facts instanceof KafkaError) throw facts;
   return facts;
@@ -95,18 +113,33 @@ async function readFacts(clusters: { readonly source: Cluster; readonly target: 
 
 function refuse({ findings }: TopicDecision, { resource }: PrepareOptions): void {
   const refusal = findings.find(({ severity }) => severity === 'error');
-  if (refusal) throw new AppError(refusal.code, `Mirror "${resource.metadata.name}": ${refusal.message}`, { nextStep: refusal.nextStep });
+  if (refusal)
+    throw new AppError(refusal.code, `Mirror "${resource.metadata.name}": ${refusal.message}`, {
+      nextStep: refusal.nextStep,
+    });
 }
 
 /** One step towards a topic that can be resumed. What another process did first is found in the next round. */
-async function bringForward(options: PrepareOptions & { readonly pair: TopicPair }, facts: TopicFacts, decision: TopicDecision): Promise<void> {
+async function bringForward(
+  options: PrepareOptions & { readonly pair: TopicPair },
+  facts: TopicFacts,
+  decision: TopicDecision,
+): Promise<void> {
   const { target, pair } = options;
   const partitions = facts.source.partitions.length;
   if (decision.action === 'create') {
-    const topic = { name: pair.target, partitions, replicationFactor: decision.replicationFactor, configs: decision.configs.set };
+    const topic = {
+      name: pair.target,
+      partitions,
+      replicationFactor: decision.replicationFactor,
+      configs: decision.configs.set,
+    };
     await unlessDoneAlready(() => createTopic(target, topic), TOPIC_ALREADY_EXISTS);
   } else if (decision.growTo !== null) {
-    await unlessDoneAlready(() => createPartitions(target, { topic: pair.target, count: partitions }), INVALID_PARTITIONS);
+    await unlessDoneAlready(
+      () => createPartitions(target, { topic: pair.target, count: partitions }),
+      INVALID_PARTITIONS,
+    );
   } else {
     await changeConfigs(target, pair.target, decision.configs);
     await claim(options, facts);
@@ -140,9 +173,13 @@ async function claim({ state, resource, mirrorId }: PrepareOptions, facts: Topic
   if (facts.claim?.targetTopicId === existing.topicId && facts.claim.partitions === wanted.partitions) return facts;
   const valid = await state.putClaim(facts.pair.target, wanted);
   if (valid.mirrorId !== mirrorId) {
-    throw new AppError('TOPIC_CLAIMED', `Mirror "${resource.metadata.name}": topic "${facts.pair.target}" was claimed by mirror "${valid.mirrorName}" at the same moment.`, {
-      nextStep: 'Give one of the two mirrors another target name with "to".',
-    });
+    throw new AppError(
+      'TOPIC_CLAIMED',
+      `Mirror "${resource.metadata.name}": topic "${facts.pair.target}" was claimed by mirror "${valid.mirrorName}" at the same moment.`,
+      {
+        nextStep: 'Give one of the two mirrors another target name with "to".',
+      },
+    );
   }
   return facts;
 }

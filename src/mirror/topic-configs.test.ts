@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { ConfigEntry, Configs } from '#kafka/configs.ts';
-import { desiredConfigs, diffConfigs, diffRequired, isEmpty, requiredConfigs, UNLIMITED, type ConfigPolicy } from './topic-configs.ts';
+import {
+  desiredConfigs,
+  diffConfigs,
+  diffRequired,
+  isEmpty,
+  requiredConfigs,
+  UNLIMITED,
+  type ConfigPolicy,
+} from './topic-configs.ts';
 
 const policy: ConfigPolicy = { timestamps: 'append', replicationFactor: 2, known: null };
 const needed = {
@@ -12,8 +20,15 @@ const needed = {
 
 describe('the settings of a target topic', () => {
   test('are those set on the source topic itself, and what a copy needs', () => {
-    const source = configs({ 'cleanup.policy': 'compact', 'retention.ms': '5' }, { 'segment.ms': '7', 'max.message.bytes': '1048588' });
-    expect(Object.fromEntries(desiredConfigs(source, policy))).toEqual({ 'cleanup.policy': 'compact', 'retention.ms': '5', ...needed });
+    const source = configs(
+      { 'cleanup.policy': 'compact', 'retention.ms': '5' },
+      { 'segment.ms': '7', 'max.message.bytes': '1048588' },
+    );
+    expect(Object.fromEntries(desiredConfigs(source, policy))).toEqual({
+      'cleanup.policy': 'compact',
+      'retention.ms': '5',
+      ...needed,
+    });
   });
 
   test.each([
@@ -43,7 +58,10 @@ describe('the settings of a target topic', () => {
   });
 
   test('leave out what the brokers of the target do not know', () => {
-    const desired = desiredConfigs(configs({ 'retention.ms': '5', later: 'x' }), { ...policy, known: new Set(['retention.ms', 'message.timestamp.type']) });
+    const desired = desiredConfigs(configs({ 'retention.ms': '5', later: 'x' }), {
+      ...policy,
+      known: new Set(['retention.ms', 'message.timestamp.type']),
+    });
     expect([...desired.keys()]).toEqual(['retention.ms', 'message.timestamp.type']);
   });
 });
@@ -55,8 +73,21 @@ describe('the difference', () => {
   });
 
   test('sets what differs or is only the default, and removes what the source has not', () => {
-    const change = diffConfigs(new Map([['a', '1'], ['b', '2'], ['c', '3']]), configs({ a: '1', b: '9', d: '4' }, { c: '3' }));
-    expect(change).toEqual({ set: new Map([['b', '2'], ['c', '3']]), remove: ['d'] });
+    const change = diffConfigs(
+      new Map([
+        ['a', '1'],
+        ['b', '2'],
+        ['c', '3'],
+      ]),
+      configs({ a: '1', b: '9', d: '4' }, { c: '3' }),
+    );
+    expect(change).toEqual({
+      set: new Map([
+        ['b', '2'],
+        ['c', '3'],
+      ]),
+      remove: ['d'],
+    });
   });
 
   test.each([
@@ -67,12 +98,17 @@ describe('the difference', () => {
     ['max.message.bytes', '1000', '2000'],
   ])('does not lower %s to %s from %s', (name, desired, current) => {
     expect(isEmpty(diffConfigs(new Map([[name, desired]]), configs({ [name]: current })))).toBe(true);
-    expect(diffConfigs(new Map([[name, current]]), configs({ [name]: desired })).set).toEqual(new Map([[name, current]]));
+    expect(diffConfigs(new Map([[name, current]]), configs({ [name]: desired })).set).toEqual(
+      new Map([[name, current]]),
+    );
     expect(diffConfigs(new Map(), configs({ [name]: current })).remove).toEqual([]);
   });
 
   test('of what is required removes nothing', () => {
-    const change = diffRequired(requiredConfigs(configs({}), policy), configs({ 'cleanup.policy': 'compact', 'message.timestamp.type': 'LogAppendTime' }));
+    const change = diffRequired(
+      requiredConfigs(configs({}), policy),
+      configs({ 'cleanup.policy': 'compact', 'message.timestamp.type': 'LogAppendTime' }),
+    );
     expect(change.remove).toEqual([]);
     expect(change.set.get('message.timestamp.type')).toBe('CreateTime');
     expect(change.set.has('cleanup.policy')).toBe(false);
@@ -80,6 +116,11 @@ describe('the difference', () => {
 });
 
 function configs(own: Record<string, string>, defaults: Record<string, string> = {}): Configs {
-  const entry = (source: 'topic' | 'default') => ([name, value]: [string, string]): [string, ConfigEntry] => [name, { value, source, sensitive: false, readOnly: false }];
+  const entry =
+    (source: 'topic' | 'default') =>
+    ([name, value]: [string, string]): [string, ConfigEntry] => [
+      name,
+      { value, source, sensitive: false, readOnly: false },
+    ];
   return new Map([...Object.entries(defaults).map(entry('default')), ...Object.entries(own).map(entry('topic'))]);
 }

@@ -43,7 +43,9 @@ export interface ConfigPolicy {
 
 /** What an exact copy needs on the target, whether or not settings are synchronised. */
 export function requiredConfigs(source: Configs, policy: ConfigPolicy): ConfigValues {
-  const required = new Map<string, string>([[TIMESTAMP_TYPE, policy.timestamps === 'target' ? 'LogAppendTime' : 'CreateTime']]);
+  const required = new Map<string, string>([
+    [TIMESTAMP_TYPE, policy.timestamps === 'target' ? 'LogAppendTime' : 'CreateTime'],
+  ]);
   for (const name of TIMESTAMP_LIMITS) required.set(name, UNLIMITED);
   const maxBytes = source.get(MAX_MESSAGE_BYTES)?.value;
   if (maxBytes) required.set(MAX_MESSAGE_BYTES, maxBytes);

@@ -13,26 +13,70 @@ const options: DecisionOptions = {
   targetName: 'west',
 };
 const cluster: TargetFacts = { brokerCount: 3, knownConfigs: null };
-const claim: ClaimRecord = { mirrorId: 'mine', mirrorName: 'm', sourceTopic: 'a', sourceTopicId: 'source-id', targetTopicId: 'target-id', partitions: 2, replaces: null };
+const claim: ClaimRecord = {
+  mirrorId: 'mine',
+  mirrorName: 'm',
+  sourceTopic: 'a',
+  sourceTopicId: 'source-id',
+  targetTopicId: 'target-id',
+  partitions: 2,
+  replaces: null,
+};
 
 /** What follows from each combination: [target, claim] → action or code. */
 const table: [name: string, facts: Partial<TopicFacts>, expected: string][] = [
   ['no target, no claim', {}, 'create'],
   ['no target, our claim of the one that is gone', { claim }, 'create'],
-  ['no target, the claim of another mirror on the one that is gone', { claim: { ...claim, mirrorId: 'theirs' } }, 'create'],
+  [
+    'no target, the claim of another mirror on the one that is gone',
+    { claim: { ...claim, mirrorId: 'theirs' } },
+    'create',
+  ],
   ['an empty target, no claim', { target: target({ isEmpty: true }) }, 'adopt'],
   ['an empty target, our claim of an earlier one', { target: target({ isEmpty: true, id: 'new' }), claim }, 'adopt'],
   ['a target with data, no claim', { target: target({ isEmpty: false }) }, 'TOPIC_NOT_EMPTY'],
   ['a target with data, our claim', { target: target({ isEmpty: false }), claim }, 'resume'],
   ['an empty target, our claim', { target: target({ isEmpty: true }), claim }, 'resume'],
-  ['a target with data, our claim of an earlier one', { target: target({ isEmpty: false, id: 'new' }), claim }, 'TOPIC_RECREATED'],
-  ['a target with data, another claim of an earlier one', { target: target({ isEmpty: false, id: 'new' }), claim: { ...claim, mirrorId: 'theirs' } }, 'TOPIC_NOT_EMPTY'],
-  ['a target of another mirror', { target: target({ isEmpty: true }), claim: { ...claim, mirrorId: 'theirs' } }, 'TOPIC_CLAIMED'],
-  ['a target of another topic of ours', { target: target({ isEmpty: false }), claim: { ...claim, sourceTopic: 'b' } }, 'TOPIC_CLAIMED'],
-  ['our claim of an earlier source', { target: target({ isEmpty: false }), claim: { ...claim, sourceTopicId: 'old' } }, 'TOPIC_RECREATED'],
-  ['an empty target with more partitions', { target: target({ isEmpty: true, partitions: 3 }) }, 'TOPIC_PARTITIONS_DIFFER'],
-  ['an empty target with fewer partitions', { target: target({ isEmpty: true, partitions: 1 }) }, 'TOPIC_PARTITIONS_DIFFER'],
-  ['our target with more partitions', { target: target({ isEmpty: false, partitions: 3 }), claim }, 'TOPIC_PARTITIONS_DIFFER'],
+  [
+    'a target with data, our claim of an earlier one',
+    { target: target({ isEmpty: false, id: 'new' }), claim },
+    'TOPIC_RECREATED',
+  ],
+  [
+    'a target with data, another claim of an earlier one',
+    { target: target({ isEmpty: false, id: 'new' }), claim: { ...claim, mirrorId: 'theirs' } },
+    'TOPIC_NOT_EMPTY',
+  ],
+  [
+    'a target of another mirror',
+    { target: target({ isEmpty: true }), claim: { ...claim, mirrorId: 'theirs' } },
+    'TOPIC_CLAIMED',
+  ],
+  [
+    'a target of another topic of ours',
+    { target: target({ isEmpty: false }), claim: { ...claim, sourceTopic: 'b' } },
+    'TOPIC_CLAIMED',
+  ],
+  [
+    'our claim of an earlier source',
+    { target: target({ isEmpty: false }), claim: { ...claim, sourceTopicId: 'old' } },
+    'TOPIC_RECREATED',
+  ],
+  [
+    'an empty target with more partitions',
+    { target: target({ isEmpty: true, partitions: 3 }) },
+    'TOPIC_PARTITIONS_DIFFER',
+  ],
+  [
+    'an empty target with fewer partitions',
+    { target: target({ isEmpty: true, partitions: 1 }) },
+    'TOPIC_PARTITIONS_DIFFER',
+  ],
+  [
+    'our target with more partitions',
+    { target: target({ isEmpty: false, partitions: 3 }), claim },
+    'TOPIC_PARTITIONS_DIFFER',
+  ],
   ['our target with fewer partitions', { target: target({ isEmpty: false, partitions: 1 }), claim }, 'resume'],
 ];
 
@@ -47,12 +91,17 @@ describe('a topic is decided by what is there', () => {
     const facts = { ...base(), claim, target: target({ isEmpty: false, partitions: 1 }) };
     expect(decideTopic(facts, cluster, options).growTo).toBe(2);
     const still = decideTopic(facts, cluster, { ...options, sync: { configs: true, partitions: false } });
-    expect(still.findings).toMatchObject([{ code: 'TOPIC_PARTITIONS_DIFFER', nextStep: expect.stringContaining('sync.partitions: true') }]);
+    expect(still.findings).toMatchObject([
+      { code: 'TOPIC_PARTITIONS_DIFFER', nextStep: expect.stringContaining('sync.partitions: true') },
+    ]);
   });
 
   test('a new topic has as many replicas as its source, or as the target can hold', () => {
     expect(decideTopic({ ...base(), source: topic({ replicas: 3 }) }, cluster, options).replicationFactor).toBe(3);
-    expect(decideTopic({ ...base(), source: topic({ replicas: 3 }) }, { ...cluster, brokerCount: 1 }, options).replicationFactor).toBe(1);
+    expect(
+      decideTopic({ ...base(), source: topic({ replicas: 3 }) }, { ...cluster, brokerCount: 1 }, options)
+        .replicationFactor,
+    ).toBe(1);
     expect(decideTopic(base(), cluster, { ...options, targetReplicationFactor: 2 }).replicationFactor).toBe(2);
   });
 
@@ -79,6 +128,13 @@ function topic({ partitions = 2, replicas = 1 }: { partitions?: number; replicas
     topicId: 'source-id',
     isInternal: false,
     errorCode: 0,
-    partitions: Array.from({ length: partitions }, (_, partition) => ({ partition, leader: 1, leaderEpoch: 0, replicas: nodes, isr: nodes, errorCode: 0 })),
+    partitions: Array.from({ length: partitions }, (_, partition) => ({
+      partition,
+      leader: 1,
+      leaderEpoch: 0,
+      replicas: nodes,
+      isr: nodes,
+      errorCode: 0,
+    })),
   };
 }

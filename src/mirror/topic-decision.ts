@@ -5,7 +5,15 @@
  * created under its name: that one is fresh, and must be empty like any other.
  */
 import type { Finding, TopicAction } from '#contract/plan.ts';
-import { desiredConfigs, diffConfigs, diffRequired, requiredConfigs, type ConfigChange, type ConfigPolicy, type TimestampPolicy } from './topic-configs.ts';
+import {
+  desiredConfigs,
+  diffConfigs,
+  diffRequired,
+  requiredConfigs,
+  type ConfigChange,
+  type ConfigPolicy,
+  type TimestampPolicy,
+} from './topic-configs.ts';
 import type { TargetFacts, TopicFacts } from './topic-facts.ts';
 
 export interface DecisionOptions {
@@ -39,7 +47,8 @@ export function decideTopic(facts: TopicFacts, target: TargetFacts, options: Dec
   }
   const partitions = facts.source.partitions.length;
   const desired = desiredConfigs(facts.sourceConfigs, policy);
-  if (!facts.target) return { action: 'create', replicationFactor, growTo: null, configs: { set: desired, remove: [] }, findings };
+  if (!facts.target)
+    return { action: 'create', replicationFactor, growTo: null, configs: { set: desired, remove: [] }, findings };
   const configs = options.sync.configs
     ? diffConfigs(desired, facts.target.configs)
     : diffRequired(requiredConfigs(facts.sourceConfigs, policy), facts.target.configs);
@@ -47,12 +56,20 @@ export function decideTopic(facts: TopicFacts, target: TargetFacts, options: Dec
   return { action: isOurs(facts, options) ? 'resume' : 'adopt', replicationFactor, growTo, configs, findings };
 }
 
-function replicationFactorOf({ source, target: existing }: TopicFacts, target: TargetFacts, options: DecisionOptions): number {
+function replicationFactorOf(
+  { source, target: existing }: TopicFacts,
+  target: TargetFacts,
+  options: DecisionOptions,
+): number {
   if (existing) return existing.metadata.partitions[0]?.replicas.length ?? 1;
   return options.targetReplicationFactor ?? Math.min(source.partitions[0]?.replicas.length ?? 1, target.brokerCount);
 }
 
-function findReplication({ target: existing, pair }: TopicFacts, target: TargetFacts, options: DecisionOptions): Finding[] {
+function findReplication(
+  { target: existing, pair }: TopicFacts,
+  target: TargetFacts,
+  options: DecisionOptions,
+): Finding[] {
   const wanted = options.targetReplicationFactor;
   if (existing || wanted === null || wanted <= target.brokerCount) return [];
   return [
@@ -67,7 +84,9 @@ function findReplication({ target: existing, pair }: TopicFacts, target: TargetF
 
 /** Whether the claim is this mirror's, for the very topic that exists. */
 function isOurs({ claim, target }: TopicFacts, { mirrorId }: DecisionOptions): boolean {
-  return claim !== null && target !== null && claim.mirrorId === mirrorId && claim.targetTopicId === target.metadata.topicId;
+  return (
+    claim !== null && target !== null && claim.mirrorId === mirrorId && claim.targetTopicId === target.metadata.topicId
+  );
 }
 
 function findRefusals(facts: TopicFacts, options: DecisionOptions): Finding[] {
@@ -75,13 +94,18 @@ function findRefusals(facts: TopicFacts, options: DecisionOptions): Finding[] {
   if (!target) return [];
   const holds = claim?.targetTopicId === target.metadata.topicId ? claim : null;
   if (holds && holds.mirrorId !== options.mirrorId) return [claimed(facts, `mirror "${holds.mirrorName}"`)];
-  if (holds && holds.sourceTopic !== facts.pair.source) return [claimed(facts, `topic "${holds.sourceTopic}" in this mirror`)];
+  if (holds && holds.sourceTopic !== facts.pair.source)
+    return [claimed(facts, `topic "${holds.sourceTopic}" in this mirror`)];
   if (holds && holds.sourceTopicId !== facts.source.topicId) return [sourceRecreated(facts, options)];
-  if (!holds && !target.isEmpty) return [claim?.mirrorId === options.mirrorId ? targetRecreated(facts, options) : notEmpty(facts, options)];
+  if (!holds && !target.isEmpty)
+    return [claim?.mirrorId === options.mirrorId ? targetRecreated(facts, options) : notEmpty(facts, options)];
   return findPartitions(facts, { ...options, mayGrow: holds !== null && options.sync.partitions });
 }
 
-function findPartitions({ pair, source, target }: TopicFacts, options: DecisionOptions & { readonly mayGrow: boolean }): Finding[] {
+function findPartitions(
+  { pair, source, target }: TopicFacts,
+  options: DecisionOptions & { readonly mayGrow: boolean },
+): Finding[] {
   const has = target?.metadata.partitions.length ?? 0;
   const needed = source.partitions.length;
   if (has === needed || (has < needed && options.mayGrow)) return [];
@@ -98,7 +122,8 @@ function claimed({ pair }: TopicFacts, by: string): Finding {
     code: 'TOPIC_CLAIMED',
     severity: 'error',
     message: `Topic "${pair.target}" is the target of ${by}.`,
-    nextStep: 'Give the copy another name with "to"; or, if the other copy is not needed any more, end its mirror and delete the topic, and it is created anew.',
+    nextStep:
+      'Give the copy another name with "to"; or, if the other copy is not needed any more, end its mirror and delete the topic, and it is created anew.',
   };
 }
 
@@ -107,7 +132,8 @@ function notEmpty({ pair }: TopicFacts, { targetName }: DecisionOptions): Findin
     code: 'TOPIC_NOT_EMPTY',
     severity: 'error',
     message: `Topic "${pair.target}" on cluster "${targetName}" holds, or once held, records that this mirror did not write.`,
-    nextStep: 'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew.',
+    nextStep:
+      'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew.',
   };
 }
 
@@ -125,6 +151,7 @@ function targetRecreated({ pair }: TopicFacts, { targetName }: DecisionOptions):
     code: 'TOPIC_RECREATED',
     severity: 'error',
     message: `Topic "${pair.target}" on cluster "${targetName}" was deleted and created anew by somebody else, and holds records that this mirror did not write.`,
-    nextStep: 'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is copied anew.',
+    nextStep:
+      'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is copied anew.',
   };
 }

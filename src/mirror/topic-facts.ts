@@ -40,10 +40,18 @@ export async function readTopicFacts(
 ): Promise<(TopicFacts | KafkaError)[]> {
   const { source, target, state } = clusters;
   const [sources, targets] = await Promise.all([
-    readTopics(source, pairs.map((pair) => pair.source)),
-    readTopics(target, pairs.map((pair) => pair.target)),
+    readTopics(
+      source,
+      pairs.map((pair) => pair.source),
+    ),
+    readTopics(
+      target,
+      pairs.map((pair) => pair.target),
+    ),
   ]);
-  const existing = pairs.flatMap(({ target: name }) => (targets.get(name)?.metadata ? [must(targets.get(name)?.metadata, 'metadata')] : []));
+  const existing = pairs.flatMap(({ target: name }) =>
+    targets.get(name)?.metadata ? [must(targets.get(name)?.metadata, 'metadata')] : [],
+  );
   const isEmpty = await readEmptiness(target, existing);
   await state?.load(); // after the offsets: whoever wrote the records that they show has claimed the topic before
   return pairs.map((pair) => {
@@ -65,7 +73,9 @@ export async function readTopicFacts(
 
 /** What holds for all topics of a target. Throws KafkaError. */
 export async function readTargetFacts(target: Cluster): Promise<TargetFacts> {
-  const any = target.topicOf(STATE_TOPIC) ? STATE_TOPIC : (await target.refresh('all')).find(({ errorCode }) => errorCode === 0)?.name;
+  const any = target.topicOf(STATE_TOPIC)
+    ? STATE_TOPIC
+    : (await target.refresh('all')).find(({ errorCode }) => errorCode === 0)?.name;
   const [described] = any === undefined ? [] : await describeTopicConfigs(target, [any]);
   const knownConfigs = described && !described.error ? new Set(described.configs.keys()) : null;
   return { brokerCount: target.brokers().length, knownConfigs };
@@ -81,20 +91,35 @@ interface TopicAnswer {
 async function readTopics(cluster: Cluster, names: readonly string[]): Promise<Map<string, TopicAnswer>> {
   const topics = await cluster.refresh([...new Set(names)]);
   const there = topics.filter(({ errorCode }) => errorCode === 0);
-  const described = await describeTopicConfigs(cluster, there.map(({ name }) => name));
+  const described = await describeTopicConfigs(
+    cluster,
+    there.map(({ name }) => name),
+  );
   const configs = new Map(described.map((each) => [each.topic, each]));
   return new Map(
     topics.map((topic): [string, TopicAnswer] => {
       const { name, errorCode } = topic;
-      const error = configs.get(name)?.error ?? (errorCode === 0 || errorCode === UNKNOWN_TOPIC_OR_PARTITION ? null : new BrokerError(errorOf(errorCode), 'Metadata', name));
-      return [name, { metadata: errorCode === 0 ? topic : null, configs: configs.get(name)?.configs ?? new Map(), error }];
+      const error =
+        configs.get(name)?.error ??
+        (errorCode === 0 || errorCode === UNKNOWN_TOPIC_OR_PARTITION
+          ? null
+          : new BrokerError(errorOf(errorCode), 'Metadata', name));
+      return [
+        name,
+        { metadata: errorCode === 0 ? topic : null, configs: configs.get(name)?.configs ?? new Map(), error },
+      ];
     }),
   );
 }
 
 /** By topic: whether all its partitions end at 0, or why that could not be learnt. */
-async function readEmptiness(cluster: Cluster, topics: readonly TopicMetadata[]): Promise<Map<string, boolean | KafkaError>> {
-  const queries = topics.flatMap(({ name, partitions }) => partitions.map(({ partition }) => ({ topic: name, partition, timestamp: LATEST })));
+async function readEmptiness(
+  cluster: Cluster,
+  topics: readonly TopicMetadata[],
+): Promise<Map<string, boolean | KafkaError>> {
+  const queries = topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partition }) => ({ topic: name, partition, timestamp: LATEST })),
+  );
   const answers = await listOffsets(cluster, queries);
   const empty = new Map<string, boolean | KafkaError>();
   for (const [i, { topic }] of queries.entries()) {

@@ -4,7 +4,10 @@ import { systemClock, systemNetwork } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
 
 /** A client of a real cluster with short deadlines; the caller connects and closes it. */
-export function openCluster(bootstrap: readonly string[], options: { name?: string; requestTimeoutMs?: number; connectTimeoutMs?: number } = {}): Cluster {
+export function openCluster(
+  bootstrap: readonly string[],
+  options: { name?: string; requestTimeoutMs?: number; connectTimeoutMs?: number } = {},
+): Cluster {
   return new Cluster({
     name: options.name ?? 'test',
     bootstrap,

@@ -35,7 +35,7 @@ export class ScriptedPeer {
 
   /** Sends bytes in reads of at most `readBytesMax`, and of no more than the reader has room for. */
   send(bytes: Buffer, readBytesMax = Infinity): void {
-    for (let at = 0; at < bytes.length && !this.#isClosed && !this.isDestroyed; ) {
+    for (let at = 0; at < bytes.length && !this.#isClosed && !this.isDestroyed;) {
       const room = this.#options.buffer();
       const size = Math.min(room.length, bytes.length - at, readBytesMax);
       room.set(bytes.subarray(at, at + size));

@@ -1,0 +1,246 @@
+/** A cluster's connections and cache against played brokers. */
+import { describe, expect, test } from 'vitest';
+import { ManualClock, settle } from '#testing/manual-clock.ts';
+import { ScriptedNetwork, type ScriptedPeer } from '#testing/scripted-network.ts';
+import { createRandom } from '#util/random.ts';
+import { Cluster } from './cluster.ts';
+import { FramePool } from './frame.ts';
+import { mergeTopic, type TopicMetadata } from './metadata.ts';
+import { describeCluster } from './protocol/describe-cluster.ts';
+import { Writer } from './protocol/writer.ts';
+
+const API_VERSIONS = 18;
+const METADATA = 3;
+const DESCRIBE_CLUSTER = 60;
+
+describe('connecting', () => {
+  test('takes the first address that answers, and then talks to the brokers that it names', async () => {
+    const { cluster, network } = start(['a:1', 'b:2']);
+    const connecting = cluster.connect();
+    await refuse(network);
+    await serve(network.peer);
+    await connecting;
+
+    expect(network.peers.map(({ host }) => host)).toEqual(['a', 'b']);
+    expect([cluster.clusterId, cluster.controllerId]).toEqual(['id', 1]);
+    expect(cluster.brokers()).toEqual([{ id: 1, host: 'broker', port: 9092, rack: null }]);
+  });
+
+  test('names every address and its failure when none answers', async () => {
+    const { cluster, network, clock } = start(['a:1', 'b:2', '[::1]:3']);
+    const connecting = cluster.connect().catch((error: unknown) => error);
+    await refuse(network);
+    network.peer.accept();
+    await settle();
+    network.peer.send(Buffer.from('HTTP/1.1 400 Bad Request'));
+    await settle();
+    await clock.advance(1_001);
+
+    expect(await connecting).toMatchObject({
+      name: 'ClusterUnreachableError',
+      message: expect.stringMatching(
+        /^no address of cluster "east" answers: .*a:1.*\(refused\); b:2.*\(not-kafka\); ::1:3.*\(timeout\)$/,
+      ),
+      failures: [{ failure: 'refused' }, { failure: 'not-kafka' }, { failure: 'timeout' }],
+      definite: true,
+    });
+  });
+
+  test('is given up by a signal', async () => {
+    const { cluster } = start(['a:1', 'b:2']);
+    const abort = new AbortController();
+    const connecting = cluster.connect(abort.signal).catch((error: unknown) => error);
+    abort.abort();
+    expect(await connecting).toMatchObject({ failure: 'local' });
+  });
+});
+
+describe('the shared connection to a broker', () => {
+  test('is opened once for all who want it', async () => {
+    const { cluster, network } = await connected();
+    const wanted = [1, 2, 3].map(() => cluster.connection(1));
+    await serve(network.peer);
+
+    expect(new Set(await Promise.all(wanted)).size).toBe(1);
+    expect(network.peers.map(({ host }) => host)).toEqual(['boot', 'broker']);
+  });
+
+  test('is opened anew after a loss, with growing distances', async () => {
+    const { cluster, network, clock } = await connected();
+    const distances: number[] = [];
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const before = network.peers.length;
+      const opening = cluster.connection(1).catch((error: unknown) => error);
+      const startedMs = clock.monotonic();
+      while (network.peers.length === before) await clock.advance(1);
+      distances.push(clock.monotonic() - startedMs);
+      await refuse(network);
+      expect(await opening).toMatchObject({ failure: 'refused' });
+    }
+
+    const caps = [1, 101, 201, 401, 801]; // back-off of 100 ms, doubled, with jitter of half
+    for (const [i, cap] of caps.entries()) expect(distances[i]).toBeLessThanOrEqual(cap);
+    expect(distances[4]).toBeGreaterThanOrEqual(400);
+  });
+
+  test('is not used before a pause that the broker asked for is over', async () => {
+    const { cluster, network, clock } = await connected();
+    const opening = cluster.connection(1);
+    await serve(network.peer);
+    (await opening).throttle(700);
+
+    void cluster.call(describeCluster, request, { broker: 1 }).catch(() => {});
+    await clock.advance(699);
+    expect(network.peer.takeRequests()).toEqual([]);
+    await clock.advance(2);
+    expect(network.peer.takeRequests().map((bytes) => bytes.readInt16BE(0))).toEqual([DESCRIBE_CLUSTER]);
+  });
+
+  test('refuses a call that would wait longer than it may', async () => {
+    const { cluster, network } = await connected();
+    const opening = cluster.connection(1);
+    await serve(network.peer);
+    (await opening).throttle(60_000);
+
+    await expect(cluster.call(describeCluster, request, { broker: 1, timeoutMs: 500 })).rejects.toMatchObject({
+      failure: 'timeout',
+      definite: true,
+    });
+  });
+
+  test('to a broker that the cluster does not list is a definite failure', async () => {
+    const { cluster } = await connected();
+    await expect(cluster.call(describeCluster, request, { broker: 9 })).rejects.toMatchObject({
+      definite: true,
+      message: 'cluster "east" lists no broker 9 at the moment',
+    });
+  });
+
+  test('ends for good with the cluster', async () => {
+    const { cluster, network } = await connected();
+    const opening = cluster.connection(1).catch((error: unknown) => error);
+    cluster.close();
+    expect(await opening).toMatchObject({ failure: 'local' });
+    await expect(cluster.connection(1)).rejects.toMatchObject({ failure: 'local' });
+    expect(network.peers.every(({ isDestroyed }) => isDestroyed)).toBe(true);
+  });
+});
+
+test('another cluster id at a known address is an error, and its metadata is not taken', async () => {
+  const { cluster, network } = await connected();
+  const refreshing = cluster.refresh([]).catch((error: unknown) => error);
+  await settle();
+  answer(network.peers[0]!, { clusterId: 'other', brokerId: 2 });
+
+  expect(await refreshing).toMatchObject({
+    name: 'ClusterIdChangedError',
+    message: 'cluster "east" had the id id, and now other answers',
+  });
+  expect(cluster.brokers()[0]?.id).toBe(1);
+});
+
+test('an answer from a broker that is behind does not bring an old leader back', () => {
+  const topic = (topicId: string, leaderEpoch: number, leader: number): TopicMetadata => ({
+    name: 't',
+    topicId,
+    isInternal: false,
+    errorCode: 0,
+    partitions: [{ partition: 0, leader, leaderEpoch, replicas: [1, 2], isr: [1, 2], errorCode: 0 }],
+  });
+  expect(mergeTopic(topic('x', 5, 2), topic('x', 4, 1)).partitions[0]?.leader).toBe(2);
+  expect(mergeTopic(topic('x', 5, 2), topic('x', 5, -1)).partitions[0]?.leader).toBe(-1);
+  expect(mergeTopic(topic('x', 5, 2), topic('y', 0, 1)).partitions[0]?.leader).toBe(1);
+});
+
+const request = { includeClusterAuthorizedOperations: false, endpointType: 1, includeFencedBrokers: false };
+
+function start(bootstrap: string[]) {
+  const network = new ScriptedNetwork();
+  const clock = new ManualClock();
+  const pool = new FramePool({ bytesMax: 1024 * 1024, idleBytesMax: 0 });
+  const cluster = new Cluster({
+    name: 'east',
+    bootstrap,
+    network,
+    clock,
+    random: createRandom(1),
+    pool,
+    requestTimeoutMs: 5_000,
+    connectTimeoutMs: 1_000,
+  });
+  return { cluster, network, clock };
+}
+
+/** Connected through boot:1; the cluster has one broker at broker:9092. */
+async function connected() {
+  const started = start(['boot:1']);
+  const connecting = started.cluster.connect();
+  await settle();
+  await serve(started.network.peer);
+  await connecting;
+  return started;
+}
+
+async function refuse(network: ScriptedNetwork): Promise<void> {
+  await settle();
+  network.peer.close(
+    Object.assign(new Error(`connect ECONNREFUSED ${network.peer.host}:${network.peer.port}`), {
+      code: 'ECONNREFUSED',
+    }),
+  );
+  await settle();
+}
+
+/** Accepts a connection and answers ApiVersions, and Metadata where it is asked. */
+async function serve(peer: ScriptedPeer): Promise<void> {
+  peer.accept();
+  await settle();
+  answer(peer, { clusterId: 'id', brokerId: 1 });
+  await settle();
+  answer(peer, { clusterId: 'id', brokerId: 1 });
+  await settle();
+}
+
+function answer(peer: ScriptedPeer, cluster: { clusterId: string; brokerId: number }): void {
+  for (const bytes of peer.takeRequests()) {
+    const key = bytes.readInt16BE(0);
+    const writer = new Writer();
+    writer.int32(0); // the length, below
+    writer.int32(bytes.readInt32BE(4));
+    if (key === API_VERSIONS) writeApiVersions(writer);
+    else if (key === METADATA) writeMetadata(writer, cluster);
+    const frame = Buffer.from(writer.finish());
+    frame.writeInt32BE(frame.length - 4, 0);
+    peer.send(frame);
+  }
+}
+
+/** ApiVersions response, version 3. */
+function writeApiVersions(writer: Writer): void {
+  writer.int16(0);
+  writer.array(true, 3, [API_VERSIONS, METADATA, DESCRIBE_CLUSTER], (to, key) => {
+    to.int16(key);
+    to.int16(0);
+    to.int16(key === METADATA ? 12 : 3);
+    to.noTaggedFields();
+  });
+  writer.int32(0);
+  writer.noTaggedFields();
+}
+
+/** Metadata response, version 12, behind the tagged fields of its header. */
+function writeMetadata(writer: Writer, { clusterId, brokerId }: { clusterId: string; brokerId: number }): void {
+  writer.noTaggedFields();
+  writer.int32(0);
+  writer.array(true, 12, [brokerId], (to, id) => {
+    to.int32(id);
+    to.compactString('broker');
+    to.int32(9092);
+    to.compactNullableString(null);
+    to.noTaggedFields();
+  });
+  writer.compactNullableString(clusterId);
+  writer.int32(brokerId);
+  writer.arrayLength(0, true);
+  writer.noTaggedFields();
+}
