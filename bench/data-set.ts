@@ -60,7 +60,7 @@ export async function writeDataSet(
       valueBytes: VALUE_BYTES,
     };
   });
-  const request = { bootstrap: bootstrap.join(','), seed: 1, run: 'bench', parallel: true, streams };
+  const request = { bootstrap: bootstrap.join(','), seed: 1, run: 'bench', phases: [streams] };
   const { stderr, code } = await runJava('WorkloadProducer', [JSON.stringify(request)], {
     profile: 'plain',
     heapMb: 1024,

@@ -4,17 +4,27 @@ import { repository } from '#testing/kafka-home.ts';
 import type { CopyTask, System } from './system.ts';
 import { CopyProcess } from './system.ts';
 
-/** The command as an operator types it, with its defaults. `nodeFlags` are for profiles. */
-export function lockstep(nodeFlags: readonly string[] = []): System {
+export interface LockstepOptions {
+  /** Default: lockstep. */
+  readonly name?: string;
+  /** Whose program runs. Default: this checkout's. */
+  readonly checkout?: string;
+  /** For profiles. */
+  readonly nodeFlags?: readonly string[];
+}
+
+/** The command as an operator types it, with its defaults. */
+export function lockstep(options: LockstepOptions = {}): System {
+  const { name = 'lockstep', checkout = repository, nodeFlags = [] } = options;
   return {
-    name: 'lockstep',
+    name,
     description: 'lockstep run -f link.yaml --until caught-up --json',
     endsByItself: true,
     start(task) {
       const file = join(task.directory, 'link.yaml');
       writeFileSync(file, linkOf(task));
       const { NODE_OPTIONS: _options, ...env } = process.env;
-      const program = join(repository, 'src', 'cli', 'main.ts');
+      const program = join(checkout, 'src', 'cli', 'main.ts');
       const args = [...nodeFlags, program, 'run', '-f', file, '--until', 'caught-up', '--json'];
       return CopyProcess.start(process.execPath, args, { directory: task.directory, env });
     },

@@ -34,6 +34,7 @@ const USAGE = `npm run bench -- [options]
   --peer-runs N     runs of each other system (default: 1, since they are slow)
   --systems NAMES   of lockstep, mm2, mm2-none (default: lockstep,mm2)
   --json FILE       where the raw figures go (default: bench/results/TIME.jsonl)
+  --compare DIR     also run lockstep of another checkout, in turn with this one's, as 'other'
   --cpu-prof DIR    write CPU profiles of lockstep there; the figures are higher then
 `;
 
@@ -243,22 +244,29 @@ function parseOptions(args: readonly string[]): Options | null {
       'peer-runs': text,
       systems: text,
       json: text,
+      compare: text,
       'cpu-prof': text,
       help: { type: 'boolean', short: 'h' },
     },
   });
   if (values.help) return null;
   const profile = values['cpu-prof'];
-  const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(profile)}`];
-  const known = [lockstep(flags), mirrorMaker, mirrorMakerUncompressed];
+  const nodeFlags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(profile)}`];
+  const ours = lockstep({ nodeFlags });
+  const known = [ours, mirrorMaker, mirrorMakerUncompressed];
   const runs = positive(values.runs ?? '3', '--runs', { whole: true });
   const peerRuns = positive(values['peer-runs'] ?? '1', '--peer-runs', { whole: true });
   const systems = named(known, values.systems ?? 'lockstep,mm2', '--systems');
+  const other = values.compare;
+  const others = other === undefined ? [] : [lockstep({ name: 'other', checkout: resolve(other), nodeFlags })];
   const time = new Date().toISOString().replaceAll(/[:.]/g, '-');
   return {
     dataSets: values.dataset === undefined ? dataSets : named(dataSets, values.dataset, '--dataset'),
     gigabytes: positive(values.gb ?? '1', '--gb', { whole: false }),
-    systems: systems.map((system) => ({ system, runs: system.name === 'lockstep' ? runs : peerRuns })),
+    systems: [
+      ...systems.map((system) => ({ system, runs: system === ours ? runs : peerRuns })),
+      ...others.map((system) => ({ system, runs })),
+    ],
     resultsFile: resolve(values.json ?? join(import.meta.dirname, 'results', `${time}.jsonl`)),
   };
 }
