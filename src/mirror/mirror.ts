@@ -30,6 +30,8 @@ const MERGED_BYTES_MAX = 256 * 1024;
 /** A graceful stop waits so long for what is in flight; then the connections are closed. */
 const STOP_WITHIN_MS = 10_000;
 const GOAL_POLL_MS = 50;
+/** Topics that are prepared side by side; each takes a few requests to both clusters. */
+const TOPICS_AT_ONCE = 8;
 
 /** Switched off by tests only, to show that the test notices. */
 export interface Guards {
@@ -196,7 +198,9 @@ export class Mirror {
         `Target topics ${names.map((name) => `"${name}"`).join(', ')} differ only in "." and "_"; Kafka's metrics mix them up`,
       );
     }
-    for (const pair of plan.pairs) await this.#adoptPair(pair);
+    for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
+      await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
+    }
   }
 
   #onUnmatchedRule(rule: number, hasGoal: boolean): void {

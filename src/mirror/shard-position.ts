@@ -27,7 +27,6 @@ const TAIL_OFFSETS_FIRST = 1;
 const TAIL_OFFSETS_MAX = 65_536;
 const OFFSET_OUT_OF_RANGE = 1;
 const SEQUENCES = 2 ** 31;
-const STILL_POLL_MS = 100;
 const REPLICATION_WAIT_MS = 100;
 const REPLICATION_POLLS_MAX = 300;
 
@@ -48,18 +47,20 @@ export interface Position {
   readonly lastBatch: Buffer | null;
 }
 
-/** The watermark once it has not moved for `stillMs`: what an earlier self still had on its way has landed. */
+/**
+ * The watermark once it has not moved for `stillMs`: what an earlier self still had on its way has landed. It only grows,
+ * so the same value at both ends of that time means that it stood still in between.
+ */
 export async function stillWatermark(port: TargetPartition, stillMs: number, signal: AbortSignal): Promise<number> {
   const { target, topic, partition } = port;
   let watermark = await readWatermark(target, topic, partition);
-  let since = target.clock.monotonic();
-  while (target.clock.monotonic() - since < stillMs && !signal.aborted) {
-    await sleep(target.clock, Math.min(STILL_POLL_MS, stillMs), signal);
+  for (;;) {
+    if (stillMs === 0 || signal.aborted) return watermark;
+    await sleep(target.clock, stillMs, signal);
     const now = await readWatermark(target, topic, partition);
-    if (now !== watermark) since = target.clock.monotonic();
+    if (now === watermark) return now;
     watermark = now;
   }
-  return watermark;
 }
 
 /**
