@@ -2,7 +2,7 @@
  * Runs one of our own programs with a bug planted in its source, to show that a test would catch it. The file on disk
  * is not touched: a preload (planted-bug-process.ts) changes the text of one module on its way into the process.
  */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { temporaryDirectory } from './supervisor.ts';
@@ -15,24 +15,18 @@ export interface PlantedBug {
   readonly replace: string;
 }
 
-/** What is passed to the process, as JSON. */
-const bugVariable = 'LOCKSTEP_PLANTED_BUG';
-
 export interface PlantedProcess {
-  /** To be added to the environment of the process. */
-  readonly env: Readonly<Record<string, string>>;
+  /** To be given to Node in front of the script. */
+  readonly nodeFlags: readonly string[];
   /** Whether the process has loaded the spoiled module. A test whose bug never took effect has failed. */
   wasPlanted(): boolean;
 }
 
 export function plantBug(bug: PlantedBug): PlantedProcess {
   const mark = join(temporaryDirectory('planted-bug'), 'planted');
-  rmSync(mark, { force: true });
-  const hook = pathToFileURL(join(import.meta.dirname, 'planted-bug-process.ts')).href;
-  return {
-    env: { NODE_OPTIONS: `--import=${hook}`, [bugVariable]: JSON.stringify({ ...bug, mark }) },
-    wasPlanted: () => existsSync(mark),
-  };
+  const preload = pathToFileURL(join(import.meta.dirname, 'planted-bug-process.ts'));
+  preload.searchParams.set('bug', JSON.stringify({ ...bug, mark }));
+  return { nodeFlags: [`--import=${preload.href}`], wasPlanted: () => existsSync(mark) };
 }
 
 /** In the record copy of BatchWriter.append, through which every re-encoded record goes. */
