@@ -99,7 +99,12 @@ export class DataPath {
     const opening = cluster.openDedicated(brokerId).then((connection) => {
       connection.onClose(forget);
       if (this.#closed) connection.close();
-      return { connection, value: create(connection) };
+      try {
+        return { connection, value: create(connection) };
+      } catch (error) {
+        connection.close();
+        throw error;
+      }
     });
     opening.catch(forget);
     map.set(brokerId, opening);

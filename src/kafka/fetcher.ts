@@ -32,7 +32,7 @@ export interface FetchSubscriber {
    * began to read: a subscriber that has moved since (removed and added again) must not take what lies between for absent.
    */
   onFetched(result: FetchedPartition, frame: Frame, askedOffset: number): void;
-  /** The connection is gone, or the broker refused the whole request; the subscriber has been removed. */
+  /** The connection is gone (or was when the subscriber was added), or the broker refused the whole request; the subscriber has been removed. */
   onFetchLost(error: ConnectionError | BrokerError): void;
 }
 
@@ -51,20 +51,23 @@ export interface FetcherOptions {
 
 export class Fetcher {
   readonly #options: FetcherOptions;
+  readonly #version: number;
   readonly #subscribers = new Map<string, FetchSubscriber>();
   /** What the broker's session holds. */
   #session = new Map<string, FetchPosition>();
   #sessionId = 0;
   #sessionEpoch = 0;
   #busy = false;
-  #closed = false;
+  #lost: ConnectionError | BrokerError | null = null;
   #cancelThrottle: (() => void) | null = null;
   readonly #stopListening: () => void;
   /** Wall time of the last response: partitions of the session that it does not mention have not changed since. */
   #respondedAt: number | null = null;
 
+  /** Throws UnsupportedApiError when the broker does not speak the version of Fetch that we do. */
   constructor(options: FetcherOptions) {
     this.#options = options;
+    this.#version = options.connection.versionOf(fetchApi);
     this.#stopListening = options.pool.onFree(() => this.wake());
     options.connection.onClose((error) => this.#lose(error));
   }
@@ -74,6 +77,7 @@ export class Fetcher {
   }
 
   add(subscriber: FetchSubscriber): void {
+    if (this.#lost) return subscriber.onFetchLost(this.#lost);
     this.#subscribers.set(keyOf(subscriber), subscriber);
     this.wake();
   }
@@ -84,7 +88,7 @@ export class Fetcher {
 
   /** A partition may have become ready. Cheap to call often. */
   wake(): void {
-    if (!this.#busy && !this.#closed) this.#send();
+    if (!this.#busy && !this.#lost) this.#send();
   }
 
   #send(): void {
@@ -113,17 +117,22 @@ export class Fetcher {
     });
     this.#session = ready;
     this.#busy = true;
+    let isReserved = true; // a damaged response comes by both callbacks
+    const unreserve = (): void => {
+      if (isReserved) pool.unreserve(maxBytes);
+      isReserved = false;
+    };
     connection.send({
       api: fetchApi,
-      version: fetchApi.maxVersion,
+      version: this.#version,
       chunks: [body],
       timeoutMs: this.#options.requestTimeoutMs + this.#options.maxWaitMs,
       onError: (error) => {
-        pool.unreserve(maxBytes);
+        unreserve();
         this.#lose(error);
       },
       onResponse: ({ buffer, start, end, frame }) => {
-        pool.unreserve(maxBytes);
+        unreserve();
         if (frame) return this.#onResponse(frame, start, end);
         const copy = pool.take(end - start); // small, and the staging buffer is reused
         buffer.copy(copy.buffer, 0, start, end);
@@ -143,8 +152,8 @@ export class Fetcher {
       this.#resetSession();
     } else if (response.errorCode !== 0) {
       const error = new BrokerError(errorOf(response.errorCode), 'Fetch', this.#options.connection.address);
-      this.#options.connection.close();
-      return this.#lose(error);
+      this.#lose(error); // before the connection tells them that we closed it
+      return this.#options.connection.close();
     } else {
       this.#advanceSession(response.sessionId);
       this.#respondedAt = this.#options.clock.now();
@@ -189,8 +198,8 @@ export class Fetcher {
   }
 
   #lose(error: ConnectionError | BrokerError): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#lost) return;
+    this.#lost = error;
     this.#stopListening();
     this.#cancelThrottle?.();
     const subscribers = [...this.#subscribers.values()];

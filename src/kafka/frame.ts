@@ -65,6 +65,7 @@ export class FramePool {
   unreserve(bytes: number): void {
     this.#bytesReserved -= bytes;
     assert(this.#bytesReserved >= 0, 'no more is given back than was reserved');
+    this.#tellFree();
   }
 
   /** Counts bytes that were made from fetched ones (batches written anew) until they are discharged. */
@@ -74,7 +75,7 @@ export class FramePool {
 
   discharge(bytes: number): void {
     this.#bytesInUse -= bytes;
-    for (const listener of this.#freeListeners) listener();
+    this.#tellFree();
   }
 
   /** Called whenever bytes become free. Returns the function that ends it. */
@@ -98,6 +99,10 @@ export class FramePool {
       this.#idle.push(frame);
       this.#idleBytes += frame.buffer.length;
     }
+    this.#tellFree();
+  }
+
+  #tellFree(): void {
     for (const listener of this.#freeListeners) listener();
   }
 

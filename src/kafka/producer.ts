@@ -35,6 +35,8 @@ export interface ProduceSubscriber<Batch extends OutgoingBatch = OutgoingBatch> 
   onProduced(batch: Batch, result: ProduceResult): void;
   /** No answer came: the outcome is unknown unless `error.definite`. The subscriber stays and must be removed by its owner. */
   onProduceLost(batch: Batch, error: ConnectionError): void;
+  /** Nothing can be sent any more, told once, after the batches in flight: who has none would never notice. */
+  onProducerLost(error: ConnectionError): void;
 }
 
 export interface ProducerOptions {
@@ -58,20 +60,19 @@ export class Producer {
   readonly #subscribers: ProduceSubscriber[] = [];
   readonly #version: number;
   #next = 0;
+  #lost: ConnectionError | null = null;
   #cancelThrottle: (() => void) | null = null;
 
   /** Throws UnsupportedApiError when the broker speaks no version of Produce that we do. */
   constructor(options: ProducerOptions) {
     this.#options = options;
     this.#version = options.connection.versionOf(produceApi);
-  }
-
-  get isOpen(): boolean {
-    return this.#options.connection.isOpen;
+    options.connection.onClose((error) => this.#lose(error));
   }
 
   add(subscriber: ProduceSubscriber): void {
     this.#subscribers.push(subscriber);
+    if (this.#lost) subscriber.onProducerLost(this.#lost);
   }
 
   remove(subscriber: ProduceSubscriber): void {
@@ -110,6 +111,12 @@ export class Producer {
       bytes += batch.end - batch.start;
     }
     return sent;
+  }
+
+  #lose(error: ConnectionError): void {
+    this.#lost = error;
+    this.#cancelThrottle?.();
+    for (const subscriber of [...this.#subscribers]) subscriber.onProducerLost(error);
   }
 
   #send(sent: readonly Sent[]): void {

@@ -23,9 +23,15 @@ export class CleanupGate implements LogStartGate {
     this.#topic = topic;
   }
 
-  enter(): Promise<void> {
+  /** Who is refused is not inside and does not leave. */
+  async enter(): Promise<void> {
     this.#inside++;
-    return this.#inTurn(() => (this.#isOpen ? Promise.resolve() : this.#addDelete()));
+    try {
+      await this.#inTurn(() => (this.#isOpen ? Promise.resolve() : this.#addDelete()));
+    } catch (error) {
+      this.#inside--;
+      throw error;
+    }
   }
 
   leave(): Promise<void> {

@@ -607,6 +607,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#checkEnd();
   }
 
+  onProducerLost(error: ConnectionError): void {
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
   #takeFromFlight(item: DataItem): void {
     const index = this.#inFlight.indexOf(item);
     assert(index >= 0, 'an answered batch was in flight');
