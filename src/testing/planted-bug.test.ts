@@ -21,8 +21,11 @@ const program = `
 
 function runWith(bug: PlantedBug | null): { stdout: string; stderr: string; wasPlanted: boolean } {
   const planted = bug && plantBug(bug);
-  const argv = [...(planted?.nodeFlags ?? []), '--input-type=module', '-e', program];
-  const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: repository, encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: repository,
+    env: { ...process.env, ...planted?.env },
+    encoding: 'utf8',
+  });
   return { stdout: stdout.trim(), stderr, wasPlanted: planted?.wasPlanted() ?? false };
 }
 

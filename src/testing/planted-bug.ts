@@ -16,8 +16,8 @@ export interface PlantedBug {
 }
 
 export interface PlantedProcess {
-  /** To be given to Node in front of the script. */
-  readonly nodeFlags: readonly string[];
+  /** To be added to the environment of the process. */
+  readonly env: Readonly<Record<string, string>>;
   /** Whether the process has loaded the spoiled module. A test whose bug never took effect has failed. */
   wasPlanted(): boolean;
 }
@@ -26,7 +26,7 @@ export function plantBug(bug: PlantedBug): PlantedProcess {
   const mark = join(temporaryDirectory('planted-bug'), 'planted');
   const preload = pathToFileURL(join(import.meta.dirname, 'planted-bug-process.ts'));
   preload.searchParams.set('bug', JSON.stringify({ ...bug, mark }));
-  return { nodeFlags: [`--import=${preload.href}`], wasPlanted: () => existsSync(mark) };
+  return { env: { NODE_OPTIONS: `--import=${preload.href}` }, wasPlanted: () => existsSync(mark) };
 }
 
 /** In the record copy of BatchWriter.append, through which every re-encoded record goes. */
