@@ -11,6 +11,7 @@
  */
 import { assert } from '#util/assert.ts';
 import type { ReencodeReason } from '#contract/status.ts';
+import { MalformedBatchError } from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Frame } from '#kafka/frame.ts';
 import {
@@ -87,13 +88,15 @@ export interface Cursor {
 export type WalkStop =
   | { readonly kind: 'transaction'; readonly offset: number }
   | { readonly kind: 'too-large'; readonly offset: number; readonly bytes: number }
+  /** A batch is not as message format v2 has it; what lies before it is among the items. */
+  | { readonly kind: 'damaged'; readonly offset: number; readonly error: MalformedBatchError }
   /** The leader epoch of the batches changed: it is recorded before anything of the new epoch is written. */
   | { readonly kind: 'leader-epoch'; readonly epoch: number; readonly offset: number };
 
 export interface WalkResult {
   readonly items: WalkItem[];
   readonly stop: WalkStop | null;
-  /** Size of the largest batch met, whole or cut, so that the next fetch can ask for enough. */
+  /** Size of the largest whole batch met, so that the next fetch can ask for enough. */
   readonly largestBatchBytes: number;
 }
 
@@ -102,6 +105,8 @@ export class BatchWalk {
   readonly #writer: BatchWriter;
   /** A batch above this is split; lowered when the target refuses one as too large. */
   batchBytesMax: number;
+  /** What the target topic said that it accepts: one record above it is not even tried. */
+  readonly #recordBytesMax: number;
   /** Leader epoch of the last batch; null before the first. */
   leaderEpoch: number | null;
   #items: WalkItem[] = [];
@@ -113,12 +118,13 @@ export class BatchWalk {
     this.#policy = policy;
     this.#writer = options.writer;
     this.batchBytesMax = options.batchBytesMax;
+    this.#recordBytesMax = options.batchBytesMax;
     this.leaderEpoch = options.leaderEpoch;
   }
 
   /**
    * Turns the records of one fetch response into items, in offset order and without overlap, and moves the cursor past them.
-   * Items that pass through hold a reference to `frame`. Throws MalformedBatchError on damaged batches.
+   * Items that pass through hold a reference to `frame`.
    */
   walk(frame: Frame, fetched: FetchedPartition, cursor: Cursor): WalkResult {
     this.#items = [];
@@ -127,21 +133,28 @@ export class BatchWalk {
     const aborted = new AbortedTransactions(fetched.aborted);
     const buffer = frame.buffer;
     let largest = 0;
-    let stop: WalkStop | null = null;
-    try {
-      for (let at = fetched.start; stop === null;) {
+    const stop = this.#untilDamage(() => {
+      for (let at = fetched.start; ;) {
         const size = batchAt(buffer, at, fetched.end);
-        if (size === 0) break;
+        if (size === 0) return null;
         largest = Math.max(largest, size);
-        if (lastOffsetOf(buffer, at) >= cursor.offset) stop = this.#batch(frame, { at, size }, aborted);
+        const early = lastOffsetOf(buffer, at) < cursor.offset ? null : this.#batch(frame, { at, size }, aborted);
+        if (early) return early;
         at += size;
       }
-      this.#flushSmall();
+    });
+    const late = this.#untilDamage(() => this.#flushSmall());
+    return { items: this.#items, stop: late ?? stop, largestBatchBytes: largest };
+  }
+
+  /** Damage ends the walk as other stops do: what lies before it is whole and can be copied. */
+  #untilDamage(step: () => WalkStop | null): WalkStop | null {
+    try {
+      return step();
     } catch (error) {
-      for (const item of this.#items) if (item.kind === 'data') item.frame?.release();
-      throw error;
+      if (!(error instanceof MalformedBatchError)) throw error;
+      return { kind: 'damaged', offset: this.#cursor.offset, error };
     }
-    return { items: this.#items, stop, largestBatchBytes: largest };
   }
 
   #batch(frame: Frame, batch: { at: number; size: number }, aborted: AbortedTransactions): WalkStop | null {
@@ -236,15 +249,27 @@ export class BatchWalk {
     this.#cursor.offset += recordCountOf(frame.buffer, batch.at);
   }
 
-  #flushSmall(): void {
+  /** Returns null; throws MalformedBatchError at the first damaged batch of the run, with the cursor at it. */
+  #flushSmall(): null {
     const run = this.#small;
-    if (!run) return;
+    if (!run) return null;
     this.#small = null;
     this.#cursor.offset = run.nextOffset;
-    if (run.batches.length === 1 && run.reason === 'merged') return this.#passThrough(run.frame, run.batches[0]!);
+    if (run.batches.length === 1 && run.reason === 'merged') {
+      this.#passThrough(run.frame, run.batches[0]!);
+      return null;
+    }
     this.#writer.reset({ codec: run.codec, baseOffset: run.nextOffset });
-    for (const { at } of run.batches) this.#appendAll(this.#open(run.frame.buffer, at));
-    this.#finish(run.reason, run.bytes);
+    let bytes = 0;
+    try {
+      for (const { at, size } of run.batches) {
+        this.#appendAll(this.#open(run.frame.buffer, at));
+        bytes += size;
+      }
+    } finally {
+      if (this.#writer.count > 0) this.#finish(run.reason, bytes);
+    }
+    return null;
   }
 
   /** Writes the records of a batch from the cursor on anew, with a hole for each gap and a cut at each limit. */
@@ -260,7 +285,7 @@ export class BatchWalk {
       if (gap > 0) this.#hole(gap);
       const next = this.#writePiece(batch, first);
       const bytes = this.#finish(reason, sourceBytes);
-      if (bytes > this.batchBytesMax && next === first + 1) return this.#tooLarge(bytes);
+      if (bytes > this.#recordBytesMax && next === first + 1) return this.#tooLarge(bytes);
       sourceBytes = 0;
       first = next;
     }

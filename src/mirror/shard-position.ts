@@ -12,9 +12,9 @@ import {
   ATTRIBUTE_CONTROL,
   baseOffsetOf,
   baseSequenceOf,
+  lastOffsetDeltaOf,
   lastOffsetOf,
   producerIdOf,
-  recordCountOf,
 } from '#kafka/records/batch-header.ts';
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
@@ -74,8 +74,8 @@ export async function readPosition(port: TargetPartition, offset: number, signal
     if (lastBatch) {
       const last = lastSequenceOf(lastBatch);
       // A last sequence beyond the watermark is a tail of ours that its followers do not have yet (rule 1): it will appear.
-      if (known === null || known === last || known === -1)
-        return { offset, sequence: (last + 1) % SEQUENCES, lastBatch };
+      const isComplete = known === null || known === last || known === -1;
+      if (isComplete || signal.aborted) return { offset, sequence: (last + 1) % SEQUENCES, lastBatch };
     } else if (known === null) {
       return { offset, sequence: (offset + port.sequenceOffset) % SEQUENCES, lastBatch }; // no state: the first sequence is free
     } else {
@@ -85,7 +85,7 @@ export async function readPosition(port: TargetPartition, offset: number, signal
     }
     const now = await readWatermark(port.target, port.topic, port.partition);
     if (now !== offset) return readPosition(port, now, signal);
-    if (polls === REPLICATION_POLLS_MAX || signal.aborted) {
+    if (polls === REPLICATION_POLLS_MAX) {
       throw diverged(
         offset,
         `The target's leader knows a batch of ours behind its watermark ${offset}, and its followers did not take it within ${(REPLICATION_POLLS_MAX * REPLICATION_WAIT_MS) / 1000} s.`,
@@ -95,7 +95,11 @@ export async function readPosition(port: TargetPartition, offset: number, signal
   }
 }
 
-/** Looks back from the end in growing steps; null when only control records of ours are within reach. */
+/**
+ * The last batch of ours below `end`, looked for in growing steps; null when only control records of ours are within
+ * reach. What was appended since `end` was read (by a request of ours that was believed lost, or by another worker) is
+ * left out: its sequence belongs to a later offset, and together with `end` the broker would take a copy of what it has.
+ */
 async function lastOwnBatch(port: TargetPartition, logStart: number, end: number): Promise<Buffer | null> {
   const { target, topic, partition, dataProducerId, markerProducerId } = port;
   for (let back = TAIL_OFFSETS_FIRST; ; back *= 16) {
@@ -108,6 +112,7 @@ async function lastOwnBatch(port: TargetPartition, logStart: number, end: number
     });
     let found: Buffer | null = null;
     for (const batch of batches.map(bytesOf)) {
+      if (baseOffsetOf(batch, 0) >= end) break;
       const isControl = (attributesOf(batch, 0) & ATTRIBUTE_CONTROL) !== 0;
       const owner = producerIdOf(batch, 0);
       if (owner !== (isControl ? markerProducerId : dataProducerId)) {
@@ -125,8 +130,9 @@ async function lastOwnBatch(port: TargetPartition, logStart: number, end: number
   }
 }
 
+/** Of the batch as it was written: compaction of the target takes records out of it, and their sequences stay used. */
 function lastSequenceOf(batch: Buffer): number {
-  return (baseSequenceOf(batch, 0) + recordCountOf(batch, 0) - 1) % SEQUENCES;
+  return (baseSequenceOf(batch, 0) + lastOffsetDeltaOf(batch, 0)) % SEQUENCES;
 }
 
 /** Last sequence of our data PID as the leader knows it; null when it has forgotten us. */

@@ -63,6 +63,7 @@ const STILL_AFTER_MARKERS_MS = 2_000;
 /** replica.lag.time.max.ms: a refusal because of replication lag ends within it. */
 const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
+const FROM_SOURCE = 'when reading from the source';
 /** A topic may be unknown to a broker for a moment, never for so long. */
 const MISSING_MS = 10_000;
 
@@ -263,6 +264,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#isFirst = false;
     this.#stillMs = 0;
     this.#advanceTo(position.offset);
+    this.#position = position.offset; // also where the target has lost what it had acknowledged
     this.#sourceLogStart = await readLogStart(source, this.topic, this.partition);
     if (this.#sourceLogStart > position.offset) throw retentionLoss(position.offset, this.#sourceLogStart);
     return position;
@@ -457,13 +459,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #walkRecords(result: FetchedPartition, frame: Frame): void {
-    let walked;
-    try {
-      walked = this.#walk.walk(frame, result, this.#cursor);
-    } catch (error) {
-      if (!(error instanceof MalformedBatchError)) throw error;
-      return this.#onCorrupt(this.#cursor.offset, 'when reading from the source', error);
-    }
+    const walked = this.#walk.walk(frame, result, this.#cursor);
     for (const item of walked.items) this.#enqueue(item);
     this.#fetchOffset = this.#cursor.offset;
     if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
@@ -474,11 +470,16 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #onWalkStop(stop: WalkStop): void {
     this.#fetchOffset = -1;
     if (stop.kind === 'leader-epoch') return void this.#recordLeaderEpoch(stop);
-    this.#stopAtEnd =
-      stop.kind === 'transaction'
-        ? transactionMet(stop.offset)
-        : recordTooLarge(stop.offset, stop.bytes, this.#walk.batchBytesMax);
+    if (stop.kind === 'damaged' && this.#corruptAt !== stop.offset)
+      return this.#onCorrupt(stop.offset, FROM_SOURCE, stop.error);
+    this.#stopAtEnd = this.#stopOf(stop);
     this.#checkEnd();
+  }
+
+  #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
+    if (stop.kind === 'transaction') return transactionMet(stop.offset);
+    if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
+    return recordTooLarge(stop.offset, stop.bytes, this.#context.batchBytesMax);
   }
 
   /** Written before anything of the new epoch is sent, and with the first one S itself: from then on the start is fixed. */
@@ -624,7 +625,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#recordsCopied += item.count;
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;
-    this.#unknownResults = 0;
     this.#context.countBytes(item.reason, item.sourceBytes);
     if (this.#interrupt) this.#advanceTo(item.baseOffset + item.count);
   }
@@ -654,7 +654,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (item.count === 1)
       return this.#interrupt?.({
         kind: 'stop',
-        stop: recordTooLarge(item.baseOffset, bytes, this.#walk.batchBytesMax),
+        stop: recordTooLarge(item.baseOffset, bytes, Math.min(bytes - 1, this.#context.batchBytesMax)),
       });
     this.#walk.batchBytesMax = Math.min(this.#walk.batchBytesMax, Math.ceil(bytes / 2));
     this.#interrupt?.({ kind: 'refused' });
@@ -663,6 +663,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #advanceTo(offset: number): void {
     if (this.#position !== null && offset <= this.#position) return;
     this.#position = offset;
+    this.#unknownResults = 0;
     this.#stuckSinceMs = null;
     this.#backoff.reset();
   }
