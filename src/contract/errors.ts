@@ -30,6 +30,7 @@ export const errorCodes = {
     false,
     'Something answers at the address, but not in plaintext Kafka protocol.',
   ),
+  CLUSTER_ANSWER_INVALID: row(502, 1, 'error', true, 'The answer of a broker does not follow the protocol.'),
   CLUSTER_ID_MISMATCH: row(409, 1, 'error', false, 'Another cluster than before, or than pinned, answers.'),
   CLUSTER_SAME: row(409, 2, 'error', false, 'Source and target of a mirror are one cluster.'),
   CLUSTER_API_UNSUPPORTED: row(409, 1, 'error', false, 'A broker does not speak a request that Lockstep needs.'),

@@ -6,6 +6,8 @@ import {
   ClusterUnreachableError,
   ConnectionError,
   KafkaError,
+  MalformedBatchError,
+  MalformedFrameError,
   UnsupportedApiError,
 } from '#kafka/errors.ts';
 
@@ -17,40 +19,62 @@ export function toAppError(error: unknown, subject: string): AppError {
   if (error instanceof AppError) return error;
   if (!(error instanceof KafkaError)) throw error;
   const cause = { cause: error };
+  const said = error.message.includes(subject) ? error.message : `${subject}: ${error.message}`;
   if (error instanceof ClusterIdChangedError) {
-    return new AppError('CLUSTER_ID_MISMATCH', `${subject}: ${error.message}`, {
+    return new AppError('CLUSTER_ID_MISMATCH', said, {
       ...cause,
       nextStep: 'Check that the bootstrap addresses lead to the cluster that is meant.',
     });
   }
   if (isNotKafka(error)) {
-    return new AppError('CLUSTER_NOT_KAFKA', `${subject}: ${error.message}`, {
+    return new AppError('CLUSTER_NOT_KAFKA', said, {
       ...cause,
       nextStep: 'Give the address of a plaintext Kafka listener; TLS and SASL are not built yet.',
     });
   }
   if (error instanceof ConnectionError) {
-    return new AppError('CLUSTER_UNREACHABLE', `${subject}: ${error.message}`, {
+    return new AppError('CLUSTER_UNREACHABLE', said, {
       ...cause,
       nextStep: 'Check the bootstrap addresses, and that the brokers run and can be reached from here.',
     });
   }
+  if (isController(error)) {
+    return new AppError(
+      'CLUSTER_NOT_KAFKA',
+      `${subject}: ${error.address} is a controller, not a broker: it does not know ${error.api}`,
+      {
+        ...cause,
+        nextStep: 'Give the address of a broker: one of its listeners that is not among controller.listener.names.',
+      },
+    );
+  }
   if (error instanceof UnsupportedApiError) {
-    return new AppError('CLUSTER_API_UNSUPPORTED', `${subject}: ${error.message}`, {
+    return new AppError('CLUSTER_API_UNSUPPORTED', said, {
       ...cause,
       nextStep: 'Use Apache Kafka 3.5 or later.',
     });
   }
   if (error instanceof BrokerError && AUTHORISATION.has(error.code)) {
-    return new AppError('PERMISSION_DENIED', `${subject}: ${error.message}`, {
+    return new AppError('PERMISSION_DENIED', said, {
       ...cause,
       nextStep: `Grant the right that ${error.api} needs.`,
     });
   }
-  return new AppError('CLUSTER_REFUSED', `${subject}: ${error.message}`, {
+  if (error instanceof MalformedFrameError || error instanceof MalformedBatchError) {
+    return new AppError('CLUSTER_ANSWER_INVALID', `${subject}: an answer cannot be read: ${error.message}`, {
+      ...cause,
+      nextStep: 'Try again; if it stays, look for what stands between here and the broker, such as a proxy.',
+    });
+  }
+  return new AppError('CLUSTER_REFUSED', said, {
     ...cause,
     nextStep: 'Look into the log of the broker for the same moment.',
   });
+}
+
+/** Brokers of every version know Metadata; the controllers of KRaft do not. */
+function isController(error: KafkaError): error is UnsupportedApiError {
+  return error instanceof UnsupportedApiError && error.api === 'Metadata' && !error.isKnown;
 }
 
 function isNotKafka(error: KafkaError): boolean {

@@ -94,12 +94,15 @@ export class UnsupportedApiError extends KafkaError {
   readonly definite = true;
   readonly api: string;
   readonly address: string;
+  /** The broker knows the request, in other versions. */
+  readonly isKnown: boolean;
 
   constructor(api: { name: string; key: number; minVersion: number; maxVersion: number }, address: string, offered: { min: number; max: number } | undefined) {
     const theirs = offered ? `versions ${offered.min} to ${offered.max}` : 'no version';
     super(`broker ${address} offers ${theirs} of ${api.name} (key ${api.key}); Lockstep needs one of ${api.minVersion} to ${api.maxVersion}`);
     this.api = api.name;
     this.address = address;
+    this.isKnown = offered !== undefined;
   }
 }
 
