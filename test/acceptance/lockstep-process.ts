@@ -7,8 +7,7 @@ import { waitUntil } from '#testing/process-stat.ts';
 import { spawnSupervised } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
 
-/** Another checkout can be put under test: that is how each guard's test was seen to fail without the guard. */
-const command = process.env['LOCKSTEP_COMMAND'] ?? join(import.meta.dirname, '..', '..', 'bin', 'lockstep.js');
+const command = join(import.meta.dirname, '..', '..', 'bin', 'lockstep.js');
 
 export interface RunResult {
   /** Exit code; −1 after a signal. */
@@ -18,6 +17,12 @@ export interface RunResult {
   readonly incidents: readonly Incident[];
 }
 
+export interface ProcessOptions {
+  readonly script?: string;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export class LockstepProcess {
   readonly events: RunEvent[] = [];
   readonly #child: ChildProcess;
@@ -25,10 +30,13 @@ export class LockstepProcess {
   #stderr = '';
   #isRunning = true;
 
-  /** `script` is run with `argv` on this Node; the default is the real command. `node` flags go in front. */
-  constructor(argv: readonly string[], options: { script?: string; node?: readonly string[] } = {}) {
-    const { script = command, node = [] } = options;
-    const child = spawnSupervised(process.execPath, [...node, script, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+  /** `script` is run with `argv` on this Node; the default is the real command. */
+  constructor(argv: readonly string[], options: ProcessOptions = {}) {
+    const { script = command, env = {} } = options;
+    const child = spawnSupervised(process.execPath, [script, ...argv], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.#child = child;
     const lines = createInterface({ input: must(child.stdout, 'standard output') });
     lines.on('line', (line) => this.#take(line));
@@ -43,8 +51,8 @@ export class LockstepProcess {
   }
 
   /** Runs the mirrors of a file and speaks JSON. */
-  static run(file: string, argv: readonly string[] = []): LockstepProcess {
-    return new LockstepProcess(['run', '-f', file, '--json', ...argv]);
+  static run(file: string, argv: readonly string[] = [], options: ProcessOptions = {}): LockstepProcess {
+    return new LockstepProcess(['run', '-f', file, '--json', ...argv], options);
   }
 
   get isRunning(): boolean {
@@ -116,8 +124,8 @@ export class LockstepProcess {
 }
 
 /** Runs the file until it has caught up, and returns how it ended. */
-export function runUntilCaughtUp(file: string, timeoutMs?: number): Promise<RunResult> {
-  return LockstepProcess.run(file, ['--until', 'caught-up']).ended(timeoutMs);
+export function runUntilCaughtUp(file: string, options?: ProcessOptions): Promise<RunResult> {
+  return LockstepProcess.run(file, ['--until', 'caught-up'], options).ended();
 }
 
 /** The last status of a mirror among events: of its end, where it has ended. */
