@@ -55,7 +55,10 @@ export interface RecordStream {
   readonly nullValueRate?: number;
   /** `odd` has equal keys, null and empty values, empty keys, other alphabets. Default: none. */
   readonly headers?: 'none' | 'plain' | 'odd';
-  /** Default: now. `disorder` is anywhere in the last hour. */
+  /**
+   * Default: now. `disorder` is anywhere in the last hour. Records older than the topic's retention (a week unless set)
+   * are deleted within minutes.
+   */
   readonly timestamps?:
     | { readonly mode: 'now' | 'zero' | 'disorder' }
     | { readonly mode: 'fixed'; readonly baseMs: number; readonly stepMs?: number }
