@@ -10,17 +10,12 @@
  * Never made worse for the data on the target: retention is not shortened, min.insync.replicas and max.message.bytes are
  * not lowered, and a setting of these that only the target has stays.
  */
-import type { Configs } from '#kafka/configs.ts';
+import type { ConfigChange, Configs } from '#kafka/configs.ts';
 
 export type TimestampPolicy = 'append' | 'producer' | 'target';
 
 /** By name. */
 export type ConfigValues = ReadonlyMap<string, string>;
-
-export interface ConfigChange {
-  readonly set: ConfigValues;
-  readonly remove: readonly string[];
-}
 
 export const UNLIMITED = '9223372036854775807';
 const TIMESTAMP_TYPE = 'message.timestamp.type';

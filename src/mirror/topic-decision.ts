@@ -5,12 +5,12 @@
  * created under its name: that one is fresh, and must be empty like any other.
  */
 import type { Finding, TopicAction } from '#contract/plan.ts';
+import type { ConfigChange } from '#kafka/configs.ts';
 import {
   desiredConfigs,
   diffConfigs,
   diffRequired,
   requiredConfigs,
-  type ConfigChange,
   type ConfigPolicy,
   type TimestampPolicy,
 } from './topic-configs.ts';
