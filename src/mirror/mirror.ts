@@ -22,6 +22,7 @@ import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { LEADER_EPOCHS_MAX } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
+import { ruleEmpty } from './plan.ts';
 import { prepareTopic, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { compileTopicRules, planTopics, type TopicPair, type TopicRules } from './topic-rules.ts';
 
@@ -62,6 +63,8 @@ export class Mirror {
   readonly #topics = new Map<string, PreparedTopic>();
   readonly #shards = new Map<string, Shard>();
   readonly #runs: Promise<void>[] = [];
+  /** A bug in a shard or in the background ends the mirror, which reports it. */
+  readonly #bug = Promise.withResolvers<never>();
   /** Shard by shard, the source offset that has to be reached for the goal. */
   readonly #goals = new Map<Shard, number>();
   readonly #topicIncidents = new Map<string, Incident>();
@@ -79,6 +82,7 @@ export class Mirror {
     this.#name = resource.metadata.name;
     this.#rules = compileTopicRules(resource.spec.topics);
     this.#dataPath = new DataPath({ source, target, clock, pool });
+    this.#bug.promise.catch(() => {}); // there may be nobody left to be told
   }
 
   /** Runs until `signal` aborts or the goal is reached. Throws AppError when it cannot start at all. */
@@ -88,7 +92,8 @@ export class Mirror {
     try {
       await this.#start();
       const background = [this.#discoverRepeatedly(stopped.signal), this.#reportRepeatedly(stopped.signal)];
-      outcome = await this.#reachGoal(signal);
+      for (const work of background) work.catch(this.#bug.reject);
+      outcome = await Promise.race([this.#reachGoal(signal), this.#bug.promise]);
       stopped.abort();
       await Promise.all(background);
       await this.#stopShards();
@@ -147,7 +152,7 @@ export class Mirror {
       targetClusterId: target.clusterId,
       at: clock.now(),
     });
-    await this.#discover();
+    await this.#discover({ mustMatch: this.#options.until !== null });
   }
 
   // ---- topics
@@ -158,7 +163,7 @@ export class Mirror {
       await sleep(clock, resource.spec.refreshMs, signal);
       if (signal.aborted) return;
       try {
-        await this.#discover();
+        await this.#discover({ mustMatch: false });
       } catch (error) {
         if (!(error instanceof KafkaError)) throw error;
         this.#warn(
@@ -170,12 +175,16 @@ export class Mirror {
     }
   }
 
-  /** New topics and partitions of the source become shards. */
-  async #discover(): Promise<void> {
-    const { source, until } = this.#options;
+  /** New topics and partitions of the source become shards. With a goal each rule must match at the start: nothing else says when it is reached. */
+  async #discover({ mustMatch }: { mustMatch: boolean }): Promise<void> {
+    const { source, resource } = this.#options;
     const topics = (await source.refresh('all')).filter((topic) => topic.errorCode === 0);
     const plan = planTopics(this.#rules, topics);
-    for (const rule of plan.unmatchedRules) this.#onUnmatchedRule(rule, until !== null);
+    for (const rule of plan.unmatchedRules) {
+      const { code, message, nextStep } = ruleEmpty(resource, rule, source, topics);
+      if (mustMatch) throw new AppError(code, message, { nextStep });
+      this.#warn(code, `${message} ${nextStep}`);
+    }
     for (const { target, sources } of plan.conflicts) {
       this.#topicIncident(
         target,
@@ -201,14 +210,6 @@ export class Mirror {
     for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
       await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
     }
-  }
-
-  #onUnmatchedRule(rule: number, hasGoal: boolean): void {
-    const text = `topics[${rule}] of mirror "${this.#name}" matches no topic of "${this.#options.source.name}"`;
-    if (!hasGoal || this.#warned.has(text)) return this.#warn('TOPIC_RULE_EMPTY', text);
-    throw new AppError('TOPIC_RULE_EMPTY', text, {
-      nextStep: 'Correct the name, or leave --until away to wait for the topic.',
-    });
   }
 
   async #adoptPair(pair: TopicPair): Promise<void> {
@@ -257,7 +258,7 @@ export class Mirror {
       created.push(shard);
     }
     await this.#setGoals(created);
-    for (const shard of created) this.#runs.push(shard.run());
+    for (const shard of created) this.#runs.push(shard.run().catch(this.#bug.reject));
   }
 
   #createShard(topic: PreparedTopic, partition: number): Shard {

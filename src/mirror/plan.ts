@@ -43,12 +43,7 @@ export async function planMirror(resource: MirrorResource, source: Cluster, targ
   ]);
   const findings = [
     ...findChanges(resource, { source, target, state }),
-    ...findRules(
-      resource,
-      source,
-      rules,
-      sourceTopics.map((topic) => topic.name),
-    ),
+    ...findRules(resource, source, rules, sourceTopics),
     ...(mayFill === false ? [holesNotAllowed(resource, target)] : []),
   ];
   return { mirror: name, source: source.name, target: target.name, topics, findings };
@@ -237,22 +232,34 @@ function findChanges(resource: MirrorResource, { source, target, state }: Omit<P
   }
 }
 
-function findRules(resource: MirrorResource, source: Cluster, plan: TopicPlan, names: readonly string[]): Finding[] {
-  const { name } = resource.metadata;
-  const empty = plan.unmatchedRules.map((index): Finding => {
-    const rule = resource.spec.topics[index];
-    const match = rule && 'match' in rule ? rule.match : '';
-    const similar = nearest(match, names);
-    return {
-      code: 'TOPIC_RULE_EMPTY',
-      severity: 'warning',
-      message: `topics[${index}] of mirror "${name}" (match: ${match}) matches no topic of cluster "${source.name}".`,
-      nextStep:
-        similar === null
-          ? 'Correct or remove the rule; without --until the mirror waits for the topic.'
-          : `Did you mean "${similar}"?`,
-    };
-  });
+/** A rule, by its index in the file, that matches none of the topics. */
+export function ruleEmpty(
+  { metadata, spec }: MirrorResource,
+  index: number,
+  source: Cluster,
+  topics: readonly { readonly name: string }[],
+): Finding {
+  const rule = spec.topics[index];
+  const match = rule && 'match' in rule ? rule.match : '';
+  const similar = nearest(
+    match,
+    topics.map(({ name }) => name),
+  );
+  return {
+    code: 'TOPIC_RULE_EMPTY',
+    severity: 'warning',
+    message: `topics[${index}] of mirror "${metadata.name}" (match: ${match}) matches no topic of cluster "${source.name}".`,
+    nextStep: `${similar === null ? 'Correct or remove the rule' : `Did you mean "${similar}"? Else correct or remove the rule`}; without --until the mirror waits for the topic.`,
+  };
+}
+
+function findRules(
+  resource: MirrorResource,
+  source: Cluster,
+  plan: TopicPlan,
+  topics: readonly { readonly name: string }[],
+): Finding[] {
+  const empty = plan.unmatchedRules.map((rule) => ruleEmpty(resource, rule, source, topics));
   const conflicts = plan.conflicts.map(({ target, sources }): Finding => ({
     code: 'TOPIC_RULE_CONFLICT',
     severity: 'error',
