@@ -6,7 +6,7 @@
  */
 import type { Clock } from '#util/clock.ts';
 import type { Connection } from './connection.ts';
-import { ConnectionError, MalformedFrameError } from './errors.ts';
+import { type ConnectionError, MalformedFrameError } from './errors.ts';
 import {
   decodeProduce,
   encodeProduce,
@@ -116,7 +116,7 @@ export class Producer {
   #lose(error: ConnectionError): void {
     this.#lost = error;
     this.#cancelThrottle?.();
-    for (const subscriber of [...this.#subscribers]) subscriber.onProducerLost(error);
+    for (const subscriber of this.#subscribers.slice()) subscriber.onProducerLost(error);
   }
 
   #send(sent: readonly Sent[]): void {

@@ -1,0 +1,147 @@
+/**
+ * A partition of a target broker, as small as it can be and still refuse what Kafka refuses (ProducerAppendInfo,
+ * ProducerStateEntry, LogValidator): other bytes than the CRC says, control and inner gaps, sequences out of order. What it
+ * holds is read back with the decoder of the checker, which shares no code with the mirror.
+ */
+import { controlBatch } from './source-batches.ts';
+import { parseBatches, type RawBatch, type RawRecord } from './raw-batch.ts';
+
+const BATCHES_REMEMBERED = 5;
+const SEQUENCES = 2 ** 31;
+const CORRUPT_MESSAGE = 2;
+const INVALID_RECORD = 87;
+const OUT_OF_ORDER_SEQUENCE_NUMBER = 45;
+const INVALID_PRODUCER_EPOCH = 47;
+const TRANSACTION_COORDINATOR_FENCED = 52;
+
+export interface ModelProducer {
+  readonly producerId: number;
+  producerEpoch: number;
+  lastSequence: number;
+  lastTimestamp: number;
+  coordinatorEpoch: number;
+  readonly last: { readonly sequence: number; readonly lastSequence: number; readonly baseOffset: number }[];
+}
+
+export class ModelLog {
+  readonly batches: Buffer[] = [];
+  readonly producers = new Map<number, ModelProducer>();
+  leaderEpoch = 0;
+  logStart = 0;
+  end = 0;
+  refusals = 0;
+
+  /** What a produce request of this one batch is answered with. */
+  append(bytes: Buffer): { errorCode: number; baseOffset: number } {
+    const errorCode = this.#check(bytes);
+    if (errorCode !== 0) return this.#refuse(errorCode);
+    const [batch] = parseBatches(bytes);
+    const count = batch!.recordCount;
+    const lastSequence = (batch!.baseSequence + count - 1) % SEQUENCES;
+    if (batch!.producerId >= 0) {
+      const known = this.producers.get(batch!.producerId);
+      if (known && known.producerEpoch !== batch!.producerEpoch) return this.#refuse(INVALID_PRODUCER_EPOCH);
+      const again = known?.last.find(
+        (each) => each.sequence === batch!.baseSequence && each.lastSequence === lastSequence,
+      );
+      if (again) return { errorCode: 0, baseOffset: again.baseOffset };
+      if (known && batch!.baseSequence !== (known.lastSequence + 1) % SEQUENCES)
+        return this.#refuse(OUT_OF_ORDER_SEQUENCE_NUMBER);
+    }
+    const baseOffset = this.#store(bytes, count);
+    if (batch!.producerId >= 0) {
+      const state = this.#producer(batch!.producerId);
+      state.producerEpoch = batch!.producerEpoch;
+      state.lastSequence = lastSequence;
+      state.lastTimestamp = batch!.maxTimestamp;
+      state.last.push({ sequence: batch!.baseSequence, lastSequence, baseOffset });
+      if (state.last.length > BATCHES_REMEMBERED) state.last.shift();
+    }
+    return { errorCode: 0, baseOffset };
+  }
+
+  /** Abort markers of a producer; one whose coordinator is older than the last seen is refused. */
+  appendMarkers(producerId: number, coordinatorEpoch: number, count: number): number {
+    const state = this.#producer(producerId);
+    if (coordinatorEpoch < state.coordinatorEpoch) return TRANSACTION_COORDINATOR_FENCED;
+    state.coordinatorEpoch = coordinatorEpoch;
+    for (let i = 0; i < count; i++) this.#store(controlBatch({ baseOffset: 0, producerId, isCommit: false }), 1);
+    return 0;
+  }
+
+  deleteBefore(offset: number): void {
+    this.logStart = Math.max(this.logStart, offset);
+    while (this.batches.length > 0 && lastOffsetOf(this.batches[0]!) < this.logStart) this.batches.shift();
+  }
+
+  /** From the batch that holds `offset` or comes next, whole batches until `maxBytes` are exceeded; at least one. */
+  read(offset: number, maxBytes: number): Buffer {
+    const found: Buffer[] = [];
+    let bytes = 0;
+    for (const batch of this.batches) {
+      if (lastOffsetOf(batch) < offset) continue;
+      if (found.length > 0 && bytes + batch.length > maxBytes) break;
+      found.push(batch);
+      bytes += batch.length;
+    }
+    return Buffer.concat(found);
+  }
+
+  parsed(): RawBatch[] {
+    return parseBatches(Buffer.concat(this.batches));
+  }
+
+  /** What a reader gets: without control records. */
+  records(): RawRecord[] {
+    return this.parsed().flatMap((batch) => (batch.isControl ? [] : [...batch.records()]));
+  }
+
+  #check(bytes: Buffer): number {
+    let batches: RawBatch[];
+    try {
+      batches = parseBatches(bytes);
+    } catch {
+      return CORRUPT_MESSAGE;
+    }
+    const [batch] = batches;
+    if (batches.length !== 1 || !batch || batch.bytes !== bytes.length) return INVALID_RECORD;
+    const offsets = [...batch.records()].map(({ offset }) => offset);
+    const isDense =
+      offsets.length > 0 && batch.lastOffset === offsets.length - 1 && offsets.every((offset, i) => offset === i);
+    const isPlain =
+      batch.baseOffset === 0 &&
+      !batch.isControl &&
+      !batch.isTransactional &&
+      !batch.isLogAppendTime &&
+      !batch.hasDeleteHorizon;
+    return isDense && isPlain ? 0 : INVALID_RECORD;
+  }
+
+  #store(bytes: Buffer, count: number): number {
+    const stored = Buffer.from(bytes);
+    const baseOffset = this.end;
+    stored.writeBigInt64BE(BigInt(baseOffset), 0);
+    stored.writeInt32BE(this.leaderEpoch, 12);
+    this.batches.push(stored);
+    this.end += count;
+    return baseOffset;
+  }
+
+  #producer(producerId: number): ModelProducer {
+    let state = this.producers.get(producerId);
+    if (!state) {
+      state = { producerId, producerEpoch: 0, lastSequence: -1, lastTimestamp: -1, coordinatorEpoch: -1, last: [] };
+      this.producers.set(producerId, state);
+    }
+    return state;
+  }
+
+  #refuse(errorCode: number): { errorCode: number; baseOffset: number } {
+    this.refusals++;
+    return { errorCode, baseOffset: -1 };
+  }
+}
+
+function lastOffsetOf(batch: Buffer): number {
+  return Number(batch.readBigInt64BE(0)) + batch.readInt32BE(23);
+}
