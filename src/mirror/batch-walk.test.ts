@@ -555,6 +555,33 @@ describe('accounting', () => {
     expect(data[0]?.sourceBytes).toBe(2 * batch(0).length);
   });
 
+  test('damage found late, in the first of small ones, comes before what stopped the walk', () => {
+    const policy = { mergeBelowBytes: 8192 };
+    const damaged = batch(1);
+    damaged[70]! ^= 1;
+    const gaps = sourceBatch({ baseOffset: 0, records: [record('0')], codec: 1 });
+
+    const { items, stop, cursor } = walk([gaps, damaged, batch(2), batch(3, 1, { leaderEpoch: 1 })], { policy });
+
+    expect(shapeOf(items)).toEqual(['data 0+1 passed']);
+    expect(stop).toMatchObject({ kind: 'damaged', offset: 1 });
+    expect(cursor).toEqual({ offset: 1, sequence: 1 });
+  });
+
+  test('a new leader epoch counts from the position where its batch begins before it', () => {
+    expect(walk([batch(0, 4, { leaderEpoch: 2 })], { from: 3 }).stop).toEqual({
+      kind: 'leader-epoch',
+      epoch: 2,
+      offset: 3,
+    });
+  });
+
+  test('small batches merged for their times and for their size are counted apart', () => {
+    const appended = (baseOffset: number): Buffer => batch(baseOffset, 1, { attributes: LOG_APPEND_TIME });
+    const { items } = walk([batch(0), batch(1), appended(2), appended(3)], { policy: { mergeBelowBytes: 8192 } });
+    expect(shapeOf(items)).toEqual(['data 0+2 merged', 'data 2+2 append-time']);
+  });
+
   test('damage in the body of a batch that passes through is left to the target to find', () => {
     const damaged = batch(0, 3);
     damaged[80]! ^= 1;
