@@ -16,6 +16,7 @@ import { planMirror } from '#mirror/plan.ts';
 import { must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Disk } from '#util/host.ts';
+import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
 
@@ -108,9 +109,15 @@ export function describeTopics(
       const found = await cluster.refresh(topic === undefined ? 'all' : [topic]);
       const topics = found.filter(({ errorCode }) => errorCode === 0).toSorted((a, b) => (a.name < b.name ? -1 : 1));
       if (topic !== undefined && topics.length === 0) {
-        throw new AppError('TOPIC_NOT_FOUND', `Cluster "${name}" has no topic "${topic}".`, {
-          nextStep: `lockstep topics list -f FILE --cluster ${name} shows those that it has.`,
-        });
+        const near = nearest(
+          topic,
+          (await cluster.refresh('all')).map((each) => each.name),
+        );
+        throw new AppError(
+          'TOPIC_NOT_FOUND',
+          `Cluster "${name}" has no topic "${topic}"${near === null ? '' : `; did you mean "${near}"?`}`,
+          { nextStep: `"lockstep topics list -f FILE --cluster ${name}" shows those that it has.` },
+        );
       }
       const configs = topic === undefined ? null : await topicConfigs(cluster, topic);
       return viewTopics(cluster, topics, configs);

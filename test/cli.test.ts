@@ -55,6 +55,20 @@ test('colours follow FORCE_COLOR, and NO_COLOR takes them away', () => {
   expect(lockstep(['validate', '-f', 'good.yaml'], { NO_COLOR: '1' }).stdout).toMatch(/^valid/);
 });
 
+test('a bug that nobody waits for ends the command with one message', () => {
+  const planted =
+    'import { Socket } from "node:net"; Socket.prototype.connect = () => queueMicrotask(() => { throw new TypeError("planted"); });';
+  const argv = ['--import', `data:text/javascript,${planted}`, command, 'clusters', 'list', '-f', 'good.yaml'];
+  const { status, stderr } = spawnSync(process.execPath, argv, {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe(
+    'INTERNAL: planted\nnext: This is a bug of Lockstep: run it again with LOCKSTEP_DEBUG=1 and report what it prints.\n',
+  );
+  expect(status).toBe(1);
+});
+
 test('a reader that goes away ends the command without a stack trace', async () => {
   const child = spawn(process.execPath, [command, '--help'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.destroy();

@@ -4,9 +4,18 @@ import { systemClock, systemDisk, systemNetwork, systemRandom } from '#util/host
 import * as app from '../main.ts';
 import { systemIo } from './io.ts';
 import { runCommandLine } from './program.ts';
+import { reportError } from './report-error.ts';
 
 const host = { network: systemNetwork, clock: systemClock, random: systemRandom, disk: systemDisk };
 const packageFile = fileURLToPath(new URL('../../package.json', import.meta.url));
 const { version } = JSON.parse(systemDisk.readText(packageFile)) as { version: string };
 
-process.exitCode = await runCommandLine(process.argv.slice(2), { io: systemIo(), host, app, version });
+const io = systemIo();
+const argv = process.argv.slice(2);
+
+// A bug outside of what the command waits for still ends as one message; Node would print the source and a stack.
+process.on('uncaughtException', (error) => {
+  process.exit(reportError(io, error, { json: argv.includes('--json') }));
+});
+
+process.exitCode = await runCommandLine(argv, { io, host, app, version });

@@ -534,7 +534,7 @@ unknown           1         2             –  1 under-replicated
   expect(JSON.parse(all.out)).toMatchObject({ cluster: 'east', topics: [{ name: '__consumer_offsets' }, {}, {}] });
 });
 
-test('topics get shows partitions and settings, and the nearest name where there is none', async () => {
+test('topics get shows partitions and settings', async () => {
   const describeTopics = () => Promise.resolve([topic('orders', 1600)]);
   const { out } = await lockstep('topics get orders -f link.yaml --cluster east', { describeTopics });
   expect(out).toBe(`orders  id id
@@ -545,9 +545,4 @@ PARTITION  LEADER  EPOCH  LOG START  STABLE    END  REPLICAS  IN SYNC
 Settings that differ from the default:
   retention.ms = 1000
 `);
-  const none = await lockstep('topics get ordres -f link.yaml --cluster east', { describeTopics });
-  expect(none).toMatchObject({
-    code: 1,
-    err: 'TOPIC_NOT_FOUND: there is no topic "ordres" on cluster "east"; did you mean "orders"?\nnext: "lockstep topics list --cluster east" shows those that there are.\n',
-  });
 });

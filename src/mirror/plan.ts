@@ -249,7 +249,10 @@ export function ruleEmpty(
     code: 'TOPIC_RULE_EMPTY',
     severity: 'warning',
     message: `topics[${index}] of mirror "${metadata.name}" (match: ${match}) matches no topic of cluster "${source.name}".`,
-    nextStep: `${similar === null ? 'Correct or remove the rule' : `Did you mean "${similar}"? Else correct or remove the rule`}; without --until the mirror waits for the topic.`,
+    nextStep:
+      similar === null
+        ? 'Correct or remove the rule; without --until the mirror waits for the topic.'
+        : `Did you mean "${similar}"?`,
   };
 }
 

@@ -10,6 +10,7 @@ export interface MirrorSpec {
   readonly transactions?: 'preserve' | 'committed-only';
   readonly timestamps?: 'append' | 'producer' | 'target';
   readonly refreshMs?: number;
+  readonly targetReplicationFactor?: number;
   readonly sync?: object;
 }
 

@@ -1,6 +1,5 @@
-import { AppError } from '#contract/errors.ts';
 import type { TopicView } from '#contract/views.ts';
-import { nearest } from '#util/nearest.ts';
+import { assert } from '#util/assert.ts';
 import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
@@ -20,28 +19,13 @@ export const getTopic: Verb<Options> = {
   async run({ io, host, app }, options, name) {
     const documents = readDocuments(host.disk, options.file);
     const cluster = chosenCluster(documents, options.cluster);
-    const topics = await app.describeTopics(documents, host, { cluster, topic: name });
-    const topic = topics.find((each) => each.name === name);
-    if (topic === undefined) throw notFound(name, cluster, topics);
+    const [topic] = await app.describeTopics(documents, host, { cluster, topic: name });
+    assert(topic !== undefined, 'describeTopics throws TOPIC_NOT_FOUND or returns the topic');
     if (options.json) io.out(`${JSON.stringify({ cluster, topic })}\n`);
     else io.out(describe(io, topic));
     return exitCodes.ok;
   },
 };
-
-function notFound(name: string, cluster: string, topics: readonly TopicView[]): AppError {
-  const near = nearest(
-    name,
-    topics.map((topic) => topic.name),
-  );
-  return new AppError(
-    'TOPIC_NOT_FOUND',
-    `there is no topic "${name}" on cluster "${cluster}"${near === null ? '' : `; did you mean "${near}"?`}`,
-    {
-      nextStep: `"lockstep topics list --cluster ${cluster}" shows those that there are.`,
-    },
-  );
-}
 
 function describe(io: Io, topic: TopicView): string {
   const [titles = '', ...rows] = formatTable(
