@@ -241,6 +241,32 @@ describe('documents', () => {
     expect(roomTable('| `src/kafka/` | the wire | util, jobs |')).toEqual({ kafka: 'util, jobs' });
   });
 
+  test('every error code is raised somewhere', async () => {
+    const { errorCodes } = (await import(pathToFileURL(join(root, 'src/contract/errors.ts')).href)) as {
+      errorCodes: object;
+    };
+    const text = sources
+      .filter((path) => path.startsWith('src/') && !path.endsWith('.test.ts') && path !== 'src/contract/errors.ts')
+      .map(read)
+      .join('\n');
+    const unraised = (codes: readonly string[], within: string): string[] =>
+      codes.filter((code) => !within.includes(`'${code}'`));
+    expect(unraised(Object.keys(errorCodes), text)).toEqual([]);
+    expect(unraised(['A_B', 'C_D'], "throw new AppError('A_B')")).toEqual(['C_D']);
+  });
+
+  test('documents point only to files that exist', () => {
+    const missing = (path: string, text: string): string[] =>
+      targetsOf(text).filter(
+        (target) => !existsSync(join(root, dirname(path), target)) && !existsSync(join(root, target)),
+      );
+    expect(documents.flatMap((path) => missing(path, read(path)).map((target) => `${path}: ${target}`))).toEqual([]);
+    expect(missing('README.md', '[a](docs/nowhere.md) and | `test/nowhere.test.ts` |')).toEqual([
+      'docs/nowhere.md',
+      'test/nowhere.test.ts',
+    ]);
+  });
+
   test('the linter forbids what the table of rooms forbids', () => {
     const config = JSON.parse(read('.oxlintrc.json')) as { overrides: { rules: Record<string, unknown> }[] };
     const byRoom = config.overrides.filter((override) => 'no-restricted-imports' in override.rules);
@@ -253,6 +279,13 @@ function titleProblem(text: string): string | null {
   const titles = lines.filter((line) => line.startsWith('# '));
   if (!/^# \S/.test(lines[0] ?? '')) return `the first line is not a title: ${lines[0]}`;
   return titles.length === 1 ? null : `${titles.length} titles: ${titles.join(', ')}`;
+}
+
+/** Relative links, and tests named as code: `test/x.test.ts`. */
+function targetsOf(markdown: string): string[] {
+  const links = [...markdown.matchAll(/\]\((?!https?:)([^)#\s]+)/g)];
+  const tests = [...markdown.matchAll(/`((?:src|test|scripts)\/[\w./-]+\.test\.ts)`/g)];
+  return [...links, ...tests].map((match) => match[1] ?? '');
 }
 
 function codesOf(markdown: string): string[] {
