@@ -108,6 +108,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   readonly #inFlight: DataItem[] = [];
   #isFilling = false;
   #stopAtEnd: ShardStop | null = null;
+  /** Data of ours landed elsewhere: the first answer that said so names the first offset. */
+  #misplaced: ShardStop | null = null;
   #interrupt: ((interruption: Interruption) => void) | null = null;
   #whenSettled: (() => void) | null = null;
   #markerEpoch: number | null = null;
@@ -597,7 +599,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (result.errorCode !== 0) this.#onRefused(item, result);
     else if (result.baseOffset !== item.baseOffset) {
       const cause = `The batch for offset ${item.baseOffset} was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
-      this.#interruptAlways({ kind: 'stop', stop: diverged(item.baseOffset, cause) });
+      this.#onMisplaced(diverged(item.baseOffset, cause));
     } else this.#onAppended(item);
     this.#checkEnd();
   }
@@ -668,10 +670,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#backoff.reset();
   }
 
-  /** Misplaced data is found even while settling: it outranks the reason that interrupted. */
-  #interruptAlways(interruption: Extract<Interruption, { kind: 'stop' }>): void {
-    if (this.#interrupt) this.#interrupt(interruption);
-    else this.#stopAtEnd ??= interruption.stop;
+  /** Found even while settling; it outranks the reason that interrupted. */
+  #onMisplaced(stop: ShardStop): void {
+    this.#misplaced ??= stop;
+    this.#interrupt?.({ kind: 'stop', stop });
   }
 
   #checkEnd(): void {
@@ -690,7 +692,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       });
       this.#whenSettled = null;
     }
-    if (this.#stopAtEnd?.reason.code === 'SHARD_DIVERGED') throw this.#stopAtEnd;
+    if (this.#misplaced) throw this.#misplaced;
   }
 
   // ---- errors

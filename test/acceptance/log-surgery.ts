@@ -1,0 +1,46 @@
+/** Changes the log of a stopped broker on its disk, as no client could. */
+import { crc32c } from '@node-rs/crc32';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KafkaBroker } from '#testing/kafka-broker.ts';
+import { assert } from '#util/assert.ts';
+
+/** Offset of the fields in a batch of format v2 (DefaultRecordBatch). */
+const field = { length: 8, crc: 17, attributes: 21, records: 61 };
+
+/** Flips one bit in the last byte of `text` where it last occurs in the last batch, and makes the checksum right again. */
+export function alterLastBatch(broker: KafkaBroker, place: string, text: string): void {
+  const { path, bytes, starts } = readSegment(broker, place);
+  const batch = bytes.subarray(starts.at(-1));
+  const at = batch.lastIndexOf(text, undefined, 'latin1');
+  assert(at >= 0, `the last batch of ${place} holds "${text}"`);
+  const last = at + text.length - 1;
+  batch.writeUInt8(batch.readUInt8(last) ^ 1, last);
+  batch.writeUInt32BE(crc32c(batch.subarray(field.attributes)), field.crc);
+  writeFileSync(path, bytes);
+}
+
+/** Cuts off the last batch: what an unclean election does to a log. */
+export function cutLastBatch(broker: KafkaBroker, place: string): void {
+  const { path, bytes, starts } = readSegment(broker, place);
+  writeFileSync(path, bytes.subarray(0, starts.at(-1)));
+}
+
+/** The only segment of a partition (`topic-0`), whole batches only, with where each batch begins. */
+function readSegment(broker: KafkaBroker, place: string): { path: string; bytes: Buffer; starts: number[] } {
+  const directory = join(broker.dataDir, place);
+  const files = readdirSync(directory);
+  const segments = files.filter((name) => name.endsWith('.log'));
+  assert(segments.length === 1, `${place} has one segment`);
+  // Indexes point into the log; the broker makes new ones.
+  for (const name of files) if (/index$/.test(name)) rmSync(join(directory, name));
+  const path = join(directory, segments[0] ?? '');
+  const file = readFileSync(path);
+  const starts: number[] = [];
+  let at = 0;
+  while (at + field.records <= file.length && file.readInt32BE(at + field.length) > 0) {
+    starts.push(at);
+    at += 12 + file.readInt32BE(at + field.length);
+  }
+  return { path, bytes: file.subarray(0, at), starts };
+}
