@@ -73,10 +73,9 @@ async function show(demo: Demo, options: DemoOptions, stop: AbortController): Pr
   const isTerminal = process.stdout.isTTY && process.stdin.isTTY && process.env['TERM'] !== 'dumb';
   const stopShowing = isTerminal ? showOnTerminal(demo, stop) : showInLines(demo);
   try {
-    const ending = await unlessAborted(
-      stop.signal,
-      Promise.race([demo.failed, followScript(demo, options, stop.signal)]),
-    );
+    const running = [demo.failed, followScript(demo, options, stop.signal)];
+    if (!isTerminal || options.seconds !== null) running.push(failWithMirror(demo, stop.signal));
+    const ending = await unlessAborted(stop.signal, Promise.race(running));
     stopShowing();
     say();
     for (const line of describeEnding(ending)) say(line);
@@ -128,6 +127,12 @@ async function plantSoon(demo: Demo, signal: AbortSignal): Promise<void> {
 /** A slow machine may need longer than the script gives it until the mirror has copied its first records. */
 async function untilCompared(demo: Demo, signal: AbortSignal): Promise<void> {
   while ((demo.comparison?.compared ?? 0) === 0) await sleep(100, undefined, { signal });
+}
+
+/** Where nobody presses a key to start it again, a mirror that ends by itself ends the demo. */
+async function failWithMirror({ mirror }: Demo, signal: AbortSignal): Promise<never> {
+  while (mirror.state !== 'ended') await sleep(200, undefined, { signal });
+  throw new Error(`the mirror ended by itself:\n${mirror.lastWords}`);
 }
 
 /** Draws the view twice a second and obeys keys; returns what ends that. */

@@ -51,8 +51,14 @@ export class MirrorRun {
     return this.#incident;
   }
 
-  /** Why it ended by itself. */
+  /** Why it ended by itself: the line of its last words that names the error. */
   get ending(): string {
+    const lines = this.#ending.split('\n');
+    return (lines.find((line) => /error/i.test(line)) ?? lines[0] ?? '').trim();
+  }
+
+  /** All of its last words. */
+  get lastWords(): string {
     return this.#ending;
   }
 

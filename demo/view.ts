@@ -132,7 +132,7 @@ function renderMirror({ mirror }: Snapshot, fact: Fact): string[] {
     case 'ended':
       return [
         fact('MIRROR', ['ended by itself', ['bold', 'red']], [` ${since} ago`]),
-        fact('', [mirror.ending.split('\n')[0] ?? '', 'red']),
+        fact('', [mirror.ending, 'red']),
       ];
   }
 }
