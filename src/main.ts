@@ -20,9 +20,8 @@ import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
 
-/** All bytes on their way through one process; and how much of it is kept for reuse. */
+/** All bytes on their way through one process. */
 const FRAME_BYTES_MAX = 32 * 1024 * 1024;
-const IDLE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** What the outside world is to Lockstep. */
 export interface Host {
@@ -133,7 +132,7 @@ async function withClusters<T>(
   host: Host,
   use: (clusterOf: ClusterOf, pool: FramePool) => Promise<T>,
 ): Promise<T> {
-  const pool = new FramePool({ bytesMax: FRAME_BYTES_MAX, idleBytesMax: IDLE_BYTES_MAX });
+  const pool = new FramePool({ bytesMax: FRAME_BYTES_MAX });
   const clusters: Cluster[] = [];
   const connected = new Map<string, Promise<Cluster>>();
   const connect = (name: string): Promise<Cluster> => {

@@ -157,7 +157,7 @@ const request = { includeClusterAuthorizedOperations: false, endpointType: 1, in
 function start(bootstrap: string[]) {
   const network = new ScriptedNetwork();
   const clock = new ManualClock();
-  const pool = new FramePool({ bytesMax: 1024 * 1024, idleBytesMax: 0 });
+  const pool = new FramePool({ bytesMax: 1024 * 1024 });
   const cluster = new Cluster({
     name: 'east',
     bootstrap,

@@ -241,7 +241,7 @@ test('the longest pause that a broker asks for counts', async () => {
 function start(signal?: AbortSignal) {
   const network = new ScriptedNetwork();
   const clock = new ManualClock();
-  const pool = new FramePool({ bytesMax: 64 * 1024 * 1024, idleBytesMax: 0 });
+  const pool = new FramePool({ bytesMax: 64 * 1024 * 1024 });
   const opening = openConnection(
     { network, clock, pool, host: 'broker', port: 9092, clientId: 'test', connectTimeoutMs: 1_000 },
     signal,

@@ -77,7 +77,7 @@ function walk(
 }
 
 function newPool(): FramePool {
-  return new FramePool({ bytesMax: 2 ** 30, idleBytesMax: 0 });
+  return new FramePool({ bytesMax: 2 ** 30 });
 }
 
 function newWalk(policy: WalkPolicy, options: { batchBytesMax?: number; leaderEpoch?: number | null }): BatchWalk {

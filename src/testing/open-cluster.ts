@@ -14,7 +14,7 @@ export function openCluster(
     network: systemNetwork,
     clock: systemClock,
     random: createRandom(1),
-    pool: new FramePool({ bytesMax: 64 * 1024 * 1024, idleBytesMax: 4 * 1024 * 1024 }),
+    pool: new FramePool({ bytesMax: 64 * 1024 * 1024 }),
     requestTimeoutMs: options.requestTimeoutMs ?? 20_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
   });

@@ -44,7 +44,7 @@ export class PlayedBroker {
   ): Promise<PlayedBroker> {
     const network = new ScriptedNetwork();
     const clock = options.shared?.clock ?? new ManualClock();
-    const pool = options.shared?.pool ?? new FramePool({ bytesMax: options.bytesMax ?? 2 ** 30, idleBytesMax: 0 });
+    const pool = options.shared?.pool ?? new FramePool({ bytesMax: options.bytesMax ?? 2 ** 30 });
     const settings = { network, clock, pool, host: 'broker', port: 9092, clientId: 'test', connectTimeoutMs: 1_000 };
     const opening = openConnection(settings);
     network.peer.accept();
