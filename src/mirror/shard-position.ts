@@ -10,6 +10,7 @@ import { describeProducers } from '#kafka/producers.ts';
 import {
   attributesOf,
   ATTRIBUTE_CONTROL,
+  ATTRIBUTE_LOG_APPEND_TIME,
   baseOffsetOf,
   baseSequenceOf,
   lastOffsetDeltaOf,
@@ -148,24 +149,28 @@ async function ownProducerState({ target, topic, partition, dataProducerId }: Ta
 export async function compareLastRecord(
   source: { cluster: Cluster; topic: string; partition: number },
   targetBatch: Buffer,
+  options: { readonly timestamps: 'append' | 'producer' | 'target' },
 ): Promise<number | null> {
   const first = baseOffsetOf(targetBatch, 0);
   const last = lastOffsetOf(targetBatch, 0);
-  const onSource = new Map<number, BatchRecord>();
+  const onSource = new Map<number, BatchRecord & { readonly hasAppendTime: boolean }>();
   for (const fromOffset of first === last ? [last] : [last, first]) {
     for (const bytes of await readFirst(source, fromOffset)) {
       if (attributesOf(bytes, 0) & ATTRIBUTE_CONTROL) continue;
       const batch = openBatch(bytes, 0);
-      for (let i = 0; i < batch.count; i++) onSource.set(batch.offsetOf(i), batch.recordAt(i));
+      const hasAppendTime = (attributesOf(bytes, 0) & ATTRIBUTE_LOG_APPEND_TIME) !== 0;
+      for (let i = 0; i < batch.count; i++) onSource.set(batch.offsetOf(i), { ...batch.recordAt(i), hasAppendTime });
     }
     if (onSource.has(last)) break;
   }
   const copied = openBatch(targetBatch, 0);
+  const isTargetsTime = (attributesOf(targetBatch, 0) & ATTRIBUTE_LOG_APPEND_TIME) !== 0;
   for (let i = copied.count - 1; i >= 0; i--) {
     const offset = copied.offsetOf(i);
     const original = onSource.get(offset);
     if (!original) continue;
-    const difference = differenceOf(original, copied.recordAt(i));
+    const hasSameTime = !isTargetsTime && (options.timestamps === 'append' || !original.hasAppendTime);
+    const difference = differenceOf(original, copied.recordAt(i), { timestamps: hasSameTime });
     if (difference)
       throw diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
     return offset;
@@ -191,8 +196,8 @@ function bytesOf({ buffer, at, size }: RawBatch): Buffer {
   return buffer.subarray(at, at + size);
 }
 
-/** The first part that differs. Timestamps are compared by policy elsewhere: the target's clock may own them. */
-function differenceOf(a: BatchRecord, b: BatchRecord): string | null {
+/** The first part that differs. Of records that are all alike, as heartbeats are, only the times tell which is which. */
+function differenceOf(a: BatchRecord, b: BatchRecord, compare: { readonly timestamps: boolean }): string | null {
   if (!isEqual(a.key, b.key)) return 'key';
   if (!isEqual(a.value, b.value)) return 'value';
   if (a.headers.length !== b.headers.length) return 'headers';
@@ -200,7 +205,8 @@ function differenceOf(a: BatchRecord, b: BatchRecord): string | null {
     const other = must(b.headers[i], 'header');
     return isEqual(header.key, other.key) && isEqual(header.value, other.value);
   });
-  return isSame ? null : 'headers';
+  if (!isSame) return 'headers';
+  return compare.timestamps && a.timestamp !== b.timestamp ? 'timestamp' : null;
 }
 
 function isEqual(a: Buffer | null, b: Buffer | null): boolean {

@@ -38,6 +38,14 @@ export function diverged(offset: number, cause: string): ShardStop {
   });
 }
 
+/** Logs are only cut by elections: without one, the source never had what the target has more. */
+export function beyondSource(end: number, position: number): ShardStop {
+  return diverged(
+    end,
+    `The target ends at offset ${position} and the source at ${end}, which has had the same leader all the time: another program wrote to the target.`,
+  );
+}
+
 export function retentionLoss(from: number, to: number): ShardStop {
   return new ShardStop({
     code: 'SHARD_RETENTION_LOSS',

@@ -37,6 +37,7 @@ import {
   apiUnsupported,
   batchCorrupt,
   batchRefused,
+  beyondSource,
   diverged,
   fenced,
   missing,
@@ -303,6 +304,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (leaderEpoch >= 0) {
       const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
       if (end.endOffset >= 0 && end.endOffset < position.offset) {
+        if (this.fetchLeaderEpoch === leaderEpoch) throw beyondSource(end.endOffset, position.offset);
         throw truncated(
           end.endOffset,
           position.offset,
@@ -313,7 +315,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const watermark = await readWatermark(source, this.topic, this.partition);
     if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
     if (this.#isFirst && position.lastBatch) {
-      await compareLastRecord({ cluster: source, topic: this.topic, partition: this.partition }, position.lastBatch);
+      const place = { cluster: source, topic: this.topic, partition: this.partition };
+      await compareLastRecord(place, position.lastBatch, this.#context.policy);
     }
   }
 

@@ -134,6 +134,26 @@ describe('a partition stops alone, with code and offsets', () => {
     await expectSame(other);
   });
 
+  guarded('at a restart, though all records are alike and the source has gone on', condition('shard-position.ts', 'a.timestamp !== b.timestamp'), async (scene) => {
+    const [hit, other] = [`${scene.name}.hit`, `${scene.name}.other`];
+    await createAndWrite([other]);
+    const alike: Partial<RecordStream> = { keys: 'null', valueBytes: 0, recordsPerSecond: 500 };
+    const topics = [{ name: hit, partitions: 1 }];
+    await writeWorkload(bootstrapOf('source'), { topics, streams: [records(hit, 500, alike)] });
+    const file = fileOf({ [scene.name]: { topics: [{ match: hit }, { match: other }] } });
+    const lockstep = LockstepProcess.run(file, [], scene.options);
+    await lockstep.until(() => copying(lockstep, scene.name, 2), 'both partitions are up to date');
+    await writeStreams(bootstrapOf('target'), [records(hit, 3, { ...alike, name: 'foreign' })]);
+    await writeStreams(bootstrapOf('source'), [records(hit, 100, { ...alike, name: 'more' })]);
+    await lockstep.until(() => lockstep.incidents.length > 0, 'an incident is told');
+    await lockstep.interrupt();
+    await writeStreams(bootstrapOf('source'), [records(hit, 100, { ...alike, name: 'later' })]);
+    const ended = await endOf('target', hit);
+    await expectStop(await runUntilCaughtUp(file, scene.options), { code: 'SHARD_DIVERGED', topic: hit });
+    expect(await endOf('target', hit)).toBe(ended);
+    await expectSame(other);
+  });
+
   guarded('when the target topic holds data of somebody else', condition('topic-decision.ts', '!holds && !target.isEmpty'), async (scene) => {
     const [hit, other] = [`${scene.name}.hit`, `${scene.name}.other`];
     await createAndWrite([hit, other]);
