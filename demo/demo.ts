@@ -97,7 +97,7 @@ export class Demo {
     this.#reader = parts.reader;
     this.mirror = parts.mirror;
     this.#linkFile = parts.linkFile;
-    this.#note(`clusters, traffic, mirror (pid ${this.mirror.pid}) and reader are running`);
+    this.note(`clusters, traffic, mirror (pid ${this.mirror.pid}) and reader are running`);
   }
 
   /** Rejects when something that has to run until the end ends before. */
@@ -117,29 +117,26 @@ export class Demo {
     if (this.mirror.state !== 'running') return;
     const pid = this.mirror.pid;
     await this.mirror.kill();
-    this.#note(`mirror killed with kill -9, pid ${pid}`);
+    this.note(`mirror killed with kill -9, pid ${pid}`);
   }
 
   startMirror(): void {
     if (this.mirror.pid !== null) return;
     this.mirror.start();
     this.#mirrorEndAnnounced = false;
-    this.#note(`mirror started again, pid ${this.mirror.pid}: it reads its position from west`);
+    this.note(`mirror started again, pid ${this.mirror.pid}: it reads its position from west`);
   }
 
-  /** Alters a record on west, once. Says so when there is none to alter yet. */
-  plant(): void {
-    if (this.#planted !== null) return this.#note('one record is altered already; end the demo to begin anew');
+  /** Alters a record on west, once. False while there is none that it could alter. */
+  plant(): boolean {
+    if (this.#planted !== null) {
+      this.note('one record is altered already; end the demo to begin anew');
+      return true;
+    }
     this.#planted = plantDifference(this.#west.brokers[0]?.dataDir ?? '', PLANT_TOPIC, partitionsOf(PLANT_TOPIC));
-    this.#note(
-      this.#planted === null
-        ? `nothing to alter yet: west has no record of ${PLANT_TOPIC}`
-        : `altered on west's disk: ${formatPlace(this.#planted)}`,
-    );
-  }
-
-  get hasPlanted(): boolean {
-    return this.#planted !== null;
+    if (this.#planted === null) return false;
+    this.note(`altered on west's disk: ${formatPlace(this.#planted)}`);
+    return true;
   }
 
   /**
@@ -147,7 +144,7 @@ export class Demo {
    * The clusters go on running.
    */
   async finish(): Promise<Ending> {
-    this.#note('traffic stopped; waiting for the mirror, then everything is compared once more');
+    this.note('traffic stopped; waiting for the mirror, then everything is compared once more');
     const traffic = await this.#traffic.stop();
     const comparison = await this.#reader.finish();
     return { traffic, comparison, kills: this.mirror.kills };
@@ -198,11 +195,11 @@ export class Demo {
   #announce(latest: Comparison | null): void {
     if (latest?.first && !this.#foundAnnounced) {
       this.#foundAnnounced = true;
-      this.#note(`found ${formatPlace(latest.first)}: ${describeField(latest.first)}`);
+      this.note(`found ${formatPlace(latest.first)}: ${describeField(latest.first)}`);
     }
     if (this.mirror.state === 'ended' && !this.#mirrorEndAnnounced) {
       this.#mirrorEndAnnounced = true;
-      this.#note(`mirror ended by itself: ${this.mirror.ending}`);
+      this.note(`mirror ended by itself: ${this.mirror.ending}`);
     }
   }
 
@@ -226,7 +223,8 @@ export class Demo {
     return performance.now() - this.#startedAtMs;
   }
 
-  #note(text: string): void {
+  /** Adds to what has happened. */
+  note(text: string): void {
     this.#events.push({ atMs: this.#elapsedMs(), text });
   }
 }

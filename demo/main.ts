@@ -121,7 +121,7 @@ async function followScript(demo: Demo, { seconds, plant }: DemoOptions, signal:
 
 async function plantSoon(demo: Demo, signal: AbortSignal): Promise<void> {
   await untilCompared(demo, signal);
-  demo.plant();
+  while (!demo.plant()) await sleep(100, undefined, { signal });
 }
 
 /** A slow machine may need longer than the script gives it until the mirror has copied its first records. */
@@ -143,7 +143,9 @@ function showOnTerminal(demo: Demo, stop: AbortController): () => void {
   const keys: Readonly<Record<string, () => void>> = {
     k: () => void demo.killMirror().then(draw),
     r: () => demo.startMirror(),
-    p: () => demo.plant(),
+    p: () => {
+      if (!demo.plant()) demo.note('nothing to alter yet: the mirror has not copied a fitting record');
+    },
     q: () => stop.abort('key'),
     '\u0003': () => stop.abort('key'),
   };

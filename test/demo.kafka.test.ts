@@ -108,17 +108,21 @@ test('on a terminal k kills the mirror, r starts it again, q gives the terminal 
   await expectNothingLeft(demo);
 });
 
-test.each([
-  ['SIGINT', 130],
-  ['SIGKILL', 137],
-] as const)('%s leaves no process and no file', async (signal, expected) => {
-  const demo = startDemo([]);
-  await untilSaid(demo, /clusters, traffic, mirror \(pid \d+\) and reader are running/);
+test('Ctrl-C and kill -9 leave no process and no file', async () => {
+  const endings = [
+    ['SIGINT', 130],
+    ['SIGKILL', 137],
+  ] as const;
+  const ended = endings.map(async ([signal, expected]) => {
+    const demo = startDemo([]);
+    await untilSaid(demo, /clusters, traffic, mirror \(pid \d+\) and reader are running/);
 
-  demo.child.kill(signal);
+    demo.child.kill(signal);
 
-  expect(await demo.ended).toBe(expected);
-  await expectNothingLeft(demo);
+    expect(await demo.ended).toBe(expected);
+    await expectNothingLeft(demo);
+  });
+  await Promise.all(ended);
 });
 
 test('arguments that it does not know end it at once with the usage', async () => {
