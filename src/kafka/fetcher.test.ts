@@ -169,12 +169,13 @@ describe('sessions', () => {
   });
 
   test('are done without when the broker has no room for one', async () => {
-    const { broker } = await setUp(1);
+    const { broker, partitions } = await setUp(1);
     for (let i = 0; i < 3; i++) {
       const { asked, answer } = broker.nextFetch();
-      expect([asked.sessionId, asked.sessionEpoch, named(asked)]).toEqual([0, 0, [[0, 0]]]);
-      answer({ sessionId: 0 });
+      expect([asked.sessionId, asked.sessionEpoch, named(asked)]).toEqual([0, 0, [[0, i]]]);
+      answer({ sessionId: 0, partitions: [{ topicId: TOPIC, partition: 0, records: records(i) }] });
     }
+    expect(partitions[0]!.askedOffsets).toEqual([0, 1, 2]);
   });
 });
 
@@ -226,16 +227,17 @@ describe('a response', () => {
   });
 
   test('tells where its request began to read, also to a partition that was added again elsewhere', async () => {
-    const { broker, fetcher, partitions } = await setUp(1);
-    const [partition] = partitions;
-    partition!.fetchOffset = 0;
+    const { broker, fetcher } = await setUp(0);
+    const partition = new Partition(0);
+    partition.fetchOffset = 12;
+    fetcher.add(partition);
     const { answer } = broker.nextFetch();
-    fetcher.remove(partition!);
-    partition!.fetchOffset = 40;
-    fetcher.add(partition!);
+    fetcher.remove(partition);
+    partition.fetchOffset = 40;
+    fetcher.add(partition);
     answer({ sessionId: 77, partitions: [{ topicId: TOPIC, partition: 0, errorCode: 1 }] });
 
-    expect(partition!.askedOffsets).toEqual([0]);
+    expect(partition.askedOffsets).toEqual([12]);
     expect(named(broker.nextFetch().asked)).toEqual([[0, 40]]);
   });
 

@@ -155,11 +155,12 @@ export class Fetcher {
       this.#lose(error); // before the connection tells them that we closed it
       return this.#options.connection.close();
     } else {
+      const askedPositions = this.#session; // a broker without room for a session makes us forget it
       this.#advanceSession(response.sessionId);
       this.#respondedAt = this.#options.clock.now();
       for (const result of response.partitions) {
         const key = keyOf(result);
-        const asked = this.#session.get(key);
+        const asked = askedPositions.get(key);
         if (asked) this.#subscribers.get(key)?.onFetched(result, frame, asked.offset);
       }
     }
