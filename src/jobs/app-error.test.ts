@@ -13,6 +13,10 @@ import { toAppError } from './app-error.ts';
 
 const metadata = { name: 'Metadata', key: 3, minVersion: 12, maxVersion: 13 };
 const refused = new ConnectionError('refused', 'a:1', 'a:1: nobody listens', { definite: true });
+const damaged = new ConnectionError('closed', 'a:1', 'a:1 sent bytes that are no Kafka response', {
+  definite: true,
+  cause: new MalformedFrameError('a length of -1 bytes'),
+});
 const tls = new ConnectionError('not-kafka', 'a:1', 'a:1 speaks TLS', { definite: true });
 
 test.each([
@@ -57,6 +61,12 @@ test.each([
     new BrokerError({ code: 999, name: 'UNKNOWN_ERROR_CODE_999', retryable: false }, 'Metadata', 'cluster "east"'),
     'CLUSTER_REFUSED',
     'Metadata for cluster "east": UNKNOWN_ERROR_CODE_999 (999)',
+  ],
+  [damaged, 'CLUSTER_ANSWER_INVALID', 'cluster "east": a:1 sent bytes that are no Kafka response'],
+  [
+    new ClusterUnreachableError('east', [refused, damaged]),
+    'CLUSTER_ANSWER_INVALID',
+    'no address of cluster "east" answers: a:1: nobody listens (refused); a:1 sent bytes that are no Kafka response (closed)',
   ],
   [
     new MalformedFrameError('it ends in the middle'),

@@ -32,6 +32,13 @@ export function toAppError(error: unknown, subject: string): AppError {
       nextStep: 'Give the address of a plaintext Kafka listener; TLS and SASL are not built yet.',
     });
   }
+  if (isUnreadable(error)) {
+    const damage = error instanceof ConnectionError ? said : `${subject}: an answer cannot be read: ${error.message}`;
+    return new AppError('CLUSTER_ANSWER_INVALID', damage, {
+      ...cause,
+      nextStep: 'Try again; if it stays, look for what stands between here and the broker, such as a proxy.',
+    });
+  }
   if (error instanceof ConnectionError) {
     return new AppError('CLUSTER_UNREACHABLE', said, {
       ...cause,
@@ -60,12 +67,6 @@ export function toAppError(error: unknown, subject: string): AppError {
       nextStep: `Grant the right that ${error.api} needs.`,
     });
   }
-  if (error instanceof MalformedFrameError || error instanceof MalformedBatchError) {
-    return new AppError('CLUSTER_ANSWER_INVALID', `${subject}: an answer cannot be read: ${error.message}`, {
-      ...cause,
-      nextStep: 'Try again; if it stays, look for what stands between here and the broker, such as a proxy.',
-    });
-  }
   return new AppError('CLUSTER_REFUSED', said, {
     ...cause,
     nextStep: 'Look into the log of the broker for the same moment.',
@@ -75,6 +76,13 @@ export function toAppError(error: unknown, subject: string): AppError {
 /** Brokers of every version know Metadata; the controllers of KRaft do not. */
 function isController(error: KafkaError): error is UnsupportedApiError {
   return error instanceof UnsupportedApiError && error.api === 'Metadata' && !error.isKnown;
+}
+
+/** Bytes that do not follow the protocol, in an answer or instead of one. */
+function isUnreadable(error: unknown): boolean {
+  if (error instanceof ClusterUnreachableError) return error.failures.some(isUnreadable);
+  if (error instanceof ConnectionError) return isUnreadable(error.cause);
+  return error instanceof MalformedFrameError || error instanceof MalformedBatchError;
 }
 
 function isNotKafka(error: KafkaError): boolean {

@@ -9,7 +9,13 @@ import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
 import type { Api } from './api.ts';
 import { openConnection, type Connection, type ConnectionOptions } from './connection.ts';
-import { BrokerError, ClusterIdChangedError, ClusterUnreachableError, ConnectionError } from './errors.ts';
+import {
+  BrokerError,
+  ClusterIdChangedError,
+  ClusterUnreachableError,
+  ConnectionError,
+  MalformedFrameError,
+} from './errors.ts';
 import type { FramePool } from './frame.ts';
 import { brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
 import { errorOf } from './protocol/error-codes.ts';
@@ -190,7 +196,11 @@ export class Cluster {
     let from = 0;
     do {
       const names = topics.slice(from, from + TOPICS_PER_REQUEST); // none at all asks for the brokers
-      answers.push(...this.#learn(await this.#askMetadata(await this.#anyConnection(), names)));
+      const answer = await this.#askMetadata(await this.#anyConnection(), names);
+      const answered = new Set(answer.topics.map(({ name }) => name));
+      const missing = names.find((name) => !answered.has(name));
+      if (missing !== undefined) throw new MalformedFrameError(`Metadata left out topic ${missing}`);
+      answers.push(...this.#learn(answer));
       from += TOPICS_PER_REQUEST;
     } while (from < topics.length);
     return answers;

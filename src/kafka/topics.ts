@@ -1,7 +1,7 @@
 /** Creating topics and partitions, through the controller, until every broker's metadata can be expected to have them. */
 import { must } from '#util/assert.ts';
 import type { Cluster } from './cluster.ts';
-import { BrokerError } from './errors.ts';
+import { BrokerError, MalformedFrameError } from './errors.ts';
 import type { Broker, TopicMetadata } from './metadata.ts';
 import { LATEST, listOffsets } from './offsets.ts';
 import { createPartitions as createPartitionsApi } from './protocol/create-partitions.ts';
@@ -43,7 +43,7 @@ export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<To
       },
       { broker: 'controller' },
     );
-    throwError(must(response.topics[0], 'result of CreateTopics'), 'CreateTopics', topic.name);
+    throwError(response.topics[0], 'CreateTopics', topic.name);
   };
   await retrying(cluster, create, { repeatable: false, topics: [topic.name] });
   return awaitPartitions(cluster, topic.name, topic.partitions);
@@ -60,7 +60,7 @@ export async function createPartitions(
       { topics: [{ name: topic, count, assignments: null }], timeoutMs: cluster.requestTimeoutMs, validateOnly: false },
       { broker: 'controller' },
     );
-    throwError(must(response.results[0], 'result of CreatePartitions'), 'CreatePartitions', topic);
+    throwError(response.results[0], 'CreatePartitions', topic);
   };
   await retrying(cluster, create, { repeatable: false, topics: [topic] });
   return awaitPartitions(cluster, topic, count);
@@ -108,9 +108,10 @@ export function describeCluster(
 }
 
 function throwError(
-  result: { readonly errorCode: number; readonly errorMessage: string | null },
+  result: { readonly errorCode: number; readonly errorMessage: string | null } | undefined,
   api: string,
   subject: string,
 ): void {
+  if (!result) throw new MalformedFrameError(`${api} left out ${subject}`);
   if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), api, subject, result.errorMessage);
 }

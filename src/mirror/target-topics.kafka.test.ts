@@ -120,7 +120,7 @@ describe('a target topic', () => {
 
     await expect(prepare({ match: 'two', to: 'more' })).rejects.toMatchObject({
       code: 'TOPIC_PARTITIONS_DIFFER',
-      message: 'Mirror "m": Topic "more" on cluster "west" has 3 partitions, and "two" on "east" has 2.',
+      message: 'Topic "more" on cluster "west" has 3 partitions, and "two" on "east" has 2.',
     });
     await expect(prepare({ match: 'two', to: 'fewer' })).rejects.toMatchObject({
       code: 'TOPIC_PARTITIONS_DIFFER',

@@ -4,7 +4,7 @@ import { AppError } from '#contract/errors.ts';
 import type { MirrorResource } from '#contract/resources.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, type ConfigChange } from '#kafka/configs.ts';
-import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import { BrokerError, KafkaError, MalformedFrameError } from '#kafka/errors.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
 import type { ClaimRecord } from './state-records.ts';
 import type { StateTopic } from './state-topic.ts';
@@ -114,7 +114,7 @@ async function readFacts(
 function refuse({ findings }: TopicDecision, { resource }: PrepareOptions): void {
   const refusal = findings.find(({ severity }) => severity === 'error');
   if (refusal)
-    throw new AppError(refusal.code, `Mirror "${resource.metadata.name}": ${refusal.message}`, {
+    throw new AppError(refusal.code, refusal.message, {
       nextStep: refusal.nextStep,
     });
 }
@@ -186,15 +186,19 @@ async function claim({ state, resource, mirrorId }: PrepareOptions, facts: Topic
 
 function toPrepared(facts: TopicFacts, action: PreparedTopic['action']): PreparedTopic {
   const existing = must(facts.target, 'target topic');
-  const sourceBytes = facts.sourceConfigs.get(MAX_MESSAGE_BYTES)?.value;
-  const targetBytes = existing.configs.get(MAX_MESSAGE_BYTES)?.value;
   return {
     sourceTopic: facts.pair.source,
     sourceTopicId: facts.source.topicId,
     targetTopic: facts.pair.target,
     targetTopicId: existing.metadata.topicId,
     partitions: facts.source.partitions.length,
-    batchBytesMax: Math.max(Number(must(sourceBytes, MAX_MESSAGE_BYTES)), Number(must(targetBytes, MAX_MESSAGE_BYTES))), // raised to the source's just now
+    batchBytesMax: Math.max(messageBytesMax(facts.sourceConfigs), messageBytesMax(existing.configs)), // raised to the source's just now
     action,
   };
+}
+
+function messageBytesMax(configs: Configs): number {
+  const bytes = Number(configs.get(MAX_MESSAGE_BYTES)?.value ?? Number.NaN);
+  if (!Number.isSafeInteger(bytes)) throw new MalformedFrameError(`DescribeConfigs left out ${MAX_MESSAGE_BYTES}`);
+  return bytes;
 }

@@ -5,7 +5,8 @@ import { waitUntil } from '#testing/process-stat.ts';
 import { spawnSupervised } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
 
-const script = join(import.meta.dirname, '..', '..', 'bin', 'lockstep.js');
+/** Another checkout can be put under test, as in lockstep-process.ts. */
+const script = process.env['LOCKSTEP_COMMAND'] ?? join(import.meta.dirname, '..', '..', 'bin', 'lockstep.js');
 
 export interface Ended {
   /** −1 after a signal. */
@@ -32,8 +33,12 @@ export class Command {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...rest, ...env },
     });
-    must(this.child.stdout, 'stdout').setEncoding('utf8').on('data', (text: string) => (this.out += text));
-    must(this.child.stderr, 'stderr').setEncoding('utf8').on('data', (text: string) => (this.err += text));
+    must(this.child.stdout, 'stdout')
+      .setEncoding('utf8')
+      .on('data', (text: string) => (this.out += text));
+    must(this.child.stderr, 'stderr')
+      .setEncoding('utf8')
+      .on('data', (text: string) => (this.err += text));
     this.#ended = new Promise((resolve) => {
       this.child.once('close', (code) => {
         this.#isRunning = false;

@@ -93,9 +93,7 @@ export function describeEnd(io: Io, event: Extract<RunEvent, { event: 'ended' }>
   const extras = [
     ...(ways === null ? [] : [ways]),
     ...(holes === 0 ? [] : [`${formatNumberOf(holes, 'hole')} filled`]),
-    ...(refusals === 0
-      ? []
-      : [`${formatNumberOf(refusals, 'write')} refused because another process had written them`]),
+    ...(refusals === 0 ? [] : [`${formatNumberOf(refusals, 'write')} refused as out of order`]),
   ];
   return [
     `${head}: ${formatNumberOf(status.recordsCopied, 'record')}, ${formatBytes(status.bytesCopied)} in ${formatDuration(tookMs)}`,
