@@ -109,10 +109,6 @@ export class Demo {
     return this.#reader.latest;
   }
 
-  get kills(): number {
-    return this.mirror.kills;
-  }
-
   async killMirror(): Promise<void> {
     if (this.mirror.state !== 'running') return;
     const pid = this.mirror.pid;

@@ -57,7 +57,7 @@ async function run(options: DemoOptions, stop: AbortController): Promise<number>
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     say(`${paint('dim', `${seconds.padStart(6)} s`)}  ${name.padEnd(8)}  ${text}`);
   };
-  await unlessAborted(signal, setup({ versions: ['4.3.1'], log: (line) => say(`  ${line}`) }));
+  await unlessAborted(signal, setup({ versions: ['4.3.1'], log: sayOfSetup() }));
   step('setup', 'Apache Kafka 4.3.1 is here; starting two clusters');
   const demo = await unlessAborted(signal, startDemo(step));
   try {
@@ -66,6 +66,16 @@ async function run(options: DemoOptions, stop: AbortController): Promise<number>
     await demo.close();
     if (signal.aborted) say('stopped   clusters, traffic and mirror are gone, and their files too');
   }
+}
+
+/** Set-up is silent where nothing is missing; its first line means a first run. */
+function sayOfSetup(): (line: string) => void {
+  let hasSaid = false;
+  return (line) => {
+    if (!hasSaid) say('The first run fetches and prepares Apache Kafka, which takes a minute or two.\n');
+    hasSaid = true;
+    say(`  ${line}`);
+  };
 }
 
 /** Shows the running demo until it ends or is ended, and sums up. */
