@@ -196,13 +196,26 @@ export function holesNotAllowed(offset: number, target: string, error: BrokerErr
   });
 }
 
+/** Kafka's operation that each request is authorised by. */
+const RIGHTS: Readonly<Record<string, string>> = {
+  Produce: 'WRITE on the topic',
+  Fetch: 'READ on the topic',
+  DescribeProducers: 'READ on the topic',
+  ListOffsets: 'DESCRIBE on the topic',
+  Metadata: 'DESCRIBE on the topic',
+  OffsetForLeaderEpoch: 'DESCRIBE on the topic',
+  DeleteRecords: 'DELETE on the topic',
+  DescribeConfigs: 'DESCRIBE_CONFIGS on the topic',
+  IncrementalAlterConfigs: 'ALTER_CONFIGS on the topic',
+};
+
 export function notAllowed(offset: number | null, error: BrokerError): ShardStop {
   return new ShardStop({
     code: 'PERMISSION_DENIED',
     offsets: offset === null ? null : { from: offset, to: offset },
     cause: `A right is missing: ${error.message}.`,
     consequence: 'The partition stands still; nothing is lost as long as the source keeps its records.',
-    nextStep: `Grant the right that ${error.api} needs to the mirror's principal and start the mirror again.`,
+    nextStep: `Grant the mirror's principal ${RIGHTS[error.api] ?? `the right that ${error.api} needs`} and start the mirror again.`,
   });
 }
 

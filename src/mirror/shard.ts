@@ -12,7 +12,7 @@ import { assert, must } from '#util/assert.ts';
 import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
-import { BrokerError, ConnectionError, KafkaError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
+import { BrokerError, type ConnectionError, KafkaError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
@@ -107,6 +107,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #queueHead = 0;
   #queuedBytes = 0;
   readonly #inFlight: DataItem[] = [];
+  /**
+   * One until the first answer: where the broker has no state of our producer, any sequence is its first, and a second
+   * batch would be taken in the place of the first if that one is refused.
+   */
+  #inFlightMax = 1;
   #isFilling = false;
   #stopAtEnd: ShardStop | null = null;
   /** Data of ours landed elsewhere: the first answer that said so names the first offset. */
@@ -387,6 +392,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#state = 'copying';
     this.#cursor = { offset: position.offset, sequence: position.sequence };
     this.#stopAtEnd = null;
+    this.#inFlightMax = 1;
     const interrupted = new Promise<Interruption>((resolve) => {
       this.#interrupt = (interruption) => {
         this.#interrupt = null;
@@ -533,7 +539,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   takeBatch(): DataItem | null {
-    if (!this.#interrupt || this.#isFilling || this.#inFlight.length >= IN_FLIGHT_MAX) return null;
+    if (!this.#interrupt || this.#isFilling || this.#inFlight.length >= this.#inFlightMax) return null;
     const item = this.#queue[this.#queueHead];
     if (!item) return null;
     if (item.kind === 'hole') {
@@ -627,6 +633,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #onAppended(item: DataItem): void {
+    this.#inFlightMax = IN_FLIGHT_MAX;
     this.#recordsCopied += item.count;
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;

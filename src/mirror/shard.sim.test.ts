@@ -1,0 +1,889 @@
+/**
+ * A shard between two clusters played in memory, on a clock that stands still: each row of 'Answer to a write' (design §5),
+ * and what else may happen to one partition. Every test ends with nothing in flight and no frame kept.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import { assert } from '#util/assert.ts';
+import { createRandom } from '#util/random.ts';
+import type { Incident } from '#contract/status.ts';
+import { DataPath } from '#jobs/data-path.ts';
+import { FramePool } from '#kafka/frame.ts';
+import { BatchWriter } from '#kafka/records/batch-writer.ts';
+import { baseOffsetOf, baseSequenceOf } from '#kafka/records/batch-header.ts';
+import { patchBatchHeader } from '#kafka/records/header-patch.ts';
+import { ManualClock } from '#testing/manual-clock.ts';
+import { ModelLog } from '#testing/model-log.ts';
+import { markersAnswer, PlayedCluster, type ProduceFate } from '#testing/played-cluster.ts';
+import { sourceBatch, type SourceRecord } from '#testing/source-batches.ts';
+import type { PartitionState } from './shard-context.ts';
+import { Shard } from './shard.ts';
+
+const SOURCE_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
+const TARGET_ID = 'AAAAAAAAAAAAAAAAAAAAAg';
+const DATA_PID = 4711;
+const MARKER_PID = 4712;
+
+let world: World;
+
+class World {
+  readonly clock = new ManualClock();
+  readonly pool = new FramePool({ bytesMax: 64 * 1024 * 1024 });
+  readonly source = this.#cluster('source', 'orders', SOURCE_ID);
+  readonly target = this.#cluster('target', 'copy', TARGET_ID);
+  readonly states = new Map<string, PartitionState>();
+  readonly incidents: Incident[] = [];
+  readonly troubles: string[] = [];
+  dataPath = this.#newDataPath();
+  shard = this.#newShard({});
+  running: Promise<void> | null = null;
+  hasEnded = false;
+  /** Called before the target's state topic is written. */
+  onState: () => Promise<void> = async () => {};
+
+  #cluster(name: string, topic: string, topicId: string): PlayedCluster {
+    return new PlayedCluster({ name, topic, topicId, clock: this.clock, pool: this.pool, log: new ModelLog() });
+  }
+
+  #newDataPath(): DataPath {
+    return new DataPath({
+      source: this.source.cluster,
+      target: this.target.cluster,
+      clock: this.clock,
+      pool: this.pool,
+    });
+  }
+
+  #newShard(options: { batchBytesMax?: number }): Shard {
+    return new Shard({
+      mirrorName: 'east-to-west',
+      source: this.source.cluster,
+      target: this.target.cluster,
+      clock: this.clock,
+      random: createRandom(7),
+      pool: this.pool,
+      state: {
+        partition: () => this.states.get('copy/0'),
+        putPartition: async (_, __, state) => {
+          await this.onState();
+          this.states.set('copy/0', state);
+        },
+      },
+      dataPath: this.dataPath,
+      logStartGate: { enter: async () => {}, leave: async () => {} },
+      sourceTopic: 'orders',
+      sourceTopicId: SOURCE_ID,
+      targetTopic: 'copy',
+      targetTopicId: TARGET_ID,
+      partition: 0,
+      policy: {
+        transactions: 'committed-only',
+        timestamps: 'append',
+        producerId: DATA_PID,
+        mergeBelowBytes: 0,
+        mergedBytesMax: 4096,
+      },
+      writer: new BatchWriter({ codec: 0, baseOffset: 0 }),
+      batchBytesMax: options.batchBytesMax ?? 1_000_000,
+      dataProducerId: DATA_PID,
+      markerProducerId: MARKER_PID,
+      start: { at: 'earliest' },
+      countBytes: () => {},
+      onTrouble: (_, error) => void this.troubles.push(error.message),
+      onIncident: (incident) => void this.incidents.push(incident),
+    });
+  }
+
+  /** A new process: the connections and the shard are new, the clusters are not. */
+  renew(options: { batchBytesMax?: number } = {}): this {
+    this.dataPath = this.#newDataPath();
+    this.shard = this.#newShard(options);
+    this.running = null;
+    this.hasEnded = false;
+    return this;
+  }
+
+  start(): this {
+    this.running ??= this.shard.run().finally(() => {
+      this.hasEnded = true;
+    });
+    return this;
+  }
+
+  /** Lets time pass until `condition` holds, or fails after so much of it. */
+  async until(condition: () => boolean, limitMs = 20_000): Promise<void> {
+    const deadline = this.clock.monotonic() + limitMs;
+    while (!condition()) {
+      if (this.clock.monotonic() >= deadline) throw new Error(`not within ${limitMs} ms; ${this.describe()}`);
+      await this.clock.advance(5);
+    }
+  }
+
+  /** Runs until the target ends where the source does; what then differs. */
+  async copied(limitMs?: number): Promise<string[]> {
+    this.start();
+    await this.until(
+      () => this.shard.position === this.source.log.end && this.target.log.end === this.source.log.end,
+      limitMs,
+    );
+    return this.differences();
+  }
+
+  /** Runs until the shard has stopped by itself; its incident. */
+  async incident(limitMs?: number): Promise<Incident> {
+    this.start();
+    await this.until(() => this.hasEnded, limitMs);
+    assert(this.incidents.length === 1, `there are ${this.incidents.length} incidents`);
+    assert(this.shard.incident === this.incidents[0], 'the incident told is that of the shard');
+    return this.incidents[0]!;
+  }
+
+  /** As the job ends: with a graceful stop, and closed connections after a while. */
+  async stop(graceMs = 500): Promise<void> {
+    this.shard.stop();
+    if (!this.running) return;
+    await this.until(() => this.hasEnded, graceMs).catch(() => {});
+    await this.dataPath.close();
+    await this.until(() => this.hasEnded, 6_000);
+  }
+
+  /** Records that differ between the sides, by offset. */
+  differences(): string[] {
+    const [source, target] = [this.source.log, this.target.log].map(
+      (log) =>
+        new Map(
+          log
+            .records()
+            .filter(({ offset }) => offset >= this.source.log.logStart)
+            .map((each) => [each.offset, `${each.timestamp} ${each.body.toString('hex')}`]),
+        ),
+    );
+    const offsets = new Set([...source!.keys(), ...target!.keys()]);
+    return [...offsets]
+      .filter((offset) => source!.get(offset) !== target!.get(offset))
+      .map((offset) => `${offset}: ${source!.get(offset)} and ${target!.get(offset)}`);
+  }
+
+  describe(): string {
+    return `position ${this.shard.position}, source ${this.source.log.end}, target ${this.target.log.end}, ${this.shard.status(0).state}, incidents ${this.incidents.map(({ code, cause }) => `${code} ${cause}`).join()}, troubles ${this.troubles.slice(-3).join('; ')}, ${this.target.journal.slice(-8).join()}`;
+  }
+}
+
+function newWorld(): World {
+  world = new World();
+  return world;
+}
+
+afterEach(async () => {
+  await world.stop();
+  await world.dataPath.close();
+  await world.clock.advance(100);
+  assert(world.pool.bytesInUse === 0, `${world.pool.bytesInUse} bytes of frames are kept`);
+  assert(world.pool.reserve(64 * 1024 * 1024) && !world.pool.reserve(1), 'nothing is reserved');
+});
+
+function record(text: string): SourceRecord {
+  return { timestamp: 1_700_000_000_000, key: null, value: Buffer.from(text) };
+}
+
+/** Appends batches of these many records to the source. */
+function write(log: ModelLog, counts: readonly number[], options: { bytes?: number } = {}): void {
+  for (const count of counts) {
+    const base = log.end;
+    const records = Array.from({ length: count }, (_, i) =>
+      record(`record ${base + i}`.padEnd(options.bytes ?? 0, '.')),
+    );
+    expect(log.append(sourceBatch({ baseOffset: 0, records })).errorCode).toBe(0);
+  }
+}
+
+/** Offsets that hold no record on the source. */
+function remove(log: ModelLog, count: number): void {
+  log.end += count;
+}
+
+/** The first `times` batches that are produced get this fate. */
+function first(times: number, fate: ProduceFate): () => ProduceFate | null {
+  let left = times;
+  return () => (left-- > 0 ? fate : null);
+}
+
+const always = Infinity;
+
+describe('a copy', () => {
+  test('has the offsets of the source: log start, records, holes', async () => {
+    const { source, target } = newWorld();
+    source.log.end = source.log.logStart = 700;
+    write(source.log, [3, 1, 5]);
+    remove(source.log, 2500);
+    write(source.log, [2]);
+    remove(source.log, 1);
+    write(source.log, [1, 1]);
+
+    expect(await world.copied()).toEqual([]);
+
+    expect([target.log.logStart, target.log.end]).toEqual([700, source.log.end]);
+    expect(world.shard.status(0)).toMatchObject({
+      state: 'copying',
+      holesFilled: 2501,
+      refusals: 0,
+      incident: null,
+      recordsCopied: 13,
+    });
+  });
+
+  test('goes on with what comes later, and after a restart', async () => {
+    const { source } = newWorld();
+    write(source.log, [3, 1]);
+    expect(await world.copied()).toEqual([]);
+    write(source.log, [5]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    write(source.log, [2]);
+    world.renew();
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test('waits for a source without a leader, on either side', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    target.leader = -1;
+    target.hangUp();
+    write(source.log, [3]);
+    world.clock.schedule(3_000, () => (target.leader = 1));
+    expect(await world.copied()).toEqual([]);
+    expect(world.incidents).toEqual([]);
+  });
+});
+
+describe('answer to a write', () => {
+  test('0 with another offset: SHARD_DIVERGED, at once and with both offsets', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 3]);
+    target.onProduce = first(1, { errorCode: 0, baseOffset: 5 });
+
+    const incident = await world.incident();
+
+    expect(incident).toMatchObject({
+      code: 'SHARD_DIVERGED',
+      offsets: { from: 0, to: 1 },
+      topic: 'orders',
+      partition: 0,
+      mirror: 'east-to-west',
+    });
+    expect(incident.cause).toContain('offset 0 was answered with offset 5');
+  });
+
+  test('45: reads the watermark again and goes on', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 3, 3]);
+    target.onProduce = first(2, { errorCode: 45 });
+    expect(await world.copied()).toEqual([]);
+    expect(world.shard.status(0).refusals).toBeGreaterThanOrEqual(1);
+    expectReadBeforeWrite(target);
+  });
+
+  test('45 without anybody advancing for 30 s: SHARD_NO_PROGRESS', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    target.onProduce = first(always, { errorCode: 45 });
+    write(source.log, [3]);
+    const since = world.clock.monotonic();
+
+    const incident = await world.incident(60_000);
+
+    expect(incident).toMatchObject({ code: 'SHARD_NO_PROGRESS', offsets: { from: 3, to: 3 } });
+    expect(world.clock.monotonic() - since).toBeGreaterThan(30_000);
+    expect(world.clock.monotonic() - since).toBeLessThan(32_000);
+    const writes = target.journal.filter((name) => name === 'Produce').length;
+    expect(writes).toBeGreaterThan(30);
+    expect(writes).toBeLessThan(6_000); // never without a pause
+  });
+
+  test('45 after an hour without records is no standstill', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.clock.advance(120_000);
+    target.onProduce = first(1, { errorCode: 45 });
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test('45 because another worker of the mirror was first: takes over where that one stands', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 3, 3]);
+    let isFirst = true;
+    target.onProduce = () => {
+      if (!isFirst) return null;
+      isFirst = false;
+      target.log.append(ours(source.log, 0, 4)); // with other boundaries
+      return null;
+    };
+    expect(await world.copied()).toEqual([]);
+    expect(target.log.refusals).toBeGreaterThan(0);
+  });
+
+  test.each([47, 90])('%i: SHARD_FENCED', async (errorCode) => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    target.onProduce = first(1, { errorCode });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_FENCED', offsets: { from: 0, to: 0 } });
+  });
+
+  test.each([3, 5, 6, 9, 13])('%i: asks for new metadata and goes on', async (errorCode) => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2]);
+    expect(await world.copied()).toEqual([]);
+    const before = target.refreshes;
+    target.onProduce = first(2, { errorCode });
+    write(source.log, [3, 2]);
+    expect(await world.copied()).toEqual([]);
+    expect(target.refreshes).toBeGreaterThan(before);
+    expect(world.incidents).toEqual([]);
+    expectReadBeforeWrite(target);
+  });
+
+  test.each([19, 56, 78])('%i: backs off, as long as it takes', async (errorCode) => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    let refused = 0;
+    target.onProduce = () => (world.clock.monotonic() < 60_000 ? (refused++, { errorCode }) : null);
+    expect(await world.copied(90_000)).toEqual([]);
+    expect(refused).toBeGreaterThan(5);
+    expect(refused).toBeLessThan(60); // up to 5 s between attempts
+    expectReadBeforeWrite(target);
+  });
+
+  test.each([
+    ['7 after an append', { errorCode: 7, isAppended: true }],
+    ['7 without one', { errorCode: 7 }],
+    ['20 after an append', { errorCode: 20, isAppended: true }],
+    ['a lost connection after an append', { lose: true, isAppended: true }],
+    ['a lost connection without one', { lose: true, isAppended: false }],
+    ['no answer', { ignore: true }],
+  ] as const)('%s: reads the watermark before anything else is written', async (_, fate) => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2, 4]);
+    expect(await world.copied()).toEqual([]);
+    target.onProduce = first(1, fate);
+    write(source.log, [3, 2, 4, 1, 1, 1, 1]);
+    expect(await world.copied(60_000)).toEqual([]);
+    expect(world.incidents).toEqual([]);
+    expectReadBeforeWrite(target);
+  });
+
+  test('2 once: fetched again; twice: SHARD_BATCH_CORRUPT', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 3]);
+    target.onProduce = first(1, { errorCode: 2 });
+    expect(await world.copied()).toEqual([]);
+    write(source.log, [2]);
+    target.onProduce = first(always, { errorCode: 2 });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_BATCH_CORRUPT', offsets: { from: 6, to: 7 } });
+    expect(target.log.end).toBe(6);
+  });
+
+  test('10: splits, down to the record', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [9, 1], { bytes: 300 });
+    target.onProduce = (batch) => (batch.length > 700 ? { errorCode: 10 } : null);
+    expect(await world.copied()).toEqual([]);
+    expect(target.log.batches.length).toBeGreaterThan(4);
+  });
+
+  test('10 after an hour without records splits too', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [1]);
+    expect(await world.copied()).toEqual([]);
+    await world.clock.advance(120_000);
+    write(source.log, [9], { bytes: 300 });
+    target.onProduce = (batch) => (batch.length > 700 ? { errorCode: 10 } : null);
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test('10 for one record: SHARD_RECORD_TOO_LARGE, with what to set', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [2, 1], { bytes: 300 });
+    write(source.log, [1], { bytes: 5_000 });
+    target.onProduce = (batch) => (batch.length > 500 ? { errorCode: 10 } : null);
+    const incident = await world.incident();
+    expect(incident).toMatchObject({ code: 'SHARD_RECORD_TOO_LARGE', offsets: { from: 3, to: 4 } });
+    expect(incident.nextStep).toMatch(/max\.message\.bytes of the target topic to at least 50\d\d/);
+    expect(target.log.end).toBe(3);
+  });
+
+  test('a record above what the topic says is not tried, and everything before it arrives', async () => {
+    const { source, target } = newWorld();
+    world.renew({ batchBytesMax: 2_000 });
+    write(source.log, [2, 1], { bytes: 300 });
+    write(source.log, [1], { bytes: 5_000 });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_RECORD_TOO_LARGE', offsets: { from: 3, to: 4 } });
+    expect([target.log.end, target.log.refusals]).toEqual([3, 0]);
+  });
+
+  test.each([29, 31, 53])('%i: PERMISSION_DENIED with the right that is missing', async (errorCode) => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    target.onProduce = first(1, { errorCode });
+    const incident = await world.incident();
+    expect(incident.code).toBe('PERMISSION_DENIED');
+    expect(incident.cause).toContain('Produce for copy/0');
+    expect(incident.nextStep).toMatch(/WRITE/);
+  });
+
+  test.each([32, 44, 87])('%i: SHARD_BATCH_REFUSED with the batch', async (errorCode) => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 4]);
+    target.onProduce = (batch) => (batch.readInt32BE(57) === 4 ? { errorCode } : null);
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_BATCH_REFUSED', offsets: { from: 3, to: 7 } });
+    expect(target.log.end).toBe(3);
+  });
+
+  test.each([999, -1])('%i once: reads again and goes on; again and again: an incident', async (errorCode) => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 3]);
+    target.onProduce = first(3, { errorCode, isAppended: true });
+    expect(await world.copied()).toEqual([]);
+    expectReadBeforeWrite(target);
+    target.onProduce = first(always, { errorCode });
+    write(source.log, [3]);
+    const incident = await world.incident(60_000);
+    expect(incident).toMatchObject({ code: 'SHARD_NO_PROGRESS', offsets: { from: 6, to: 6 } });
+    expect(incident.cause).toContain(`(${errorCode})`);
+  });
+
+  test.each([10, 19, 32, 45, 999])('%i for the very first batch lets no other take its place', async (errorCode) => {
+    const { source, target } = newWorld();
+    write(source.log, [9, 1, 1, 1], { bytes: 100 });
+    target.onProduce = first(1, { errorCode });
+    world.start();
+    await world.until(() => world.hasEnded || target.log.end === source.log.end);
+    expect(world.differences().length).toBe(source.log.end - target.log.end);
+    expect(world.incidents.map(({ code }) => code)).toEqual(errorCode === 32 ? ['SHARD_BATCH_REFUSED'] : []);
+  });
+});
+
+describe('answer to markers', () => {
+  test('31: SHARD_HOLES_NOT_ALLOWED with the right to grant', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    remove(source.log, 2);
+    write(source.log, [1]);
+    target.onCall = (name) => (name === 'WriteTxnMarkers' ? markersAnswer('copy', 31) : undefined);
+    const incident = await world.incident();
+    expect(incident).toMatchObject({ code: 'SHARD_HOLES_NOT_ALLOWED', offsets: { from: 3, to: 3 } });
+    expect(incident.nextStep).toContain('ALTER (or CLUSTER_ACTION) on cluster "target"');
+    expect(target.log.end).toBe(3);
+  });
+
+  test('52: a later term wrote; reads again, and takes the next one', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    remove(source.log, 2);
+    write(source.log, [1]);
+    let isFirst = true;
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers' || !isFirst) return undefined;
+      isFirst = false;
+      target.log.appendMarkers(MARKER_PID, 9, 1); // of another worker
+      return undefined;
+    };
+    expect(await world.copied()).toEqual([]);
+    expect(target.log.producers.get(MARKER_PID)?.coordinatorEpoch).toBe(10);
+  });
+
+  test('52 for ever: an incident', async () => {
+    const { source, target } = newWorld();
+    remove(source.log, 2);
+    write(source.log, [1]);
+    source.log.logStart = 0;
+    target.onCall = (name) => (name === 'WriteTxnMarkers' ? markersAnswer('copy', 52) : undefined);
+    expect(await world.incident(120_000)).toMatchObject({ code: 'SHARD_NO_PROGRESS' });
+  });
+
+  test('success that hid refusals: the rest is written after a re-read', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [1]);
+    remove(source.log, 700);
+    write(source.log, [1]);
+    let isFirst = true;
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers' || !isFirst) return undefined;
+      isFirst = false;
+      target.log.appendMarkers(MARKER_PID, 0, 99);
+      return markersAnswer('copy', 0);
+    };
+    expect(await world.copied(60_000)).toEqual([]);
+  });
+
+  test('an unknown outcome: waits until nothing lands any more before it writes', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [1]);
+    remove(source.log, 5);
+    write(source.log, [1]);
+    let isFirst = true;
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers' || !isFirst) return undefined;
+      isFirst = false;
+      world.clock.schedule(1_500, () => void target.log.appendMarkers(MARKER_PID, 0, 5)); // lands late
+      return markersAnswer('copy', 7);
+    };
+    expect(await world.copied(60_000)).toEqual([]);
+  });
+
+  test('more than were written: SHARD_DIVERGED', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [1]);
+    remove(source.log, 5);
+    write(source.log, [1]);
+    target.onCall = (name) =>
+      name === 'WriteTxnMarkers' ? (target.log.appendMarkers(MARKER_PID, 0, 1), undefined) : undefined;
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED' });
+  });
+});
+
+describe('the position', () => {
+  test('is read with the sequence of the same moment: a late append between the two reads is not written twice', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    write(source.log, [2, 2, 2]);
+    world.renew();
+    // What an earlier self had on its way lands after the watermark was read and before the tail is.
+    let reads = 0;
+    target.onCall = (name, request) => {
+      if (name !== 'ListOffsets' || JSON.stringify(request).includes('"timestamp":-2') === false) return undefined;
+      reads++;
+      if (reads === 1) target.log.append(ours(source.log, 3, 2));
+      return undefined;
+    };
+    expect(await world.copied()).toEqual([]);
+    expect(reads).toBeGreaterThan(0);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test('follows the sequence of our last batch also when compaction has emptied it on the target', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 4]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    const last = target.log.batches.at(-1)!;
+    const emptied = sourceBatch({
+      baseOffset: 3,
+      records: [null, null, null, null],
+      producerId: DATA_PID,
+      baseSequence: baseSequenceOf(last, 0),
+    });
+    target.log.batches[1] = emptied;
+    source.log.batches[1] = sourceBatch({ baseOffset: 3, records: [null, null, null, null] });
+    write(source.log, [2]);
+
+    world.renew().start();
+    await world.until(() => target.log.end === source.log.end);
+    expect(world.incidents).toEqual([]);
+    expect(world.differences()).toEqual([]);
+  });
+
+  test('of a target that another program wrote to: SHARD_DIVERGED before anything is written', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+    world.renew();
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('of a target whose last record is another one: SHARD_DIVERGED with its offset', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    target.log.batches[0] = sourceBatch({
+      baseOffset: 0,
+      records: [record('record 0'), record('record 1'), record('other')],
+      producerId: DATA_PID,
+    });
+    world.renew();
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 2, to: 3 } });
+  });
+
+  test('falls back with a target that lost what it had acknowledged', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2]);
+    expect(await world.copied()).toEqual([]);
+    target.log.batches.pop();
+    target.log.end = 3;
+    const state = target.log.producers.get(DATA_PID)!;
+    state.lastSequence = 2;
+    state.last.splice(1);
+    write(source.log, [1]);
+    target.hangUp();
+    expect(await world.copied()).toEqual([]);
+  });
+});
+
+describe('the source', () => {
+  test('whose log start has passed the position: SHARD_RETENTION_LOSS with the exact range', async () => {
+    const { source } = newWorld();
+    write(source.log, [3, 3, 3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    write(source.log, [3, 3]);
+    source.log.deleteBefore(12);
+    world.renew();
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_RETENTION_LOSS', offsets: { from: 9, to: 12 } });
+  });
+
+  test('that was truncated: SHARD_TRUNCATED with the exact range, also while copying', async () => {
+    const { source } = newWorld();
+    write(source.log, [3, 3]);
+    expect(await world.copied()).toEqual([]);
+    source.log.batches.pop();
+    source.log.end = 3;
+    source.onFetch = (_, answer) => ({ ...answer, errorCode: 0, records: null, diverging: { epoch: 0, endOffset: 3 } });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_TRUNCATED', offsets: { from: 3, to: 6 } });
+  });
+
+  test('that was created anew under its name: TOPIC_RECREATED', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    source.topicId = 'AAAAAAAAAAAAAAAAAAAAAw';
+    source.onFetch = (_, answer) => ({ ...answer, errorCode: 100, records: null });
+    expect(await world.incident()).toMatchObject({ code: 'TOPIC_RECREATED', offsets: { from: 3, to: 3 } });
+  });
+
+  test('with a damaged batch, once: fetched again', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    let isFirst = true;
+    source.onFetch = (_, answer) => {
+      if (!isFirst || !answer.records?.length) return null;
+      isFirst = false;
+      return { ...answer, records: damaged(answer.records, 16) };
+    };
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test('with a batch that stays damaged: SHARD_BATCH_CORRUPT, and everything below is on the target', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2, 4]);
+    source.log.batches[2] = damaged(source.log.batches[2]!, 16);
+    const incident = await world.incident();
+    expect(incident).toMatchObject({ code: 'SHARD_BATCH_CORRUPT', offsets: { from: 5, to: 6 } });
+    expect(target.log.end).toBe(5);
+  });
+
+  test('with an error that we do not know: asked a few times, then an incident', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    source.onFetch = (_, answer) => ({ ...answer, errorCode: 999, records: null });
+    expect(await world.incident(60_000)).toMatchObject({ code: 'SHARD_NO_PROGRESS' });
+  });
+
+  test('that may not be read: PERMISSION_DENIED with the right', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    source.onFetch = (_, answer) => ({ ...answer, errorCode: 29, records: null });
+    const incident = await world.incident();
+    expect(incident.code).toBe('PERMISSION_DENIED');
+    expect(incident.nextStep).toMatch(/READ/);
+  });
+
+  test('with a new leader epoch: recorded before anything of it is written', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    source.log.leaderEpoch = 4;
+    write(source.log, [2]);
+    const written: number[] = [];
+    world.onState = async () => void written.push(target.log.end);
+    expect(await world.copied()).toEqual([]);
+    expect(world.states.get('copy/0')?.leaderEpochs).toEqual([
+      [0, 0],
+      [4, 3],
+    ]);
+    expect(written[0]).toBe(0);
+  });
+});
+
+describe('connections', () => {
+  test.each(['source', 'target'] as const)(
+    'closed by an idle %s are opened again when there is something to copy',
+    async (side) => {
+      const { source } = newWorld();
+      write(source.log, [3]);
+      expect(await world.copied()).toEqual([]);
+      await world.clock.advance(60_000);
+      world[side].hangUp();
+      await world.clock.advance(60_000);
+      write(source.log, [3]);
+      expect(await world.copied()).toEqual([]);
+    },
+  );
+
+  test('lost while a shard is between two of them are noticed', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    source.hangUp();
+    world.target.hangUp();
+    await world.clock.advance(1);
+    source.hangUp();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test('an answer from before an interruption is never taken for a hole', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    write(source.log, [2]); // is fetched; then the next fetch waits for more
+    target.onProduce = first(1, { errorCode: 45 });
+    await world.until(() => world.shard.status(0).refusals === 1);
+    write(source.log, [2]); // answers the waiting fetch
+    expect(await world.copied()).toEqual([]);
+    expect(world.shard.status(0).holesFilled).toBe(0);
+  });
+});
+
+describe('stop', () => {
+  test.each([
+    ['while the watermark is watched', 5],
+    ['while it settles down', 1_100],
+  ])('%s', async (_, afterMs) => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    world.start();
+    await world.clock.advance(afterMs);
+    await world.stop();
+    expect([world.hasEnded, world.incidents, world.shard.status(0).state]).toEqual([true, [], 'ended']);
+  });
+
+  test('with nothing to do, at once', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    world.shard.stop();
+    await world.clock.advance(0);
+    expect(world.hasEnded).toBe(true);
+  });
+
+  test('waits for what is in flight, and takes nothing new', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    write(source.log, [1, 1, 1, 1, 1, 1, 1, 1]);
+    await world.until(() => target.journal.filter((name) => name === 'Produce').length > 1);
+    world.shard.stop();
+    await world.until(() => world.hasEnded, 500);
+    expect(world.differences().length).toBe(source.log.end - target.log.end);
+  });
+
+  test('with answers that never come ends with the connections', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 3]);
+    target.onProduce = first(always, { ignore: true });
+    world.start();
+    await world.until(() => target.journal.includes('Produce'));
+    world.shard.stop();
+    await world.clock.advance(1_000);
+    expect(world.hasEnded).toBe(false);
+    await world.dataPath.close();
+    await world.clock.advance(10);
+    expect(world.hasEnded).toBe(true);
+  });
+
+  test('while a hole is filled', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [1]);
+    remove(source.log, 5_000);
+    write(source.log, [1]);
+    world.start();
+    await world.until(() => target.log.end > 1);
+    await world.stop();
+    expect([world.hasEnded, world.incidents]).toEqual([true, []]);
+    world.renew();
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test('while the log start is aligned', async () => {
+    const { source, target } = newWorld();
+    source.log.end = source.log.logStart = 1_200;
+    write(source.log, [1]);
+    target.onProduce = first(1, { ignore: true });
+    world.start();
+    await world.until(() => target.journal.includes('Produce'));
+    expect(world.shard.status(0).state).toBe('aligning');
+    await world.stop();
+    expect([world.hasEnded, world.incidents]).toEqual([true, []]);
+    world.renew();
+    expect(await world.copied()).toEqual([]);
+    expect(target.log.logStart).toBe(1_200);
+  });
+
+  test('while it waits for a broker in trouble', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [1]);
+    target.onProduce = first(always, { errorCode: 19 });
+    world.start();
+    await world.clock.advance(20_000);
+    world.shard.stop();
+    await world.clock.advance(50);
+    expect([world.hasEnded, world.incidents]).toEqual([true, []]);
+  });
+
+  test('while the followers of the target lag behind is no incident', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    target.log.producers.get(DATA_PID)!.lastSequence = 9; // a tail that is not yet below the watermark
+    world.renew().start();
+    await world.clock.advance(5_000);
+    await world.stop();
+    expect([world.hasEnded, world.incidents]).toEqual([true, []]);
+  });
+
+  test('while a new leader epoch is being recorded', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    world.onState = () => new Promise(() => {});
+    world.start();
+    await world.clock.advance(2_000);
+    await world.stop();
+    expect(world.hasEnded).toBe(true);
+  });
+});
+
+/** Records [from, from + count) of the source as a batch of this mirror, as another worker would write it. */
+function ours(log: ModelLog, from: number, count: number): Buffer {
+  const records = log.records().filter(({ offset }) => offset >= from && offset < from + count);
+  const batch = sourceBatch({
+    baseOffset: 0,
+    records: records.map(({ timestamp, key, value }) => ({ timestamp, key, value })),
+    producerId: DATA_PID,
+  });
+  patchBatchHeader(batch, 0, { producerId: DATA_PID, producerEpoch: 0, baseSequence: from }, 0);
+  expect(baseOffsetOf(batch, 0)).toBe(0);
+  return batch;
+}
+
+function damaged(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[at] = 1; // magic
+  return copy;
+}
+
+/** Behind the first fault, the watermark of the target was read before anything was written but what was in flight. */
+function expectReadBeforeWrite(target: PlayedCluster): void {
+  const fault = target.journal.indexOf('fault');
+  const read = target.journal.indexOf('ListOffsets -1', fault);
+  expect(fault).toBeGreaterThan(0);
+  expect(read).toBeGreaterThan(fault);
+  expect(target.journal.slice(fault, read).filter((name) => name === 'Produce').length).toBeLessThanOrEqual(4);
+}

@@ -1,0 +1,269 @@
+/**
+ * A cluster of one broker with one partition, played in memory: Fetch and Produce by real connections over a network with
+ * a delay of 1 ms, everything else as typed answers. Faults are put in by the test, request by request.
+ */
+import type { Api } from '#kafka/api.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { openConnection, type Connection } from '#kafka/connection.ts';
+import type { FramePool } from '#kafka/frame.ts';
+import type { TopicMetadata } from '#kafka/metadata.ts';
+import { assert, must } from '#util/assert.ts';
+import { sleep, type Clock } from '#util/clock.ts';
+import type { ConnectOptions, Network, Socket } from '#util/network.ts';
+import { createRandom, type Random } from '#util/random.ts';
+import {
+  API_VERSIONS,
+  apiVersionsBody,
+  fetchBody,
+  parseRequest,
+  PRODUCE,
+  produceBody,
+  readFetch,
+  readProduce,
+  responseFrame,
+  type FetchAnswer,
+  type RequestFrame,
+} from './broker-frames.ts';
+import type { ManualClock } from './manual-clock.ts';
+import type { ModelLog } from './model-log.ts';
+import { ScriptedPeer } from './scripted-network.ts';
+
+const DELAY_MS = 1;
+const BROKER = 1;
+
+/** What becomes of one produced batch; `lose` closes the connection instead of an answer, `ignore` leaves it without one. */
+export type ProduceFate =
+  | { readonly errorCode: number; readonly isAppended?: boolean; readonly baseOffset?: number }
+  | { readonly lose: true; readonly isAppended: boolean }
+  | { readonly ignore: true };
+
+export interface PlayedClusterOptions {
+  readonly name: string;
+  readonly topic: string;
+  readonly topicId: string;
+  readonly clock: ManualClock;
+  readonly pool: FramePool;
+  readonly log: ModelLog;
+}
+
+export class PlayedCluster implements Network {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly random: Random = createRandom(1);
+  readonly requestTimeoutMs = 5_000;
+  readonly log: ModelLog;
+  topicId: string;
+  leader = BROKER;
+  /** Names of the requests as they arrived: `Produce`, `Fetch`, `ListOffsets -1` …; and `fault` for each batch with a fate. */
+  readonly journal: string[] = [];
+  readonly peers: ScriptedPeer[] = [];
+  refreshes = 0;
+  /** Decides about a produced batch before the log does; null leaves it to the log. */
+  onProduce: (batch: Buffer) => ProduceFate | null = () => null;
+  /** Changes the answer to a fetch of this offset; null leaves it as it is. */
+  onFetch: (offset: number, answer: FetchAnswer) => FetchAnswer | null = () => null;
+  /** Called before a typed request is answered; what it returns is answered instead. */
+  onCall: (name: string, request: unknown) => unknown = () => undefined;
+  readonly #options: PlayedClusterOptions;
+
+  constructor(options: PlayedClusterOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.clock = options.clock;
+    this.log = options.log;
+    this.topicId = options.topicId;
+  }
+
+  /** As the code under test sees it. */
+  get cluster(): Cluster {
+    return this as unknown as Cluster;
+  }
+
+  // ---- what Cluster has
+
+  topicOf(name: string): TopicMetadata | undefined {
+    return name === this.#options.topic ? this.#topic() : undefined;
+  }
+
+  leaderOf(): number | null {
+    return this.leader < 0 ? null : this.leader;
+  }
+
+  async refresh(): Promise<TopicMetadata[]> {
+    this.refreshes++;
+    await sleep(this.clock, DELAY_MS);
+    return [this.#topic()];
+  }
+
+  connection(): Promise<Connection> {
+    return this.openDedicated();
+  }
+
+  openDedicated(): Promise<Connection> {
+    const { clock, pool } = this.#options;
+    return openConnection({
+      network: this,
+      clock,
+      pool,
+      host: this.name,
+      port: 9092,
+      clientId: 'sim',
+      connectTimeoutMs: 1_000,
+    });
+  }
+
+  async call<Request, Response>(api: Api<Request, Response>, request: Request): Promise<Response> {
+    await sleep(this.clock, DELAY_MS);
+    const planned = await this.onCall(api.name, request);
+    const response = planned ?? this.#answer(api.name, request);
+    await sleep(this.clock, DELAY_MS);
+    return response as Response;
+  }
+
+  // ---- the wire
+
+  connect(options: ConnectOptions): Socket {
+    const peer = new ScriptedPeer(options);
+    this.peers.push(peer);
+    this.clock.schedule(DELAY_MS, () => peer.accept());
+    const read = (): void => {
+      for (const frame of peer.takeRequests()) this.#receive(peer, parseRequest(frame));
+    };
+    return {
+      ...peer.socket,
+      write: (chunks) => {
+        peer.socket.write(chunks);
+        this.clock.schedule(DELAY_MS, read);
+        return true;
+      },
+    };
+  }
+
+  /** Closes every connection from the broker's side. */
+  hangUp(): void {
+    for (const peer of this.peers) if (!peer.isDestroyed) peer.close(null);
+  }
+
+  #receive(peer: ScriptedPeer, request: RequestFrame): void {
+    if (peer.isDestroyed) return;
+    if (request.apiKey === API_VERSIONS)
+      return peer.send(
+        responseFrame(
+          request,
+          apiVersionsBody([
+            [0, 3, 12],
+            [1, 4, 17],
+            [18, 0, 4],
+          ]),
+        ),
+      );
+    if (request.apiKey === PRODUCE) this.#produce(peer, request);
+    else this.#fetch(peer, request);
+  }
+
+  #produce(peer: ScriptedPeer, request: RequestFrame): void {
+    this.journal.push('Produce');
+    const { batches } = readProduce(request.reader);
+    const answers = batches.map(({ topic, partition, records }) => {
+      const fate = this.onProduce(records);
+      if (!fate) return { topic, partition, ...this.log.append(records) };
+      this.journal.push('fault');
+      if ('ignore' in fate) return null;
+      const appended = fate.isAppended ? this.log.append(records) : null;
+      if ('lose' in fate) {
+        peer.close(null);
+        return null;
+      }
+      return { topic, partition, baseOffset: appended?.baseOffset ?? -1, ...fate };
+    });
+    if (answers.every((answer) => answer !== null)) peer.send(responseFrame(request, produceBody(answers)));
+  }
+
+  #fetch(peer: ScriptedPeer, request: RequestFrame): void {
+    const asked = readFetch(request.reader);
+    this.journal.push('Fetch');
+    const answers = (): FetchAnswer[] =>
+      asked.positions.map(({ topicId, partition, offset, maxBytes }) => {
+        const errorCode = offset < this.log.logStart || offset > this.log.end ? 1 : 0;
+        const plain: FetchAnswer = {
+          topicId,
+          partition,
+          errorCode,
+          highWatermark: this.log.end,
+          lastStableOffset: this.log.end,
+          logStartOffset: this.log.logStart,
+          records: errorCode === 0 ? this.log.read(offset, maxBytes) : null,
+        };
+        return this.onFetch(offset, plain) ?? plain;
+      });
+    const isReady = (list: readonly FetchAnswer[]): boolean =>
+      list.some(({ errorCode, records, diverging }) => errorCode !== 0 || diverging || (records && records.length > 0));
+    const deadline = this.clock.monotonic() + asked.maxWaitMs;
+    const poll = (): void => {
+      if (peer.isDestroyed) return;
+      const list = answers();
+      if (isReady(list) || this.clock.monotonic() >= deadline)
+        peer.send(responseFrame(request, fetchBody({ partitions: list })));
+      else this.clock.schedule(10, poll);
+    };
+    poll();
+  }
+
+  #topic(): TopicMetadata {
+    const { topic } = this.#options;
+    const leaderEpoch = this.log.leaderEpoch;
+    const partition = { partition: 0, leader: this.leader, leaderEpoch, replicas: [1], isr: [1], errorCode: 0 };
+    return { name: topic, topicId: this.topicId, isInternal: false, errorCode: 0, partitions: [partition] };
+  }
+
+  #answer(name: string, request: unknown): unknown {
+    const { topic } = this.#options;
+    const log = this.log;
+    const answered = (partition: object): object => ({
+      throttleTimeMs: 0,
+      topics: [{ name: topic, topic, partitions: [partition] }],
+    });
+    switch (name) {
+      case 'ListOffsets': {
+        const { topics } = request as { topics: { partitions: { timestamp: number }[] }[] };
+        const timestamp = must(topics[0]?.partitions[0], 'query').timestamp;
+        this.journal.push(`ListOffsets ${timestamp}`);
+        return answered({
+          partitionIndex: 0,
+          errorCode: 0,
+          timestamp: -1,
+          offset: timestamp === -2 ? log.logStart : log.end,
+          leaderEpoch: 0,
+        });
+      }
+      case 'DescribeProducers': {
+        this.journal.push(name);
+        const activeProducers = [...log.producers.values()].map((state) => ({ ...state, currentTxnStartOffset: -1 }));
+        return answered({ partitionIndex: 0, errorCode: 0, errorMessage: null, activeProducers });
+      }
+      case 'OffsetForLeaderEpoch':
+        this.journal.push(name);
+        return answered({ partition: 0, errorCode: 0, leaderEpoch: log.leaderEpoch, endOffset: log.end });
+      case 'DeleteRecords': {
+        const { topics } = request as { topics: { partitions: { offset: number }[] }[] };
+        this.journal.push(name);
+        log.deleteBefore(must(topics[0]?.partitions[0], 'deletion').offset);
+        return answered({ partitionIndex: 0, lowWatermark: log.logStart, errorCode: 0 });
+      }
+      case 'WriteTxnMarkers': {
+        const { markers } = request as { markers: { producerId: number; coordinatorEpoch: number }[] };
+        this.journal.push(name);
+        let errorCode = 0;
+        for (const { producerId, coordinatorEpoch } of markers)
+          errorCode ||= log.appendMarkers(producerId, coordinatorEpoch, 1);
+        return markersAnswer(topic, errorCode);
+      }
+    }
+    assert(false, `${name} is not played`);
+  }
+}
+
+/** The answer to WriteTxnMarkers. */
+export function markersAnswer(topic: string, errorCode: number): object {
+  return { markers: [{ producerId: 0, topics: [{ name: topic, partitions: [{ partitionIndex: 0, errorCode }] }] }] };
+}
