@@ -26,9 +26,9 @@ export async function makeOnce(target: string, stamp: string, make: (scratch: st
   for (const name of readdirSync(dirname(target)).filter((entry) => entry.startsWith(prefix))) {
     rmSync(join(dirname(target), name), { recursive: true, force: true });
   }
+  rmSync(target, { recursive: true, force: true }); // a stale class archive must not be used by the making of its successor
   const scratch = mkdtempSync(join(dirname(target), prefix));
   await make(scratch);
   writeFileSync(join(scratch, stampName), stamp);
-  rmSync(target, { recursive: true, force: true });
   renameSync(scratch, target);
 }
