@@ -75,10 +75,14 @@ export class DataPath {
   readonly #live = new Set<Producer>();
 
   /** Ends every connection; what was in flight is lost to its shards. */
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true;
-    const opened = await Promise.allSettled([...this.#fetchers.values(), ...this.#producers.values()]);
-    for (const result of opened) if (result.status === 'fulfilled') result.value.connection.close();
+    for (const opening of [...this.#fetchers.values(), ...this.#producers.values()]) {
+      void opening.then(
+        ({ connection }) => connection.close(),
+        () => {}, // its shard has been told
+      );
+    }
   }
 
   #pump(): void {

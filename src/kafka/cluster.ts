@@ -115,6 +115,11 @@ export class Cluster {
     for (const connection of this.#connections.values()) connection.close();
   }
 
+  /** Aborts at `close`: nothing that fails from then on is worth another attempt. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
   /** Broker id of the controller that the cluster last named; null when it named none. */
   get controllerId(): number | null {
     return this.#controllerId < 0 ? null : this.#controllerId;

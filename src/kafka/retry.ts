@@ -60,7 +60,8 @@ export class Retries {
     if (!error.definite && !this.#options.repeatable) return false;
     const delayMs = this.#backoff.next();
     if (this.#cluster.clock.monotonic() + delayMs - this.#startedMs > this.#budgetMs(error)) return false;
-    await sleep(this.#cluster.clock, delayMs);
+    await sleep(this.#cluster.clock, delayMs, this.#cluster.closed);
+    if (this.#cluster.closed.aborted) return false;
     if (this.#options.topics && isStaleMetadata(error)) await this.#refresh(this.#options.topics);
     return true;
   }

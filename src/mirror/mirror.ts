@@ -62,6 +62,7 @@ export class Mirror {
   readonly #dataPath: DataPath;
   readonly #topics = new Map<string, PreparedTopic>();
   readonly #shards = new Map<string, Shard>();
+  /** Shards, and what goes on beside them. */
   readonly #runs: Promise<void>[] = [];
   /** A bug in a shard or in the background ends the mirror, which reports it. */
   readonly #bug = Promise.withResolvers<never>();
@@ -72,6 +73,7 @@ export class Mirror {
   readonly #bytes = { passedThrough: 0, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
   readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
   readonly #gates = new Map<string, CleanupGate>();
+  #isStopping = false;
   #state: StateTopic | null = null;
   #mirrorId = '';
   #producers = { data: -1, marker: -1 };
@@ -91,19 +93,15 @@ export class Mirror {
     const stopped = new AbortController();
     try {
       await this.#start();
-      const background = [this.#discoverRepeatedly(stopped.signal), this.#reportRepeatedly(stopped.signal)];
-      for (const work of background) work.catch(this.#bug.reject);
+      for (const work of [this.#discoverRepeatedly(stopped.signal), this.#reportRepeatedly(stopped.signal)])
+        this.#runs.push(work.catch(this.#bug.reject));
       outcome = await Promise.race([this.#reachGoal(signal), this.#bug.promise]);
-      stopped.abort();
-      await Promise.all(background);
-      await this.#stopShards();
       return outcome;
     } catch (error) {
       throw toAppError(error, `mirror "${this.#name}"`);
     } finally {
       stopped.abort();
-      await this.#stopShards();
-      await this.#dataPath.close();
+      await this.#stop();
       this.#emit({ event: 'ended', mirror: this.#name, outcome, status: this.status(), at: this.#options.clock.now() });
     }
   }
@@ -258,6 +256,7 @@ export class Mirror {
       created.push(shard);
     }
     await this.#setGoals(created);
+    if (this.#isStopping) return;
     for (const shard of created) this.#runs.push(shard.run().catch(this.#bug.reject));
   }
 
@@ -310,8 +309,10 @@ export class Mirror {
         if (reason === null) this.#bytes.passedThrough += bytes;
         else this.#bytes.reencoded[reason] += bytes;
       },
-      onTrouble: (shard, error) =>
-        this.#warn('SHARD_WAITING', `${shard.topic}/${shard.partition} waits: ${error.message}`, { again: true }),
+      onTrouble: (shard, error) => {
+        if (this.#isStopping) return; // the end of its connections is our own doing
+        this.#warn('SHARD_WAITING', `${shard.topic}/${shard.partition} waits: ${error.message}`, { again: true });
+      },
       onIncident: (incident) => this.#emit({ event: 'incident', incident }),
     });
   }
@@ -374,13 +375,15 @@ export class Mirror {
 
   // ---- end
 
-  async #stopShards(): Promise<void> {
+  /** Waits for what is on its way, in the background too, but not for a cluster that does not answer any more. */
+  async #stop(): Promise<void> {
     const { clock } = this.#options;
+    this.#isStopping = true;
     for (const shard of this.#shards.values()) shard.stop();
     const deadline = new AbortController();
     const all = Promise.all(this.#runs).finally(() => deadline.abort());
     await Promise.race([all, sleep(clock, STOP_WITHIN_MS, deadline.signal)]);
-    await this.#dataPath.close(); // what is still in flight is lost to its shards, which then end
+    this.#dataPath.close(); // what is still in flight is lost to its shards, which then end
   }
 
   // ---- events

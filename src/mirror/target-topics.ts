@@ -3,7 +3,7 @@ import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { MirrorResource } from '#contract/resources.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { alterTopicConfigs, type ConfigChange } from '#kafka/configs.ts';
+import { alterTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
 import { BrokerError, KafkaError, MalformedFrameError } from '#kafka/errors.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
 import type { ClaimRecord } from './state-records.ts';
