@@ -142,7 +142,7 @@ class World {
     this.shard.stop();
     if (!this.running) return;
     await this.until(() => this.hasEnded, graceMs).catch(() => {});
-    await this.dataPath.close();
+    this.dataPath.close();
     await this.until(() => this.hasEnded, 6_000);
   }
 
@@ -175,7 +175,7 @@ function newWorld(): World {
 
 afterEach(async () => {
   await world.stop();
-  await world.dataPath.close();
+  world.dataPath.close();
   await world.clock.advance(100);
   assert(world.pool.bytesInUse === 0, `${world.pool.bytesInUse} bytes of frames are kept`);
   assert(world.pool.reserve(64 * 1024 * 1024) && !world.pool.reserve(1), 'nothing is reserved');
@@ -793,7 +793,7 @@ describe('stop', () => {
     world.shard.stop();
     await world.clock.advance(1_000);
     expect(world.hasEnded).toBe(false);
-    await world.dataPath.close();
+    world.dataPath.close();
     await world.clock.advance(10);
     expect(world.hasEnded).toBe(true);
   });

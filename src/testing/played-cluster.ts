@@ -51,6 +51,7 @@ export class PlayedCluster implements Network {
   readonly clock: Clock;
   readonly random: Random = createRandom(1);
   readonly requestTimeoutMs = 5_000;
+  readonly closed = new AbortController().signal;
   readonly log: ModelLog;
   topicId: string;
   leader = BROKER;
