@@ -24,7 +24,7 @@ export function lockstep(options: LockstepOptions = {}): System {
       const file = join(task.directory, 'link.yaml');
       writeFileSync(file, linkOf(task));
       const { NODE_OPTIONS: _options, ...env } = process.env;
-      const program = join(checkout, 'src', 'cli', 'main.ts');
+      const program = join(checkout, 'bin', 'lockstep.js');
       const args = [...nodeFlags, program, 'run', '-f', file, '--until', 'caught-up', '--json'];
       return CopyProcess.start(process.execPath, args, { directory: task.directory, env });
     },
