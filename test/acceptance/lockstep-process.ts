@@ -21,6 +21,8 @@ export interface ProcessOptions {
   readonly script?: string;
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** How long runUntilCaughtUp waits. Default: 3 minutes. */
+  readonly timeoutMs?: number;
 }
 
 export class LockstepProcess {
@@ -125,7 +127,7 @@ export class LockstepProcess {
 
 /** Runs the file until it has caught up, and returns how it ended. */
 export function runUntilCaughtUp(file: string, options?: ProcessOptions): Promise<RunResult> {
-  return LockstepProcess.run(file, ['--until', 'caught-up'], options).ended();
+  return LockstepProcess.run(file, ['--until', 'caught-up'], options).ended(options?.timeoutMs);
 }
 
 /** The last status of a mirror among events: of its end, where it has ended. */
