@@ -295,6 +295,35 @@ test('plan reads as a table with what is refused and what to do', async () => {
 `);
 });
 
+test('plan says once what is set on every topic', async () => {
+  const same = { 'message.timestamp.type': 'CreateTime' };
+  const mirror = planOf(
+    planned({
+      source: 'a',
+      target: 'a',
+      action: 'create',
+      targetPartitions: null,
+      configs: { 'retention.ms': '1000', ...same },
+    }),
+    planned({ source: 'b', target: 'b', action: 'create', targetPartitions: null, configs: same }),
+    planned({ source: 'c', target: 'c' }),
+  );
+  const { out } = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([mirror]) });
+  expect(out).toBe(`Mirror east-to-west: east → west
+
+  SOURCE TOPIC  TARGET TOPIC  PARTITIONS  REPLICAS  ACTION  OFFSETS
+  a             a                      6         3  create  identical: log start at 0
+    set retention.ms = 1000
+  b             b                      6         3  create  identical: log start at 0
+  c             c                      6         3  resume  identical: log start at 0
+
+  On each topic that is created or changed:
+    set message.timestamp.type = CreateTime
+
+  3 topics: 2 to create, 1 to go on with.
+`);
+});
+
 const shard = (fields: Partial<ShardStatus>): ShardStatus => ({
   topic: 'orders',
   targetTopic: 'orders',
@@ -381,12 +410,12 @@ test('run without a terminal prints a line for every event', async () => {
   expect(out).toBe(`12:00:00Z east-to-west: connecting to east and west
 12:00:00Z east-to-west: from cluster A to cluster B
 12:00:00Z east-to-west: topic orders, 2 partitions: created on the target
-12:00:00Z warning TOPIC_RULE_EMPTY: rule 2 matches nothing
-12:00:00Z SHARD_DIVERGED east-to-west orders/1 at offsets 120 to 124: The target returned base offset 125 where 120 was expected. Another program writes to orders.
+12:00:00Z east-to-west: warning TOPIC_RULE_EMPTY: rule 2 matches nothing
+12:00:00Z east-to-west: SHARD_DIVERGED orders/1 at offsets 120 to 124: The target returned base offset 125 where 120 was expected. Another program writes to orders.
 12:00:00Z   next: Stop that writer.
-12:00:00Z east-to-west: 1,200 records, 1.20 MB copied; not yet measured; lag 100 records + 1 partition unknown, 3.2 s (measured 0.4 s ago at LSO); 1 copying, 1 stopped
+12:00:00Z east-to-west: 1,200 records, 1.20 MB copied; not yet measured; lag 100 records + 1 partition unknown, 3.2 s (measured 0.4 s ago at LSO); 1 stopped (SHARD_DIVERGED), 1 copying
 12:00:00Z east-to-west: ended with incidents: 1,200 records, 1.20 MB in 0.0 s
-12:00:00Z   100 % of bytes passed through
+12:00:00Z   100 % passed through
 12:00:00Z   12 holes filled
 12:00:00Z   orders/0 is held back by an open transaction: 17 offsets from 1300 on
 `);
@@ -395,24 +424,24 @@ test('run without a terminal prints a line for every event', async () => {
 test('run on a terminal keeps a block below what stays, within the terminal', async () => {
   const { out } = await lockstep('run -f link.yaml', running, { isTty: true, columns: () => 70, rows: () => 20 });
   const frames = out.replaceAll('\u001B[', '<').split(/<\d+A<J/);
-  expect(frames[0]).toBe(`east-to-west: connecting to east and west
+  expect(frames[0]).toBe(`12:00:00Z east-to-west: connecting to east and west
 12:00:00Z east-to-west: from cluster A to cluster B
 12:00:00Z east-to-west: topic orders, 2 partitions: created on the target
-12:00:00Z warning TOPIC_RULE_EMPTY: rule 2 matches nothing
-SHARD_DIVERGED east-to-west orders/1 at offsets 120 to 124: The target
-  returned base offset 125 where 120 was expected. Another program
-  writes to orders.
+12:00:00Z east-to-west: warning TOPIC_RULE_EMPTY: rule 2 matches nothing
+12:00:00Z east-to-west: SHARD_DIVERGED orders/1 at offsets 120 to 124:
+  The target returned base offset 125 where 120 was
+  expected. Another program writes to orders.
   next: Stop that writer.
 east-to-west  east → west  running for 0.0 s
   copied  1,200 records, 1.20 MB
   rate    not yet measured
   lag     100 records + 1 partition unknown, 3.2 s (measured 0.4 s ag…
-  bytes   100 % of bytes passed through
-  shards  1 copying, 1 stopped
+  bytes   100 % passed through
+  shards  1 stopped (SHARD_DIVERGED), 1 copying
 
-  TOPIC/PARTITION  STATE                    LAG  BEHIND  POSITION  ST…
-  orders/1         stopped: SHARD_DIVERGED    –       –       120    …
-  orders/0         copying                  100   3.2 s     1,200    …
+  TOPIC/PARTITION  STATE    LAG  BEHIND  POSITION  STABLE END   COPIED
+  orders/1         stopped    –       –       120       1,300  1.20 MB
+  orders/0         copying  100   3.2 s     1,200       1,300  1.20 MB
 
 `);
   expect(frames[1]).toMatch(/^east-to-west: ended with incidents: /);

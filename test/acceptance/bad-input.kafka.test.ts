@@ -271,8 +271,8 @@ describe('the topics', () => {
     const run = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(run)).toEqual({ code: 5, err: '' });
     const lines = linesOf(run.out).map((line) => line.replace(/^[\d:]+Z /, ''));
-    for (const { code, about, message, next } of REFUSALS) {
-      const incident = `${code} ${about}: ${message.replace(/^\w+: /, '')} Nothing of this topic is copied; the others go on.`;
+    for (const { mirror, code, about, message, next } of REFUSALS) {
+      const incident = `${mirror}: ${code} ${about}: ${message.replace(/^\w+: /, '')} Nothing of this topic is copied; the others go on.`;
       expect(lines).toContain(incident);
       expect(lines[lines.indexOf(incident) + 1]).toBe(`next: ${next}`);
     }
@@ -284,19 +284,22 @@ describe('the topics', () => {
 const REFUSALS = [
   {
     code: 'TOPIC_NOT_EMPTY',
-    about: 'm second',
+    mirror: 'm',
+    about: 'second',
     message: 'second: Topic "taken" on cluster "west" holds, or once held, records that this mirror did not write.',
     next: 'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew.',
   },
   {
     code: 'TOPIC_RULE_CONFLICT',
-    about: 'm one',
+    mirror: 'm',
+    about: 'one',
     message: 'The rules send "audit" and "clicks" to the one target topic "one".',
     next: 'Exclude all but one of them, or give them other names with "to".',
   },
   {
     code: 'CONFIG_INVALID',
-    about: 'rf orders',
+    mirror: 'rf',
+    about: 'orders',
     message: 'orders: Topic "rf.orders" is to have 3 replicas, and cluster "west" has 1 broker.',
     next: 'Set targetReplicationFactor to 1 or less, or leave it out.',
   },
@@ -377,7 +380,7 @@ describe('what the brokers answer', () => {
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(stopped)).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
-      /SHARD_NO_PROGRESS fetch orders\/\d at offsets? .*The same request failed again and again: Fetch for orders\/\d: UNKNOWN_ERROR_CODE_999 \(999\)/,
+      /fetch: SHARD_NO_PROGRESS orders\/\d at offsets? .*The same request failed again and again: Fetch for orders\/\d: UNKNOWN_ERROR_CODE_999 \(999\)/,
     );
     expect(always.altered).toBeGreaterThan(3);
 
@@ -403,7 +406,7 @@ describe('what the brokers answer', () => {
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(stopped)).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
-      /SHARD_BATCH_CORRUPT flip orders\/\d at offset \d+: The batch at offset \d+ is damaged, found .*, twice in a row: /,
+      /flip: SHARD_BATCH_CORRUPT orders\/\d at offset \d+: The batch at offset \d+ is damaged, found .*, twice in a row: /,
     );
     expect(always.altered).toBeGreaterThan(1);
 

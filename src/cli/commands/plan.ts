@@ -41,19 +41,33 @@ function describe(io: Io, mirror: MirrorPlan): string {
       `${topic.mode}: ${topic.why}`,
     ]),
   );
-  const lines = [io.style('bold', `Mirror ${mirror.mirror}: ${mirror.source} → ${mirror.target}`), ''];
-  if (rows.length > 0) lines.push(`  ${io.style('dim', titles)}`);
+  const shared = sharedConfigs(mirror.topics);
+  const lines = [io.style('bold', `Mirror ${mirror.mirror}: ${mirror.source} → ${mirror.target}`)];
+  if (rows.length > 0) lines.push('', `  ${io.style('dim', titles)}`);
   for (const [index, row] of rows.entries()) {
     const topic = mirror.topics[index];
     lines.push(`  ${topic?.action === 'refused' ? io.style('red', row) : row}`);
-    for (const [name, value] of Object.entries(topic?.configs ?? {})) lines.push(`    set ${name} = ${value}`);
+    for (const [name, value] of Object.entries(topic?.configs ?? {}))
+      if (!shared.has(name)) lines.push(`    set ${name} = ${value}`);
   }
+  if (shared.size > 0) lines.push('', '  On each topic that is created or changed:');
+  for (const [name, value] of shared) lines.push(`    set ${name} = ${value}`);
   const findings = [
     ...mirror.findings.map((finding) => describeFinding(io, null, finding)),
     ...mirror.topics.flatMap((topic) => topic.findings.map((finding) => describeFinding(io, topic.source, finding))),
   ];
   if (findings.length > 0) lines.push('', ...findings.flat());
   return `${lines.join('\n')}\n\n  ${summary(mirror)}\n`;
+}
+
+/** What is set to the same value on all of several topics is said once: with hundreds of them nothing else could be seen. */
+function sharedConfigs(topics: readonly PlannedTopic[]): Map<string, string> {
+  const changed = topics.filter(({ configs }) => Object.keys(configs).length > 0);
+  const [first, ...rest] = changed;
+  if (first === undefined || rest.length === 0) return new Map();
+  return new Map(
+    Object.entries(first.configs).filter(([name, value]) => rest.every(({ configs }) => configs[name] === value)),
+  );
 }
 
 function describeFinding(io: Io, topic: string | null, finding: Finding): string[] {

@@ -4,6 +4,7 @@ import { formatBytes, formatDuration, formatNumberOf, formatTime } from '../form
 import type { Io } from '../io.ts';
 import type { Printer } from './printer.ts';
 import { RateMeter } from './rates.ts';
+import { WarningGate } from './warning-gate.ts';
 import {
   describeEnd,
   describeIncident,
@@ -21,6 +22,7 @@ export class LinePrinter implements Printer {
   readonly #clock: Clock;
   readonly #startMs: number;
   readonly #meters = new Map<string, RateMeter>();
+  readonly #gate = new WarningGate();
 
   constructor(io: Io, clock: Clock) {
     this.#io = io;
@@ -39,7 +41,9 @@ export class LinePrinter implements Printer {
       case 'topic':
         return this.#line(event.at, [describeTopic(event)]);
       case 'warning':
-        return this.#line(event.at, [this.#io.style('yellow', `warning ${event.code}: ${event.message}`)]);
+        for (const text of this.#gate.admit(event, this.#clock.monotonic()))
+          this.#line(event.at, [this.#io.style('yellow', text)]);
+        return;
       case 'incident':
         return this.#line(event.incident.at, describeIncident(this.#io, event.incident, Infinity));
       case 'progress':

@@ -1,11 +1,15 @@
-import type { MirrorStatus, RunEvent } from '#contract/status.ts';
+import type { Incident, MirrorStatus, RunEvent } from '#contract/status.ts';
 import type { Clock } from '#util/clock.ts';
 import { formatTime } from '../format.ts';
 import type { Io } from '../io.ts';
 import { renderMirrors, type MirrorView } from './live-view.ts';
 import type { Printer } from './printer.ts';
 import { RateMeter } from './rates.ts';
+import { WarningGate } from './warning-gate.ts';
 import { describeEnd, describeIncident, describeStart, describeTopic } from './words.ts';
+
+/** `12:00:00Z ` */
+const STAMP_COLUMNS = 10;
 
 /**
  * For a terminal: a block that is redrawn at each progress, twice a second. What must not scroll away with it (topics,
@@ -18,6 +22,8 @@ export class LivePrinter implements Printer {
   readonly #startMs: number;
   readonly #meters = new Map<string, RateMeter>();
   readonly #views = new Map<string, MirrorView>();
+  readonly #refusedTopics = new Map<string, string[]>();
+  readonly #gate = new WarningGate();
   #drawnLines = 0;
 
   constructor(io: Io, clock: Clock) {
@@ -27,7 +33,7 @@ export class LivePrinter implements Printer {
   }
 
   note(text: string): void {
-    this.#draw([this.#io.style('yellow', text)]);
+    this.#draw([this.#stamped(this.#clock.now(), this.#io.style('yellow', text))]);
   }
 
   print(event: RunEvent): void {
@@ -38,9 +44,11 @@ export class LivePrinter implements Printer {
       case 'topic':
         return this.#draw([this.#stamped(event.at, describeTopic(event))]);
       case 'warning':
-        return this.#draw([this.#stamped(event.at, io.style('yellow', `warning ${event.code}: ${event.message}`))]);
+        for (const text of this.#gate.admit(event, this.#clock.monotonic()))
+          this.#draw([this.#stamped(event.at, io.style('yellow', text))]);
+        return;
       case 'incident':
-        return this.#draw(describeIncident(io, event.incident, io.columns()));
+        return this.#drawIncident(event.incident);
       case 'progress':
         this.#update(event.status);
         return this.#draw([]);
@@ -50,11 +58,20 @@ export class LivePrinter implements Printer {
     }
   }
 
+  #drawIncident(incident: Incident): void {
+    const { mirror, topic, partition } = incident;
+    if (topic !== null && partition === null)
+      this.#refusedTopics.set(mirror, [...(this.#refusedTopics.get(mirror) ?? []), topic]);
+    const [first = '', ...rest] = describeIncident(this.#io, incident, this.#io.columns() - STAMP_COLUMNS);
+    this.#draw([this.#stamped(incident.at, first), ...rest]);
+  }
+
   #update(status: MirrorStatus): void {
     const meter = this.#meters.get(status.mirror) ?? new RateMeter();
     this.#meters.set(status.mirror, meter);
     const rates = meter.add(status, this.#clock.monotonic());
-    this.#views.set(status.mirror, { status, rates, elapsedMs: this.#elapsedMs() });
+    const refusedTopics = this.#refusedTopics.get(status.mirror) ?? [];
+    this.#views.set(status.mirror, { status, rates, refusedTopics, elapsedMs: this.#elapsedMs() });
   }
 
   /** Prints lines that stay, and the block anew below them, in one write: a terminal shows no half-drawn block. */

@@ -2,17 +2,19 @@
 import type { MirrorStatus, ShardStatus } from '#contract/status.ts';
 import { clip, formatBytes, formatCount, formatDuration, formatNumberOf, formatTable, type Column } from '../format.ts';
 import type { Io } from '../io.ts';
-import type { Rates } from './rates.ts';
+import { lagOf, type Rates } from './rates.ts';
 import { describeLag, describeRates, describeStates, describeWays } from './words.ts';
 
 /** More is no help at a glance; `--json` has all of them. */
 const PARTITIONS_MAX = 12;
-/** Lines of a mirror that are no partition: heading, five facts, blank, titles, 'and n more', blank. */
-const FRAME_LINES = 10;
+/** Lines of a mirror that are no partition: heading, six facts, blank, titles, 'and n more', blank. */
+const FRAME_LINES = 11;
 
 export interface MirrorView {
   readonly status: MirrorStatus;
   readonly rates: Rates | null;
+  /** Topics that are not copied at all. */
+  readonly refusedTopics: readonly string[];
   readonly elapsedMs: number;
 }
 
@@ -34,7 +36,11 @@ export function renderMirrors(io: Io, mirrors: readonly MirrorView[]): string[] 
   return mirrors.flatMap((mirror) => renderMirror(io, mirror, partitions)).slice(0, io.rows() - 1);
 }
 
-function renderMirror(io: Io, { status, rates, elapsedMs }: MirrorView, partitionsMax: number): string[] {
+function renderMirror(
+  io: Io,
+  { status, rates, refusedTopics, elapsedMs }: MirrorView,
+  partitionsMax: number,
+): string[] {
   const width = io.columns();
   const fact = (name: string, value: string): string => clip(`  ${name.padEnd(8)}${value}`, width);
   const heading = `${status.mirror}  ${status.source} → ${status.target}  running for ${formatDuration(elapsedMs)}`;
@@ -42,16 +48,24 @@ function renderMirror(io: Io, { status, rates, elapsedMs }: MirrorView, partitio
     io.style('bold', clip(heading, width)),
     fact('copied', `${formatNumberOf(status.recordsCopied, 'record')}, ${formatBytes(status.bytesCopied)}`),
     fact('rate', describeRates(rates)),
-    fact('lag', `${describeLag(status)}${describeEta(rates)}`),
+    fact('lag', `${describeLag(status)}${describeEta(status, rates)}`),
     fact('bytes', describeWays(status.bytes) ?? 'nothing copied yet'),
     fact('shards', describeStates(status.shards)),
+    ...(refusedTopics.length === 0
+      ? []
+      : [
+          io.style(
+            'red',
+            fact('refused', `${formatNumberOf(refusedTopics.length, 'topic')}: ${refusedTopics.join(', ')}`),
+          ),
+        ]),
     '',
     ...renderShards(io, status.shards, partitionsMax),
   ];
 }
 
-function describeEta(rates: Rates | null): string {
-  if (rates === null || rates.etaMs === 0) return '';
+function describeEta(status: MirrorStatus, rates: Rates | null): string {
+  if (rates === null || rates.etaMs === 0 || lagOf(status).records === null) return '';
   return rates.etaMs === null ? '; not falling' : `; gone in ${formatDuration(rates.etaMs)} at this rate`;
 }
 
@@ -64,7 +78,9 @@ function renderShards(io: Io, shards: readonly ShardStatus[], max: number): stri
   return [
     io.style('dim', titles),
     ...rows.map((row, index) => (worst[index]?.incident ? io.style('red', row) : row)),
-    ...(more > 0 ? [io.style('dim', clip(`  and ${formatNumberOf(more, 'partition')} with less lag`, width))] : []),
+    ...(more > 0
+      ? [io.style('dim', clip(`  and ${formatCount(more)} more ${more === 1 ? 'partition' : 'partitions'}`, width))]
+      : []),
     '',
   ];
 }
@@ -72,7 +88,7 @@ function renderShards(io: Io, shards: readonly ShardStatus[], max: number): stri
 function cells(shard: ShardStatus): string[] {
   return [
     `${shard.topic}/${shard.partition}${shard.topic === shard.targetTopic ? '' : ` → ${shard.targetTopic}`}`,
-    shard.incident === null ? shard.state : `${shard.state}: ${shard.incident.code}`,
+    shard.state,
     formatCount(shard.lagRecords),
     formatDuration(shard.lagMs),
     formatCount(shard.position),

@@ -42,5 +42,7 @@ test('lag adds up what is known and counts what is not', () => {
     unknown: 1,
     measuredAt: 3,
   });
+  // Of a partition that lags nobody knows how long: the others' time would be too short.
+  expect(lagOf(status(0, shard(10, 200), shard(5, null)))).toMatchObject({ records: 15, ms: null });
   expect(lagOf(status(0, shard(null)))).toEqual({ records: null, ms: null, unknown: 1, measuredAt: null });
 });

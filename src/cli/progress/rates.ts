@@ -43,7 +43,7 @@ export class RateMeter {
 export interface Lag {
   /** Over the partitions where it is known; null where it is known of none. */
   readonly records: number | null;
-  /** The largest. */
+  /** The largest; null where a partition that lags does not know how long. */
   readonly ms: number | null;
   /** How many partitions' lag is not known. */
   readonly unknown: number;
@@ -55,10 +55,11 @@ export interface Lag {
 export function lagOf(status: MirrorStatus): Lag {
   const known = status.shards.filter((shard) => shard.lagRecords !== null);
   const times = known.flatMap((shard) => (shard.lagMs === null ? [] : [shard.lagMs]));
+  const isTimed = known.every((shard) => shard.lagMs !== null || shard.lagRecords === 0);
   const measured = known.flatMap((shard) => (shard.measuredAt === null ? [] : [shard.measuredAt]));
   return {
     records: known.length === 0 ? null : known.reduce((sum, shard) => sum + (shard.lagRecords ?? 0), 0),
-    ms: times.length === 0 ? null : Math.max(...times),
+    ms: times.length === 0 || !isTimed ? null : Math.max(...times),
     unknown: status.shards.length - known.length,
     measuredAt: measured.length === 0 ? null : Math.min(...measured),
   };

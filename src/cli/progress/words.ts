@@ -20,13 +20,17 @@ const TOPIC_ACTIONS = {
   resumed: 'goes on where it was',
 } as const;
 
+export function describeWarning(event: Extract<RunEvent, { event: 'warning' }>): string {
+  return `${event.mirror === null ? '' : `${event.mirror}: `}warning ${event.code}: ${event.message}`;
+}
+
 /** Lines of at most `width` columns about an incident: what, which offsets, why, what it means, and what to do. */
 export function describeIncident(io: Io, incident: Incident, width: number): string[] {
   const shard =
     incident.topic === null ? '' : ` ${incident.topic}${incident.partition === null ? '' : `/${incident.partition}`}`;
   const offsets = incident.offsets === null ? '' : ` ${describeOffsets(incident.offsets)}`;
   const what =
-    `${incident.code} ${incident.mirror}${shard}${offsets}: ${incident.cause} ${incident.consequence}`.trimEnd();
+    `${incident.mirror}: ${incident.code}${shard}${offsets}: ${incident.cause} ${incident.consequence}`.trimEnd();
   const style = incident.severity === 'error' ? 'red' : 'yellow';
   return [
     ...wrap(what, width, '  ').map((line) => io.style(style, line)),
@@ -43,7 +47,7 @@ export function describeLag(status: MirrorStatus): string {
   const lag = lagOf(status);
   if (lag.records === null) return 'unknown';
   const unknown = lag.unknown === 0 ? '' : ` + ${formatNumberOf(lag.unknown, 'partition')} unknown`;
-  const time = lag.ms === null ? '' : `, ${formatDuration(lag.ms)}`;
+  const time = `, ${lag.ms === null ? 'for an unknown time' : formatDuration(lag.ms)}`;
   const measured =
     lag.measuredAt === null ? '' : ` (measured ${formatDuration(status.at - lag.measuredAt)} ago at LSO)`;
   return `${formatNumberOf(lag.records, 'record')}${unknown}${time}${measured}`;
@@ -55,12 +59,20 @@ export function describeRates(rates: Rates | null): string {
     : `${formatCount(rates.recordsPerSecond)} records/s, ${formatBytes(rates.bytesPerSecond)}/s`;
 }
 
-/** `6 copying, 2 stopped` */
+/** `2 stopped (SHARD_DIVERGED), 6 copying`, what needs a person first. */
 export function describeStates(shards: readonly ShardStatus[]): string {
-  if (shards.length === 0) return 'no partitions yet';
-  const counts = Map.groupBy(shards, (shard) => shard.state);
-  return [...counts].map(([state, group]) => `${formatCount(group.length)} ${state}`).join(', ');
+  if (shards.length === 0) return 'none';
+  const groups = Map.groupBy(shards, (shard) => shard.state);
+  return STATES.flatMap((state) => {
+    const group = groups.get(state) ?? [];
+    const codes = [...new Set(group.flatMap(({ incident }) => (incident === null ? [] : [incident.code])))];
+    return group.length === 0
+      ? []
+      : [`${formatCount(group.length)} ${state}${codes.length === 0 ? '' : ` (${codes.join(', ')})`}`];
+  }).join(', ');
 }
+
+const STATES = ['stopped', 'starting', 'aligning', 'copying', 'ended'] as const;
 
 /** Which share of the bytes left as they came, and why the rest did not; null before anything was copied. */
 export function describeWays(bytes: ByteCounts): string | null {
@@ -70,7 +82,7 @@ export function describeWays(bytes: ByteCounts): string | null {
   // Rounded down: 100 % is only said where it is so.
   const percent = Math.floor((bytes.passedThrough / total) * 1000) / 10;
   const rest = reasons.map(([reason, count]) => `${formatBytes(count)} ${reason}`).join(', ');
-  return `${percent} % of bytes passed through${rest === '' ? '' : `; re-encoded: ${rest}`}`;
+  return `${percent} % passed through${rest === '' ? '' : `; re-encoded: ${rest}`}`;
 }
 
 const OUTCOMES = {
