@@ -66,6 +66,8 @@ export class Mirror {
   readonly #runs: Promise<void>[] = [];
   /** A bug in a shard or in the background ends the mirror, which reports it. */
   readonly #bug = Promise.withResolvers<never>();
+  /** Source topics whose target could not be prepared yet: they are tried again, and nothing is caught up without them. */
+  readonly #unprepared = new Set<string>();
   /** Shard by shard, the source offset that has to be reached for the goal. */
   readonly #goals = new Map<Shard, number>();
   readonly #topicIncidents = new Map<string, Incident>();
@@ -205,9 +207,12 @@ export class Mirror {
         `Target topics ${names.map((name) => `"${name}"`).join(', ')} differ only in "." and "_"; Kafka's metrics mix them up`,
       );
     }
+    const sources = new Set(plan.pairs.map((pair) => pair.source));
+    for (const topic of this.#unprepared) if (!sources.has(topic)) this.#unprepared.delete(topic); // deleted meanwhile
     for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
       await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
     }
+    await this.#setGoals();
   }
 
   async #adoptPair(pair: TopicPair): Promise<void> {
@@ -215,6 +220,7 @@ export class Mirror {
     const partitions = must(this.#options.source.topicOf(pair.source), 'metadata of a source topic').partitions.length;
     if (known && known.partitions >= partitions) return;
     if (this.#topicIncidents.has(pair.source)) return;
+    this.#unprepared.add(pair.source);
     try {
       const prepared = await prepareTopic({ ...this.#prepareOptions(), pair });
       this.#topics.set(pair.source, prepared);
@@ -227,7 +233,8 @@ export class Mirror {
         action: known ? 'grown' : prepared.action,
         at: this.#options.clock.now(),
       });
-      await this.#startShards(prepared);
+      this.#unprepared.delete(pair.source);
+      this.#startShards(prepared);
     } catch (error) {
       if (error instanceof KafkaError && error.retryable) {
         return this.#warn(
@@ -237,6 +244,7 @@ export class Mirror {
         );
       }
       const appError = toAppError(error, `topic "${pair.source}"`);
+      this.#unprepared.delete(pair.source);
       this.#topicIncident(pair.source, appError.code, appError.message, appError.nextStep ?? '');
     }
   }
@@ -246,18 +254,15 @@ export class Mirror {
     return { source, target, resource, state: must(this.#state, 'state topic'), mirrorId: this.#mirrorId };
   }
 
-  async #startShards(topic: PreparedTopic): Promise<void> {
-    const created: Shard[] = [];
+  #startShards(topic: PreparedTopic): void {
+    if (this.#isStopping) return;
     for (let partition = 0; partition < topic.partitions; partition++) {
       const key = `${topic.sourceTopic}/${partition}`;
       if (this.#shards.has(key)) continue;
       const shard = this.#createShard(topic, partition);
       this.#shards.set(key, shard);
-      created.push(shard);
+      this.#runs.push(shard.run().catch(this.#bug.reject));
     }
-    await this.#setGoals(created);
-    if (this.#isStopping) return;
-    for (const shard of created) this.#runs.push(shard.run().catch(this.#bug.reject));
   }
 
   #createShard(topic: PreparedTopic, partition: number): Shard {
@@ -319,9 +324,13 @@ export class Mirror {
 
   // ---- goal
 
-  /** What 'caught up' asks of each shard: the source's last stable offset as of now (design §6). */
-  async #setGoals(shards: readonly Shard[]): Promise<void> {
+  /**
+   * What 'caught up' asks of each shard: the source's last stable offset as of now (design §6). A shard whose leader does
+   * not answer has none until the topics are looked up again, and is not caught up before.
+   */
+  async #setGoals(): Promise<void> {
     const { source, until } = this.#options;
+    const shards = [...this.#shards.values()].filter((shard) => !this.#goals.has(shard));
     if (until === null || until.kind === 'time' || shards.length === 0) return;
     const queries = shards.map((shard) => ({ topic: shard.topic, partition: shard.partition, timestamp: LATEST }));
     const [stable, watermarks] = await Promise.all([
@@ -330,7 +339,7 @@ export class Mirror {
     ]);
     for (const [i, shard] of shards.entries()) {
       const end = must(stable[i], 'answer');
-      if (end.error) throw end.error;
+      if (end.error) continue;
       this.#goals.set(shard, until.kind === 'offset' ? Math.min(until.offset, end.offset) : end.offset);
       const held = (watermarks[i]?.offset ?? end.offset) - end.offset;
       if (held > 0)
@@ -359,6 +368,7 @@ export class Mirror {
   }
 
   #isGoalReached(): boolean {
+    if (this.#unprepared.size > 0) return false;
     return [...this.#shards.values()].every(
       (shard) => shard.incident || (shard.position ?? -1) >= (this.#goals.get(shard) ?? Infinity),
     );

@@ -112,6 +112,17 @@ const copying = (lockstep: LockstepProcess, mirror: string, shards: number): boo
   return status?.shards.filter(({ state, lagRecords }) => state === 'copying' && lagRecords === 0).length === shards;
 };
 
+// ---- faults that no broker here can be made to have
+
+const retryable = `Object.assign(Object.create(KafkaError.prototype), { message: 'planted', retryable: true })`;
+const once = (call: string): string =>
+  `globalThis.planted ? ${call} : () => { globalThis.planted = true; throw ${retryable}; }`;
+const failingEnds = `listOffsets(source, queries, { isolation: 'read_committed' }).then((answers) => {
+  const fails = !globalThis.planted;
+  globalThis.planted = true;
+  return fails ? answers.map((answer) => ({ ...answer, error: ${retryable} })) : answers;
+})`;
+
 // ---- guards
 
 describe('a partition stops alone, with code and offsets', () => {
@@ -309,6 +320,20 @@ describe('what is no reason to stop', () => {
     await expectSame(mixed);
     await expectSame(single);
   }, 180_000);
+
+  test.each([
+    ['prepared', { find: 'await prepareTopic(', replace: `await (${once('prepareTopic')})(` }],
+    ['asked for its end', { find: `listOffsets(source, queries, { isolation: 'read_committed' })`, replace: failingEnds }],
+  ])('a topic that cannot be %s at first is waited for, and not left out of --until', async (name, bug) => {
+    const topic = `late.${name.replaceAll(' ', '-')}`;
+    await createAndWrite([topic]);
+    const planted = plantBug({ file: 'src/mirror/mirror.ts', ...bug });
+    const file = fileOf({ [topic]: { topics: [{ match: topic }], refreshMs: 500 } });
+    const run = await runUntilCaughtUp(file, { env: planted.env, timeoutMs: 20_000 });
+    expect(planted.wasPlanted()).toBe(true);
+    expect(run.code, told(run)).toBe(0);
+    await expectSame(topic);
+  }, 60_000);
 
   test('a rule that matches nothing ends --until with code 1 and its place; without --until it waits for the topic', async () => {
     await createAndWrite(['rule.there']);
