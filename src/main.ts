@@ -73,7 +73,7 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
         random: host.random,
         until: options.until ?? null,
         progressMs: options.progressMs,
-        onEvent: options.onEvent,
+        onEvent: (event) => options.onEvent(event),
         ...(options.guards ? { guards: options.guards } : {}),
       });
       return mirror.run(signal);

@@ -1,4 +1,5 @@
 /** What a cluster says about its brokers and topics, in our words, and the merge of a newer answer into an older one. */
+import { MalformedFrameError } from './errors.ts';
 import type { MetadataResponse } from './protocol/metadata.ts';
 
 export interface Broker {
@@ -29,8 +30,13 @@ export interface TopicMetadata {
   readonly partitions: readonly PartitionMetadata[];
 }
 
+/** Throws MalformedFrameError for a port that there cannot be. */
 export function brokersOf(response: MetadataResponse): Broker[] {
-  return response.brokers.map(({ nodeId, host, port, rack }) => ({ id: nodeId, host, port, rack: rack ?? null }));
+  return response.brokers.map(({ nodeId, host, port, rack }) => {
+    if (port < 1 || port > 65_535)
+      throw new MalformedFrameError(`Metadata says that broker ${nodeId} has port ${port}`);
+    return { id: nodeId, host, port, rack: rack ?? null };
+  });
 }
 
 export function topicsOf(response: MetadataResponse): TopicMetadata[] {

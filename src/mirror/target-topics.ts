@@ -49,7 +49,7 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
   for (let round = 1; ; round++) {
     const facts = await readFacts({ source, target, state }, pair);
     const decision = decideTopic(facts, targetFacts, decisionOptions(options));
-    refuse(decision, options);
+    refuse(decision);
     if (decision.action === 'resume' && decision.growTo === null) {
       await changeConfigs(target, pair.target, decision.configs);
       return toPrepared(await claim(options, facts), action ?? 'resumed');
@@ -111,7 +111,7 @@ async function readFacts(
   return facts;
 }
 
-function refuse({ findings }: TopicDecision, { resource }: PrepareOptions): void {
+function refuse({ findings }: TopicDecision): void {
   const refusal = findings.find(({ severity }) => severity === 'error');
   if (refusal)
     throw new AppError(refusal.code, refusal.message, {
