@@ -25,12 +25,14 @@ import { appendRecords } from './simple-log.ts';
 const PARTITIONS = 4;
 const RECORD_BYTES = 250_000;
 const FETCH_BYTES = 1024 * 1024;
-const QUOTA_BYTES_PER_SECOND = 1_000_000;
+const QUOTA_BYTES_PER_SECOND = 400_000;
 
+/** Longer than a pause or a standstill of the other tests may be on a loaded machine. */
+const IDLE_MS = 8_000;
 const short = { 'quota.window.num': '2', 'quota.window.size.seconds': '1' };
 const clusters = sharedClusters({
   source: { properties: short },
-  target: { properties: { ...short, 'connections.max.idle.ms': '2500' } },
+  target: { properties: { ...short, 'connections.max.idle.ms': String(IDLE_MS) } },
 });
 
 interface Outgoing extends OutgoingBatch {
@@ -242,12 +244,12 @@ describe('throttle_time_ms', () => {
     ['target', 'producer_byte_rate', 'Produce'],
   ] as const)('of the %s under %s: no request is sent while it lasts', async (side, quota, api) => {
     const topic = `throttled-${side}`;
-    await write(topic, 6);
+    await write(topic, 3);
     await runAdmin(clusters(side).bootstrap, [{ setQuotas: { [quota]: QUOTA_BYTES_PER_SECOND } }]);
     const copy = new Copy(topic, { bytesMax: 16 * 1024 * 1024 });
     try {
       await copy.start();
-      await until(() => copy.relays.every(({ copied }) => copied === 6), 'everything is copied');
+      await until(() => copy.relays.every(({ copied }) => copied === 3), 'everything is copied');
       expect(copy.problems()).toEqual([]);
       const pauses = copy.journal(side).entries.filter((entry) => entry.api === api && entry.throttleTimeMs > 0);
       expect(pauses.length).toBeGreaterThan(0); // else nothing was proved
@@ -303,9 +305,8 @@ test('a connection that the broker closes because it is idle is told to every pa
   try {
     await copy.start();
     await until(() => copy.relays.every(({ copied }) => copied === 1), 'everything is copied');
-    expect(copy.relays.map(({ lost }) => lost.length)).toEqual([0, 0, 0, 0]);
 
-    await until(() => copy.relays.every(({ lost }) => lost.length > 0), 'the loss is told'); // connections.max.idle.ms = 2500
+    await until(() => copy.relays.every(({ lost }) => lost.length > 0), 'the loss is told');
 
     expect(copy.relays.map(({ lost }) => lost.map(({ failure }) => failure))).toEqual(
       copy.relays.map(() => ['closed']),
