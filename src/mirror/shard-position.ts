@@ -45,6 +45,8 @@ export interface TargetPartition {
 export interface Position {
   readonly offset: number;
   readonly sequence: number;
+  /** The broker has no sequence of our producer: it takes whatever comes first. */
+  readonly isSequenceFree: boolean;
   readonly lastBatch: Buffer | null;
 }
 
@@ -72,16 +74,17 @@ export async function readPosition(port: TargetPartition, offset: number, signal
   for (let polls = 0; ; polls++) {
     const lastBatch = offset > logStart ? await lastOwnBatch(port, logStart, offset) : null;
     const known = await ownProducerState(port);
+    const isSequenceFree = known === null || known === -1;
     if (lastBatch) {
       const last = lastSequenceOf(lastBatch);
       // A last sequence beyond the watermark is a tail of ours that its followers do not have yet (rule 1): it will appear.
-      const isComplete = known === null || known === last || known === -1;
-      if (isComplete || signal.aborted) return { offset, sequence: (last + 1) % SEQUENCES, lastBatch };
+      const isComplete = isSequenceFree || known === last;
+      if (isComplete || signal.aborted) return { offset, sequence: (last + 1) % SEQUENCES, isSequenceFree, lastBatch };
     } else if (known === null) {
-      return { offset, sequence: (offset + port.sequenceOffset) % SEQUENCES, lastBatch }; // no state: the first sequence is free
+      return { offset, sequence: (offset + port.sequenceOffset) % SEQUENCES, isSequenceFree, lastBatch };
     } else {
       const again = await readWatermark(port.target, port.topic, port.partition);
-      if (again === offset) return { offset, sequence: (known + 1) % SEQUENCES, lastBatch };
+      if (again === offset) return { offset, sequence: (known + 1) % SEQUENCES, isSequenceFree, lastBatch };
       return readPosition(port, again, signal);
     }
     const now = await readWatermark(port.target, port.topic, port.partition);

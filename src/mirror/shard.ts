@@ -108,8 +108,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #queuedBytes = 0;
   readonly #inFlight: DataItem[] = [];
   /**
-   * One until the first answer: where the broker has no state of our producer, any sequence is its first, and a second
-   * batch would be taken in the place of the first if that one is refused.
+   * One until the first is appended where the broker has no sequence of ours: it would take a second batch in the place of
+   * the first if that one is refused.
    */
   #inFlightMax = 1;
   #isFilling = false;
@@ -349,7 +349,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
           this.#stuckSinceMs = null;
         },
       });
-      return { ...aligned, lastBatch: null };
+      const isSequenceFree = position.isSequenceFree && aligned.offset === position.offset; // filler leaves a sequence
+      return { ...aligned, isSequenceFree, lastBatch: null };
     } finally {
       await gate.leave();
     }
@@ -392,7 +393,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#state = 'copying';
     this.#cursor = { offset: position.offset, sequence: position.sequence };
     this.#stopAtEnd = null;
-    this.#inFlightMax = 1;
+    this.#inFlightMax = position.isSequenceFree ? 1 : IN_FLIGHT_MAX;
     const interrupted = new Promise<Interruption>((resolve) => {
       this.#interrupt = (interruption) => {
         this.#interrupt = null;

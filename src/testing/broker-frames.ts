@@ -3,7 +3,6 @@ import { Reader } from '#kafka/protocol/reader.ts';
 import { Writer } from '#kafka/protocol/writer.ts';
 import { must } from '#util/assert.ts';
 
-export const FETCH = 1;
 export const PRODUCE = 0;
 export const API_VERSIONS = 18;
 
