@@ -415,10 +415,21 @@ test('run without a terminal prints a line for every event', async () => {
 12:00:00Z   next: Stop that writer.
 12:00:00Z east-to-west: 1,200 records, 1.20 MB copied; not yet measured; lag 100 records + 1 partition unknown, 3.2 s (measured 0.4 s ago at LSO); 1 stopped (SHARD_DIVERGED), 1 copying
 12:00:00Z east-to-west: ended with incidents: 1,200 records, 1.20 MB in 0.0 s
+12:00:00Z   partitions: 1 stopped (SHARD_DIVERGED), 1 copying
 12:00:00Z   100 % passed through
 12:00:00Z   12 holes filled
 12:00:00Z   orders/0 is held back by an open transaction: 17 offsets from 1300 on
 `);
+});
+
+test('an incident from an offset on has no end', async () => {
+  const open = { ...incident, offsets: { from: 7, to: 7 } };
+  const runMirrors: App['runMirrors'] = (_documents, _host, { onEvent }) => {
+    onEvent({ event: 'incident', incident: open });
+    return Promise.resolve('incidents');
+  };
+  const { out } = await lockstep('run -f link.yaml', { runMirrors });
+  expect(out).toContain('east-to-west: SHARD_DIVERGED orders/1 from offset 7 on: The target returned');
 });
 
 test('run on a terminal keeps a block below what stays, within the terminal', async () => {
@@ -444,7 +455,7 @@ east-to-west  east → west  running for 0.0 s
   orders/0         copying  100   3.2 s     1,200       1,300  1.20 MB
 
 `);
-  expect(frames[1]).toMatch(/^east-to-west: ended with incidents: /);
+  expect(frames[1]).toMatch(/^12:00:00Z east-to-west: ended with incidents: /);
 });
 
 test('run --json prints every event and nothing else, and --log keeps them', async () => {

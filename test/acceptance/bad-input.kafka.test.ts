@@ -382,7 +382,7 @@ describe('what the brokers answer', () => {
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(stopped)).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
-      /fetch: SHARD_NO_PROGRESS orders\/\d at offsets? .*The same request failed again and again: Fetch for orders\/\d: UNKNOWN_ERROR_CODE_999 \(999\)/,
+      /fetch: SHARD_NO_PROGRESS orders\/\d (?:at|from) offsets? .*The same request failed again and again: Fetch for orders\/\d: UNKNOWN_ERROR_CODE_999 \(999\)/,
     );
     expect(always.altered).toBeGreaterThan(3);
 
@@ -444,7 +444,10 @@ describe('what the brokers answer', () => {
     const random = createRandom(seed);
     const damage: Alter = ({ frame, start }) => {
       if (random.next() > 0.04) return false;
-      const at = start + Math.floor(random.next() * (frame.length - start));
+      // Not throttle_time, first in most answers and last in Produce: an hour's pause that a broker asks for is obeyed.
+      const [from, to] = [start + 4, frame.length - 5];
+      if (to <= from) return false;
+      const at = from + Math.floor(random.next() * (to - from));
       frame.writeUInt8(frame.readUInt8(at) ^ (1 << Math.floor(random.next() * 8)), at);
       return true;
     };

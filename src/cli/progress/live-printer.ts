@@ -54,8 +54,13 @@ export class LivePrinter implements Printer {
         return this.#draw([]);
       case 'ended':
         this.#views.delete(event.mirror);
-        return this.#draw(describeEnd(io, event, this.#elapsedMs()));
+        return this.#drawEnd(event);
     }
+  }
+
+  #drawEnd(event: Extract<RunEvent, { event: 'ended' }>): void {
+    const [first = '', ...rest] = describeEnd(this.#io, event, this.#elapsedMs());
+    this.#draw([this.#stamped(event.at, first), ...rest]);
   }
 
   #drawIncident(incident: Incident): void {

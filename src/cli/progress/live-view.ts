@@ -87,7 +87,7 @@ function renderShards(io: Io, shards: readonly ShardStatus[], max: number): stri
 
 function cells(shard: ShardStatus): string[] {
   return [
-    `${shard.topic}/${shard.partition}${shard.topic === shard.targetTopic ? '' : ` → ${shard.targetTopic}`}`,
+    `${shard.topic}/${shard.partition}`,
     shard.state,
     formatCount(shard.lagRecords),
     formatDuration(shard.lagMs),

@@ -39,6 +39,7 @@ export function describeIncident(io: Io, incident: Incident, width: number): str
 }
 
 function describeOffsets({ from, to }: { from: number; to: number }): string {
+  if (to <= from) return `from offset ${from} on`;
   return to - from === 1 ? `at offset ${from}` : `at offsets ${from} to ${to - 1}`;
 }
 
@@ -47,7 +48,7 @@ export function describeLag(status: MirrorStatus): string {
   const lag = lagOf(status);
   if (lag.records === null) return 'unknown';
   const unknown = lag.unknown === 0 ? '' : ` + ${formatNumberOf(lag.unknown, 'partition')} unknown`;
-  const time = `, ${lag.ms === null ? 'for an unknown time' : formatDuration(lag.ms)}`;
+  const time = `, ${lag.ms === null ? 'time unknown' : formatDuration(lag.ms)}`;
   const measured =
     lag.measuredAt === null ? '' : ` (measured ${formatDuration(status.at - lag.measuredAt)} ago at LSO)`;
   return `${formatNumberOf(lag.records, 'record')}${unknown}${time}${measured}`;
@@ -102,7 +103,9 @@ export function describeEnd(io: Io, event: Extract<RunEvent, { event: 'ended' }>
   const ways = describeWays(status.bytes);
   const holes = sum(status.shards, (shard) => shard.holesFilled);
   const refusals = sum(status.shards, (shard) => shard.refusals);
+  const hasStopped = status.shards.some(({ incident }) => incident !== null);
   const extras = [
+    ...(hasStopped ? [`partitions: ${describeStates(status.shards)}`] : []),
     ...(ways === null ? [] : [ways]),
     ...(holes === 0 ? [] : [`${formatNumberOf(holes, 'hole')} filled`]),
     ...(refusals === 0 ? [] : [`${formatNumberOf(refusals, 'write')} refused as out of order`]),
