@@ -424,8 +424,8 @@ test('run without a terminal prints a line for every event', async () => {
 
 test('an incident from an offset on has no end', async () => {
   const open = { ...incident, offsets: { from: 7, to: 7 } };
-  const runMirrors: App['runMirrors'] = (_documents, _host, { onEvent }) => {
-    onEvent({ event: 'incident', incident: open });
+  const runMirrors: App['runMirrors'] = (_documents, _host, options) => {
+    options.onEvent({ event: 'incident', incident: open });
     return Promise.resolve('incidents');
   };
   const { out } = await lockstep('run -f link.yaml', { runMirrors });

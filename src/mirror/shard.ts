@@ -128,6 +128,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #stillMs = STILL_MS;
   #isFirst = true;
   #corruptAt = -1;
+  #wasDamaged = false;
   #unknownResults = 0;
   #sourceLogStart: number | null = null;
   #stableOffset: number | null = null;
@@ -270,6 +271,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       position = await this.#align(port, position);
     }
     this.#isFirst = false;
+    this.#wasDamaged = false;
     this.#stillMs = 0;
     this.#advanceTo(position.offset);
     this.#position = position.offset; // also where the target has lost what it had acknowledged
@@ -715,11 +717,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (error instanceof BrokerError && AUTHORISATION.has(error.code)) return notAllowed(this.#position, error);
     if (error instanceof BrokerError && FENCED.has(error.code)) return fenced(this.#position ?? 0, error);
     if (error instanceof BrokerError && OUT_OF_ORDER.has(error.code)) return this.#noProgressYet();
-    if (error instanceof MalformedBatchError) return batchCorrupt(this.#position ?? 0, 'when reading positions', error);
+    if (error instanceof MalformedBatchError) return this.#damagedTwice(error);
     if (!(error instanceof KafkaError)) throw error;
     // Lost connections and moved leaders are waited out; what we cannot explain is tried again a few times only.
     if (!error.retryable) this.#unknownResults++;
     return this.#unknownResults > UNKNOWN_RESULTS_MAX ? unexplained(this.#position, error) : null;
+  }
+
+  /** Damage on the way is not damage in a log: what positions are read from is read once more. */
+  #damagedTwice(error: MalformedBatchError): ShardStop | null {
+    if (this.#wasDamaged) return batchCorrupt(this.#position ?? 0, 'when reading positions', error);
+    this.#wasDamaged = true;
+    return null;
   }
 
   #noProgressYet(): ShardStop | null {

@@ -380,7 +380,7 @@ describe('what the brokers answer', () => {
     const unknown = errorCode(API.fetch, 999, inFirstFetched);
     const always = inject('source', unknown);
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
-    expect(reported(stopped)).toEqual({ code: 5, err: '' });
+    expect(reported(stopped), stopped.out).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
       /fetch: SHARD_NO_PROGRESS orders\/\d (?:at|from) offsets? .*The same request failed again and again: Fetch for orders\/\d: UNKNOWN_ERROR_CODE_999 \(999\)/,
     );
@@ -406,7 +406,7 @@ describe('what the brokers answer', () => {
     const file = proxied('flip');
     const always = inject('source', flipInRecords);
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
-    expect(reported(stopped)).toEqual({ code: 5, err: '' });
+    expect(reported(stopped), stopped.out).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
       /flip: SHARD_BATCH_CORRUPT orders\/\d at offset \d+: The batch at offset \d+ is damaged, found .*, twice in a row: /,
     );
