@@ -20,8 +20,11 @@ import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
 
-/** All bytes on their way through one process. */
-const FRAME_BYTES_MAX = 32 * 1024 * 1024;
+/**
+ * All bytes on their way through one process. Measured with 16 and 32 MiB: the same speed, and with 16 a tenth less CPU
+ * time, since more of what is written is still in the processor's cache.
+ */
+const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 /** What the outside world is to Lockstep. */
 export interface Host {
