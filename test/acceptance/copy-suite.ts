@@ -61,11 +61,16 @@ export function describeCopy(versions: { source: KafkaVersion; target: KafkaVers
       const { bytes } = must(statusOf(first.events, 'copy'), 'status of the first run');
       const { eligible, total } = await readSourceBytes(source, names);
       const reencoded = Object.values(bytes.reencoded).reduce((sum, count) => sum + count, 0);
-      expect(eligible / total, 'most of the bytes must be eligible, or the next line says nothing').toBeGreaterThan(0.5);
+      expect(eligible / total, 'most of the bytes must be eligible, or the next line says nothing').toBeGreaterThan(
+        0.5,
+      );
       expect(bytes.passedThrough).toBeGreaterThanOrEqual(0.99 * eligible);
       expect(reencoded).toBeLessThanOrEqual(total - 0.99 * eligible);
 
-      const before = { ends: await endsOf(target), digests: await readDigests(target, names, { isolation: 'read_uncommitted' }) };
+      const before = {
+        ends: await endsOf(target),
+        digests: await readDigests(target, names, { isolation: 'read_uncommitted' }),
+      };
       const second = await runUntilCaughtUp(file);
       expect(second.code, told(second)).toBe(0);
       const again = must(statusOf(second.events, 'copy'), 'status of the second run');
@@ -76,10 +81,17 @@ export function describeCopy(versions: { source: KafkaVersion; target: KafkaVers
 
       const equal = { source, target, topics: pairsOf(names.filter((name) => name !== appendTime)) };
       const report = await expectIdentical(equal);
-      const appended = await expectIdentical({ source, target, topics: pairsOf([appendTime]), policy: { timestamps: 'append' } });
+      const appended = await expectIdentical({
+        source,
+        target,
+        topics: pairsOf([appendTime]),
+        policy: { timestamps: 'append' },
+      });
       const seen = new Map([...report.topics, ...appended.topics].map((topic) => [topic.source, topic.dispositions]));
       expect(seen.get('copy.compacted')?.compacted, 'the compacted topic has holes').toBeGreaterThan(1000);
-      expect(seen.get('copy.transactional')?.aborted, 'the transactional topic has aborted records').toBeGreaterThan(100);
+      expect(seen.get('copy.transactional')?.aborted, 'the transactional topic has aborted records').toBeGreaterThan(
+        100,
+      );
       expect(report.recordsEqual).toBeGreaterThan(200_000 * scale);
       const passed = `${((100 * bytes.passedThrough) / total).toFixed(1)} % of ${(total / 1e6).toFixed(0)} MB passed through, ${((100 * eligible) / total).toFixed(1)} % eligible`;
       process.stdout.write(`copy ${versions.source} to ${versions.target}: ${formatReport(report)}; ${passed}\n`);

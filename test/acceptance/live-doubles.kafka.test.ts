@@ -29,13 +29,18 @@ test('three live mirrors, one of them stopped and continued, are identical at re
   const statuses = runs.map((run) => must(statusOf(run.events, 'guarded'), 'status'));
   const refusals = statuses.map(({ shards }) => shards.reduce((sum, shard) => sum + shard.refusals, 0));
   const copied = statuses.map(({ recordsCopied }) => recordsCopied);
-  process.stdout.write(`live: seed ${seed}, copied ${copied.join(', ')}, refusals ${refusals.join(', ')}; ${formatReport(report)}\n`);
+  process.stdout.write(
+    `live: seed ${seed}, copied ${copied.join(', ')}, refusals ${refusals.join(', ')}; ${formatReport(report)}\n`,
+  );
   for (const run of runs) {
     expect(run.incidents, told(run)).toEqual([]);
     expect(run.code, told(run)).toBe(130);
   }
   expect(report.isIdentical, formatReport(report)).toBe(true);
-  expect(refusals.reduce((sum, count) => sum + count, 0), 'without refusals they did not meet').toBeGreaterThan(0);
+  expect(
+    refusals.reduce((sum, count) => sum + count, 0),
+    'without refusals they did not meet',
+  ).toBeGreaterThan(0);
   expect(Math.min(...copied), 'each has copied something').toBeGreaterThan(0);
 }, 240_000);
 
@@ -43,16 +48,24 @@ test('the same without the sequence rule is not identical', async () => {
   const { runs, report } = await runTogether('unguarded', { script: join(import.meta.dirname, 'unguarded-run.ts') });
 
   const incidents = runs.flatMap((run) => run.incidents);
-  process.stdout.write(`live, unguarded: ${incidents.length} incidents; ${formatReport(report).split('\n').length} lines of differences\n`);
+  process.stdout.write(
+    `live, unguarded: ${incidents.length} incidents; ${formatReport(report).split('\n').length} lines of differences\n`,
+  );
   expect(report.isIdentical && incidents.length === 0).toBe(false);
-  expect(incidents.every(({ code }) => code === 'SHARD_DIVERGED'), JSON.stringify(incidents)).toBe(true);
+  expect(
+    incidents.every(({ code }) => code === 'SHARD_DIVERGED'),
+    JSON.stringify(incidents),
+  ).toBe(true);
 }, 240_000);
 
 /** Starts three mirrors of `name` at the same moment on a target that knows nothing of them, then lets traffic come. */
 async function runTogether(name: string, options: ProcessOptions): Promise<{ runs: RunResult[]; report: CheckReport }> {
   const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
   const topics = [`${name}.batches`, `${name}.single`];
-  await createTopics(source, topics.map((topic) => ({ name: topic, partitions })));
+  await createTopics(
+    source,
+    topics.map((topic) => ({ name: topic, partitions })),
+  );
   const file = writeLink({ source, target, mirrors: { [name]: { topics: topics.map((match) => ({ match })) } } });
   const mirrors = Array.from({ length: processes }, () => LockstepProcess.run(file, [], options));
   const isCopying = (mirror: LockstepProcess): boolean => {
@@ -74,7 +87,12 @@ async function runTogether(name: string, options: ProcessOptions): Promise<{ run
   await traffic.stop();
   await settle(topics, mirrors);
   const runs = await Promise.all(mirrors.map((mirror) => mirror.interrupt()));
-  const request = { source, target, topics: topics.map((topic) => ({ source: topic, target: topic })), policy: { transactions: 'preserve' as const } };
+  const request = {
+    source,
+    target,
+    topics: topics.map((topic) => ({ source: topic, target: topic })),
+    policy: { transactions: 'preserve' as const },
+  };
   return { runs, report: name === 'guarded' ? await expectIdentical(request) : await verifyMirror(request) };
 }
 
@@ -83,9 +101,25 @@ function streamsOf(name: string): RecordStream[] {
   const all = { partitions: Array.from({ length: partitions }, (_, partition) => partition), headers: 'odd' as const };
   return [
     { ...all, name: 'none', topic: `${name}.batches`, recordsPerSecond: 1_500, valueBytes: 400, lingerMs: 20 },
-    { ...all, name: 'lz4', topic: `${name}.batches`, recordsPerSecond: 1_500, valueBytes: 400, codec: 'lz4', batchBytes: 65_536, lingerMs: 50 },
+    {
+      ...all,
+      name: 'lz4',
+      topic: `${name}.batches`,
+      recordsPerSecond: 1_500,
+      valueBytes: 400,
+      codec: 'lz4',
+      batchBytes: 65_536,
+      lingerMs: 50,
+    },
     { ...all, name: 'zstd', topic: `${name}.batches`, recordsPerSecond: 500, valueBytes: 400, codec: 'zstd' },
-    { ...all, name: 'single', topic: `${name}.single`, recordsPerSecond: 1_500, valueBytes: 100, oneRecordBatches: true },
+    {
+      ...all,
+      name: 'single',
+      topic: `${name}.single`,
+      recordsPerSecond: 1_500,
+      valueBytes: 100,
+      oneRecordBatches: true,
+    },
   ];
 }
 
@@ -103,7 +137,11 @@ async function settle(topics: readonly string[], mirrors: readonly LockstepProce
     const hasStopped = mirrors.some((mirror) => mirror.incidents.length > 0) && performance.now() - since > 2_000;
     return isEqual || hasStopped;
   };
-  await waitUntil(isSettled, () => `the target has caught up\n${mirrors.map((mirror) => mirror.describe()).join('\n')}`, { timeoutMs: 60_000, everyMs: 50 });
+  await waitUntil(
+    isSettled,
+    () => `the target has caught up\n${mirrors.map((mirror) => mirror.describe()).join('\n')}`,
+    { timeoutMs: 60_000, everyMs: 50 },
+  );
   source.close();
   target.close();
 }

@@ -42,7 +42,9 @@ export class LockstepProcess {
     this.#child = child;
     const lines = createInterface({ input: must(child.stdout, 'standard output') });
     lines.on('line', (line) => this.#take(line));
-    must(child.stderr, 'standard error').setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
+    must(child.stderr, 'standard error')
+      .setEncoding('utf8')
+      .on('data', (text: string) => (this.#stderr += text));
     this.#closed = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code) => {
@@ -111,7 +113,10 @@ export class LockstepProcess {
   describe(): string {
     const shards = this.events
       .findLast((event) => event.event === 'progress')
-      ?.status.shards.map((shard) => `  ${shard.topic}/${shard.partition} ${shard.state} at ${shard.position} of ${shard.sourceStableOffset}`);
+      ?.status.shards.map(
+        (shard) =>
+          `  ${shard.topic}/${shard.partition} ${shard.state} at ${shard.position} of ${shard.sourceStableOffset}`,
+      );
     const others = this.events.filter((event) => event.event !== 'progress').slice(-12);
     return [...others.map((event) => JSON.stringify(event).slice(0, 600)), ...(shards ?? []), this.#stderr].join('\n');
   }
@@ -141,6 +146,8 @@ export function statusOf(events: readonly RunEvent[], mirror: string): MirrorSta
 
 /** What went wrong, for the messages of assertions on exit codes. */
 export function told({ code, stderr, events }: RunResult): string {
-  const said = events.filter((event) => event.event !== 'progress').map((event) => JSON.stringify(event).slice(0, 1500));
+  const said = events
+    .filter((event) => event.event !== 'progress')
+    .map((event) => JSON.stringify(event).slice(0, 1500));
   return `exit code ${code}\n${stderr}\n${said.slice(-15).join('\n')}`;
 }

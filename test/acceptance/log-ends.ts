@@ -41,7 +41,12 @@ export class LogEnds {
       return topic.partitions.map(({ partition }) => ({ topic: name, partition }));
     });
     const [starts, ends] = await Promise.all(
-      [EARLIEST, LATEST].map((timestamp) => listOffsets(this.#cluster, places.map((place) => ({ ...place, timestamp })))),
+      [EARLIEST, LATEST].map((timestamp) =>
+        listOffsets(
+          this.#cluster,
+          places.map((place) => ({ ...place, timestamp })),
+        ),
+      ),
     );
     const bounds = new Map<string, LogBounds>();
     for (const [i, { topic, partition }] of places.entries()) {

@@ -9,7 +9,8 @@ import * as main from '../../src/main.ts';
 
 const app: typeof main = {
   ...main,
-  runMirrors: (documents, host, options) => main.runMirrors(documents, host, { ...options, guards: { sequence: false } }),
+  runMirrors: (documents, host, options) =>
+    main.runMirrors(documents, host, { ...options, guards: { sequence: false } }),
 };
 const host = { network: systemNetwork, clock: systemClock, random: systemRandom, disk: systemDisk };
 
