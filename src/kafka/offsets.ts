@@ -12,10 +12,13 @@ export const LATEST = -1;
 export const EARLIEST = -2;
 /** We ask as a consumer, not as a replica. */
 const CONSUMER = -1;
+/** ListOffsetsRequest.DEBUGGING_REPLICA_ID: answered with the end of the log, not with the watermark (Partition.fetchOffsetForTimestamp). */
+const DEBUGGING_REPLICA = -2;
 /** The broker does not compare our idea of the leader epoch with its own. */
 const ANY_EPOCH = -1;
 
-export type Isolation = 'read_uncommitted' | 'read_committed';
+/** `log_end`: for LATEST the end of the leader's log, followers or not; a broker of another make may answer with the watermark. */
+export type Isolation = 'read_uncommitted' | 'read_committed' | 'log_end';
 
 export interface OffsetQuery {
   readonly topic: string;
@@ -103,7 +106,7 @@ async function askLeader(
       const response = await cluster.call(
         listOffsetsApi,
         {
-          replicaId: CONSUMER,
+          replicaId: options.isolation === 'log_end' ? DEBUGGING_REPLICA : CONSUMER,
           isolationLevel: options.isolation === 'read_committed' ? 1 : 0,
           topics: byTopic(queries, round),
           timeoutMs: cluster.requestTimeoutMs,

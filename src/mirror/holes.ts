@@ -8,7 +8,7 @@ import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import { describeProducers, MARKERS_PER_REQUEST, writeTxnMarkers } from '#kafka/producers.ts';
-import { readWatermark } from './offsets.ts';
+import { readLogEnd, readWatermark } from './offsets.ts';
 import { diverged, holesNotAllowed } from './shard-stop.ts';
 
 const CLUSTER_AUTHORIZATION_FAILED = 31;
@@ -34,17 +34,18 @@ export async function nextMarkerEpoch({ target, topic, partition, markerProducer
 }
 
 /**
- * Fills `count` offsets from `from` on. Nothing of ours may be in flight. Throws ShardStop when the watermark ends beyond
+ * Fills `count` offsets from `from` on, and returns where it came to: less where `signal` aborted, or where the target lost
+ * what it had, which must be copied again and not be filled. Nothing of ours may be in flight. Throws ShardStop when the watermark ends beyond
  * them or the right is missing, and KafkaError when an outcome is unknown: then the position must be read again.
  */
 export async function fillHole(
   port: HolePort,
   hole: { from: number; count: number; coordinatorEpoch: number; signal: AbortSignal },
-): Promise<void> {
+): Promise<number> {
   const end = hole.from + hole.count;
   let at = hole.from;
   while (at < end) {
-    if (hole.signal.aborted) return;
+    if (hole.signal.aborted) return at;
     const count = Math.min(end - at, MARKERS_PER_REQUEST);
     try {
       await writeTxnMarkers(port.target, {
@@ -59,11 +60,17 @@ export async function fillHole(
         throw holesNotAllowed(at, port.target.name, error);
       throw error;
     }
-    at = await visibleUpTo(port, at + count, hole.signal);
+    const reached = await visibleUpTo(port, at + count, hole.signal);
+    if (reached < at) return reached;
+    at = reached;
   }
+  return at;
 }
 
-/** Waits until the watermark has reached `expected`, and returns it: fewer at the deadline means that some are to be written again. */
+/**
+ * Waits until the watermark has reached `expected`, and returns it: fewer at the deadline means that some are to be written
+ * again, unless they are in the log and only its followers are late.
+ */
 async function visibleUpTo(port: HolePort, expected: number, signal: AbortSignal): Promise<number> {
   const { clock } = port.target;
   const deadline = clock.monotonic() + VISIBLE_WITHIN_MS;
@@ -75,7 +82,9 @@ async function visibleUpTo(port: HolePort, expected: number, signal: AbortSignal
         `Control records up to offset ${expected} were written, but the target ends at ${watermark}: another program wrote to it.`,
       );
     }
-    if (watermark === expected || clock.monotonic() > deadline || signal.aborted) return watermark;
+    if (watermark === expected || signal.aborted) return watermark;
+    if (clock.monotonic() > deadline && (await readLogEnd(port.target, port.topic, port.partition)) === watermark)
+      return watermark;
     await sleep(clock, VISIBLE_POLL_MS, signal);
   }
 }

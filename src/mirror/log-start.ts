@@ -6,7 +6,6 @@
 import { assert } from '#util/assert.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError, MalformedFrameError } from '#kafka/errors.ts';
-import { deleteRecords } from '#kafka/offsets.ts';
 import { decodeProduce, encodeProduce, produceApi } from '#kafka/produce.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { callRaw } from '#kafka/raw-call.ts';
@@ -26,10 +25,10 @@ const FILLER_KEY = Buffer.from('f');
 const FILLER_VALUE = Buffer.alloc(0);
 
 /**
- * Appends filler from `position.offset` up to `logStart`, then deletes everything below `logStart`, and returns the sequence
- * that follows. Throws ShardStop when an append lands elsewhere, KafkaError when one fails: then the position is read again.
+ * Appends filler from `position.offset` up to `logStart`, or until `signal` aborts, and returns where it came to. Throws
+ * ShardStop when an append lands elsewhere, KafkaError when one fails: then the position is read again.
  */
-export async function alignLogStart(
+export async function fillLogStart(
   port: TargetPartition,
   position: { readonly offset: number; readonly sequence: number },
   options: { readonly logStart: number; readonly signal: AbortSignal; onProgress(offset: number): void },
@@ -49,7 +48,6 @@ export async function alignLogStart(
     sequence = (sequence + count) % SEQUENCES;
     options.onProgress(offset);
   }
-  await deleteRecords(port.target, { topic: port.topic, partition: port.partition, offset: options.logStart });
   return { offset, sequence };
 }
 

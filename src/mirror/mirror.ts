@@ -280,6 +280,7 @@ export class Mirror {
       dataPath: this.#dataPath,
       logStartGate: gate,
       state: {
+        load: () => state.load(),
         partition: (name, index) => {
           const record = state.partition(name, index);
           return record?.targetTopicId === topic.targetTopicId ? record : undefined;

@@ -1,7 +1,7 @@
-/** The three offsets of one partition that the mirror asks for again and again. Each throws KafkaError. */
+/** The offsets of one partition that the mirror asks for again and again. Each throws KafkaError. */
 import { must } from '#util/assert.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import { EARLIEST, LATEST, listOffsets, type Isolation } from '#kafka/offsets.ts';
 
 export function readLogStart(cluster: Cluster, topic: string, partition: number): Promise<number> {
   return readOffset(cluster, { topic, partition, timestamp: EARLIEST }, 'read_uncommitted');
@@ -9,6 +9,11 @@ export function readLogStart(cluster: Cluster, topic: string, partition: number)
 
 export function readWatermark(cluster: Cluster, topic: string, partition: number): Promise<number> {
   return readOffset(cluster, { topic, partition, timestamp: LATEST }, 'read_uncommitted');
+}
+
+/** Where the leader's log ends: beyond the watermark lies what its followers do not have yet. */
+export function readLogEnd(cluster: Cluster, topic: string, partition: number): Promise<number> {
+  return readOffset(cluster, { topic, partition, timestamp: LATEST }, 'log_end');
 }
 
 /** The last stable offset: everything below it is decided. */
@@ -28,7 +33,7 @@ export function readOffsetAt(
 async function readOffset(
   cluster: Cluster,
   query: { topic: string; partition: number; timestamp: number },
-  isolation: 'read_committed' | 'read_uncommitted',
+  isolation: Isolation,
 ): Promise<number> {
   const answer = must((await listOffsets(cluster, [query], { isolation }))[0], 'answer of ListOffsets');
   if (answer.error) throw answer.error;

@@ -29,6 +29,8 @@ export interface PartitionState {
 }
 
 export interface PartitionStates {
+  /** Takes in what other workers of the mirror have written. */
+  load(): Promise<void>;
   partition(targetTopic: string, partition: number): PartitionState | undefined;
   putPartition(targetTopic: string, partition: number, state: PartitionState): Promise<void>;
 }

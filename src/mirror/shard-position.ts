@@ -7,6 +7,7 @@ import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import { describeProducers } from '#kafka/producers.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
 import {
   attributesOf,
   ATTRIBUTE_CONTROL,
@@ -19,7 +20,7 @@ import {
 } from '#kafka/records/batch-header.ts';
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
-import { readLogStart, readWatermark } from './offsets.ts';
+import { readLogEnd, readLogStart, readWatermark } from './offsets.ts';
 import { diverged } from './shard-stop.ts';
 
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
@@ -30,6 +31,7 @@ const OFFSET_OUT_OF_RANGE = 1;
 const SEQUENCES = 2 ** 31;
 const REPLICATION_WAIT_MS = 100;
 const REPLICATION_POLLS_MAX = 300;
+const NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20;
 
 export interface TargetPartition {
   readonly target: Cluster;
@@ -67,35 +69,37 @@ export async function stillWatermark(port: TargetPartition, stillMs: number, sig
 }
 
 /**
- * The position at watermark `offset`. Throws ShardStop when the end of the log is not ours, KafkaError when it cannot be read.
+ * The position at `watermark`, or at a later one when the log has grown meanwhile. A tail beyond the watermark is ours and
+ * not replicated yet (rule 1): it is waited for, since what is written now would land behind it. Throws ShardStop when the
+ * end of the log is not ours, KafkaError when it cannot be read or its followers do not come.
  */
-export async function readPosition(port: TargetPartition, offset: number, signal: AbortSignal): Promise<Position> {
-  const logStart = await readLogStart(port.target, port.topic, port.partition);
+export async function readPosition(port: TargetPartition, watermark: number, signal: AbortSignal): Promise<Position> {
+  const { target, topic, partition } = port;
+  const logStart = await readLogStart(target, topic, partition);
+  let offset = watermark;
   for (let polls = 0; ; polls++) {
     const lastBatch = offset > logStart ? await lastOwnBatch(port, logStart, offset) : null;
     const known = await ownProducerState(port);
+    const end = await readLogEnd(target, topic, partition); // after both: nothing was appended before it that they miss
     const isSequenceFree = known === null || known === -1;
-    if (lastBatch) {
-      const last = lastSequenceOf(lastBatch);
-      // A last sequence beyond the watermark is a tail of ours that its followers do not have yet (rule 1): it will appear.
-      const isComplete = isSequenceFree || known === last;
-      if (isComplete || signal.aborted) return { offset, sequence: (last + 1) % SEQUENCES, isSequenceFree, lastBatch };
-    } else if (known === null) {
-      return { offset, sequence: (offset + port.sequenceOffset) % SEQUENCES, isSequenceFree, lastBatch };
-    } else {
-      const again = await readWatermark(port.target, port.topic, port.partition);
-      if (again === offset) return { offset, sequence: (known + 1) % SEQUENCES, isSequenceFree, lastBatch };
-      return readPosition(port, again, signal);
+    const last = lastBatch ? lastSequenceOf(lastBatch) : known;
+    const isComplete = end === offset && (isSequenceFree || known === last);
+    if (isComplete || signal.aborted) {
+      const sequence = last === null ? offset + port.sequenceOffset : last + 1;
+      return { offset, sequence: sequence % SEQUENCES, isSequenceFree, lastBatch };
     }
-    const now = await readWatermark(port.target, port.topic, port.partition);
-    if (now !== offset) return readPosition(port, now, signal);
-    if (polls === REPLICATION_POLLS_MAX) {
-      throw diverged(
-        offset,
-        `The target's leader knows a batch of ours behind its watermark ${offset}, and its followers did not take it within ${(REPLICATION_POLLS_MAX * REPLICATION_WAIT_MS) / 1000} s.`,
+    const now = await readWatermark(target, topic, partition);
+    if (now !== offset) {
+      offset = now;
+      polls = -1;
+    } else if (polls >= REPLICATION_POLLS_MAX) {
+      throw new BrokerError(
+        errorOf(NOT_ENOUGH_REPLICAS_AFTER_APPEND),
+        'ListOffsets',
+        `${topic}/${partition}`,
+        `the leader has batches of ours behind the watermark ${offset}, and its followers do not take them`,
       );
-    }
-    await sleep(port.target.clock, REPLICATION_WAIT_MS, signal);
+    } else await sleep(target.clock, REPLICATION_WAIT_MS, signal);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { assert } from '#util/assert.ts';
+import { sleep } from '#util/clock.ts';
 import { createRandom } from '#util/random.ts';
 import type { Incident } from '#contract/status.ts';
 import { DataPath } from '#jobs/data-path.ts';
@@ -39,6 +40,8 @@ class World {
   hasEnded = false;
   /** Called before the target's state topic is written. */
   onState: () => Promise<void> = async () => {};
+  /** Called when the state topic is read: what other workers have written appears in `states`. */
+  onLoad: () => void = () => {};
 
   #cluster(name: string, topic: string, topicId: string): PlayedCluster {
     return new PlayedCluster({ name, topic, topicId, clock: this.clock, pool: this.pool, log: new ModelLog() });
@@ -62,6 +65,7 @@ class World {
       random: createRandom(7),
       pool: this.pool,
       state: {
+        load: async () => this.onLoad(),
         partition: () => this.states.get('copy/0'),
         putPartition: async (_, __, state) => {
           await this.onState();
@@ -546,6 +550,39 @@ describe('answer to markers', () => {
     expect([target.log.end, world.incidents]).toEqual([source.log.end, []]);
   });
 
+  test('a target that lost records meanwhile: they are copied again, never replaced by markers', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2]);
+    remove(source.log, 20);
+    write(source.log, [2]);
+    let isCut = false;
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers' || isCut) return undefined;
+      isCut = true;
+      target.log.batches.pop();
+      target.log.end = 3;
+      const state = target.log.producers.get(DATA_PID)!;
+      state.lastSequence = 2;
+      state.last.splice(1);
+      return markersAnswer('copy', 0);
+    };
+    expect(await world.copied(60_000)).toEqual([]);
+    expect(isCut).toBe(true);
+  });
+
+  test('more than were written, seen while settling: SHARD_DIVERGED all the same', async () => {
+    const { source, target } = newWorld();
+    remove(source.log, 20);
+    write(source.log, [2]);
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers') return undefined;
+      target.log.appendMarkers(MARKER_PID, 0, 21);
+      source.hangUp();
+      return sleep(world.clock, 50).then(() => markersAnswer('copy', 0));
+    };
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 20, to: 21 } });
+  });
+
   test('more than were written: SHARD_DIVERGED', async () => {
     const { source, target } = newWorld();
     write(source.log, [1]);
@@ -643,7 +680,150 @@ describe('the position', () => {
   });
 });
 
+describe('followers of the target that lag behind', () => {
+  /** Answers with the watermark that they hold back, until `releaseAt`; the log's end is told to who asks for it. */
+  function holdBack(target: PlayedCluster, watermark: number, releaseAt: number): void {
+    target.onCall = (name, request) => {
+      const { replicaId, topics } = request as {
+        replicaId?: number;
+        topics: { partitions: { timestamp: number }[] }[];
+      };
+      if (name !== 'ListOffsets' || replicaId !== -1 || world.clock.monotonic() >= releaseAt) return undefined;
+      if (topics[0]!.partitions[0]!.timestamp !== -1) return undefined;
+      return {
+        throttleTimeMs: 0,
+        topics: [
+          {
+            name: 'copy',
+            partitions: [{ partitionIndex: 0, errorCode: 0, timestamp: -1, offset: watermark, leaderEpoch: 0 }],
+          },
+        ],
+      };
+    };
+  }
+
+  test('with the very first batch: it is not written twice', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2]);
+    target.onProduce = first(1, { errorCode: 7, isAppended: true });
+    holdBack(target, 0, 6_000);
+    expect(await world.copied()).toEqual([]);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test('with the first batch, whose producer the broker has forgotten: it is not written twice', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2]);
+    target.onProduce = (batch) => {
+      target.onProduce = () => null;
+      target.log.append(batch);
+      target.log.producers.clear();
+      return { errorCode: 7 };
+    };
+    holdBack(target, 0, 6_000);
+    expect(await world.copied()).toEqual([]);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test('for minutes: it waits and says so', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2]);
+    target.onProduce = first(1, { errorCode: 7, isAppended: true });
+    holdBack(target, 0, 120_000);
+    expect(await world.copied(150_000)).toEqual([]);
+    expect(world.incidents).toEqual([]);
+    expect(world.troubles.join()).toContain('NOT_ENOUGH_REPLICAS_AFTER_APPEND');
+  });
+
+  test('with markers: they are not written twice', async () => {
+    const { source, target } = newWorld();
+    remove(source.log, 20);
+    write(source.log, [3]);
+    expect(source.log.logStart).toBe(0);
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers') return undefined;
+      target.log.appendMarkers(MARKER_PID, 0, 20);
+      holdBack(target, 0, world.clock.monotonic() + 20_000);
+      return markersAnswer('copy', 7);
+    };
+    expect(await world.copied(40_000)).toEqual([]);
+    expect(world.incidents).toEqual([]);
+  });
+});
+
+describe('other workers of the mirror', () => {
+  test('have copied beyond a new leader epoch: that is no truncation', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    source.log.leaderEpoch = 1;
+    write(source.log, [3]);
+    source.onCall = (name, request) =>
+      name === 'OffsetForLeaderEpoch' && JSON.stringify(request).includes('"leaderEpoch":0')
+        ? { topics: [{ topic: 'orders', partitions: [{ partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 3 }] }] }
+        : undefined;
+    target.log.append(ours(source.log, 3, 3));
+    world.onLoad = () => {
+      world.states.set('copy/0', {
+        logStart: 0,
+        sequenceOffset: 0,
+        leaderEpochs: [
+          [0, 0],
+          [1, 3],
+        ],
+      });
+    };
+    world.renew().start();
+    await world.until(() => world.shard.position === 6);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test.each([1, 2])(
+    'have copied what the source lost since: it is never deleted (learnt at read %i)',
+    async (learntAt) => {
+      const { source, target } = newWorld();
+      write(source.log, [3, 2]);
+      target.log.append(ours(source.log, 0, 5));
+      source.log.deleteBefore(5);
+      let reads = 0;
+      world.onLoad = () => {
+        if (++reads >= learntAt) world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+      };
+      world.start();
+      await world.until(() => world.shard.position === 5);
+      expect(target.log.logStart).toBe(0);
+      expect(world.incidents).toEqual([]);
+    },
+  );
+
+  test('have recorded the leader epoch: it is not recorded again', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    let writes = 0;
+    world.onState = async () => void writes++;
+    let reads = 0;
+    world.onLoad = () => {
+      if (++reads === 2) world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    };
+    expect(await world.copied()).toEqual([]);
+    expect(writes).toBe(0);
+  });
+});
+
 describe('the source', () => {
+  test('whose log start moves on before anything is copied: is followed', async () => {
+    const { source, target } = newWorld();
+    source.log.end = source.log.logStart = 700;
+    write(source.log, [3, 3]);
+    target.onCall = (name) => {
+      if (name === 'DeleteRecords' && source.log.logStart === 700) source.log.deleteBefore(703);
+      return undefined;
+    };
+    expect(await world.copied()).toEqual([]);
+    expect([target.log.logStart, world.incidents]).toEqual([703, []]);
+  });
+
   test('whose log start has passed the position: SHARD_RETENTION_LOSS with the exact range', async () => {
     const { source } = newWorld();
     write(source.log, [3, 3, 3]);

@@ -12,19 +12,25 @@ import { assert, must } from '#util/assert.ts';
 import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
-import { BrokerError, type ConnectionError, KafkaError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
+import {
+  BrokerError,
+  type ConnectionError,
+  KafkaError,
+  MalformedBatchError,
+  UnsupportedApiError,
+} from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
-import { offsetForLeaderEpoch } from '#kafka/offsets.ts';
+import { deleteRecords, offsetForLeaderEpoch } from '#kafka/offsets.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
 import { BatchWalk, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
-import { alignLogStart } from './log-start.ts';
+import { fillLogStart } from './log-start.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import {
   compareLastRecord,
@@ -186,7 +192,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       try {
         const position = await this.#locate();
         if (this.#abort.signal.aborted) break;
-        await this.#copy(position);
+        if (position) await this.#copy(position);
       } catch (error) {
         const stop = this.#stopFor(error);
         if (stop) {
@@ -239,12 +245,14 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   // ---- locate
 
-  async #locate(): Promise<Position> {
+  /** Null when what it began with has changed meanwhile: then it begins again. */
+  async #locate(): Promise<Position | null> {
     const { source, target, state, dataProducerId, markerProducerId } = this.#context;
     this.#state = this.#isFirst ? 'starting' : this.#state;
     await this.#checkTopics();
+    await state.load(); // another worker may have copied on, into leader epochs that we have not seen
     const record = state.partition(this.targetTopic, this.partition);
-    const isFixed = (record?.leaderEpochs.length ?? 0) > 0;
+    const isFixed = this.#isStartFixed();
     const port: TargetPartition = {
       target,
       topic: this.targetTopic,
@@ -255,7 +263,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     };
     this.#markerEpoch = null;
     const watermark = await stillWatermark(port, this.#stillMs, this.#abort.signal);
-    let position = await readPosition(port, watermark, this.#abort.signal);
+    let position: Position | null = await readPosition(port, watermark, this.#abort.signal);
     if (isFixed) {
       const { logStart, leaderEpochs } = must(record, 'partition record');
       this.#logStart = logStart;
@@ -269,6 +277,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       await this.#checkSource(position);
     } else {
       position = await this.#align(port, position);
+      if (!position) return null;
     }
     this.#isFirst = false;
     this.#wasDamaged = false;
@@ -276,8 +285,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#advanceTo(position.offset);
     this.#position = position.offset; // also where the target has lost what it had acknowledged
     this.#sourceLogStart = await readLogStart(source, this.topic, this.partition);
-    if (this.#sourceLogStart > position.offset) throw retentionLoss(position.offset, this.#sourceLogStart);
-    return position;
+    if (this.#sourceLogStart <= position.offset) return position;
+    if (isFixed) throw retentionLoss(position.offset, this.#sourceLogStart);
+    return null; // until the first copy the start follows the source
+  }
+
+  /** The first record has been copied, by us or by another worker. */
+  #isStartFixed(): boolean {
+    const record = this.#context.state.partition(this.targetTopic, this.partition);
+    return (record?.leaderEpochs.length ?? 0) > 0;
   }
 
   /** Both topics are the ones that were claimed: an id that changed is a topic that was deleted and created anew. */
@@ -327,8 +343,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     }
   }
 
-  /** Brings the target to the source's log start while nothing has been copied; until then the start follows the source. */
-  async #align(port: TargetPartition, position: Position): Promise<Position> {
+  /**
+   * Brings the target to the source's log start while nothing has been copied; until then the start follows the source.
+   * Null when another worker has begun to copy meanwhile.
+   */
+  async #align(port: TargetPartition, position: Position): Promise<Position | null> {
     const logStart = await this.#chooseLogStart();
     this.#logStart = logStart;
     this.#sourceLogStart = logStart;
@@ -344,13 +363,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const gate = this.#context.logStartGate;
     await gate.enter();
     try {
-      const aligned = await alignLogStart(port, position, {
+      const aligned = await fillLogStart(port, position, {
         logStart,
         signal: this.#abort.signal,
         onProgress: () => {
           this.#stuckSinceMs = null;
         },
       });
+      // Records are only written once the start is fixed: while it is not, all that is below `logStart` is filler.
+      await this.#context.state.load();
+      if (this.#isStartFixed()) return null;
+      if (aligned.offset === logStart)
+        await deleteRecords(port.target, { topic: this.targetTopic, partition: this.partition, offset: logStart });
       const isSequenceFree = position.isSequenceFree && aligned.offset === position.offset; // filler leaves a sequence
       return { ...aligned, isSequenceFree, lastBatch: null };
     } finally {
@@ -368,7 +392,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const logStart = Math.max(earliest, await this.#startOffset(end));
     if (logStart > end) throw startBeyondEnd(logStart, end);
     await state.putPartition(this.targetTopic, this.partition, { logStart, sequenceOffset: 0, leaderEpochs: [] });
-    return logStart;
+    return state.partition(this.targetTopic, this.partition)?.logStart ?? logStart; // another worker may have been first
   }
 
   async #startOffset(end: number): Promise<number> {
@@ -436,8 +460,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const { source } = this.#context;
     const position = must(this.#position, 'position');
     const logStart = await readLogStart(source, this.topic, this.partition);
-    const isFixed = (this.#context.state.partition(this.targetTopic, this.partition)?.leaderEpochs.length ?? 0) > 0;
-    if (logStart > position && isFixed) throw retentionLoss(position, logStart);
+    if (logStart > position && this.#isStartFixed()) throw retentionLoss(position, logStart);
     await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
   }
 
@@ -500,13 +523,17 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #recordLeaderEpoch({ epoch, offset }: { epoch: number; offset: number }): Promise<void> {
     const { state } = this.#context;
     const interrupt = this.#interrupt;
-    const known = state.partition(this.targetTopic, this.partition);
     try {
-      await state.putPartition(this.targetTopic, this.partition, {
-        logStart: this.#logStart,
-        sequenceOffset: known?.sequenceOffset ?? 0,
-        leaderEpochs: [...(known?.leaderEpochs ?? []), [epoch, offset]],
-      });
+      await state.load();
+      const known = state.partition(this.targetTopic, this.partition);
+      const epochs = known?.leaderEpochs ?? [];
+      const isRecorded = (epochs.at(-1)?.[0] ?? -Infinity) >= epoch; // by another worker, or before an interruption
+      if (!isRecorded)
+        await state.putPartition(this.targetTopic, this.partition, {
+          logStart: known && epochs.length > 0 ? known.logStart : this.#logStart,
+          sequenceOffset: known?.sequenceOffset ?? 0,
+          leaderEpochs: [...epochs, [epoch, offset]],
+        });
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
       if (this.#interrupt === interrupt) interrupt?.({ kind: 'error', error });
@@ -584,14 +611,16 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#isFilling = true;
     try {
       this.#markerEpoch ??= await nextMarkerEpoch(port);
-      await fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal: this.#abort.signal });
-      if (this.#interrupt) {
+      const signal = this.#abort.signal;
+      const reached = await fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal });
+      if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
+      else if (this.#interrupt) {
         this.#holesFilled += count;
         this.#shiftQueue();
         this.#advanceTo(from + count);
       }
     } catch (error) {
-      if (error instanceof ShardStop) this.#interrupt?.({ kind: 'stop', stop: error });
+      if (error instanceof ShardStop) this.#onMisplaced(error);
       else if (error instanceof KafkaError) {
         this.#stillMs = STILL_AFTER_MARKERS_MS; // markers of this term may still land: the position is read once they have
         this.#interrupt?.({ kind: 'error', error });

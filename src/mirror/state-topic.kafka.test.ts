@@ -121,6 +121,33 @@ describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
     }
   });
 
+  test('keeps the first start of several workers, and the newest leader epoch', async () => {
+    const [one, two] = await Promise.all([StateTopic.open(clusters[0]!), StateTopic.open(clusters[1]!)]);
+    const value = { mirrorId: 'mine', targetTopicId: 'id', logStart: 5, sequenceOffset: 0, leaderEpochs: [] };
+    const epochs = (...numbers: number[]) => ({
+      ...value,
+      leaderEpochs: numbers.map((each): [number, number] => [each, each * 10]),
+    });
+
+    await one.putPartition('p', 0, value);
+    await two.putPartition('p', 0, { ...value, logStart: 8 });
+    for (const each of [one, two]) expect(each.partition('p', 0)).toEqual(value);
+    await one.putPartition('p', 0, epochs(3, 5));
+    await two.putPartition('p', 0, epochs(3, 4));
+    await two.putPartition('p', 0, { ...value, logStart: 9 });
+    await one.load();
+    for (const each of [one, two]) expect(each.partition('p', 0)).toEqual(epochs(3, 5));
+    expect((await lastRecordOf(clusters[0]!, 'partition/p/0')).value).toMatchObject({
+      leaderEpochs: [
+        [3, 30],
+        [5, 50],
+      ],
+    });
+    const renewed = { ...value, targetTopicId: 'other' };
+    await two.putPartition('p', 0, renewed);
+    expect(two.partition('p', 0)).toEqual(renewed);
+  });
+
   test('is refused when somebody changed its cleanup policy', async () => {
     await alterTopicConfigs(clusters[0]!, STATE_TOPIC, { set: new Map([['cleanup.policy', 'delete']]), remove: [] });
     await expect(StateTopic.open(clusters[0]!)).rejects.toMatchObject({

@@ -55,6 +55,8 @@ export class StateTopic {
   readonly #overwritten = new Set<string>();
   #nextOffset: number | null = null;
   #loading: Promise<void> = Promise.resolve();
+  /** A read that has not begun yet: shared by all who ask until then. */
+  #nextLoad: Promise<void> | null = null;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -100,8 +102,13 @@ export class StateTopic {
 
   /** Reads what was appended since the last read, to the end of the log as of now. */
   load(): Promise<void> {
-    const read = this.#loading.then(() => this.#load());
-    this.#loading = read.catch(() => {}); // one at a time; a failure is the failed caller's
+    if (this.#nextLoad) return this.#nextLoad;
+    const read = this.#loading.then(() => {
+      this.#nextLoad = null;
+      return this.#load();
+    });
+    this.#nextLoad = read;
+    this.#loading = read.catch(() => {}); // one at a time; a failure is the failed callers'
     return read;
   }
 
@@ -136,7 +143,7 @@ export class StateTopic {
         markerProducerId: marker.producerId,
         createdAt: this.#cluster.clock.now(),
       };
-      await this.#putContested({ kind: 'mirror', key: mirrorKey(mirrorId), value: record });
+      await this.#putContested([{ kind: 'mirror', key: mirrorKey(mirrorId), value: record }]);
     }
     const record = this.mirror(mirrorId);
     assert(record !== null, 'a mirror record that was written is read back');
@@ -161,13 +168,13 @@ export class StateTopic {
    * another mirror's when that came first.
    */
   async putClaim(targetTopic: string, value: ClaimRecord): Promise<ClaimRecord> {
-    await this.#putContested({ kind: 'claim', key: claimKey(targetTopic), value });
+    await this.#putContested([{ kind: 'claim', key: claimKey(targetTopic), value }]);
     const claim = this.claim(targetTopic);
     assert(claim !== null, 'a claim that was written is read back');
     return claim;
   }
 
-  /** Records of partitions that the caller owns; appended with acks=all before it returns. */
+  /** Records of partitions; appended with acks=all before it returns. What holds then may be another worker's. */
   async putPartitions(
     partitions: readonly {
       readonly targetTopic: string;
@@ -180,16 +187,15 @@ export class StateTopic {
       key: partitionKey(targetTopic, partition),
       value,
     }));
-    const offsets = await this.#append(records);
-    for (const [i, record] of records.entries()) this.#take(record, offsets[i]!);
+    await this.#putContested(records);
   }
 
   async putPartition(targetTopic: string, partition: number, value: PartitionRecord): Promise<void> {
     await this.putPartitions([{ targetTopic, partition, value }]);
   }
 
-  async #putContested(record: StateRecord): Promise<void> {
-    await this.#append([record]);
+  async #putContested(records: readonly StateRecord[]): Promise<void> {
+    await this.#append(records);
     await this.load();
     await this.#restoreOverwritten();
   }
@@ -216,11 +222,9 @@ export class StateTopic {
     await this.load();
   }
 
-  /** Returns the offset of each. */
-  async #append(records: readonly StateRecord[]): Promise<number[]> {
+  async #append(records: readonly StateRecord[]): Promise<void> {
     const timestamp = this.#cluster.clock.now();
     const entries = records.map(({ key, value }) => ({ key: Buffer.from(key), value: encodeState(value), timestamp }));
-    const offsets: number[] = [];
     let from = 0;
     while (from < entries.length) {
       let bytes = 0;
@@ -229,25 +233,20 @@ export class StateTopic {
         bytes += entries[to]!.key.length + (entries[to]!.value?.length ?? 0);
         to++;
       } while (to < entries.length && bytes < APPEND_BYTES_MAX);
-      const base = await this.#appendCertainly({
-        topic: STATE_TOPIC,
-        partition: PARTITION,
-        records: entries.slice(from, to),
-      });
-      for (let i = from; i < to; i++) offsets.push(base + i - from);
+      await this.#appendCertainly({ topic: STATE_TOPIC, partition: PARTITION, records: entries.slice(from, to) });
       from = to;
     }
-    return offsets;
   }
 
   /**
    * An append without an answer may land later, behind a newer record of the same key, which it would undo. So the log
    * must have stood still first; then the same records are appended again: twice the same is the same.
    */
-  async #appendCertainly(append: Parameters<typeof appendRecords>[1]): Promise<number> {
+  async #appendCertainly(append: Parameters<typeof appendRecords>[1]): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return (await appendRecords(this.#cluster, append)).baseOffset;
+        await appendRecords(this.#cluster, append);
+        return;
       } catch (error) {
         if (!(error instanceof KafkaError) || error.definite || attempt === APPEND_ATTEMPTS_MAX) throw error;
         await this.#standStill();
@@ -268,14 +267,24 @@ export class StateTopic {
 
 /**
  * Mirrors never change, and claims stay with their mirror, whoever writes later, unless the later one names the topic that is
- * gone: of two that follow one claim, the first wins again. Partitions are written by their owner.
+ * gone: of two that follow one claim, the first wins again.
  */
 function mayReplace(current: StateRecord, next: StateRecord): boolean {
   if (current.kind === 'mirror' && next.kind === 'mirror') return isDeepStrictEqual(current.value, next.value);
   if (current.kind === 'claim' && next.kind === 'claim') {
     return current.value?.mirrorId === next.value?.mirrorId || current.value?.targetTopicId === next.value?.replaces;
   }
+  if (current.kind === 'partition' && next.kind === 'partition' && current.value && next.value)
+    return isLaterPartition(current.value, next.value);
   return true;
+}
+
+/** Of several workers of one mirror the first chooses the start, and none that lags behind takes a leader epoch back. */
+function isLaterPartition(current: PartitionRecord, next: PartitionRecord): boolean {
+  if (current.targetTopicId !== next.targetTopicId) return true;
+  const [known, epoch] = [current, next].map(({ leaderEpochs }) => leaderEpochs.at(-1)?.[0]);
+  if (epoch === undefined) return isDeepStrictEqual(current, next);
+  return known === undefined || epoch >= known;
 }
 
 function checkChoices(recorded: MirrorRecord, choices: MirrorChoices): void {

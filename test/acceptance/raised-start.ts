@@ -1,4 +1,5 @@
-import { alignLogStart } from '#mirror/log-start.ts';
+import { deleteRecords } from '#kafka/offsets.ts';
+import { fillLogStart } from '#mirror/log-start.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import { partitionsUpTo } from '#testing/workload.ts';
@@ -18,7 +19,8 @@ export async function createRaisedTopic(
     for (const partition of partitionsUpTo(partitions)) {
       const port = { target: cluster, topic, partition, dataProducerId: -1, markerProducerId: -1, sequenceOffset: 0 };
       const signal = new AbortController().signal;
-      await alignLogStart(port, { offset: 0, sequence: -1 }, { logStart, signal, onProgress() {} });
+      await fillLogStart(port, { offset: 0, sequence: -1 }, { logStart, signal, onProgress() {} });
+      await deleteRecords(cluster, { topic, partition, offset: logStart });
     }
   } finally {
     cluster.close();
