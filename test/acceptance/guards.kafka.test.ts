@@ -46,6 +46,7 @@ interface Scene {
   readonly waitMs: number;
 }
 
+const always = (file: string, find: string): PlantedBug => ({ file: `src/mirror/${file}`, find, replace: 'true' });
 const never = (file: string, find: string): PlantedBug => ({ file: `src/mirror/${file}`, find, replace: 'false' });
 
 // ---- helpers
@@ -374,8 +375,8 @@ const guards: readonly Guard[] = [
   {
     name: 'when DeleteRecords has passed the position, with the exact range',
     off: [
-      never('shard.ts', 'this.#sourceLogStart > position.offset'),
-      never('shard.ts', 'logStart > position && isFixed'),
+      always('shard.ts', 'this.#sourceLogStart <= position.offset'),
+      never('shard.ts', 'logStart > position && this.#isStartFixed()'),
     ],
     scenario: retentionPassed,
   },
