@@ -122,7 +122,7 @@ export function batchCorrupt(offset: number, side: string, error: MalformedBatch
   return new ShardStop({
     code: 'SHARD_BATCH_CORRUPT',
     offsets: { from: offset, to: offset + 1 },
-    cause: `The batch at offset ${offset} is damaged, found ${side}, twice in a row: ${error.message}.`,
+    cause: `The batch at offset ${offset} is damaged, found ${side}, also when it was fetched again: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
       "Check the disk of the source partition's leader and the network between; move the leadership to a replica that is whole and start the mirror again.",

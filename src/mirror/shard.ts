@@ -70,6 +70,8 @@ const STILL_AFTER_MARKERS_MS = 2_000;
 /** replica.lag.time.max.ms: a refusal because of replication lag ends within it. */
 const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
+/** Damage that hits another batch at each attempt would else be fetched for ever. */
+const CORRUPTIONS_MAX = 5;
 const FROM_SOURCE = 'when reading from the source';
 /** A topic may be unknown to a broker for a moment, never for so long. */
 const MISSING_MS = 10_000;
@@ -88,6 +90,7 @@ type Interruption =
   | { readonly kind: 'ended' }
   | { readonly kind: 'refused' }
   | { readonly kind: 'out-of-range' }
+  | { readonly kind: 'diverging' }
   | { readonly kind: 'stop'; readonly stop: ShardStop }
   | { readonly kind: 'error'; readonly error: KafkaError };
 
@@ -134,6 +137,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #stillMs = STILL_MS;
   #isFirst = true;
   #corruptAt = -1;
+  /** Since the target last advanced. */
+  #corruptions = 0;
   #wasDamaged = false;
   #unknownResults = 0;
   #sourceLogStart: number | null = null;
@@ -334,6 +339,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
           `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`,
         );
       }
+      // An epoch that was recorded and lost before anything of it was copied would be answered as diverging for ever.
+      if (end.leaderEpoch >= 0) this.#walk.leaderEpoch = end.leaderEpoch;
     }
     const watermark = await readWatermark(source, this.topic, this.partition);
     if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
@@ -449,6 +456,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         throw interruption.error;
       case 'out-of-range':
         return this.#checkRange();
+      case 'diverging': // what was fetched is gone from the source: whether any of it was copied is found at the position
+        return sleep(clock, this.#backoff.next(), this.#abort.signal);
       case 'refused':
         if (this.#isStuck()) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
         await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
@@ -472,14 +481,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#stableOffset = result.lastStableOffset;
     this.#highWatermark = result.highWatermark;
     this.#measuredAt = this.#context.clock.now();
-    if (result.diverging) {
-      const stop = truncated(
-        result.diverging.endOffset,
-        this.#cursor.offset,
-        `its leader's log ends at ${result.diverging.endOffset} for leader epoch ${result.diverging.epoch}`,
-      );
-      return this.#interrupt({ kind: 'stop', stop });
-    }
+    if (result.diverging) return this.#interrupt({ kind: 'diverging' });
     if (result.end > result.start) this.#walkRecords(result, frame);
     else this.#backoff.reset();
   }
@@ -546,7 +548,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #onCorrupt(offset: number, side: string, error: MalformedBatchError | BrokerError): void {
-    if (this.#corruptAt === offset) return this.#interrupt?.({ kind: 'stop', stop: batchCorrupt(offset, side, error) });
+    this.#corruptions++;
+    if (this.#corruptAt === offset || this.#corruptions > CORRUPTIONS_MAX)
+      return this.#interrupt?.({ kind: 'stop', stop: batchCorrupt(offset, side, error) });
     this.#corruptAt = offset; // fetched once more: damage on the way is not damage at the source
     this.#interrupt?.({
       kind: 'error',
@@ -707,6 +711,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #advanceTo(offset: number): void {
     if (this.#position !== null && offset <= this.#position) return;
     this.#position = offset;
+    this.#corruptions = 0;
     this.#unknownResults = 0;
     this.#stuckSinceMs = null;
     this.#backoff.reset();

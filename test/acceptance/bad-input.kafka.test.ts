@@ -408,7 +408,7 @@ describe('what the brokers answer', () => {
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(stopped), stopped.out).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
-      /flip: SHARD_BATCH_CORRUPT orders\/\d at offset \d+: The batch at offset \d+ is damaged, found .*, twice in a row: /,
+      /flip: SHARD_BATCH_CORRUPT orders\/\d at offset \d+: The batch at offset \d+ is damaged, found .*, also when it was fetched again: /,
     );
     expect(always.altered).toBeGreaterThan(1);
 
