@@ -841,8 +841,38 @@ describe('the source', () => {
     expect(await world.copied()).toEqual([]);
     source.log.batches.pop();
     source.log.end = 3;
+    source.log.leaderEpoch = 1; // by an unclean election
     source.onFetch = (_, answer) => ({ ...answer, errorCode: 0, records: null, diverging: { epoch: 0, endOffset: 3 } });
     expect(await world.incident()).toMatchObject({ code: 'SHARD_TRUNCATED', offsets: { from: 3, to: 6 } });
+  });
+
+  test('that lost a leader epoch of which nothing was copied: no truncation', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    source.log.leaderEpoch = 1;
+    world.onState = async () => {
+      world.onState = async () => {};
+      source.log.batches.pop();
+      source.log.end = 3;
+      source.log.leaderEpoch = 2;
+      write(source.log, [2]);
+      source.hangUp();
+    };
+    const lost = (): { epoch: number; endOffset: number } | null =>
+      source.log.leaderEpoch === 2 && world.shard.lastFetchedEpoch === 1 ? { epoch: 0, endOffset: 3 } : null;
+    source.onFetch = (_, answer) => {
+      const diverging = lost();
+      return diverging && { ...answer, errorCode: 0, records: null, diverging };
+    };
+    source.onCall = (name, request) =>
+      name === 'OffsetForLeaderEpoch' && JSON.stringify(request).includes('"leaderEpoch":1')
+        ? { topics: [{ topic: 'orders', partitions: [{ partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 3 }] }] }
+        : undefined;
+    write(source.log, [3]);
+    await world.until(() => source.log.leaderEpoch === 2);
+    expect(await world.copied()).toEqual([]);
+    expect(world.incidents).toEqual([]);
   });
 
   test('that was created anew under its name: TOPIC_RECREATED', async () => {
