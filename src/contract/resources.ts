@@ -239,7 +239,7 @@ export interface Documents {
 }
 
 /** Host and port of `host:port` or `[IPv6]:port`; null when `text` is neither or the port is none. */
-export function parseAddress(text: string): { host: string; port: number } | null {
+function parseAddress(text: string): { host: string; port: number } | null {
   const match = ADDRESS.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);

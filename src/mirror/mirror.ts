@@ -22,7 +22,7 @@ import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { LEADER_EPOCHS_MAX } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
-import { ruleEmpty } from './plan.ts';
+import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { compileTopicRules, planTopics, type TopicPair, type TopicRules } from './topic-rules.ts';
 
@@ -135,14 +135,7 @@ export class Mirror {
       );
     }
     this.#state = await StateTopic.open(target);
-    const { mirrorId, record } = await this.#state.establishMirror({
-      name: this.#name,
-      sourceClusterId: source.clusterId,
-      targetClusterId: target.clusterId,
-      transactions: resource.spec.transactions,
-      timestamps: resource.spec.timestamps,
-      start: resource.spec.start,
-    });
+    const { mirrorId, record } = await this.#state.establishMirror(choicesOf(resource, source, target));
     this.#mirrorId = mirrorId;
     this.#producers = { data: record.dataProducerId, marker: record.markerProducerId };
     this.#emit({
