@@ -66,6 +66,8 @@ export interface RawBatch {
   readonly buffer: Buffer;
   readonly at: number;
   readonly size: number;
+  /** Aborted transactions that touch the response it came in; the same array for all batches of one response. */
+  readonly aborted: FetchedPartition['aborted'];
 }
 
 /**
@@ -85,14 +87,24 @@ export interface Tail {
   readonly isComplete: boolean;
 }
 
-/** The batches from `fromOffset` to the last stable offset as of now, or until `maxBytes` have been read. Throws KafkaError. */
+/**
+ * The batches from `fromOffset` to `toOffset` (the last stable offset as of now by default, and at most), or until
+ * `maxBytes` have been read. Throws KafkaError.
+ */
 export async function readTail(
   cluster: Cluster,
-  read: { readonly topic: string; readonly partition: number; readonly fromOffset: number; readonly maxBytes: number },
+  read: {
+    readonly topic: string;
+    readonly partition: number;
+    readonly fromOffset: number;
+    readonly toOffset?: number;
+    readonly maxBytes: number;
+  },
 ): Promise<Tail> {
-  const { topic, partition, fromOffset, maxBytes } = read;
+  const { topic, partition, fromOffset, toOffset, maxBytes } = read;
   const batches: RawBatch[] = [];
-  const iterator = readBatches(cluster, { topic, partition, from: fromOffset, maxBytes });
+  const bounds = { from: fromOffset, ...(toOffset === undefined ? {} : { to: toOffset }) };
+  const iterator = readBatches(cluster, { topic, partition, ...bounds, maxBytes });
   for (;;) {
     const { done, value } = await iterator.next();
     if (done) return { batches, isComplete: value };
@@ -100,18 +112,24 @@ export async function readTail(
   }
 }
 
+interface ReadBounds {
+  readonly from?: number;
+  readonly to?: number;
+}
+
 /** Returns whether it came to the end. */
 async function* readBatches(
   cluster: Cluster,
-  read: { readonly topic: string; readonly partition: number; readonly from?: number; readonly maxBytes: number },
+  read: ReadBounds & { readonly topic: string; readonly partition: number; readonly maxBytes: number },
 ): AsyncGenerator<RawBatch, boolean, undefined> {
   const { topic, partition } = read;
-  const [first, last] = await logBounds(cluster, topic, partition);
+  const [first, stable] = await logBounds(cluster, topic, partition);
+  const last = Math.min(stable, read.to ?? stable);
   let offset = read.from ?? first;
   let bytesLeft = read.maxBytes;
   while (offset < last) {
     if (bytesLeft <= 0) return false;
-    const { buffer, isWaiting } = await fetchOnce(cluster, {
+    const { buffer, aborted, isWaiting } = await fetchOnce(cluster, {
       topic,
       partition,
       offset,
@@ -119,7 +137,7 @@ async function* readBatches(
     });
     let at = 0;
     for (let size = batchAt(buffer, at, buffer.length); size > 0; size = batchAt(buffer, at, buffer.length)) {
-      yield { buffer, at, size };
+      yield { buffer, at, size, aborted };
       offset = lastOffsetOf(buffer, at) + 1;
       at += size;
       bytesLeft -= size;
@@ -148,7 +166,10 @@ interface FetchOne {
 }
 
 /** Bytes from one Fetch, copied out of the response; `isWaiting` when an empty answer says nothing, as under a quota (KIP-219). */
-function fetchOnce(cluster: Cluster, one: FetchOne): Promise<{ buffer: Buffer; isWaiting: boolean }> {
+function fetchOnce(
+  cluster: Cluster,
+  one: FetchOne,
+): Promise<{ buffer: Buffer; aborted: FetchedPartition['aborted']; isWaiting: boolean }> {
   const { topic, partition, offset, maxBytes } = one;
   const ask = async () => {
     const leader = await leaderOf(cluster, topic, partition);
@@ -171,7 +192,8 @@ function fetchOnce(cluster: Cluster, one: FetchOne): Promise<{ buffer: Buffer; i
         const { errorCode, throttleTimeMs, partitions } = decodeFetch(reader);
         connection.throttle(throttleTimeMs);
         const answer = partitionOf(partitions[0], errorCode, `${topic}/${partition}`);
-        return { buffer: Buffer.from(response.subarray(answer.start, answer.end)), isWaiting: throttleTimeMs > 0 };
+        const buffer = Buffer.from(response.subarray(answer.start, answer.end));
+        return { buffer, aborted: answer.aborted, isWaiting: throttleTimeMs > 0 };
       },
     );
   };

@@ -382,7 +382,7 @@ interface SmallRun {
  * Which transactional batches of one fetch response were aborted. The leader lists every aborted transaction that touches the
  * response, so the state begins anew with each (as in Fetcher's consumer of the Java client).
  */
-class AbortedTransactions {
+export class AbortedTransactions {
   readonly #pending: { readonly producerId: number; readonly firstOffset: number }[];
   readonly #active = new Set<number>();
 

@@ -11,6 +11,7 @@ import { errorOf } from '#kafka/protocol/error-codes.ts';
 import {
   attributesOf,
   ATTRIBUTE_CONTROL,
+  ATTRIBUTE_TRANSACTIONAL,
   ATTRIBUTE_LOG_APPEND_TIME,
   baseOffsetOf,
   baseSequenceOf,
@@ -21,10 +22,12 @@ import {
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
 import { readLogEnd, readLogStart, readWatermark } from './offsets.ts';
+import { AbortedTransactions } from './batch-walk.ts';
 import { diverged } from './shard-stop.ts';
 
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
 const TAIL_BYTES_MAX = 4 * 1024 * 1024;
+const HOLES_BYTES_MAX = 16 * 1024 * 1024;
 const TAIL_OFFSETS_FIRST = 1;
 const TAIL_OFFSETS_MAX = 65_536;
 const OFFSET_OUT_OF_RANGE = 1;
@@ -181,6 +184,58 @@ export async function compareLastRecord(
     if (difference)
       throw diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
     return offset;
+  }
+  return null;
+}
+
+/**
+ * Behind our last data batch the target holds only control records of ours, and its end is believed to be the position.
+ * Markers are not idempotent: one that landed late, or one too many, stands in the place of a record, and a restart would
+ * take it for a hole. So the source must show no record at any offset from `from` up to, not including, `to`. Throws
+ * ShardStop where it does, KafkaError when it cannot be read. Beyond 16 MB, and below the source's log start, it believes.
+ */
+export async function checkHoles(
+  source: { cluster: Cluster; topic: string; partition: number },
+  range: { readonly from: number; readonly to: number },
+): Promise<void> {
+  const { cluster, topic, partition } = source;
+  const from = Math.max(range.from, await readLogStart(cluster, topic, partition));
+  if (from >= range.to) return;
+  const { batches } = await readTail(cluster, {
+    topic,
+    partition,
+    fromOffset: from,
+    toOffset: range.to,
+    maxBytes: HOLES_BYTES_MAX,
+  });
+  let aborted = new AbortedTransactions([]);
+  let listed: RawBatch['aborted'] | null = null;
+  for (const batch of batches) {
+    if (batch.aborted !== listed) aborted = new AbortedTransactions((listed = batch.aborted));
+    const offset = firstRecordIn(bytesOf(batch), { from, to: range.to }, aborted);
+    if (offset === null) continue;
+    throw diverged(offset, `The target holds a control record at offset ${offset}, where the source holds a record.`);
+  }
+}
+
+/** Offset of the first record that a batch shows to a read_committed reader within the range; null for none. */
+function firstRecordIn(
+  batch: Buffer,
+  range: { readonly from: number; readonly to: number },
+  aborted: AbortedTransactions,
+): number | null {
+  const attributes = attributesOf(batch, 0);
+  const producerId = producerIdOf(batch, 0);
+  const last = lastOffsetOf(batch, 0);
+  if (attributes & ATTRIBUTE_CONTROL) {
+    aborted.end(producerId, last);
+    return null;
+  }
+  if (attributes & ATTRIBUTE_TRANSACTIONAL && aborted.covers(producerId, last)) return null;
+  const opened = openBatch(batch, 0);
+  for (let i = 0; i < opened.count; i++) {
+    const offset = opened.offsetOf(i);
+    if (offset >= range.from && offset < range.to) return offset;
   }
   return null;
 }

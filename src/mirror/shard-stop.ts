@@ -158,7 +158,7 @@ export function noProgress(offset: number, seconds: number): ShardStop {
     cause: `The target has refused what follows offset ${offset} as out of sequence for ${seconds} s, and nobody else advanced it.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      'Look for another writer of the target topic (lockstep plan shows its producers); if there is none, delete the target topic and start the mirror again.',
+      'Look for another program that writes to the target topic; if there is none, delete the target topic and start the mirror again.',
   });
 }
 

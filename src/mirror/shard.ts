@@ -27,12 +27,14 @@ import { deleteRecords, offsetForLeaderEpoch } from '#kafka/offsets.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
+import { lastOffsetOf } from '#kafka/records/batch-header.ts';
 import { leaderOf } from '#kafka/retry.ts';
 import { BatchWalk, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
 import { fillLogStart } from './log-start.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import {
+  checkHoles,
   compareLastRecord,
   readPosition,
   stillWatermark,
@@ -344,10 +346,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     }
     const watermark = await readWatermark(source, this.topic, this.partition);
     if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
-    if (this.#isFirst && position.lastBatch) {
-      const place = { cluster: source, topic: this.topic, partition: this.partition };
-      await compareLastRecord(place, position.lastBatch, this.#context.policy);
-    }
+    if (!this.#isFirst) return;
+    const place = { cluster: source, topic: this.topic, partition: this.partition };
+    if (position.lastBatch) await compareLastRecord(place, position.lastBatch, this.#context.policy);
+    const behind = position.lastBatch ? lastOffsetOf(position.lastBatch, 0) + 1 : this.#logStart;
+    await checkHoles(place, { from: behind, to: position.offset });
   }
 
   /**
@@ -651,6 +654,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   onProduceLost(item: DataItem, error: ConnectionError): void {
     this.#takeFromFlight(item);
+    // It may still land: the position is read once it has, lest other content gets its sequence and is taken for it.
+    if (!error.definite) this.#stillMs = STILL_MS;
     this.#interrupt?.({ kind: 'error', error });
     this.#checkEnd();
   }
@@ -694,6 +699,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
     if (code === MESSAGE_TOO_LARGE) return this.#onTooLarge(item);
     if (code === CORRUPT_MESSAGE) return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
+    if (!error.definite) this.#stillMs = STILL_MS;
     this.#interrupt?.({ kind: 'error', error });
   }
 
