@@ -23,7 +23,7 @@ import { measureCopy } from './measure.ts';
 import type { Measurement } from './measure.ts';
 import { mirrorMaker, mirrorMakerUncompressed } from './mirror-maker.ts';
 import type { DataSetLine, MachineLine, ResultLine, RunLine } from './report.ts';
-import { expectations, formatDataSet, formatExpectations, formatMachine, formatTable } from './report.ts';
+import { expectations, formatDataSet, formatExpectations, formatLoad, formatMachine, formatTable } from './report.ts';
 import type { CopyProcess, System } from './system.ts';
 import { TargetRecords } from './target-records.ts';
 
@@ -97,6 +97,7 @@ function report(results: readonly ResultLine[], file: string): number {
     'median (least–most); CPU-seconds and wall from 5 % of the records on the target to the last; GB = 10^9 logical bytes',
   );
   say(formatTable(results));
+  say(formatLoad(results));
   say('');
   say(formatExpectations(expectations(results)));
   say(`raw figures: ${file}`);
@@ -160,7 +161,14 @@ async function runOnce(estate: Estate, system: System, run: number): Promise<Run
   const counter = await TargetRecords.open(must(target.bootstrap[0], 'address of the target'), topic, PARTITIONS);
   // Digests take longer than the copy, so one of each kind is enough; the others have the broker's own counts.
   const compared = run === 1 ? 'record by record' : 'counts';
-  const base = { kind: 'run', dataSet: topic.replace('bench-', ''), system: system.name, run, compared } as const;
+  const base = {
+    kind: 'run',
+    dataSet: topic.replace('bench-', ''),
+    system: system.name,
+    run,
+    compared,
+    loadAverage: loadavg()[0] ?? 0,
+  } as const;
   let copy: CopyProcess | null = null;
   try {
     copy = system.start({ topic, source: source.bootstrap, target: target.bootstrap, directory, runId: String(run) });
@@ -302,7 +310,6 @@ function describeMachine(): MachineLine {
     kernel: release().replace(/-.*/, ''),
     node: process.versions.node,
     java: first('java', ['-version'], /version "([^"]+)"/),
-    loadAverage: loadavg()[0] ?? 0,
   };
 }
 

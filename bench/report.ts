@@ -17,8 +17,6 @@ export interface MachineLine {
   readonly kernel: string;
   readonly node: string;
   readonly java: string;
-  /** Load average of the last minute at the start: what else was running. */
-  readonly loadAverage: number;
 }
 
 export interface DataSetLine {
@@ -40,6 +38,8 @@ export interface RunLine {
   /** How the copy was compared with the source. */
   readonly compared: 'counts' | 'record by record';
   readonly problem: string | null;
+  /** Of the last minute, when the copy began: what else was running. */
+  readonly loadAverage: number;
 }
 
 export interface Expectation {
@@ -147,9 +147,14 @@ export function formatDataSet({ dataSet, description, records, gigabytes, batche
   );
 }
 
-export function formatMachine(line: MachineLine): string {
-  const { cores, cpu, memoryGib, kernel, node, java, at, loadAverage } = line;
-  return `${cores} cores (${cpu}), ${memoryGib} GiB, Linux ${kernel}, Node ${node}, Java ${java}; ${at.slice(0, 10)}, load average ${loadAverage.toFixed(1)} at the start`;
+export function formatMachine({ cores, cpu, memoryGib, kernel, node, java, at, commit }: MachineLine): string {
+  return `${cores} cores (${cpu}), ${memoryGib} GiB, Linux ${kernel}, Node ${node}, Java ${java}; ${at.slice(0, 10)}, commit ${commit}`;
+}
+
+/** How busy the machine was: with more than its cores, CPU-seconds rise a little and the wall a lot. */
+export function formatLoad(lines: readonly ResultLine[]): string {
+  const loads = lines.flatMap((line) => (line.kind === 'run' ? [line.loadAverage] : []));
+  return `load average when the copies began: ${formatSpread(loads, 1)}`;
 }
 
 function groups(lines: readonly ResultLine[]): { dataSet: string; system: string; measurements: Measurement[] }[] {

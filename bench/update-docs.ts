@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repository } from '#testing/kafka-home.ts';
 import type { ResultLine } from './report.ts';
-import { expectations, formatDataSet, formatExpectations, formatMachine, formatTable } from './report.ts';
+import { expectations, formatDataSet, formatExpectations, formatLoad, formatMachine, formatTable } from './report.ts';
 
 const BEGIN = '<!-- figures: written by `node bench/update-docs.ts` from bench/results/reference.jsonl -->';
 const END = '<!-- end of figures -->';
@@ -25,7 +25,7 @@ export function readReferenceRun(): ResultLine[] {
 
 function formatFigures(lines: readonly ResultLine[]): string {
   const facts = lines.flatMap((line) => {
-    if (line.kind === 'machine') return [`- ${formatMachine(line)}, commit ${line.commit}`];
+    if (line.kind === 'machine') return [`- ${formatMachine(line)}`, `- ${formatLoad(lines)}`];
     return line.kind === 'data-set' ? [`- ${formatDataSet(line)}`] : [];
   });
   const expected = formatExpectations(expectations(lines));

@@ -40,7 +40,7 @@ function run(system: string, cpuPerGb: number, options: { mbPerSecond: number; r
     firstRecordSeconds: 1,
     peakRssBytes: options.rssMb * 1e6,
   };
-  return { kind: 'run', dataSet: 'd', system, run: 1, measurement, compared: 'counts', problem: null };
+  return { kind: 'run', dataSet: 'd', system, run: 1, measurement, compared: 'counts', problem: null, loadAverage: 0 };
 }
 
 describe('the expectations', () => {
@@ -65,6 +65,7 @@ describe('the expectations', () => {
       measurement: null,
       compared: 'counts',
       problem: 'x',
+      loadAverage: 0,
     };
     expect(expectations([peer, failed])).toEqual([]);
     expect(formatTable([peer, failed])).not.toContain('lockstep');
