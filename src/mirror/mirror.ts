@@ -31,6 +31,8 @@ const MERGED_BYTES_MAX = 256 * 1024;
 /** A graceful stop waits so long for what is in flight; then the connections are closed. */
 const STOP_WITHIN_MS = 10_000;
 const GOAL_POLL_MS = 50;
+/** How often the settings of topics are compared while the mirror runs. */
+const CONFIG_SYNC_MS = 30_000;
 /** Topics that are prepared side by side; each takes a few requests to both clusters. */
 const TOPICS_AT_ONCE = 8;
 
@@ -151,20 +153,28 @@ export class Mirror {
   // ---- topics
 
   async #discoverRepeatedly(signal: AbortSignal): Promise<void> {
-    const { clock, resource } = this.#options;
+    const { clock, resource, source } = this.#options;
+    let syncedMs = clock.monotonic();
     for (;;) {
       await sleep(clock, resource.spec.refreshMs, signal);
       if (signal.aborted) return;
-      try {
-        await this.#discover({ mustMatch: false });
-      } catch (error) {
-        if (!(error instanceof KafkaError)) throw error;
-        this.#warn(
-          'CLUSTER_UNREACHABLE',
-          `The topics of "${this.#options.source.name}" could not be looked up: ${error.message}; asked again in ${resource.spec.refreshMs} ms`,
-          { again: true },
-        );
-      }
+      await this.#attempt(`The topics of "${source.name}" could not be looked up`, () =>
+        this.#discover({ mustMatch: false }),
+      );
+      if (clock.monotonic() - syncedMs < CONFIG_SYNC_MS) continue;
+      syncedMs = clock.monotonic();
+      await this.#attempt('The settings of the target topics could not be compared', () => this.#syncConfigs());
+    }
+  }
+
+  /** What fails in the background is said and tried again with the next round. */
+  async #attempt(what: string, action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+      const { code, message } = toAppError(error, what);
+      this.#warn(code, `${message}; tried again`, { again: true });
     }
   }
 
@@ -352,7 +362,7 @@ export class Mirror {
         return this.#hasIncidents() ? 'incidents' : 'until-reached';
       if (until && until.kind !== 'time' && this.#isGoalReached()) {
         if (this.#hasIncidents()) return 'incidents';
-        await this.#finalPass();
+        await this.#syncConfigs();
         return until.kind === 'offset' ? 'until-reached' : 'caught-up';
       }
       if (until === null && this.#shards.size > 0 && [...this.#shards.values()].every(({ incident }) => incident))
@@ -372,8 +382,8 @@ export class Mirror {
     return this.#topicIncidents.size > 0 || [...this.#shards.values()].some(({ incident }) => incident);
   }
 
-  /** 'Caught up' includes one pass over the settings (design §6). */
-  async #finalPass(): Promise<void> {
+  /** Also once before 'caught up' (design §6). */
+  async #syncConfigs(): Promise<void> {
     for (const topic of this.#topics.values()) await syncConfigs({ ...this.#prepareOptions(), topic });
   }
 
@@ -420,8 +430,8 @@ export class Mirror {
 
   /** Once per text, unless it is worth saying again. */
   #warn(code: ErrorCode, message: string, options: { again?: boolean } = {}): void {
-    if (this.#warned.has(message) && !options.again) return;
-    this.#warned.add(message);
+    if (!options.again && this.#warned.has(message)) return;
+    if (!options.again) this.#warned.add(message); // texts that come again name offsets and times: they would pile up
     this.#emit({ event: 'warning', mirror: this.#name, code, message, at: this.#options.clock.now() });
   }
 

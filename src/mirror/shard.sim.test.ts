@@ -647,6 +647,22 @@ describe('the position', () => {
     expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
   });
 
+  test('behind a control record that stands in the place of a record: SHARD_DIVERGED, not a hole, at every start', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    write(source.log, [2]);
+    remove(source.log, 1);
+    write(source.log, [1]);
+    target.log.appendMarkers(MARKER_PID, 0, 1); // of an earlier term, and late
+    for (let starts = 0; starts < 2; starts++) {
+      world.renew();
+      expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+      world.incidents.length = 0;
+    }
+  });
+
   test('of a target whose last record is another one: SHARD_DIVERGED with its offset', async () => {
     const { source, target } = newWorld();
     write(source.log, [3]);
