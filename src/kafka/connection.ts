@@ -11,7 +11,13 @@ import { assert, must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Network, Socket } from '#util/network.ts';
 import type { Api } from './api.ts';
-import { BrokerError, ConnectionError, MalformedFrameError, UnsupportedApiError, type ConnectionFailure } from './errors.ts';
+import {
+  BrokerError,
+  ConnectionError,
+  MalformedFrameError,
+  UnsupportedApiError,
+  type ConnectionFailure,
+} from './errors.ts';
 import type { Frame, FramePool } from './frame.ts';
 import { apiVersions } from './protocol/api-versions.ts';
 import { errorOf } from './protocol/error-codes.ts';
@@ -171,7 +177,11 @@ export class Connection {
   }
 
   /** Sends a request and decodes its response. Throws ConnectionError, UnsupportedApiError or MalformedFrameError. */
-  call<Request, Response>(api: Api<Request, Response>, request: Request, options: { timeoutMs: number }): Promise<Response> {
+  call<Request, Response>(
+    api: Api<Request, Response>,
+    request: Request,
+    options: { timeoutMs: number },
+  ): Promise<Response> {
     return this.#callVersion(api, this.versionOf(api), request, options.timeoutMs);
   }
 
@@ -183,7 +193,9 @@ export class Connection {
   /** Sends a request whose body is already encoded. The outcome comes by exactly one of the two callbacks. */
   send(request: RawRequest): void {
     if (this.#failure) {
-      request.onError(new ConnectionError(this.#failure.failure, this.address, this.#failure.message, { definite: true }));
+      request.onError(
+        new ConnectionError(this.#failure.failure, this.address, this.#failure.message, { definite: true }),
+      );
       return;
     }
     const flexible = request.version >= request.api.flexibleVersion;
@@ -212,11 +224,18 @@ export class Connection {
       this.#options.connectTimeoutMs,
     );
     if (response.errorCode !== 0) throw new BrokerError(errorOf(response.errorCode), 'ApiVersions', this.address);
-    this.#versions = new Map(response.apiKeys.map((entry) => [entry.apiKey, { min: entry.minVersion, max: entry.maxVersion }]));
+    this.#versions = new Map(
+      response.apiKeys.map((entry) => [entry.apiKey, { min: entry.minVersion, max: entry.maxVersion }]),
+    );
     this.#negotiated = true;
   }
 
-  #callVersion<Request, Response>(api: Api<Request, Response>, version: number, request: Request, timeoutMs: number): Promise<Response> {
+  #callVersion<Request, Response>(
+    api: Api<Request, Response>,
+    version: number,
+    request: Request,
+    timeoutMs: number,
+  ): Promise<Response> {
     const writer = new Writer();
     api.writeRequest(writer, request, version);
     return new Promise<Response>((resolve, reject) => {
@@ -268,7 +287,11 @@ export class Connection {
       else this.#readStaging(bytes);
     } catch (error) {
       if (!(error instanceof MalformedFrameError)) throw error;
-      this.#fail(this.#negotiated ? 'closed' : 'not-kafka', `${this.address} sent bytes that are no Kafka response: ${error.message}`, error);
+      this.#fail(
+        this.#negotiated ? 'closed' : 'not-kafka',
+        `${this.address} sent bytes that are no Kafka response: ${error.message}`,
+        error,
+      );
     }
   }
 
@@ -314,7 +337,9 @@ export class Connection {
     const correlationId = reader.int32();
     const expected = this.#inFlight[0];
     if (!expected || expected.correlationId !== correlationId) {
-      throw new MalformedFrameError(`response ${correlationId} where ${expected?.correlationId ?? 'none'} was expected`);
+      throw new MalformedFrameError(
+        `response ${correlationId} where ${expected?.correlationId ?? 'none'} was expected`,
+      );
     }
     this.#inFlight.shift();
     try {
@@ -346,7 +371,10 @@ export class Connection {
 
   #fail(failure: ConnectionFailure, message: string, cause?: Error | null): void {
     if (this.#failure) return;
-    const error = new ConnectionError(failure, this.address, message, { definite: !this.#negotiated, cause: cause ?? undefined });
+    const error = new ConnectionError(failure, this.address, message, {
+      definite: !this.#negotiated,
+      cause: cause ?? undefined,
+    });
     this.#failure = error;
     this.#cancelDeadline?.();
     this.#frame?.release();

@@ -26,7 +26,12 @@ export class ConnectionError extends KafkaError {
   /** `host:port` */
   readonly address: string;
 
-  constructor(failure: ConnectionFailure, address: string, message: string, options: { definite: boolean; cause?: unknown }) {
+  constructor(
+    failure: ConnectionFailure,
+    address: string,
+    message: string,
+    options: { definite: boolean; cause?: unknown },
+  ) {
     super(message, { cause: options.cause });
     this.failure = failure;
     this.address = address;
@@ -42,7 +47,9 @@ export class ClusterUnreachableError extends ConnectionError {
   constructor(cluster: string, failures: readonly ConnectionError[]) {
     const all = failures.map(({ failure, message }) => `${message} (${failure})`).join('; ');
     const addresses = failures.map(({ address }) => address).join(', ');
-    super(failures[0]?.failure ?? 'unreachable', addresses, `no address of cluster "${cluster}" answers: ${all}`, { definite: true });
+    super(failures[0]?.failure ?? 'unreachable', addresses, `no address of cluster "${cluster}" answers: ${all}`, {
+      definite: true,
+    });
     this.failures = failures;
   }
 }
@@ -53,10 +60,7 @@ export class ClusterIdChangedError extends KafkaError {
   readonly retryable = false;
   readonly definite = true;
 
-  constructor(
-    cluster: string,
-    ids: { readonly expected: string; readonly found: string },
-  ) {
+  constructor(cluster: string, ids: { readonly expected: string; readonly found: string }) {
     super(`cluster "${cluster}" had the id ${ids.expected}, and now ${ids.found} answers`);
   }
 }
@@ -83,7 +87,8 @@ export class BrokerError extends KafkaError {
     this.retryable = error.retryable;
     this.api = api;
     // REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND may have had their effect, and so may what we do not know.
-    this.definite = error.code !== 7 && error.code !== 20 && error.code !== -1 && !error.name.startsWith('UNKNOWN_ERROR_CODE');
+    this.definite =
+      error.code !== 7 && error.code !== 20 && error.code !== -1 && !error.name.startsWith('UNKNOWN_ERROR_CODE');
   }
 }
 
@@ -97,9 +102,15 @@ export class UnsupportedApiError extends KafkaError {
   /** The broker knows the request, in other versions. */
   readonly isKnown: boolean;
 
-  constructor(api: { name: string; key: number; minVersion: number; maxVersion: number }, address: string, offered: { min: number; max: number } | undefined) {
+  constructor(
+    api: { name: string; key: number; minVersion: number; maxVersion: number },
+    address: string,
+    offered: { min: number; max: number } | undefined,
+  ) {
     const theirs = offered ? `versions ${offered.min} to ${offered.max}` : 'no version';
-    super(`broker ${address} offers ${theirs} of ${api.name} (key ${api.key}); Lockstep needs one of ${api.minVersion} to ${api.maxVersion}`);
+    super(
+      `broker ${address} offers ${theirs} of ${api.name} (key ${api.key}); Lockstep needs one of ${api.minVersion} to ${api.maxVersion}`,
+    );
     this.api = api.name;
     this.address = address;
     this.isKnown = offered !== undefined;
