@@ -57,7 +57,6 @@ function mirrorMakerSettings({ topic, source, target, runId }: CopyTask, compres
     enabled: 'true',
     topics: topic.replaceAll('.', '\\\\.'),
     'tasks.max': '8',
-    'emit.heartbeats.enabled': 'false',
     'emit.checkpoints.enabled': 'false',
     // Together with any offset-syncs.topic.* key this is an invalid configuration in 4.3.1: an ERROR in the log, and nothing is copied.
     'emit.offset-syncs.enabled': 'false',
@@ -93,6 +92,8 @@ function mirrorMakerSettings({ topic, source, target, runId }: CopyTask, compres
     'offset.flush.interval.ms': '10000',
     'offset.flush.timeout.ms': '60000',
     [`${to}->${from}.enabled`]: 'false',
+    // Also for the way back: with heartbeats it would have a worker of its own although nothing is copied.
+    'emit.heartbeats.enabled': 'false',
     ...withPrefix(`${from}->${to}.`, connector),
     ...withPrefix(`${to}.producer.`, producer),
   };
