@@ -75,6 +75,10 @@ async function runTogether(name: string, options: ProcessOptions): Promise<{ run
   for (const mirror of mirrors) await mirror.until(() => isCopying(mirror), 'every partition is being copied');
 
   const traffic = await spawnLiveTraffic(source, streamsOf(name), { seed });
+  const hasCopied = (mirror: LockstepProcess): boolean => (mirror.status(name)?.recordsCopied ?? 0) > 0;
+  for (const mirror of mirrors) {
+    await mirror.until(() => hasCopied(mirror) || mirror.incidents.length > 0, 'each has copied something');
+  }
   const until = performance.now() + trafficMs;
   const random = createRandom(seed);
   const stopped = must(mirrors[0], 'first mirror');
