@@ -2,9 +2,9 @@
 import { formatCount, formatNumberOf } from '#cli/format.ts';
 import type { KafkaCluster } from '#testing/kafka-cluster.ts';
 import { spawnLiveCompare } from '#testing/live-compare.ts';
-import type { Comparison, FinalComparison, LiveCompare, LiveDifference } from '#testing/live-compare.ts';
+import type { Comparison, LiveCompare } from '#testing/live-compare.ts';
 import { waitUntil } from '#testing/process-stat.ts';
-import type { LiveTraffic, WorkloadSummary } from '#testing/workload.ts';
+import type { LiveTraffic } from '#testing/workload.ts';
 import {
   createEastTopics,
   partitionCount,
@@ -15,59 +15,14 @@ import {
   topics,
   writeLinkFile,
 } from './estate.ts';
-import { MirrorRun, type MirrorState } from './mirror-run.ts';
+import { MirrorRun } from './mirror-run.ts';
 import { plantDifference, type Planted } from './plant.ts';
 import { describeField, formatPlace } from './words.ts';
 import { RateMeter } from './rate-meter.ts';
+import type { Ending, Snapshot, TopicRow } from './snapshot.ts';
 
 /** The topic with uncompressed batches, in which a character can be changed. */
 const PLANT_TOPIC = 'payments.authorised';
-
-/** Null is not known. Offsets are sums over the partitions of a topic. */
-export interface TopicRow {
-  readonly name: string;
-  readonly partitions: number;
-  /** Where the copy on west ends. */
-  readonly position: number | null;
-  readonly lag: number | null;
-  readonly behindMs: number | null;
-  readonly perSecond: number | null;
-}
-
-export interface Snapshot {
-  readonly elapsedMs: number;
-  readonly linkFile: string;
-  readonly topics: readonly TopicRow[];
-  readonly total: TopicRow;
-  readonly traffic: { readonly records: number; readonly committed: number; readonly aborted: number };
-  readonly mirror: {
-    readonly state: MirrorState;
-    readonly inStateMs: number;
-    readonly pid: number | null;
-    readonly kills: number;
-    /** By the running process, as it says itself. */
-    readonly copied: number | null;
-    readonly incident: string | null;
-    readonly ending: string;
-  };
-  readonly proof: {
-    readonly compared: number;
-    readonly comparedAgoMs: number | null;
-    readonly rounds: number;
-    readonly roundAgoMs: number | null;
-    readonly differences: number;
-    readonly first: LiveDifference | null;
-  };
-  readonly planted: Planted | null;
-  /** What happened, oldest first. */
-  readonly events: readonly { readonly atMs: number; readonly text: string }[];
-}
-
-export interface Ending {
-  readonly traffic: WorkloadSummary;
-  readonly comparison: FinalComparison;
-  readonly kills: number;
-}
 
 export class Demo {
   readonly mirror: MirrorRun;

@@ -1,7 +1,7 @@
 /** The picture of the demo on a terminal: a pure function of what is known, never wider or higher than the terminal. */
 import { clip, formatCount, formatDuration, formatNumberOf } from '#cli/format.ts';
 import { describeField, formatPlace } from './words.ts';
-import type { Snapshot, TopicRow } from './demo.ts';
+import type { Snapshot, TopicRow } from './snapshot.ts';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 export type Paint = (style: Style | readonly Style[], text: string) => string;

@@ -1,6 +1,6 @@
 /** The demo in lines: its progress where there is no terminal, and its closing summary. */
 import { formatCount, formatDuration, formatNumberOf } from '#cli/format.ts';
-import type { Ending, Snapshot } from './demo.ts';
+import type { Ending, Snapshot } from './snapshot.ts';
 import type { LiveDifference } from '#testing/live-compare.ts';
 
 /** `   12.0 s  lag 4 records, 0.1 s; 389 records/s; 4,123 records compared, 0 differences (0.2 s ago); mirror running` */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { stripVTControlCharacters } from 'node:util';
-import type { Snapshot } from '../demo/demo.ts';
+import type { Snapshot } from '../demo/snapshot.ts';
 import { hintOf, renderView, type Paint } from '../demo/view.ts';
 
 const plain: Paint = (_style, text) => text;

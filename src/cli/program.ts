@@ -10,6 +10,7 @@ import { validate } from './commands/validate.ts';
 import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
+import type { Verb } from './verb.ts';
 
 /** Runs one command line, without the name of the program, and returns its exit code. Throws nothing. */
 export async function runCommandLine(argv: readonly string[], context: Context): Promise<number> {
@@ -67,17 +68,6 @@ const EXIT_CODES =
 function addNoun(program: Command, name: string, description: string, list: Verb<never>): Command {
   const noun = program.command(name).description(description).helpCommand(false);
   return noun.exitOverride(failUsage(`lockstep ${name}`)).addHelpText('after', examples(list.examples));
-}
-
-/** One command: its options are read by commander, `run` does the rest and returns the exit code. */
-export interface Verb<Options> {
-  readonly summary: string;
-  /** More than the summary says; printed by --help. */
-  readonly description?: string;
-  readonly examples: readonly string[];
-  /** flags → description */
-  readonly options: Readonly<Record<string, string>>;
-  run(context: Context, options: Options, argument: string): Promise<number>;
 }
 
 function addVerb(

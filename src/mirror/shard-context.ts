@@ -10,7 +10,6 @@ import type { FramePool } from '#kafka/frame.ts';
 import type { Producer } from '#kafka/producer.ts';
 import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import type { WalkPolicy } from './batch-walk.ts';
-import type { Shard } from './shard.ts';
 
 /** One fetcher per source broker and one producer per target broker, made when first asked for and again after a loss. */
 export interface DataPath {
@@ -66,6 +65,6 @@ export interface ShardContext {
   readonly start: MirrorStart;
   countBytes(reason: ReencodeReason | null, bytes: number): void;
   /** It goes on by itself; `error` is what it waits out. */
-  onTrouble(shard: Shard, error: KafkaError): void;
+  onTrouble(shard: { readonly topic: string; readonly partition: number }, error: KafkaError): void;
   onIncident(incident: Incident): void;
 }

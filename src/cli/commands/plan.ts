@@ -4,7 +4,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { readMirrors } from '../files.ts';
 import { formatCount, formatNumberOf, formatTable, UNKNOWN, wrap } from '../format.ts';
 import type { Io } from '../io.ts';
-import type { Verb } from '../program.ts';
+import type { Verb } from '../verb.ts';
 
 export const plan: Verb<CommonOptions> = {
   summary: 'show what a run would do',

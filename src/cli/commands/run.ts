@@ -9,7 +9,7 @@ import { JsonPrinter } from '../progress/json-printer.ts';
 import { LinePrinter } from '../progress/line-printer.ts';
 import { LivePrinter } from '../progress/live-printer.ts';
 import type { Printer } from '../progress/printer.ts';
-import type { Verb } from '../program.ts';
+import type { Verb } from '../verb.ts';
 
 interface Options extends CommonOptions {
   readonly until?: string;

@@ -3,7 +3,7 @@ import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readDocuments } from '../files.ts';
 import { formatNumberOf } from '../format.ts';
-import type { Verb } from '../program.ts';
+import type { Verb } from '../verb.ts';
 
 export const validate: Verb<CommonOptions> = {
   summary: 'check files without contacting a cluster',

@@ -3,7 +3,7 @@ import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
 import { formatCount, formatTable, UNKNOWN } from '../../format.ts';
-import type { Verb } from '../../program.ts';
+import type { Verb } from '../../verb.ts';
 
 export const listClusters: Verb<CommonOptions> = {
   summary: 'show each cluster with its id, brokers and size',

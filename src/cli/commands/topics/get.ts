@@ -5,7 +5,7 @@ import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
 import { formatCount, formatTable } from '../../format.ts';
 import type { Io } from '../../io.ts';
-import type { Verb } from '../../program.ts';
+import type { Verb } from '../../verb.ts';
 import { chosenCluster } from './cluster-option.ts';
 
 interface Options extends CommonOptions {

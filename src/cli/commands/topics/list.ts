@@ -3,7 +3,7 @@ import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
 import { formatCount, formatNumberOf, formatTable } from '../../format.ts';
-import type { Verb } from '../../program.ts';
+import type { Verb } from '../../verb.ts';
 import { chosenCluster } from './cluster-option.ts';
 
 interface Options extends CommonOptions {
