@@ -7,7 +7,7 @@ import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Random } from '#util/random.ts';
 import { AppError, type ErrorCode } from '#contract/errors.ts';
-import type { MirrorResource } from '#contract/resources.ts';
+import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
 import type { Incident, MirrorStatus, ReencodeReason, RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import { DataPath } from '#jobs/data-path.ts';
@@ -31,6 +31,8 @@ const MERGED_BYTES_MAX = 256 * 1024;
 /** A graceful stop waits so long for what is in flight; then the connections are closed. */
 const STOP_WITHIN_MS = 10_000;
 const GOAL_POLL_MS = 50;
+/** A mirror that was recorded so long ago begins now: by this process, by one beside it, or by one that died at once. */
+const BEGINNING_MS = 60_000;
 /** How often the settings of topics are compared while the mirror runs. */
 const CONFIG_SYNC_MS = 30_000;
 /** Topics that are prepared side by side; each takes a few requests to both clusters. */
@@ -73,6 +75,10 @@ export class Mirror {
   /** Shard by shard, the source offset that has to be reached for the goal. */
   readonly #goals = new Map<Shard, number>();
   readonly #topicIncidents = new Map<string, Incident>();
+  /** Source topics whose first shards run; partitions that come later were added to them. */
+  readonly #started = new Set<string>();
+  /** During the first look at the topics of a mirror that has never run before. */
+  #isBeginning = false;
   readonly #warned = new Set<string>();
   readonly #bytes = { passedThrough: 0, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
   readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
@@ -147,7 +153,9 @@ export class Mirror {
       targetClusterId: target.clusterId,
       at: clock.now(),
     });
+    this.#isBeginning = clock.now() - record.createdAt < BEGINNING_MS;
     await this.#discover({ mustMatch: this.#options.until !== null });
+    this.#isBeginning = false;
   }
 
   // ---- topics
@@ -266,6 +274,17 @@ export class Mirror {
       this.#shards.set(key, shard);
       this.#runs.push(shard.run().catch(this.#bug.reject));
     }
+    this.#started.add(topic.sourceTopic);
+  }
+
+  /**
+   * `latest` is where things stood when the mirror first ran. A topic or partition that appears later is copied whole:
+   * what was written to it before we saw it would else be on neither side of the start.
+   */
+  #startOf(topic: PreparedTopic): MirrorStart {
+    const { start } = this.#options.resource.spec;
+    const isThere = this.#isBeginning && !this.#started.has(topic.sourceTopic);
+    return start.at === 'latest' && !isThere ? { at: 'earliest' } : start;
   }
 
   #createShard(topic: PreparedTopic, partition: number): Shard {
@@ -313,7 +332,7 @@ export class Mirror {
       batchBytesMax: topic.batchBytesMax,
       dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
       markerProducerId: this.#producers.marker,
-      start: resource.spec.start,
+      start: this.#startOf(topic),
       countBytes: (reason: ReencodeReason | null, bytes: number) => {
         if (reason === null) this.#bytes.passedThrough += bytes;
         else this.#bytes.reencoded[reason] += bytes;

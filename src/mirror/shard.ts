@@ -395,9 +395,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #chooseLogStart(): Promise<number> {
     const { source, state, start } = this.#context;
     const earliest = await readLogStart(source, this.topic, this.partition);
-    if (start.at === 'earliest') return earliest;
     const chosen = state.partition(this.targetTopic, this.partition)?.logStart;
     if (chosen !== undefined) return Math.max(earliest, chosen);
+    if (start.at === 'earliest') return earliest;
     const end = await readStableOffset(source, this.topic, this.partition);
     const logStart = Math.max(earliest, await this.#startOffset(end));
     if (logStart > end) throw startBeyondEnd(logStart, end);

@@ -145,6 +145,25 @@ test('picks up new partitions and new topics while it runs, from their first rec
   await expectSame('grow.new', 'grow.new');
 }, 120_000);
 
+test('copies a partition that is added later from its first record, also when the mirror began at the end', async () => {
+  const { source } = bootstraps();
+  await writeWorkload(source, {
+    topics: [{ name: 'late', partitions: 1 }],
+    streams: [stream('late', 400, { partitions: [0] })],
+  });
+  const file = fileOf({ late: { topics: [{ match: 'late' }], start: 'latest', refreshMs: 2_000 } });
+  const lockstep = LockstepProcess.run(file);
+  await lockstep.until(() => lockstep.status('late')?.shards[0]?.state === 'copying', 'the mirror has begun');
+  await runAdmin(source, [{ addPartitions: { topic: 'late', total: 2 } }]);
+  await writeStreams(source, [stream('late', 300, { partitions: [0, 1] })]); // at once: before the mirror can have seen it
+  await lockstep.until(() => lockstep.status('late')?.recordsCopied === 300, 'all new records are copied');
+  await lockstep.interrupt();
+
+  expect(await logStarts('target', 'late')).toEqual([400, 0]);
+  const again = await runUntilCaughtUp(file);
+  expect([again.code, again.incidents]).toEqual([0, []]);
+}, 120_000);
+
 test('splits batches that are larger than the target topic takes, in every codec', async () => {
   const { source, target } = bootstraps();
   const large: RecordStream = stream('split', 3_000, {
