@@ -52,7 +52,10 @@ export interface ShardStatus {
   readonly sourceHighWatermark: number | null;
   /** sourceStableOffset − position at that answer. */
   readonly lagRecords: number | null;
-  /** Wall time now − timestamp of the oldest source record not yet acknowledged; 0 when there is none, null when unknown. */
+  /**
+   * Wall time now − the newest timestamp of the oldest batch that is read and not yet acknowledged, or, while none is read,
+   * of the last one that was acknowledged; 0 without lag, null when unknown. Old records give large values.
+   */
   readonly lagMs: number | null;
   /** When the source offsets above were measured. */
   readonly measuredAt: number | null;

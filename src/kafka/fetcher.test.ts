@@ -116,6 +116,24 @@ describe('sessions', () => {
     expect([third.asked.sessionId, third.asked.sessionEpoch, named(third.asked)]).toEqual([77, 2, []]);
   });
 
+  test('confirm what they hold with every response, and what has left them no longer', async () => {
+    const { broker, fetcher, partitions } = await setUp(2);
+    const [stays, leaves] = [partitions[0]!, partitions[1]!];
+    const late = new Partition(9);
+    const confirmed = () => [stays, leaves, late].map((partition) => fetcher.confirmedAt(partition));
+    expect(confirmed()).toEqual([null, null, null]);
+    broker.nextFetch().answer({ sessionId: 77 });
+    const request = broker.nextFetch();
+    fetcher.remove(leaves);
+    fetcher.add(late); // not in the request that is under way
+    request.answer({ sessionId: 77 });
+    const before = broker.clock.now();
+    expect(confirmed()).toEqual([before, before, null]);
+    await broker.clock.advance(400);
+    broker.nextFetch().answer({ sessionId: 77 });
+    expect(confirmed()).toEqual([before + 400, null, before + 400]);
+  });
+
   test('take in partitions that come later, and drop those that are removed', async () => {
     const { broker, fetcher, partitions } = await setUp(1);
     const late = new Partition(9);

@@ -61,8 +61,10 @@ export class Fetcher {
   #lost: ConnectionError | BrokerError | null = null;
   #cancelThrottle: (() => void) | null = null;
   readonly #stopListening: () => void;
-  /** Wall time of the last response: partitions of the session that it does not mention have not changed since. */
+  /** Wall time of the last response. */
   #respondedAt: number | null = null;
+  /** What the last response was about. */
+  #answered: ReadonlyMap<string, FetchPosition> = new Map();
 
   /** Throws UnsupportedApiError when the broker does not speak the version of Fetch that we do. */
   constructor(options: FetcherOptions) {
@@ -72,8 +74,12 @@ export class Fetcher {
     options.connection.onClose((error) => this.#lose(error));
   }
 
-  get respondedAt(): number | null {
-    return this.#respondedAt;
+  /**
+   * Wall time of the last response if it was about this partition too, else null: what a response does not mention of its
+   * session has not changed since the one before.
+   */
+  confirmedAt(subscriber: FetchSubscriber): number | null {
+    return this.#answered.has(keyOf(subscriber)) ? this.#respondedAt : null;
   }
 
   add(subscriber: FetchSubscriber): void {
@@ -158,6 +164,7 @@ export class Fetcher {
       const askedPositions = this.#session; // a broker without room for a session makes us forget it
       this.#advanceSession(response.sessionId);
       this.#respondedAt = this.#options.clock.now();
+      this.#answered = askedPositions;
       for (const result of response.partitions) {
         const key = keyOf(result);
         const asked = askedPositions.get(key);

@@ -232,7 +232,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       sourceHighWatermark: this.#highWatermark,
       lagRecords: position === null || stable === null ? null : Math.max(0, stable - position),
       lagMs: this.#lagMs(now),
-      measuredAt: this.#fetcher?.respondedAt ?? this.#measuredAt,
+      measuredAt: this.#fetcher?.confirmedAt(this) ?? this.#measuredAt,
       recordsCopied: this.#recordsCopied,
       bytesCopied: this.#bytesCopied,
       holesFilled: this.#holesFilled,
