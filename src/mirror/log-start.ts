@@ -18,6 +18,11 @@ import { diverged } from './shard-stop.ts';
 
 /** Brokers hold the list of records while they validate a batch: one of 10 million took 6.5 s (exactness-lab B1). */
 const RECORDS_PER_BATCH_MAX = 500_000;
+/**
+ * More than this is not filled where the file leaves the choice of offsets: so long an alignment should be asked for.
+ * Such a partition is one for mapped offsets.
+ */
+export const FILL_OFFSETS_MAX = 1_000_000_000;
 const ZSTD = 4;
 const SEQUENCES = 2 ** 31;
 /** Compacted topics refuse records without a key. */

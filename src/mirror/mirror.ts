@@ -18,6 +18,7 @@ import type { FramePool } from '#kafka/frame.ts';
 import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { CleanupGate } from './cleanup-gate.ts';
+import { FILL_OFFSETS_MAX } from './log-start.ts';
 import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { LEADER_EPOCHS_MAX } from './state-records.ts';
@@ -333,6 +334,7 @@ export class Mirror {
       dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
       markerProducerId: this.#producers.marker,
       start: this.#startOf(topic),
+      fillOffsetsMax: resource.spec.offsets === 'auto' ? FILL_OFFSETS_MAX : Infinity,
       countBytes: (reason: ReencodeReason | null, bytes: number) => {
         if (reason === null) this.#bytes.passedThrough += bytes;
         else this.#bytes.reencoded[reason] += bytes;

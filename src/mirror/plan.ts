@@ -9,6 +9,7 @@ import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { mayWriteMarkers } from '#kafka/producers.ts';
+import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { mirrorIdOf } from './state-records.ts';
 import { StateTopic, type MirrorChoices } from './state-topic.ts';
 import { decisionOptions } from './target-topics.ts';
@@ -16,8 +17,6 @@ import { decideTopic, type DecisionOptions, type TopicDecision } from './topic-d
 import { readTargetFacts, readTopicFacts, type TargetFacts, type TopicFacts } from './topic-facts.ts';
 import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from './topic-rules.ts';
 
-/** Above so many offsets before its first record a partition is mapped, when the file leaves the choice (design §5 rule 5). */
-const FILL_OFFSETS_MAX = 1_000_000_000;
 /** Measured: 1,000 million offsets in 72 s (exactness-lab B1). */
 const FILL_SECONDS_PER_OFFSET = 72e-9;
 const FILL_GB_PER_OFFSET = 0.7e-9;

@@ -63,6 +63,8 @@ export interface ShardContext {
   readonly dataProducerId: number;
   readonly markerProducerId: number;
   readonly start: MirrorStart;
+  /** How many offsets may be filled before the first record. */
+  readonly fillOffsetsMax: number;
   countBytes(reason: ReencodeReason | null, bytes: number): void;
   /** It goes on by itself; `error` is what it waits out. */
   onTrouble(shard: { readonly topic: string; readonly partition: number }, error: KafkaError): void;

@@ -186,6 +186,16 @@ export function startBeyondEnd(offset: number, end: number): ShardStop {
   });
 }
 
+export function fillTooLong(from: number, to: number): ShardStop {
+  return new ShardStop({
+    code: 'FEATURE_NOT_BUILT',
+    offsets: { from, to },
+    cause: `The first record is at offset ${to}: identical offsets would take ${to - from} offsets of filler on the target, so the partition would be mapped, which is not built yet.`,
+    consequence: 'Nothing was copied.',
+    nextStep: 'Write "offsets: identical" to have the offsets filled all the same.',
+  });
+}
+
 export function holesNotAllowed(offset: number, target: string, error: BrokerError): ShardStop {
   return new ShardStop({
     code: 'SHARD_HOLES_NOT_ALLOWED',

@@ -56,7 +56,7 @@ class World {
     });
   }
 
-  #newShard(options: { batchBytesMax?: number }): Shard {
+  #newShard(options: { batchBytesMax?: number; fillOffsetsMax?: number }): Shard {
     return new Shard({
       mirrorName: 'east-to-west',
       source: this.source.cluster,
@@ -91,6 +91,7 @@ class World {
       dataProducerId: DATA_PID,
       markerProducerId: MARKER_PID,
       start: { at: 'earliest' },
+      fillOffsetsMax: options.fillOffsetsMax ?? Infinity,
       countBytes: () => {},
       onTrouble: (_, error) => void this.troubles.push(error.message),
       onIncident: (incident) => void this.incidents.push(incident),
@@ -98,7 +99,7 @@ class World {
   }
 
   /** A new process: the connections and the shard are new, the clusters are not. */
-  renew(options: { batchBytesMax?: number } = {}): this {
+  renew(options: { batchBytesMax?: number; fillOffsetsMax?: number } = {}): this {
     this.dataPath = this.#newDataPath();
     this.shard = this.#newShard(options);
     this.running = null;
@@ -233,6 +234,21 @@ describe('a copy', () => {
       incident: null,
       recordsCopied: 13,
     });
+  });
+
+  test('that would have to be filled too long is refused before anything is written, unless the file asks for it', async () => {
+    const { source, target } = newWorld();
+    source.log.end = source.log.logStart = 700;
+    write(source.log, [3]);
+    world.renew({ fillOffsetsMax: 699 });
+    const incident = await world.incident();
+    expect(incident).toMatchObject({ code: 'FEATURE_NOT_BUILT', offsets: { from: 0, to: 700 } });
+    expect(incident.nextStep).toContain('offsets: identical');
+    expect([target.log.end, world.states.size]).toEqual([0, 0]);
+    world.incidents.length = 0;
+    world.renew({ fillOffsetsMax: 700 });
+    expect(await world.copied()).toEqual([]);
+    expect(target.log.logStart).toBe(700);
   });
 
   test('goes on with what comes later, and after a restart', async () => {

@@ -48,6 +48,7 @@ import {
   beyondSource,
   diverged,
   fenced,
+  fillTooLong,
   missing,
   noProgress,
   notAllowed,
@@ -369,6 +370,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     }
     const targetLogStart = await readLogStart(port.target, this.targetTopic, this.partition);
     if (position.offset === logStart && targetLogStart === logStart) return position;
+    if (logStart - position.offset > this.#context.fillOffsetsMax) throw fillTooLong(position.offset, logStart);
     this.#state = 'aligning';
     const gate = this.#context.logStartGate;
     await gate.enter();
