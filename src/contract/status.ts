@@ -1,6 +1,6 @@
 /**
  * What a running mirror says about itself. Offsets and counts are safe integers; times are milliseconds since the epoch;
- * null means 'not known', never zero (design §8 rule 3). This is also the shape of the lines of `lockstep run --json`.
+ * null means 'not known', never zero (STYLE.md 8). This is also the shape of the lines of `lockstep run --json`.
  */
 import type { ErrorCode } from './errors.ts';
 

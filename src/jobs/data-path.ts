@@ -1,6 +1,6 @@
 /**
  * The connections on which a job moves data: one fetcher per source broker, one producer per target broker, each on a
- * connection of its own (performance-baselines: one connection with many partitions a request beat eight, 0.84 against
+ * connection of its own (measured: one connection with many partitions a request beat eight, 0.84 against
  * 1.31 CPU-s/GB). They are made when first asked for, and anew after a loss.
  */
 import type { Clock } from '#util/clock.ts';

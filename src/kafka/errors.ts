@@ -1,7 +1,7 @@
 /**
  * What can go wrong between us and a broker, classified once. Recovery is the caller's: `retryable` says that the same
  * call may succeed later, `definite` that the request certainly had no effect. An indefinite result of a write is
- * never treated as 'not done': the state is read again first (design §8 rule 2).
+ * never treated as 'not done': the state is read again first (STYLE.md 6).
  */
 export abstract class KafkaError extends Error {
   abstract readonly retryable: boolean;

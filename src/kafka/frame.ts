@@ -35,7 +35,7 @@ export class Frame {
 }
 
 /**
- * Room for responses, and the bound on all bytes in flight of the process (design §8 rule 2): a fetcher reserves what it
+ * Room for responses, and the bound on all bytes in flight of the process (STYLE.md 5): a fetcher reserves what it
  * asks for before it asks, and waits for `onFree` when there is no room. One reservation is always granted when nothing
  * is out, so a response larger than the bound cannot block for ever.
  *

@@ -19,7 +19,7 @@ const ENDPOINT_BROKERS = 1;
 /** Bits of AclOperation.code. */
 const OPERATION_ALTER = 1 << 7;
 const OPERATION_CLUSTER_ACTION = 1 << 9;
-/** About 100 KB of request; 10,000 markers in one were seen to work (exactness-lab B2), but a lost answer should cost little. */
+/** About 100 KB of request; 10,000 markers in one were seen to work, but a lost answer should cost little. */
 export const MARKERS_PER_REQUEST = 1_000;
 
 /**

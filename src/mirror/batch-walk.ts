@@ -1,6 +1,6 @@
 /**
  * From fetched batches to what is written to the target: the one place that decides, batch by batch, whether bytes pass
- * through or are written anew, and that accounts for every source offset (design §5).
+ * through or are written anew, and that accounts for every source offset (exactness.md).
  *
  *   control batch, aborted or compacted offsets        → a hole: as many control records on the target
  *   dense batch within limits                          → passed through; only its header is patched, in place
@@ -358,7 +358,7 @@ export class BatchWalk {
   }
 }
 
-/** The producer fields of a batch of ours: epoch 0 for ever (design §5 rule 2); none where `producerId` is −1. */
+/** The producer fields of a batch of ours: epoch 0 for ever (exactness.md rule 2); none where `producerId` is −1. */
 export function producerOf(producerId: number, sequence: number): BatchProducer {
   if (producerId < 0) return { producerId: -1, producerEpoch: -1, baseSequence: -1 };
   return { producerId, producerEpoch: 0, baseSequence: sequence };

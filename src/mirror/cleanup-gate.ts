@@ -1,6 +1,6 @@
 /**
  * DeleteRecords is refused on a topic that is only compacted (POLICY_VIOLATION), so `delete` joins its cleanup.policy, with
- * a retention without end, while any of its partitions aligns its log start (design §5 rule 5). After a crash in between
+ * a retention without end, while any of its partitions aligns its log start (exactness.md rule 5). After a crash in between
  * the topic keeps a policy that deletes nothing; the next alignment or config sync takes it away.
  */
 import { must } from '#util/assert.ts';

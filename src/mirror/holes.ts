@@ -1,7 +1,7 @@
 /**
  * Holes: offsets that hold no record for readers get control records (abort markers) of the mirror's marker PID, one offset
- * each (design §5 rule 7). A second PID, because a marker of the data PID without producer state would force the next
- * sequence to 0 (exactness-lab, 3.9.1). Markers are not idempotent and their answer carries no offset, so no data is in
+ * each (exactness.md rule 7). A second PID, because a marker of the data PID without producer state would force the next
+ * sequence to 0 (seen on 3.9.1). Markers are not idempotent and their answer carries no offset, so no data is in
  * flight meanwhile and the watermark alone tells how many were written.
  */
 import { sleep } from '#util/clock.ts';

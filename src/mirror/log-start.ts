@@ -1,5 +1,5 @@
 /**
- * Alignment of the log start (design §5 rule 5): filler batches take the offsets below S, then DeleteRecords(S) removes them,
+ * Alignment of the log start (exactness.md rule 5): filler batches take the offsets below S, then DeleteRecords(S) removes them,
  * so that the first record copied gets the source's own offset. Filler carries the data PID and the same sequence rule as
  * data, so two processes that align at once do not double it. A crash in between leaves filler that the next start continues.
  */
@@ -16,7 +16,7 @@ import { producerOf } from './batch-walk.ts';
 import type { TargetPartition } from './shard-position.ts';
 import { diverged } from './shard-stop.ts';
 
-/** Brokers hold the list of records while they validate a batch: one of 10 million took 6.5 s (exactness-lab B1). */
+/** Brokers hold the list of records while they validate a batch: one of 10 million took 6.5 s. */
 const RECORDS_PER_BATCH_MAX = 500_000;
 /**
  * More than this is not filled where the file leaves the choice of offsets: so long an alignment should be asked for.

@@ -1,7 +1,7 @@
 /**
  * One mirror: finds the topics of its rules, prepares their targets, and runs a shard per partition until it is stopped
  * or its goal is reached. A topic that cannot be prepared and a partition that stops are incidents of their own; the
- * others go on (design §8 rule 1).
+ * others go on (STYLE.md 4).
  */
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
@@ -41,7 +41,7 @@ const TOPICS_AT_ONCE = 8;
 
 /** Switched off by tests only, to show that the test notices. */
 export interface Guards {
-  /** Batches carry PID and sequence (design §5 rule 2). */
+  /** Batches carry PID and sequence (exactness.md rule 2). */
   readonly sequence: boolean;
 }
 
@@ -350,7 +350,7 @@ export class Mirror {
   // ---- goal
 
   /**
-   * What 'caught up' asks of each shard: the source's last stable offset as of now (design §6). A shard whose leader does
+   * What 'caught up' asks of each shard: the source's last stable offset as of now. A shard whose leader does
    * not answer has none until the topics are looked up again, and is not caught up before.
    */
   async #setGoals(): Promise<void> {
@@ -403,7 +403,7 @@ export class Mirror {
     return this.#topicIncidents.size > 0 || [...this.#shards.values()].some(({ incident }) => incident);
   }
 
-  /** Also once before 'caught up' (design §6). */
+  /** Also once before 'caught up'. */
   async #syncConfigs(): Promise<void> {
     for (const topic of this.#topics.values()) await syncConfigs({ ...this.#prepareOptions(), topic });
   }

@@ -17,7 +17,7 @@ import { decideTopic, type DecisionOptions, type TopicDecision } from './topic-d
 import { readTargetFacts, readTopicFacts, type TargetFacts, type TopicFacts } from './topic-facts.ts';
 import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from './topic-rules.ts';
 
-/** Measured: 1,000 million offsets in 72 s (exactness-lab B1). */
+/** Measured: 1,000 million offsets in 72 s. */
 const FILL_SECONDS_PER_OFFSET = 72e-9;
 const FILL_GB_PER_OFFSET = 0.7e-9;
 

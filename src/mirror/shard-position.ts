@@ -1,5 +1,5 @@
 /**
- * Where a partition stands, read from the target's own log (design §5 rules 1 and 2): the watermark is the position, and the
+ * Where a partition stands, read from the target's own log (exactness.md rules 1 and 2): the watermark is the position, and the
  * next sequence follows the last batch of ours. Nothing of it is kept elsewhere, so losing Lockstep's memory loses nothing.
  */
 import { must } from '#util/assert.ts';
@@ -153,7 +153,7 @@ async function ownProducerState({ target, topic, partition, dataProducerId }: Ta
 }
 
 /**
- * Compares the last record of `targetBatch` that the source still has (design §5 rule 1). Throws ShardStop when it differs;
+ * Compares the last record of `targetBatch` that the source still has (exactness.md rule 1). Throws ShardStop when it differs;
  * returns its offset, or null when the source has none of them any more.
  */
 export async function compareLastRecord(

@@ -1,5 +1,5 @@
 /**
- * Why one partition stops while the others go on (design §8 rule 1). Each says which source offsets are concerned, what it
+ * Why one partition stops while the others go on (STYLE.md 4). Each says which source offsets are concerned, what it
  * means for the data and what a person should do; the shard adds mirror, topic, partition and time.
  */
 import type { ErrorCode } from '#contract/errors.ts';

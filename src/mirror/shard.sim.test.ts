@@ -1,5 +1,5 @@
 /**
- * A shard between two clusters played in memory, on a clock that stands still: each row of 'Answer to a write' (design §5),
+ * A shard between two clusters played in memory, on a clock that stands still: each row of 'Answer to a write' (exactness.md),
  * and what else may happen to one partition. Every test ends with nothing in flight and no frame kept.
  */
 import { afterEach, describe, expect, test } from 'vitest';

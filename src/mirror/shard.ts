@@ -6,7 +6,7 @@
  *   settle   take nothing new, drop what was not sent, wait until every batch in flight is answered or lost
  *
  * Every interruption (a refusal, a lost connection, a moved leader) leads back to `locate`: after an indefinite result
- * the state is read again before anything is written (design §8 rule 2). Nothing is ever re-sent from memory.
+ * the state is read again before anything is written (STYLE.md 6). Nothing is ever re-sent from memory.
  */
 import { assert, must } from '#util/assert.ts';
 import { Backoff } from '#util/backoff.ts';
@@ -66,7 +66,7 @@ import type { ShardContext } from './shard-context.ts';
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 const IN_FLIGHT_MAX = 5;
 const FETCH_BYTES_FIRST = 512 * 1024;
-/** Every start counts as a takeover: what an earlier self had on its way must have landed (design §5 rule 3). */
+/** Every start counts as a takeover: what an earlier self had on its way must have landed (exactness.md rule 3). */
 const STILL_MS = 1_000;
 /** After an indefinite result of markers, which are not idempotent. */
 const STILL_AFTER_MARKERS_MS = 2_000;
@@ -328,7 +328,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (topic.topicId !== expected) throw recreated(side, name, this.#position);
   }
 
-  /** The source still has what was copied (design §5 rules 1 and 8). */
+  /** The source still has what was copied (exactness.md rules 1 and 8). */
   async #checkSource(position: Position): Promise<void> {
     const { source } = this.#context;
     const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');

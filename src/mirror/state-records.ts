@@ -1,5 +1,5 @@
 /**
- * What `__lockstep.state` holds, per key, as JSON with a `version` (design §5 rule 1):
+ * What `__lockstep.state` holds, per key, as JSON with a `version` (exactness.md rule 1):
  *
  *   mirror/<mirrorId>              who mirrors what into this cluster, with which producer ids, under which choices
  *   claim/<target topic>           which mirror writes to a topic, and from which source topic

@@ -3,7 +3,7 @@
  *
  * Copied: what is set on the source topic itself; what a broker or nobody set stays each cluster's own. Then, whatever
  * the source has, what an exact copy needs:
- *   - `message.timestamp.type` by the mirror's `timestamps` (design §5 rule 9), so that no default of the target decides;
+ *   - `message.timestamp.type` by the mirror's `timestamps` (exactness.md rule 9), so that no default of the target decides;
  *   - no limit on timestamps: a record that the source took in time is older when it is copied, and must not be refused;
  *   - `max.message.bytes` at least the source's.
  * Not copied: what names brokers, and what needs tiered storage on the target.

@@ -1,7 +1,7 @@
 /**
  * The network as the rooms of the data path see it; the system's is in host.ts.
  * Reads are filled in place: the reader says where the next bytes go, so a response of megabytes lands in the buffer
- * from which its batches are later written, without a copy (performance-baselines: `onread` against `data`, 0.79 against 1.01 CPU-s/GB).
+ * from which its batches are later written, without a copy (measured: `onread` against `data`, 0.79 against 1.01 CPU-s/GB).
  */
 export interface Network {
   /** Starts to connect and returns at once; the outcome comes as onConnect or onClose, exactly one of them first. */

@@ -1,6 +1,6 @@
 import { RawReader } from '#testing/raw-reader.ts';
 
-/** Below this a batch may be merged with its neighbours: it costs the broker more than its bytes (design §9). */
+/** Below this a batch may be merged with its neighbours: it costs the broker more than its bytes. */
 const MERGE_BELOW_BYTES = 8 * 1024;
 
 export interface SourceBytes {

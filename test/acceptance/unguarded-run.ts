@@ -1,5 +1,5 @@
 /**
- * The `lockstep` command with the sequence rule switched off (design §5 rule 2): what several of it do to the data shows
+ * The `lockstep` command with the sequence rule switched off (exactness.md rule 2): what several of it do to the data shows
  * that the test of several live mirrors can fail.
  */
 import { systemIo } from '#cli/io.ts';
