@@ -1,7 +1,7 @@
 import type { Random } from './random.ts';
 
 /**
- * Exponential back-off with full jitter: the n-th call of `next` gives a delay in milliseconds, drawn from
+ * Exponential back-off with equal jitter: the n-th call of `next` gives a delay in milliseconds, drawn from
  * [cap/2, cap) where cap doubles from `baseMs` up to `maxMs`. `reset` after a success.
  */
 export class Backoff {
@@ -14,10 +14,6 @@ export class Backoff {
     this.#random = random;
     this.#baseMs = options.baseMs;
     this.#maxMs = options.maxMs;
-  }
-
-  get attempts(): number {
-    return this.#attempts;
   }
 
   next(): number {
