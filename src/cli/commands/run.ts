@@ -19,7 +19,7 @@ interface Options extends CommonOptions {
 export const run: Verb<Options> = {
   summary: 'run the mirrors of the files, no server needed',
   description:
-    'Runs the mirrors of the files until Ctrl-C, or until --until.\n\nCtrl-C ends it in good order, a second one at once; what was acknowledged is on the target, and the next run goes on there.\n\nExit code 0 when --until was reached, 5 when a partition stopped with an incident, 1 when it could not run, 130 after Ctrl-C.',
+    'Runs the mirrors of the files until Ctrl-C, or until --until.\n\nCtrl-C ends it in good order within 10 s, a second one at once; what was acknowledged is on the target, and the next run goes on there.\n\nExit code 0 when --until was reached, 5 when a partition stopped with an incident, 1 when it could not run, 130 after Ctrl-C.',
   examples: [
     'lockstep run -f link.yaml',
     'lockstep run -f link.yaml --until caught-up',
