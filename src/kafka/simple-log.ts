@@ -40,25 +40,27 @@ export function appendRecords(
   const writer = new BatchWriter({ codec: UNCOMPRESSED, baseOffset: 0 });
   for (const record of records) writer.appendRecord(record);
   const batch = writer.finish(NO_PRODUCER);
-  const chunks = encodeProduce(
-    [{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }],
-    cluster.requestTimeoutMs,
-  );
-  const send = async () => {
-    const connection = await cluster.connection(await leaderOf(cluster, topic, partition));
-    const { results, throttleTimeMs } = await callRaw(
-      connection,
-      { api: produceApi, chunks, timeoutMs: cluster.requestTimeoutMs },
-      decodeProduce,
-    );
-    connection.throttle(throttleTimeMs);
-    const result = results[0];
-    if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
-    if (result.errorCode !== 0)
-      throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
-    return { baseOffset: result.baseOffset };
-  };
+  const send = () => appendBatch(cluster, { topic, partition, batch });
   return retrying(cluster, send, { repeatable: false, topics: [topic] });
+}
+
+/** Appends one finished batch with acks=all, in one attempt, and returns where it landed. Throws KafkaError. */
+export async function appendBatch(
+  cluster: Cluster,
+  append: { readonly topic: string; readonly partition: number; readonly batch: Buffer },
+): Promise<{ baseOffset: number }> {
+  const { topic, partition, batch } = append;
+  const timeoutMs = cluster.requestTimeoutMs;
+  const topics = [{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }];
+  const connection = await cluster.connection(await leaderOf(cluster, topic, partition));
+  const request = { api: produceApi, chunks: encodeProduce(topics, timeoutMs), timeoutMs };
+  const { results, throttleTimeMs } = await callRaw(connection, request, decodeProduce);
+  connection.throttle(throttleTimeMs);
+  const result = results[0];
+  if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
+  if (result.errorCode !== 0)
+    throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
+  return { baseOffset: result.baseOffset };
 }
 
 /** A record batch as it came, in memory of its own: the bytes [at, at + size) of buffer. */

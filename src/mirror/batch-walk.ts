@@ -36,7 +36,7 @@ import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
 
 /** Sequences are int32 and wrap from 2^31 − 1 to 0 (DefaultRecordBatch.incrementSequence). */
-const SEQUENCES = 2 ** 31;
+export const SEQUENCES = 2 ** 31;
 const MAX_TIMESTAMP_AT = 35;
 /** Never in what we write: the time is a CreateTime, the transaction is the source's, the horizon is the source cleaner's. */
 const CLEARED_ATTRIBUTES = ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_DELETE_HORIZON;

@@ -5,14 +5,10 @@
  */
 import { assert } from '#util/assert.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { BrokerError, MalformedFrameError } from '#kafka/errors.ts';
-import { decodeProduce, encodeProduce, produceApi } from '#kafka/produce.ts';
-import { errorOf } from '#kafka/protocol/error-codes.ts';
-import { callRaw } from '#kafka/raw-call.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
-import { leaderOf } from '#kafka/retry.ts';
-import { producerOf } from './batch-walk.ts';
+import { appendBatch } from '#kafka/simple-log.ts';
+import { producerOf, SEQUENCES } from './batch-walk.ts';
 import type { TargetPartition } from './shard-position.ts';
 import { diverged } from './shard-stop.ts';
 
@@ -24,7 +20,6 @@ const RECORDS_PER_BATCH_MAX = 500_000;
  */
 export const FILL_OFFSETS_MAX = 1_000_000_000;
 const ZSTD = 4;
-const SEQUENCES = 2 ** 31;
 /** Compacted topics refuse records without a key. */
 const FILLER_KEY = Buffer.from('f');
 const FILLER_VALUE = Buffer.alloc(0);
@@ -64,24 +59,11 @@ function writeFiller({ clock }: Cluster, count: number): Buffer {
 }
 
 async function append({ target, topic, partition }: TargetPartition, batch: Buffer, expected: number): Promise<void> {
-  const connection = await target.connection(await leaderOf(target, topic, partition));
-  const chunks = encodeProduce(
-    [{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }],
-    target.requestTimeoutMs,
-  );
-  const { results } = await callRaw(
-    connection,
-    { api: produceApi, chunks, timeoutMs: target.requestTimeoutMs },
-    decodeProduce,
-  );
-  const result = results[0];
-  if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
-  if (result.errorCode !== 0)
-    throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
-  if (result.baseOffset !== expected) {
+  const { baseOffset } = await appendBatch(target, { topic, partition, batch });
+  if (baseOffset !== expected) {
     throw diverged(
       expected,
-      `Filler for offset ${expected} landed at ${result.baseOffset}: another program writes to the target.`,
+      `Filler for offset ${expected} landed at ${baseOffset}: another program writes to the target.`,
     );
   }
 }

@@ -22,7 +22,7 @@ import {
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
 import { readLogEnd, readLogStart, readWatermark } from './offsets.ts';
-import { AbortedTransactions } from './batch-walk.ts';
+import { AbortedTransactions, SEQUENCES } from './batch-walk.ts';
 import { diverged } from './shard-stop.ts';
 
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
@@ -31,7 +31,6 @@ const HOLES_BYTES_MAX = 16 * 1024 * 1024;
 const TAIL_OFFSETS_FIRST = 1;
 const TAIL_OFFSETS_MAX = 65_536;
 const OFFSET_OUT_OF_RANGE = 1;
-const SEQUENCES = 2 ** 31;
 const REPLICATION_WAIT_MS = 100;
 const REPLICATION_POLLS_MAX = 300;
 const NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20;
