@@ -52,6 +52,10 @@ export const spokenVersions: Readonly<Record<string, VersionRange>> = {
   AddPartitionsToTxn: { min: 2, max: 3 }, // 4 and 5 are the brokers' own, and need CLUSTER_ACTION
   EndTxn: { min: 2, max: 5 }, // 5 ends the epoch as well (KIP-890 part 2)
   DescribeAcls: { min: 1, max: 3 },
+  DescribeLogDirs: { min: 1, max: 4 },
+  DescribeClientQuotas: { min: 0, max: 1 },
+  SaslHandshake: { min: 1, max: 1 }, // 0 is followed by bare tokens without a request around them (KIP-152)
+  SaslAuthenticate: { min: 1, max: 2 }, // 1: how long the session lives (KIP-368)
 };
 
 /** All generated files, formatted, by name. Needs the jars of scripts/setup.ts. */

@@ -13,9 +13,11 @@ import { createTopics } from './create-topics.ts';
 import { deleteRecords } from './delete-records.ts';
 import { deleteTopics } from './delete-topics.ts';
 import { describeAcls } from './describe-acls.ts';
+import { describeClientQuotas } from './describe-client-quotas.ts';
 import { describeCluster } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeGroups } from './describe-groups.ts';
+import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
 import { describeTransactions } from './describe-transactions.ts';
 import { endTxn } from './end-txn.ts';
@@ -33,6 +35,8 @@ import { offsetCommit } from './offset-commit.ts';
 import { offsetFetch } from './offset-fetch.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { Reader } from './reader.ts';
+import { saslAuthenticate } from './sasl-authenticate.ts';
+import { saslHandshake } from './sasl-handshake.ts';
 import { syncGroup } from './sync-group.ts';
 import { writeTxnMarkers } from './write-txn-markers.ts';
 import { Writer } from './writer.ts';
@@ -47,9 +51,11 @@ const apis: readonly Api<never, unknown>[] = [
   deleteRecords,
   deleteTopics,
   describeAcls,
+  describeClientQuotas,
   describeCluster,
   describeConfigs,
   describeGroups,
+  describeLogDirs,
   describeProducers,
   describeTransactions,
   endTxn,
@@ -65,6 +71,8 @@ const apis: readonly Api<never, unknown>[] = [
   offsetCommit,
   offsetFetch,
   offsetForLeaderEpoch,
+  saslAuthenticate,
+  saslHandshake,
   syncGroup,
   writeTxnMarkers,
 ];

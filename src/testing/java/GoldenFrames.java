@@ -152,6 +152,7 @@ public class GoldenFrames {
                 : JSON.numberNode(isFull ? 0x0100 + counter : Short.MIN_VALUE);
             case "INT32" -> JSON.numberNode(isFull ? 0x01020300 + counter : Integer.MIN_VALUE);
             case "INT64" -> JSON.numberNode(isFull ? 0x0001020380000000L + counter : SAFE_INTEGER_MIN);
+            case "FLOAT64" -> JSON.numberNode(isFull ? counter + 0.1 : -Double.MIN_VALUE);
             case "STRING" -> JSON.textNode(isFull ? name + " " + counter + " \u00e4\u20ac\ud83d\ude00" : "");
             case "UUID" -> JSON.textNode((isFull ? new Uuid(0xfb01020304050607L, counter) : Uuid.ZERO_UUID).toString());
             case "BYTES" -> JSON.binaryNode(isFull ? new byte[] {(byte) counter, 0, -1} : new byte[0]);
@@ -220,6 +221,7 @@ public class GoldenFrames {
     private static JsonNode valueOf(Object value, String path, Set<String> spoken) throws Exception {
         if (value == null) return JSON.nullNode();
         if (value instanceof Boolean flag) return JSON.booleanNode(flag);
+        if (value instanceof Double real) return JSON.numberNode(real);
         if (value instanceof Number number) return JSON.numberNode(number.longValue());
         if (value instanceof byte[] bytes) return bufferOf(bytes);
         if (value instanceof Collection<?> collection) {
