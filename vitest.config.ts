@@ -1,6 +1,13 @@
+import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { selectionVariable } from './test/faults/results.ts';
 
 const KAFKA_SUITES = '**/*.kafka.test.ts';
+const FAULT_SUITES = '**/*.fault.test.ts';
+/** Those with a fault of the share; all when faults are selected by name. A file must have a test. */
+const faultFiles = globSync(`test/faults/${FAULT_SUITES}`).filter(
+  (path) => process.env[selectionVariable] || readFileSync(path, 'utf8').includes('share: true'),
+);
 
 export default defineConfig({
   test: {
@@ -13,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{src,test,scripts}/**/*.test.ts'],
-          exclude: [KAFKA_SUITES],
+          exclude: [KAFKA_SUITES, FAULT_SUITES],
           // Unit files share nothing that a test changes, and a fresh thread per file costs more than most of them run.
           isolate: false,
           testTimeout: 20_000,
@@ -30,6 +37,17 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: faultFiles,
+          globalSetup: ['test/global-setup.ts'],
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          hookTimeout: 240_000,
         },
       },
     ],

@@ -269,7 +269,10 @@ public final class WorkloadProducer {
       properties.put("linger.ms", single ? "0" : spec.path("lingerMs").asText("5"));
       properties.put("max.request.size", String.valueOf(16 << 20));
       properties.put("buffer.memory", String.valueOf(64 << 20));
-      properties.put("max.block.ms", "60000");
+      // Live traffic goes on after minutes without brokers; the default (2 min for a record) would end it.
+      boolean isLive = request.path("live").asBoolean(false);
+      properties.put("max.block.ms", isLive ? "900000" : "60000");
+      if (isLive) properties.put("delivery.timeout.ms", "900000");
       properties.put("enable.idempotence", String.valueOf(transactionalId != null || spec.path("idempotent").asBoolean(true)));
       properties.put("max.in.flight.requests.per.connection", transactionalId != null || spec.path("idempotent").asBoolean(true) ? "5" : "1");
       if (transactionalId != null) {

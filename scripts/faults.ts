@@ -1,0 +1,119 @@
+/**
+ * `npm run test:faults [-- id…] [--again] [--list] [--report]`: runs the faults of test/faults/, all or those named, one
+ * after the other. What passed with these very sources is not repeated unless it is named or `--again` is given, so an
+ * interrupted run is continued by the same command. `--list` says what there is and how it stands, `--report` writes
+ * docs/reliability.md from the results. Exit code 1 when a fault that was to run has not passed.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { formatReliability } from '../test/faults/report.ts';
+import { readResult, selectionVariable, treeDigest } from '../test/faults/results.ts';
+
+interface Known {
+  readonly id: string;
+  readonly title: string;
+  readonly area: string;
+  readonly file: string;
+}
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+
+const { values, positionals: named } = parseArgs({
+  allowPositionals: true,
+  options: { again: { type: 'boolean' }, list: { type: 'boolean' }, report: { type: 'boolean' } },
+});
+const known = knownFaults();
+const unknown = named.filter((id) => !known.some((fault) => fault.id === id));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `test:faults: no fault is called ${unknown.join(', ')}; there are: ${known.map(({ id }) => id).join(', ')}\n`,
+  );
+  process.exitCode = 2;
+} else if (values.list) list();
+else if (values.report) report();
+else await run();
+
+async function run(): Promise<void> {
+  const tree = treeDigest();
+  const wanted = named.length > 0 ? known.filter(({ id }) => named.includes(id)) : known;
+  const isDone = ({ id }: Known): boolean => {
+    const result = readResult(id);
+    return result?.state === 'passed' && result.tree === tree;
+  };
+  const due = named.length > 0 || values.again ? wanted : wanted.filter((fault) => !isDone(fault));
+  const kept = wanted.length - due.length;
+  if (kept > 0) console.log(`${kept} of ${wanted.length} passed with these sources already; --again repeats them`);
+  const files = [...new Set(due.map(({ file }) => file))];
+  const startedAt = new Date().toISOString();
+  for (const [index, file] of files.entries()) {
+    const ids = due.filter((fault) => fault.file === file).map(({ id }) => id);
+    console.log(`${index + 1} of ${files.length} files, ${file}: ${ids.join(', ')}`);
+    if (await runFile(file, ids)) break;
+  }
+  const failed = due.filter(({ id }) => {
+    const result = readResult(id);
+    return result === null || result.state !== 'passed' || result.startedAt < startedAt;
+  });
+  for (const { id } of failed) console.log(`not passed: ${id}: ${readResult(id)?.error?.split('\n')[0] ?? 'not run'}`);
+  console.log(`${wanted.length - failed.length} passed, ${failed.length} failed`);
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+/** Runs faults of one file. True when somebody interrupted it. */
+async function runFile(file: string, ids: readonly string[]): Promise<boolean> {
+  const child = spawn(process.execPath, [vitest, 'run', '--project', 'faults', '--reporter', 'default', file], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, [selectionVariable]: ids.join(',') },
+  });
+  let isInterrupted = false;
+  const forward = (signal: NodeJS.Signals): void => {
+    isInterrupted = true;
+    // A terminal's Ctrl-C goes to the whole process group: the child has it already.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, forward);
+  await once(child, 'exit');
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, forward);
+  return isInterrupted;
+}
+
+/** Every fault of every file, as Vitest finds them. */
+function knownFaults(): Known[] {
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [vitest, 'list', '--project', 'faults', '--json', '--no-static-parse'],
+    { cwd: root, encoding: 'utf8', env: { ...process.env, [selectionVariable]: 'all' } },
+  );
+  if (status !== 0) throw new Error(`Vitest cannot list the faults\n${stdout}${stderr}`);
+  const tests = JSON.parse(stdout.slice(stdout.indexOf('['))) as { name: string; file: string }[];
+  const faults = tests.map(({ name, file }) => {
+    const [, id = '', title = ''] = /(?:^|> )([a-z0-9-]+): (.*)$/.exec(name) ?? [];
+    return { id, title, area: basename(file, '.fault.test.ts'), file: file.slice(root.length + 1) };
+  });
+  const twice = faults.filter(({ id }, index) => faults.findIndex((other) => other.id === id) !== index);
+  if (twice.length > 0) throw new Error(`ids of more than one fault: ${twice.map(({ id }) => id).join(', ')}`);
+  return faults;
+}
+
+function list(): void {
+  const tree = treeDigest();
+  for (const { id, area, title } of known) {
+    const result = readResult(id);
+    const state = result === null ? 'not run' : `${result.state}${result.tree === tree ? '' : ' before a change'}`;
+    console.log(`${area.padEnd(12)} ${id.padEnd(32)} ${state.padEnd(24)} ${title}`);
+  }
+}
+
+function report(): void {
+  const faults = known.map(({ id, title, area }) => ({ id, title, area, result: readResult(id) }));
+  const path = join('docs', 'reliability.md');
+  writeFileSync(join(root, path), formatReliability(faults));
+  const passed = faults.filter(({ result }) => result?.state === 'passed').length;
+  console.log(`${path}: ${faults.length} faults, ${passed} passed`);
+}

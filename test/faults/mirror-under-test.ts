@@ -1,0 +1,337 @@
+/**
+ * What a fault is done to: two clusters, topics with live traffic, and the real command as a process that mirrors them;
+ * and the two judgements, identical afterwards or stopped with one incident.
+ */
+import { afterAll, afterEach, expect, onTestFinished } from 'vitest';
+import type { ErrorCode } from '#contract/errors.ts';
+import type { Incident, ShardStatus } from '#contract/status.ts';
+import type { MirrorPolicy } from '#testing/checker/check-replication.ts';
+import { expectIdentical, formatReport, verifyMirror } from '#testing/checker/verify-mirror.ts';
+import { startCluster } from '#testing/kafka-cluster.ts';
+import type { ClusterOptions, KafkaCluster } from '#testing/kafka-cluster.ts';
+import { createTopics } from '#testing/topic-admin.ts';
+import type { LiveTraffic, RecordStream } from '#testing/workload.ts';
+import { partitionsUpTo, spawnLiveTraffic, writeWorkload } from '#testing/workload.ts';
+import * as workloads from '#testing/workloads.ts';
+import { assert, must } from '#util/assert.ts';
+import { writeLink } from '../acceptance/link-file.ts';
+import type { Link, MirrorSpec } from '../acceptance/link-file.ts';
+import { LockstepProcess, told } from '../acceptance/lockstep-process.ts';
+import type { ProcessOptions } from '../acceptance/lockstep-process.ts';
+import { LogEnds } from '../acceptance/log-ends.ts';
+import type { FaultRun } from './fault.ts';
+
+export type Side = 'source' | 'target';
+export type ClusterPair = Readonly<Record<Side, KafkaCluster>>;
+
+/** At most one pair lives at a time: a file may declare several, of which two would be too many for a small machine. */
+let alive: { readonly wanted: Readonly<Record<Side, ClusterOptions>>; readonly pair: ClusterPair } | null = null;
+
+/**
+ * Declares two clusters for the faults of a file, at its top. The function that it returns starts them at its first
+ * call, and gives the same running ones at later calls; a fault that failed, and the call of another pair's function,
+ * end them. Brokers that a fault has left dead are started again.
+ */
+export function clusterPair(wanted: Readonly<Record<Side, ClusterOptions>>): () => Promise<ClusterPair> {
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail' && alive?.wanted === wanted) await endPair(true);
+  });
+  afterAll(() => endPair(false));
+  return async () => {
+    if (alive !== null && alive.wanted !== wanted) await endPair(false);
+    alive ??= { wanted, pair: await startPair(wanted) };
+    const brokers = [...alive.pair.source.brokers, ...alive.pair.target.brokers];
+    await Promise.all(brokers.filter((broker) => !broker.isRunning()).map((broker) => broker.start()));
+    return alive.pair;
+  };
+}
+
+async function startPair(wanted: Readonly<Record<Side, ClusterOptions>>): Promise<ClusterPair> {
+  const [source, target] = await Promise.all(
+    (['source', 'target'] as const).map((name) => startCluster({ name, ...wanted[name] })),
+  );
+  return { source: must(source, 'source'), target: must(target, 'target') };
+}
+
+async function endPair(hasFailed: boolean): Promise<void> {
+  const pair = alive?.pair;
+  alive = null;
+  if (!pair) return;
+  for (const cluster of hasFailed ? [pair.source, pair.target] : []) {
+    process.stderr.write(`${cluster.logs()}\n`);
+    cluster.keep();
+  }
+  await Promise.all([pair.source.stop(), pair.target.stop()]);
+}
+
+/** Records with keys; short transactions, a fifth of them aborted, whose ends are holes; keys that come back, compacted. */
+type Kind = 'plain' | 'transactional' | 'compacted';
+
+export interface MirrorOptions {
+  /** Names the mirror, and begins the name of each target topic. Unique for the pair of clusters. */
+  readonly name: string;
+  /** One topic of each. Default: plain and transactional. */
+  readonly kinds?: readonly Kind[];
+  /** Of each topic. Default: 3. */
+  readonly partitions?: number;
+  /** In each topic, of about 400 bytes. 0 writes nothing while the mirror works. Default: 150. */
+  readonly recordsPerSecond?: number;
+  /** Settings of the source topics (and so of the target's). */
+  readonly configs?: Readonly<Record<string, string>>;
+  /** More of the Mirror's spec. */
+  readonly spec?: Partial<MirrorSpec>;
+  /** More of the file, or other than the plain addresses of the clusters: proxied ones, secure ones. */
+  readonly link?: Partial<Link>;
+  readonly process?: ProcessOptions;
+  readonly seed?: number;
+}
+
+export interface Stop {
+  readonly code: ErrorCode;
+  /** On the source. */
+  readonly topic: string;
+  readonly partition: number;
+  readonly offsets: { readonly from: number; readonly to: number } | null;
+}
+
+/** A mirror at work. `startMirror` makes one; its process and its traffic end with the test. */
+export class MirrorUnderTest {
+  readonly name: string;
+  readonly pair: ClusterPair;
+  /** On the source. On the target each has the same name. */
+  readonly topics: readonly string[];
+  readonly process: LockstepProcess;
+  readonly traffic: LiveTraffic | null;
+  readonly #run: FaultRun;
+
+  constructor(options: {
+    run: FaultRun;
+    name: string;
+    pair: ClusterPair;
+    topics: readonly string[];
+    process: LockstepProcess;
+    traffic: LiveTraffic | null;
+  }) {
+    this.#run = options.run;
+    this.name = options.name;
+    this.pair = options.pair;
+    this.topics = options.topics;
+    this.process = options.process;
+    this.traffic = options.traffic;
+  }
+
+  /** The topic of a kind. */
+  topic(kind: Kind): string {
+    return must(
+      this.topics.find((topic) => topic === topicOf(this.name, kind)),
+      `topic of kind ${kind}`,
+    );
+  }
+
+  /** Those that were opened, also when they have ended since. */
+  incidents(): Incident[] {
+    return this.process.incidents;
+  }
+
+  /** The messages of the warnings so far. */
+  warnings(): string[] {
+    return this.process.events.flatMap((event) =>
+      event.event === 'warning' ? [`${event.code}: ${event.message}`] : [],
+    );
+  }
+
+  shards(): readonly ShardStatus[] {
+    return this.process.status(this.name)?.shards ?? [];
+  }
+
+  /** By `topic/partition`, the next offset to copy. */
+  positions(): ReadonlyMap<string, number> {
+    return new Map(this.shards().map((shard) => [`${shard.topic}/${shard.partition}`, shard.position ?? 0]));
+  }
+
+  /** Records that the source has and the mirror has not copied, as last measured; null while unknown. */
+  lagRecords(): number | null {
+    const lags = this.shards().map(({ lagRecords }) => lagRecords);
+    return lags.includes(null) ? null : lags.reduce<number>((sum, lag) => sum + (lag ?? 0), 0);
+  }
+
+  /** Waits until `condition` holds; fails when the process ends first. Default: 60 s. */
+  until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs?: number): Promise<void> {
+    return this.process.until(condition, what, timeoutMs);
+  }
+
+  /**
+   * Waits until partitions (all, or those of which `of` says so) have copied something since the call; returns after how
+   * many milliseconds the last of them had. They need traffic.
+   */
+  async advances(
+    what: string,
+    options: { of?: (topic: string, partition: number) => boolean; timeoutMs?: number } = {},
+  ): Promise<number> {
+    const { of = () => true, timeoutMs = 90_000 } = options;
+    const before = this.positions();
+    const startedAt = performance.now();
+    const meant = this.shards().filter((shard) => of(shard.topic, shard.partition));
+    assert(meant.length > 0, `a partition of ${this.name} is meant`);
+    const isAhead = (): boolean => {
+      const now = this.positions();
+      return meant.every(({ topic, partition }) => {
+        const place = `${topic}/${partition}`;
+        return (now.get(place) ?? 0) > (before.get(place) ?? 0);
+      });
+    };
+    await this.until(isAhead, `it goes on: ${what}`, timeoutMs);
+    return performance.now() - startedAt;
+  }
+
+  /** Ends the traffic, then waits until every partition (of these topics) has all that the source has. */
+  async settle(options: { topics?: readonly string[]; timeoutMs?: number } = {}): Promise<void> {
+    const { topics = this.topics, timeoutMs = 180_000 } = options;
+    await this.traffic?.stop();
+    const ends = await readEnds(this.pair.source.bootstrap, topics);
+    const isThere = (): boolean => {
+      const now = this.positions();
+      return [...ends].every(([place, end]) => now.get(place) === end);
+    };
+    await this.until(isThere, `all is copied: ${JSON.stringify(Object.fromEntries(ends))}`, timeoutMs);
+  }
+
+  /**
+   * The good end: the mirror gets all there is, by itself; it opened no incident (but those that `incidents` lists, each
+   * once); ended by Ctrl-C it leaves a target that the checkers find identical. Returns the number of equal records.
+   */
+  async expectIdenticalAfterwards(
+    options: { timeoutMs?: number; policy?: Partial<MirrorPolicy>; incidents?: readonly ErrorCode[] } = {},
+  ): Promise<number> {
+    await this.settle(options);
+    const run = await this.process.interrupt();
+    expect(run.code, told(run)).toBe(130);
+    const codes = run.incidents.map(({ code }) => code).sort();
+    expect(codes, told(run)).toEqual([...(options.incidents ?? [])].sort());
+    const { recordsEqual } = await this.#expectIdentical(this.topics, options.policy ?? {});
+    const incidents = codes.length === 0 ? 'no incident' : `${codes.join(', ')}, ended by itself`;
+    this.#run.outcome(`identical, ${recordsEqual} records, ${incidents}`);
+    return recordsEqual;
+  }
+
+  /**
+   * The other good end: exactly one incident, this one, and what lies below its offsets is identical, as is everything
+   * of the other partitions, which go on. `others: false` where these cannot be judged (the cluster is gone).
+   */
+  async expectStopped(
+    stop: Stop,
+    options: { timeoutMs?: number; policy?: Partial<MirrorPolicy>; others?: boolean } = {},
+  ): Promise<Incident> {
+    const { timeoutMs = 120_000, policy = {}, others = true } = options;
+    await this.until(() => this.incidents().length > 0, `the incident ${stop.code}`, timeoutMs);
+    const rest = this.topics.filter((topic) => topic !== stop.topic);
+    if (others) await this.settle({ topics: rest, timeoutMs });
+    else await this.traffic?.stop();
+    const run = await this.process.interrupt();
+    const found = run.incidents.map(({ code, topic, partition, offsets }) => ({ code, topic, partition, offsets }));
+    expect(found, told(run)).toEqual([stop]);
+    if (others && rest.length > 0) await this.#expectIdentical(rest, policy);
+    const report = await verifyMirror({
+      ...this.#bootstraps(),
+      topics: [{ source: stop.topic, target: stop.topic }],
+      policy: { ...policy, isCaughtUp: false },
+    });
+    expect(report.isIdentical, formatReport(report)).toBe(true);
+    const range = stop.offsets === null ? '' : ` at ${stop.offsets.from}–${stop.offsets.to}`;
+    this.#run.outcome(`stopped with ${stop.code}${range}, identical below`);
+    return must(run.incidents[0], 'incident');
+  }
+
+  #expectIdentical(topics: readonly string[], policy: Partial<MirrorPolicy>): ReturnType<typeof expectIdentical> {
+    return expectIdentical({
+      ...this.#bootstraps(),
+      topics: topics.map((topic) => ({ source: topic, target: topic })),
+      policy,
+    });
+  }
+
+  #bootstraps(): Readonly<Record<Side, readonly string[]>> {
+    return { source: this.pair.source.bootstrap, target: this.pair.target.bootstrap };
+  }
+}
+
+/** Makes the topics, starts traffic and mirror, and waits until every partition is copied with less than 2 s of traffic to go. */
+export async function startMirror(run: FaultRun, pair: ClusterPair, options: MirrorOptions): Promise<MirrorUnderTest> {
+  const { name, kinds = ['plain', 'transactional'], partitions = 3, recordsPerSecond = 150 } = options;
+  const { source, target } = pair;
+  await createKinds(source, { ...options, kinds, partitions });
+  const topics = kinds.map((kind) => topicOf(name, kind));
+  const streams = kinds.map((kind) => streamOf(kind, topicOf(name, kind), { partitions, recordsPerSecond }));
+  const seed = options.seed ?? Date.now() % 1_000_000;
+  process.stdout.write(`fault ${run.id}: seed ${seed}\n`);
+  const traffic = recordsPerSecond > 0 ? await spawnLiveTraffic(source.bootstrap, streams, { seed }) : null;
+  onTestFinished(async () => {
+    const stopped = traffic?.stop().catch(() => {}); // a fault that failed may have left it without brokers
+    await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, 10_000))]);
+  });
+  const file = writeLink({
+    source: source.bootstrap,
+    target: target.bootstrap,
+    mirrors: {
+      [name]: {
+        topics: topics.map((match) => ({ match })),
+        transactions: 'committed-only',
+        ...options.spec,
+      },
+    },
+    ...options.link,
+  });
+  const lockstep = LockstepProcess.run(file, [], options.process);
+  onTestFinished(() => lockstep.kill());
+  const mirror = new MirrorUnderTest({ run, name, pair, topics, process: lockstep, traffic });
+  const isLive = (): boolean => {
+    const lag = mirror.lagRecords();
+    const isCopying = mirror.shards().every(({ state }) => state === 'copying');
+    const isComplete = mirror.shards().length === kinds.length * partitions && isCopying;
+    return isComplete && lag !== null && lag < 2 * kinds.length * Math.max(1, recordsPerSecond);
+  };
+  await mirror.until(isLive, 'the mirror copies every partition', 120_000);
+  return mirror;
+}
+
+function topicOf(name: string, kind: Kind): string {
+  return `${name}.${kind}`;
+}
+
+async function createKinds(
+  source: KafkaCluster,
+  options: Pick<MirrorOptions, 'name' | 'configs'> & { kinds: readonly Kind[]; partitions: number },
+): Promise<void> {
+  const { name, kinds, partitions, configs = {} } = options;
+  const replicationFactor = source.brokers.length;
+  const plain = kinds.filter((kind) => kind !== 'compacted');
+  const topics = plain.map((kind) => ({ name: topicOf(name, kind), partitions, replicationFactor, configs }));
+  if (topics.length > 0) await createTopics(source.bootstrap, topics);
+  if (!kinds.includes('compacted')) return;
+  const compacted = workloads.compacted(topicOf(name, 'compacted'), { partitions, records: 6_000 });
+  await writeWorkload(source.bootstrap, {
+    ...compacted,
+    topics: compacted.topics.map((topic) => ({
+      ...topic,
+      replicationFactor,
+      configs: { ...topic.configs, ...configs },
+    })),
+  });
+}
+
+function streamOf(kind: Kind, topic: string, options: { partitions: number; recordsPerSecond: number }): RecordStream {
+  const shared = { name: kind, topic, partitions: partitionsUpTo(options.partitions), valueBytes: 400 };
+  const paced = { ...shared, recordsPerSecond: options.recordsPerSecond, headers: 'plain' as const };
+  if (kind === 'plain') return { ...paced, codec: 'lz4' };
+  if (kind === 'compacted') return { ...paced, keys: { cycle: 997 } };
+  return { ...paced, transactions: { producers: 2, abortRate: 0.2, records: [1, 20], plainRate: 0.2 } };
+}
+
+async function readEnds(bootstrap: readonly string[], topics: readonly string[]): Promise<Map<string, number>> {
+  const logs = await LogEnds.open(bootstrap, topics);
+  try {
+    return new Map([...(await logs.read())].map(([place, { end }]) => [place, end]));
+  } finally {
+    logs.close();
+  }
+}

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { formatReliability } from './report.ts';
+import type { FaultResult } from './results.ts';
+
+const result: FaultResult = {
+  id: 'leader-killed',
+  title: 'a leader is killed',
+  isShared: true,
+  state: 'passed',
+  evidence: ['leader 1 → 2'],
+  outcomes: ['identical, 100 records'],
+  figures: [['recovered in s', 4.2]],
+  error: null,
+  startedAt: '2026-11-21T10:00:00.000Z',
+  seconds: 62,
+  tree: 'abc',
+  version: '0.1.0',
+  commit: 'c2a640f',
+};
+const listed = (change: Partial<FaultResult> | null) => ({
+  id: 'leader-killed',
+  title: 'a leader is killed',
+  area: 'brokers',
+  result: change === null ? null : { ...result, ...change },
+});
+
+test('a fault that passed is shown with its evidence, outcome, figures, date and version', () => {
+  const text = formatReliability([listed({})]);
+  expect(text).toContain('1 faults: 1 passed in 1 minutes. 1 of them run in every `npm test`.');
+  expect(text).toContain(
+    '| `leader-killed`: a leader is killed | ✓ | leader 1 → 2 | identical, 100 records | recovered in s 4.2 | 2026-11-21, 0.1.0 at c2a640f, 62 s |',
+  );
+});
+
+test('what failed, was interrupted or never ran is said, and never shows the outcome of a success', () => {
+  const text = formatReliability([listed({ state: 'failed' }), listed({ state: 'started' }), listed(null)]);
+  expect(text).toContain('3 faults: 0 passed in 0 minutes, 1 failed, 1 interrupted, 1 not run');
+  for (const word of ['**failed**', '**interrupted**', '**not run**']) expect(text).toContain(word);
+  expect(text).not.toContain('identical, 100 records');
+});
+
+test('text of a fault cannot break the table', () => {
+  expect(formatReliability([listed({ evidence: ['a | b\nc'] })])).toContain('| a \\| b c |');
+});

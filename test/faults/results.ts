@@ -1,0 +1,79 @@
+/** What each fault came to the last time it was run: one JSON file per id in .cache/faults/. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const folder = join(root, '.cache', 'faults');
+
+/** Names the faults to run, `all` or ids with commas between; without it those of the share run. */
+export const selectionVariable = 'LOCKSTEP_FAULTS';
+
+export interface FaultResult {
+  readonly id: string;
+  readonly title: string;
+  /** Whether `npm test` runs it. */
+  readonly isShared: boolean;
+  /** `started` stays when the run was interrupted. */
+  readonly state: 'started' | 'passed' | 'failed';
+  /** How it was seen that the fault took effect. */
+  readonly evidence: readonly string[];
+  /** What came of it. */
+  readonly outcomes: readonly string[];
+  readonly figures: readonly (readonly [name: string, value: number | string])[];
+  /** Of the failure. */
+  readonly error: string | null;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly seconds: number;
+  /** Digest of src/ and test/ as they were. */
+  readonly tree: string;
+  readonly version: string;
+  /** The last commit before the run; null outside a repository. */
+  readonly commit: string | null;
+}
+
+/** Digest of every file in src/ and test/: the same where the sources are the same, committed or not. */
+export function treeDigest(): string {
+  const hash = createHash('sha256');
+  for (const top of ['src', 'test']) {
+    const entries = readdirSync(join(root, top), { recursive: true, withFileTypes: true });
+    const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    for (const path of paths.sort()) hash.update(`${path.slice(root.length)}\0`).update(readFileSync(path));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Version and commit that a result belongs to. */
+export function currentVersion(): Pick<FaultResult, 'version' | 'commit'> {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  return { version: manifest.version, commit: lastCommit() };
+}
+
+function lastCommit(): string | null {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
+
+/** The file appears whole or not at all. */
+export function writeResult(result: FaultResult): void {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${result.id}.json`);
+  writeFileSync(`${path}.new`, `${JSON.stringify(result, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
+}
+
+/** The last result of a fault, or null when it has never run here. */
+export function readResult(id: string): FaultResult | null {
+  const path = join(folder, `${id}.json`);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as FaultResult) : null;
+}
