@@ -364,6 +364,7 @@ const incident: Incident = {
   cause: 'The target returned base offset 125 where 120 was expected.',
   consequence: 'Another program writes to orders.',
   nextStep: 'Stop that writer.',
+  endsByItself: false,
   at,
 };
 const stopped = shard({
@@ -388,6 +389,7 @@ const events: readonly RunEvent[] = [
   },
   { event: 'warning', mirror: 'east-to-west', code: 'TOPIC_RULE_EMPTY', message: 'rule 2 matches nothing', at },
   { event: 'incident', incident },
+  { event: 'incident-ended', incident: { ...incident, code: 'PERMISSION_DENIED', partition: 0 }, at: at + 95_000 },
   { event: 'progress', status: status([shard({}), stopped]) },
   {
     event: 'ended',
@@ -413,6 +415,7 @@ test('run without a terminal prints a line for every event', async () => {
 12:00:00Z east-to-west: warning TOPIC_RULE_EMPTY: rule 2 matches nothing
 12:00:00Z east-to-west: SHARD_DIVERGED orders/1 at offsets 120 to 124: The target returned base offset 125 where 120 was expected. Another program writes to orders.
 12:00:00Z   next: Stop that writer.
+12:01:35Z east-to-west: PERMISSION_DENIED orders/0: over after 1 min 35 s
 12:00:00Z east-to-west: 1,200 records, 1.20 MB copied; not yet measured; lag 100 records + 1 partition unknown, 3.2 s (measured 0.4 s ago at LSO); 1 stopped (SHARD_DIVERGED), 1 copying
 12:00:00Z east-to-west: ended with incidents: 1,200 records, 1.20 MB in 0.0 s
 12:00:00Z   partitions: 1 stopped (SHARD_DIVERGED), 1 copying
@@ -443,6 +446,8 @@ test('run on a terminal keeps a block below what stays, within the terminal', as
   The target returned base offset 125 where 120 was
   expected. Another program writes to orders.
   next: Stop that writer.
+12:01:35Z east-to-west: PERMISSION_DENIED orders/0: over after 1 min
+  35 s
 east-to-west  east → west  running for 0.0 s
   copied  1,200 records, 1.20 MB
   rate    not yet measured

@@ -36,6 +36,8 @@ export interface Incident {
   readonly consequence: string;
   /** What a person should do now. */
   readonly nextStep: string;
+  /** It is looked for again and again, and what stands still goes on when the cause has ended; else it takes a restart. */
+  readonly endsByItself: boolean;
   readonly at: number;
 }
 
@@ -105,6 +107,8 @@ export type RunEvent =
       readonly at: number;
     }
   | { readonly event: 'incident'; readonly incident: Incident }
+  /** `at`: when it ended; `incident.at` is when it began. */
+  | { readonly event: 'incident-ended'; readonly incident: Incident; readonly at: number }
   | {
       readonly event: 'ended';
       readonly mirror: string;

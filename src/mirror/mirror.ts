@@ -19,23 +19,27 @@ import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { CleanupGate } from './cleanup-gate.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
+import { Outages } from './outages.ts';
 import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { LEADER_EPOCHS_MAX } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
-import { prepareTopic, syncConfigs, type PreparedTopic } from './target-topics.ts';
-import { compileTopicRules, planTopics, type TopicPair, type TopicRules } from './topic-rules.ts';
+import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
+import { compileTopicRules, planTopics, type TopicPair, type TopicPlan, type TopicRules } from './topic-rules.ts';
 
 const MERGE_BELOW_BYTES = 8 * 1024;
 const MERGED_BYTES_MAX = 256 * 1024;
 /** A graceful stop waits so long for what is in flight; then the connections are closed. */
 const STOP_WITHIN_MS = 10_000;
 const GOAL_POLL_MS = 50;
+const OUTAGE_POLL_MS = 1_000;
 /** A mirror that was recorded so long ago begins now: by this process, by one beside it, or by one that died at once. */
 const BEGINNING_MS = 60_000;
 /** How often the settings of topics are compared while the mirror runs. */
 const CONFIG_SYNC_MS = 30_000;
+/** How long a topic that cannot be copied waits before it is tried again. */
+const TOPIC_RETRY_MS = 30_000;
 /** Topics that are prepared side by side; each takes a few requests to both clusters. */
 const TOPICS_AT_ONCE = 8;
 
@@ -43,6 +47,14 @@ const TOPICS_AT_ONCE = 8;
 export interface Guards {
   /** Batches carry PID and sequence (exactness.md rule 2). */
   readonly sequence: boolean;
+}
+
+interface TopicIncident {
+  readonly incident: Incident;
+  /** Of the rules: it ends as soon as they say something else. */
+  readonly isOfRules: boolean;
+  /** Monotonic time of the last attempt. */
+  triedMs: number;
 }
 
 export interface MirrorOptions {
@@ -75,7 +87,8 @@ export class Mirror {
   readonly #unprepared = new Set<string>();
   /** Shard by shard, the source offset that has to be reached for the goal. */
   readonly #goals = new Map<Shard, number>();
-  readonly #topicIncidents = new Map<string, Incident>();
+  /** By topic; each is looked at again with a later round. */
+  readonly #topicIncidents = new Map<string, TopicIncident>();
   /** Source topics whose first shards run; partitions that come later were added to them. */
   readonly #started = new Set<string>();
   /** During the first look at the topics of a mirror that has never run before. */
@@ -104,7 +117,8 @@ export class Mirror {
     const stopped = new AbortController();
     try {
       await this.#start();
-      for (const work of [this.#discoverRepeatedly(stopped.signal), this.#reportRepeatedly(stopped.signal)])
+      const { signal: ending } = stopped;
+      for (const work of [this.#discoverRepeatedly(ending), this.#reportRepeatedly(ending), this.#watchOutages(ending)])
         this.#runs.push(work.catch(this.#bug.reject));
       outcome = await Promise.race([this.#reachGoal(signal), this.#bug.promise]);
       return outcome;
@@ -197,22 +211,7 @@ export class Mirror {
       if (mustMatch) throw new AppError(code, message, { nextStep });
       this.#warn(code, `${message} ${nextStep}`);
     }
-    for (const { target, sources } of plan.conflicts) {
-      this.#topicIncident(
-        target,
-        'TOPIC_RULE_CONFLICT',
-        `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`,
-        'Exclude all but one of them, or give them other names with "to".',
-      );
-    }
-    for (const { source: from, target, problem } of plan.invalid) {
-      this.#topicIncident(
-        from,
-        'TOPIC_NAME_INVALID',
-        `Topic "${from}" would become "${target}": ${problem}.`,
-        'Change "to" of the rule.',
-      );
-    }
+    this.#raiseConflicts(plan);
     for (const names of plan.collisions) {
       this.#warn(
         'TOPIC_NAME_COLLISION',
@@ -221,18 +220,37 @@ export class Mirror {
     }
     const sources = new Set(plan.pairs.map((pair) => pair.source));
     for (const topic of this.#unprepared) if (!sources.has(topic)) this.#unprepared.delete(topic); // deleted meanwhile
+    for (const [topic, { isOfRules }] of this.#topicIncidents)
+      if (!isOfRules && !sources.has(topic)) this.#endTopicIncident(topic);
     for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
       await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
     }
     await this.#setGoals();
   }
 
+  #raiseConflicts({ conflicts, invalid }: TopicPlan): void {
+    const names = new Set([...conflicts.map(({ target }) => target), ...invalid.map(({ source }) => source)]);
+    for (const [name, { isOfRules }] of this.#topicIncidents)
+      if (isOfRules && !names.has(name)) this.#endTopicIncident(name);
+    for (const { target, sources } of conflicts) {
+      const cause = `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`;
+      const nextStep = 'Exclude all but one of them, or give them other names with "to".';
+      this.#topicIncident(target, { code: 'TOPIC_RULE_CONFLICT', cause, nextStep, isOfRules: true });
+    }
+    for (const { source, target, problem } of invalid) {
+      const cause = `Topic "${source}" would become "${target}": ${problem}.`;
+      const nextStep = 'Change "to" of the rule.';
+      this.#topicIncident(source, { code: 'TOPIC_NAME_INVALID', cause, nextStep, isOfRules: true });
+    }
+  }
+
   async #adoptPair(pair: TopicPair): Promise<void> {
     const known = this.#topics.get(pair.source);
     const partitions = must(this.#options.source.topicOf(pair.source), 'metadata of a source topic').partitions.length;
     if (known && known.partitions >= partitions) return;
-    if (this.#topicIncidents.has(pair.source)) return;
-    this.#unprepared.add(pair.source);
+    const open = this.#topicIncidents.get(pair.source);
+    if (open && this.#options.clock.monotonic() - open.triedMs < TOPIC_RETRY_MS) return;
+    if (!open) this.#unprepared.add(pair.source);
     try {
       const prepared = await prepareTopic({ ...this.#prepareOptions(), pair });
       this.#topics.set(pair.source, prepared);
@@ -246,6 +264,7 @@ export class Mirror {
         at: this.#options.clock.now(),
       });
       this.#unprepared.delete(pair.source);
+      this.#endTopicIncident(pair.source);
       this.#startShards(prepared);
     } catch (error) {
       if (error instanceof KafkaError && error.retryable) {
@@ -257,7 +276,8 @@ export class Mirror {
       }
       const appError = toAppError(error, `topic "${pair.source}"`);
       this.#unprepared.delete(pair.source);
-      this.#topicIncident(pair.source, appError.code, appError.message, appError.nextStep ?? '');
+      const { code, message, nextStep } = appError;
+      this.#topicIncident(pair.source, { code, cause: message, nextStep: nextStep ?? '', isOfRules: false });
     }
   }
 
@@ -331,6 +351,7 @@ export class Mirror {
       },
       writer: this.#writer,
       batchBytesMax: topic.batchBytesMax,
+      readBatchBytesMax: () => readBatchBytesMax(target, topic.targetTopic),
       dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
       markerProducerId: this.#producers.marker,
       start: this.#startOf(topic),
@@ -344,6 +365,7 @@ export class Mirror {
         this.#warn('SHARD_WAITING', `${shard.topic}/${shard.partition} waits: ${error.message}`, { again: true });
       },
       onIncident: (incident) => this.#emit({ event: 'incident', incident }),
+      onIncidentEnded: (incident) => this.#emit({ event: 'incident-ended', incident, at: clock.now() }),
     });
   }
 
@@ -386,8 +408,7 @@ export class Mirror {
         await this.#syncConfigs();
         return until.kind === 'offset' ? 'until-reached' : 'caught-up';
       }
-      if (until === null && this.#shards.size > 0 && [...this.#shards.values()].every(({ incident }) => incident))
-        return 'incidents';
+      if (until === null && this.#hasNothingLeft()) return 'incidents';
       await sleep(clock, GOAL_POLL_MS, signal);
     }
   }
@@ -397,6 +418,13 @@ export class Mirror {
     return [...this.#shards.values()].every(
       (shard) => shard.incident || (shard.position ?? -1) >= (this.#goals.get(shard) ?? Infinity),
     );
+  }
+
+  /** Every partition has stopped for good, and no topic may still come. */
+  #hasNothingLeft(): boolean {
+    const shards = [...this.#shards.values()];
+    if ([...this.#topicIncidents.values()].some(({ isOfRules }) => !isOfRules)) return false;
+    return shards.length > 0 && shards.every(({ incident }) => incident !== null && !incident.endsByItself);
   }
 
   #hasIncidents(): boolean {
@@ -423,6 +451,23 @@ export class Mirror {
 
   // ---- events
 
+  /** Trouble that lasts is an incident: one for each cluster, however many partitions wait for it. */
+  async #watchOutages(signal: AbortSignal): Promise<void> {
+    const { clock, source, target } = this.#options;
+    const outages = new Outages({
+      mirror: this.#name,
+      source,
+      target,
+      clock,
+      onEvent: (event) => this.#emit(event),
+    });
+    for (;;) {
+      await sleep(clock, OUTAGE_POLL_MS, signal);
+      if (signal.aborted) return;
+      outages.check([...this.#shards.values()]);
+    }
+  }
+
   async #reportRepeatedly(signal: AbortSignal): Promise<void> {
     for (;;) {
       await sleep(this.#options.clock, this.#options.progressMs, signal);
@@ -431,8 +476,16 @@ export class Mirror {
     }
   }
 
-  #topicIncident(topic: string, code: ErrorCode, cause: string, nextStep: string): void {
-    if (this.#topicIncidents.has(topic)) return;
+  /** The same cause as before is the same incident. */
+  #topicIncident(topic: string, about: { code: ErrorCode; cause: string; nextStep: string; isOfRules: boolean }): void {
+    const { code, cause, nextStep, isOfRules } = about;
+    const triedMs = this.#options.clock.monotonic();
+    const open = this.#topicIncidents.get(topic);
+    if (open?.incident.code === code) {
+      open.triedMs = triedMs;
+      return;
+    }
+    this.#endTopicIncident(topic);
     const incident: Incident = {
       code,
       severity: 'error',
@@ -441,12 +494,22 @@ export class Mirror {
       partition: null,
       offsets: null,
       cause,
-      consequence: 'Nothing of this topic is copied; the others go on.',
+      consequence: this.#started.has(topic)
+        ? 'Its new partitions are not copied; the others go on.'
+        : 'Nothing of this topic is copied; the others go on.',
       nextStep,
+      endsByItself: true,
       at: this.#options.clock.now(),
     };
-    this.#topicIncidents.set(topic, incident);
+    this.#topicIncidents.set(topic, { incident, isOfRules, triedMs });
     this.#emit({ event: 'incident', incident });
+  }
+
+  #endTopicIncident(topic: string): void {
+    const open = this.#topicIncidents.get(topic);
+    if (!open) return;
+    this.#topicIncidents.delete(topic);
+    this.#emit({ event: 'incident-ended', incident: open.incident, at: this.#options.clock.now() });
   }
 
   /** Once per text, unless it is worth saying again. */

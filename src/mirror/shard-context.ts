@@ -60,6 +60,8 @@ export interface ShardContext {
   readonly writer: BatchWriter;
   /** The target topic's max.message.bytes. */
   readonly batchBytesMax: number;
+  /** The same as of now. Throws KafkaError. */
+  readBatchBytesMax(): Promise<number>;
   readonly dataProducerId: number;
   readonly markerProducerId: number;
   readonly start: MirrorStart;
@@ -69,4 +71,6 @@ export interface ShardContext {
   /** It goes on by itself; `error` is what it waits out. */
   onTrouble(shard: { readonly topic: string; readonly partition: number }, error: KafkaError): void;
   onIncident(incident: Incident): void;
+  /** What `onIncident` said last is over: the partition goes on. */
+  onIncidentEnded(incident: Incident): void;
 }

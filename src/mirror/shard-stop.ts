@@ -11,6 +11,8 @@ export interface StopReason {
   readonly cause: string;
   readonly consequence: string;
   readonly nextStep: string;
+  /** The cause may end without a restart: the partition looks for it again and again, and goes on then. */
+  readonly endsByItself: boolean;
 }
 
 /** Thrown where a guarantee would be broken by going on. */
@@ -35,6 +37,7 @@ export function diverged(offset: number, cause: string): ShardStop {
     cause,
     consequence: `Offsets from ${offset} on are not the source's. Nothing more is written; up to five batches that were already on their way may lie behind.`,
     nextStep: REBUILD,
+    endsByItself: false,
   });
 }
 
@@ -54,6 +57,7 @@ export function retentionLoss(from: number, to: number): ShardStop {
     consequence: `Offsets ${from} to ${to - 1} are on neither copy path any more. The target holds everything below ${from}.`,
     nextStep:
       "If the loss is acceptable, delete the target topic and start the mirror again: it begins at the source's log start. Raise the retention of the source topic above the longest outage of the mirror.",
+    endsByItself: false,
   });
 }
 
@@ -65,6 +69,7 @@ export function truncated(from: number, to: number, detail: string): ShardStop {
     consequence: `The target still holds what the source held at offsets ${from} to ${to - 1}; the source may hold other records there by now.`,
     nextStep:
       'Decide which side is right. To follow the source, delete the target topic and start the mirror again; keep a copy of the records in the named range first if they matter.',
+    endsByItself: false,
   });
 }
 
@@ -78,6 +83,7 @@ export function recreated(side: 'source' | 'target', topic: string, position: nu
       side === 'source'
         ? 'To mirror the new topic, delete the target topic and start the mirror again.'
         : 'Start the mirror again with another target name, or remove the claim by deleting the target topic once more while the mirror is stopped.',
+    endsByItself: false,
   });
 }
 
@@ -94,6 +100,7 @@ export function missing(side: 'source' | 'target', topic: string, position: numb
       side === 'source'
         ? 'If it was deleted on purpose, take its rule out of the Mirror; the target topic is yours to keep or delete.'
         : 'Start the mirror again: it creates the topic and copies it from the beginning.',
+    endsByItself: false,
   });
 }
 
@@ -105,6 +112,7 @@ export function transactionMet(offset: number): ShardStop {
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
       'Set "transactions: committed-only" in the Mirror to copy the records of committed transactions; the choice is recorded at the first copy, so delete the target topic and the mirror\'s other target topics first.',
+    endsByItself: false,
   });
 }
 
@@ -114,7 +122,8 @@ export function recordTooLarge(offset: number, bytes: number, limit: number): Sh
     offsets: { from: offset, to: offset + 1 },
     cause: `The record at offset ${offset} needs a batch of ${bytes} bytes; the target topic accepts ${limit}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: `Set max.message.bytes of the target topic to at least ${bytes} and start the mirror again.`,
+    nextStep: `Set max.message.bytes of the target topic to at least ${bytes}; the partition then goes on by itself.`,
+    endsByItself: true,
   });
 }
 
@@ -125,7 +134,8 @@ export function batchCorrupt(offset: number, side: string, error: MalformedBatch
     cause: `The batch at offset ${offset} is damaged, found ${side}, also when it was fetched again: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      "Check the disk of the source partition's leader and the network between; move the leadership to a replica that is whole and start the mirror again.",
+      "Check the disk of the source partition's leader and the network between; move the leadership to a replica that is whole; the partition then goes on by itself.",
+    endsByItself: true,
   });
 }
 
@@ -136,7 +146,8 @@ export function batchRefused(offset: number, count: number, error: BrokerError):
     cause: `The target refuses the batch at offset ${offset}: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      "Compare the target topic's message.timestamp.* and cleanup.policy settings with the source's, change them and start the mirror again.",
+      "Compare the target topic's message.timestamp.* and cleanup.policy settings with the source's and change them; the partition then goes on by itself.",
+    endsByItself: true,
   });
 }
 
@@ -148,6 +159,7 @@ export function fenced(offset: number, error: BrokerError): ShardStop {
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
       'Look for a program that uses a transactional id beginning with "lockstep-" on the target cluster and stop it; then start the mirror again.',
+    endsByItself: false,
   });
 }
 
@@ -159,6 +171,7 @@ export function noProgress(offset: number, seconds: number): ShardStop {
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
       'Look for another program that writes to the target topic; if there is none, delete the target topic and start the mirror again.',
+    endsByItself: true,
   });
 }
 
@@ -172,7 +185,8 @@ export function unexplained(offset: number | null, error: KafkaError): ShardStop
         ? 'Nothing was copied.'
         : `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      'Look into the log of the broker that is named for the same moment; start the mirror again when its cause is gone.',
+      'Look into the log of the broker that is named for the same moment; the partition goes on by itself when the cause is gone.',
+    endsByItself: true,
   });
 }
 
@@ -183,6 +197,7 @@ export function startBeyondEnd(offset: number, end: number): ShardStop {
     cause: `The mirror is to start at offset ${offset}, but the source ends at ${end}.`,
     consequence: 'Nothing was copied.',
     nextStep: `Set "start.offsets" of this partition to ${end} or less.`,
+    endsByItself: false,
   });
 }
 
@@ -193,6 +208,7 @@ export function fillTooLong(from: number, to: number): ShardStop {
     cause: `The first record is at offset ${to}: identical offsets would take ${to - from} offsets of filler on the target, so the partition would be mapped, which is not built yet.`,
     consequence: 'Nothing was copied.',
     nextStep: 'Write "offsets: identical" to have the offsets filled all the same.',
+    endsByItself: false,
   });
 }
 
@@ -202,7 +218,8 @@ export function holesNotAllowed(offset: number, target: string, error: BrokerErr
     offsets: { from: offset, to: offset },
     cause: `Offset ${offset} of the source holds no record for readers, and the target refuses the control record that would stand for it: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: `Grant the mirror's principal ALTER (or CLUSTER_ACTION) on cluster "${target}": kafka-acls.sh --add --allow-principal User:NAME --operation Alter --cluster. Then start the mirror again.`,
+    nextStep: `Grant the mirror's principal ALTER (or CLUSTER_ACTION) on cluster "${target}": kafka-acls.sh --add --allow-principal User:NAME --operation Alter --cluster. The partition then goes on by itself.`,
+    endsByItself: true,
   });
 }
 
@@ -225,7 +242,8 @@ export function notAllowed(offset: number | null, error: BrokerError): ShardStop
     offsets: offset === null ? null : { from: offset, to: offset },
     cause: `A right is missing: ${error.message}.`,
     consequence: 'The partition stands still; nothing is lost as long as the source keeps its records.',
-    nextStep: `Grant the mirror's principal ${RIGHTS[error.api] ?? `the right that ${error.api} needs`} and start the mirror again.`,
+    nextStep: `Grant the mirror's principal ${RIGHTS[error.api] ?? `the right that ${error.api} needs`}; the partition then goes on by itself.`,
+    endsByItself: true,
   });
 }
 
@@ -236,5 +254,6 @@ export function apiUnsupported(error: UnsupportedApiError): ShardStop {
     cause: `${error.message}.`,
     consequence: 'The partition cannot be copied with identical offsets.',
     nextStep: 'Use a broker version that speaks it: Apache Kafka 3.5 or later.',
+    endsByItself: true,
   });
 }

@@ -78,6 +78,8 @@ const CORRUPTIONS_MAX = 5;
 const FROM_SOURCE = 'when reading from the source';
 /** A topic may be unknown to a broker for a moment, never for so long. */
 const MISSING_MS = 10_000;
+/** How often a stopped partition looks whether the cause has ended, from the first time on. */
+const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 
 const AUTHORISATION = new Set([29, 31, 53]);
 const POLICY = new Set([32, 44, 87]);
@@ -97,18 +99,26 @@ type Interruption =
   | { readonly kind: 'stop'; readonly stop: ShardStop }
   | { readonly kind: 'error'; readonly error: KafkaError };
 
+export interface Waiting {
+  readonly error: KafkaError;
+  readonly sinceMs: number;
+}
+
 export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   readonly topic: string;
   readonly topicId: string;
   readonly targetTopic: string;
   readonly partition: number;
   readonly #context: ShardContext;
-  readonly #walk: BatchWalk;
   readonly #backoff: Backoff;
+  readonly #retryBackoff: Backoff;
   readonly #abort = new AbortController();
 
+  #walk: BatchWalk;
   #state: ShardState = 'starting';
   #incident: Incident | null = null;
+  /** The target topic's max.message.bytes as last read. */
+  #batchBytesMax: number;
   #fetchOffset = -1;
   #fetchBytesMax = FETCH_BYTES_FIRST;
   #fetcher: Fetcher | null = null;
@@ -134,6 +144,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #logStart = 0;
 
   #position: number | null = null;
+  #waiting: Waiting | null = null;
   /** Monotonic time of the first refusal since the target last advanced. */
   #stuckSinceMs: number | null = null;
   #missingSinceMs: number | null = null;
@@ -160,12 +171,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.topicId = context.sourceTopicId;
     this.targetTopic = context.targetTopic;
     this.partition = context.partition;
-    this.#walk = new BatchWalk(context.policy, {
-      writer: context.writer,
-      batchBytesMax: context.batchBytesMax,
-      leaderEpoch: null,
-    });
+    this.#batchBytesMax = context.batchBytesMax;
+    this.#walk = this.#newWalk();
     this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
+    this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+  }
+
+  #newWalk(): BatchWalk {
+    const { policy, writer } = this.#context;
+    return new BatchWalk(policy, { writer, batchBytesMax: this.#batchBytesMax, leaderEpoch: null });
   }
 
   get fetchOffset(): number {
@@ -185,6 +199,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#fetchBytesMax;
   }
 
+  /** What it waits out, and since when (monotonic) without any progress; null while it goes on. */
+  get waiting(): Waiting | null {
+    return this.#waiting;
+  }
+
   get incident(): Incident | null {
     return this.#incident;
   }
@@ -194,7 +213,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#position;
   }
 
-  /** Copies until `stop` or an incident. Never throws for a state of the world; a broken invariant of ours goes through. */
+  /**
+   * Copies until `stop` or an incident that does not end by itself. Never throws for a state of the world; a broken
+   * invariant of ours goes through.
+   */
   async run(): Promise<void> {
     while (!this.#abort.signal.aborted) {
       try {
@@ -203,11 +225,12 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         if (position) await this.#copy(position);
       } catch (error) {
         const stop = this.#stopFor(error);
-        if (stop) {
-          this.#end(stop);
-          return;
+        if (!stop) await this.#pause(error as KafkaError);
+        else {
+          this.#raise(stop);
+          if (!stop.reason.endsByItself) return;
+          await this.#waitForEnd();
         }
-        await this.#pause(error as KafkaError);
       }
     }
     this.#state = 'ended';
@@ -226,7 +249,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       topic: this.topic,
       targetTopic: this.targetTopic,
       partition: this.partition,
-      state: this.#state,
+      state: this.#incident && this.#state !== 'ended' ? 'stopped' : this.#state,
       position,
       sourceLogStart: this.#sourceLogStart,
       sourceStableOffset: stable,
@@ -487,8 +510,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#highWatermark = result.highWatermark;
     this.#measuredAt = this.#context.clock.now();
     if (result.diverging) return this.#interrupt({ kind: 'diverging' });
-    if (result.end > result.start) this.#walkRecords(result, frame);
-    else this.#backoff.reset();
+    if (result.end > result.start) return this.#walkRecords(result, frame);
+    this.#backoff.reset();
+    if (this.#position !== this.#cursor.offset) return;
+    this.#waiting = null;
+    this.#endIncident(); // nothing is left that could be refused
   }
 
   onFetchLost(error: ConnectionError | BrokerError): void {
@@ -523,7 +549,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
     if (stop.kind === 'transaction') return transactionMet(stop.offset);
     if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
-    return recordTooLarge(stop.offset, stop.bytes, this.#context.batchBytesMax);
+    return recordTooLarge(stop.offset, stop.bytes, this.#batchBytesMax);
   }
 
   /** Written before anything of the new epoch is sent, and with the first one S itself: from then on the start is fixed. */
@@ -627,6 +653,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         this.#holesFilled += count;
         this.#shiftQueue();
         this.#advanceTo(from + count);
+        this.#endIncidentBefore(from + count);
       }
     } catch (error) {
       if (error instanceof ShardStop) this.#onMisplaced(error);
@@ -681,6 +708,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;
     this.#context.countBytes(item.reason, item.sourceBytes);
+    this.#endIncidentBefore(item.baseOffset + item.count);
     if (this.#interrupt) this.#advanceTo(item.baseOffset + item.count);
   }
 
@@ -710,7 +738,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (item.count === 1)
       return this.#interrupt?.({
         kind: 'stop',
-        stop: recordTooLarge(item.baseOffset, bytes, Math.min(bytes - 1, this.#context.batchBytesMax)),
+        stop: recordTooLarge(item.baseOffset, bytes, Math.min(bytes - 1, this.#batchBytesMax)),
       });
     this.#walk.batchBytesMax = Math.min(this.#walk.batchBytesMax, Math.ceil(bytes / 2));
     this.#interrupt?.({ kind: 'refused' });
@@ -786,12 +814,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   async #pause(error: KafkaError): Promise<void> {
+    this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? this.#context.clock.monotonic() };
     this.#context.onTrouble(this, error);
     await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
   }
 
-  #end(stop: ShardStop): void {
-    this.#state = 'stopped';
+  /** The same cause at the same place is the same incident, however often it is met. */
+  #raise(stop: ShardStop): void {
+    this.#waiting = null; // now it is known what for
+    const { code, offsets } = stop.reason;
+    const open = this.#incident;
+    if (open && open.code === code && open.offsets?.from === offsets?.from) return;
+    this.#endIncident();
     this.#incident = {
       ...stop.reason,
       severity: 'error',
@@ -801,5 +835,39 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       at: this.#context.clock.now(),
     };
     this.#context.onIncident(this.#incident);
+  }
+
+  /** The target has taken what lies before `offset`. */
+  #endIncidentBefore(offset: number): void {
+    this.#waiting = null;
+    if (offset > (this.#incident?.offsets?.from ?? -1)) this.#endIncident();
+  }
+
+  #endIncident(): void {
+    const incident = this.#incident;
+    if (!incident) return;
+    this.#incident = null;
+    this.#retryBackoff.reset();
+    this.#context.onIncidentEnded(incident);
+  }
+
+  /** Then everything is looked at anew, as by a process that has just started: anybody may have written meanwhile. */
+  async #waitForEnd(): Promise<void> {
+    await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
+    if (this.#abort.signal.aborted) return;
+    try {
+      this.#batchBytesMax = await this.#context.readBatchBytesMax();
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error; // what was read last holds on
+    }
+    this.#walk = this.#newWalk();
+    this.#isFirst = true;
+    this.#stillMs = STILL_MS;
+    this.#missingSinceMs = null;
+    this.#stuckSinceMs = null;
+    this.#corruptAt = -1;
+    this.#corruptions = 0;
+    this.#wasDamaged = false;
+    this.#unknownResults = 0;
   }
 }

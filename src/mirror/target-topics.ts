@@ -3,7 +3,7 @@ import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { MirrorResource } from '#contract/resources.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { alterTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
+import { alterTopicConfigs, describeTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
 import { BrokerError, KafkaError, MalformedFrameError } from '#kafka/errors.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
 import type { ClaimRecord } from './state-records.ts';
@@ -195,6 +195,13 @@ function toPrepared(facts: TopicFacts, action: PreparedTopic['action']): Prepare
     batchBytesMax: Math.max(messageBytesMax(facts.sourceConfigs), messageBytesMax(existing.configs)), // raised to the source's just now
     action,
   };
+}
+
+/** The target topic's max.message.bytes as of now. Throws KafkaError. */
+export async function readBatchBytesMax(cluster: Cluster, topic: string): Promise<number> {
+  const described = must((await describeTopicConfigs(cluster, [topic]))[0], 'described topic');
+  if (described.error) throw described.error;
+  return messageBytesMax(described.configs);
 }
 
 function messageBytesMax(configs: Configs): number {

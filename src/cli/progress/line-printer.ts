@@ -8,6 +8,7 @@ import { WarningGate } from './warning-gate.ts';
 import {
   describeEnd,
   describeIncident,
+  describeIncidentEnd,
   describeLag,
   describeRates,
   describeStart,
@@ -46,6 +47,8 @@ export class LinePrinter implements Printer {
         return;
       case 'incident':
         return this.#line(event.incident.at, describeIncident(this.#io, event.incident, Infinity));
+      case 'incident-ended':
+        return this.#line(event.at, describeIncidentEnd(this.#io, event, Infinity));
       case 'progress':
         return this.#line(event.status.at, [this.#progress(event.status)]);
       case 'ended':

@@ -6,7 +6,7 @@ import { renderMirrors, type MirrorView } from './live-view.ts';
 import type { Printer } from './printer.ts';
 import { RateMeter } from './rates.ts';
 import { WarningGate } from './warning-gate.ts';
-import { describeEnd, describeIncident, describeStart, describeTopic } from './words.ts';
+import { describeEnd, describeIncident, describeIncidentEnd, describeStart, describeTopic } from './words.ts';
 
 /** `12:00:00Z ` */
 const STAMP_COLUMNS = 10;
@@ -49,6 +49,8 @@ export class LivePrinter implements Printer {
         return;
       case 'incident':
         return this.#drawIncident(event.incident);
+      case 'incident-ended':
+        return this.#drawIncidentEnd(event);
       case 'progress':
         this.#update(event.status);
         return this.#draw([]);
@@ -69,6 +71,14 @@ export class LivePrinter implements Printer {
       this.#refusedTopics.set(mirror, [...(this.#refusedTopics.get(mirror) ?? []), topic]);
     const [first = '', ...rest] = describeIncident(this.#io, incident, this.#io.columns() - STAMP_COLUMNS);
     this.#draw([this.#stamped(incident.at, first), ...rest]);
+  }
+
+  #drawIncidentEnd(event: Extract<RunEvent, { event: 'incident-ended' }>): void {
+    const { mirror, topic } = event.incident;
+    const refused = (this.#refusedTopics.get(mirror) ?? []).filter((each) => each !== topic);
+    this.#refusedTopics.set(mirror, refused);
+    const [first = '', ...rest] = describeIncidentEnd(this.#io, event, this.#io.columns() - STAMP_COLUMNS);
+    this.#draw([this.#stamped(event.at, first), ...rest]);
   }
 
   #update(status: MirrorStatus): void {

@@ -38,6 +38,14 @@ export function describeIncident(io: Io, incident: Incident, width: number): str
   ];
 }
 
+export function describeIncidentEnd(io: Io, ended: { incident: Incident; at: number }, width: number): string[] {
+  const { incident, at } = ended;
+  const { mirror, code, topic, partition } = incident;
+  const shard = topic === null ? '' : ` ${topic}${partition === null ? '' : `/${partition}`}`;
+  const text = `${mirror}: ${code}${shard}: over after ${formatDuration(at - incident.at)}`;
+  return wrap(text, width, '  ').map((line) => io.style('green', line));
+}
+
 function describeOffsets({ from, to }: { from: number; to: number }): string {
   if (to <= from) return `from offset ${from} on`;
   return to - from === 1 ? `at offset ${from}` : `at offsets ${from} to ${to - 1}`;

@@ -1,0 +1,95 @@
+/** When trouble of partitions becomes an incident of a cluster, and when that is over. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { RunEvent } from '#contract/status.ts';
+import { BrokerError, ConnectionError, type KafkaError } from '#kafka/errors.ts';
+import { Cluster } from '#kafka/cluster.ts';
+import { FramePool } from '#kafka/frame.ts';
+import { ManualClock } from '#testing/manual-clock.ts';
+import { ScriptedNetwork } from '#testing/scripted-network.ts';
+import { createRandom } from '#util/random.ts';
+import { Outages } from './outages.ts';
+import type { Waiting } from './shard.ts';
+
+const clock = new ManualClock();
+const pool = new FramePool({ bytesMax: 1024 * 1024 });
+const network = new ScriptedNetwork();
+const cluster = (name: string) =>
+  new Cluster({ name, bootstrap: [`${name}:9092`], network, clock, random: createRandom(1), pool });
+const source = cluster('source');
+const target = cluster('target');
+const notEnough = new BrokerError({ code: 19, name: 'NOT_ENOUGH_REPLICAS', retryable: true }, 'Produce', 'orders/0');
+const lost = (address: string) => new ConnectionError('closed', address, `${address}: reset`, { definite: false });
+
+let events: RunEvent[];
+let outages: Outages;
+let shards: { topic: string; partition: number; position: number | null; waiting: Waiting | null }[];
+
+beforeEach(() => {
+  events = [];
+  outages = new Outages({ mirror: 'm', source, target, clock, onEvent: (event) => events.push(event) });
+  shards = [0, 1, 2].map((partition) => ({ topic: 'orders', partition, position: 7, waiting: null }));
+});
+
+/** These partitions begin to wait now. */
+function wait(error: KafkaError, ...partitions: number[]): void {
+  for (const shard of shards)
+    if (partitions.includes(shard.partition)) shard.waiting = { error, sinceMs: clock.monotonic() };
+}
+
+async function pass(ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 1_000) {
+    await clock.advance(Math.min(1_000, left));
+    outages.check(shards);
+  }
+}
+
+const told = () => events.map((each) => `${each.event} ${'incident' in each ? each.incident.code : ''}`);
+
+describe('trouble', () => {
+  test('of less than 30 s is none', async () => {
+    wait(notEnough, 0);
+    await pass(29_000);
+    shards[0]!.waiting = null;
+    await pass(29_000);
+    wait(notEnough, 0);
+    await pass(29_000);
+    expect(events).toEqual([]);
+  });
+
+  test('of many partitions is one incident, over with the last of them, and another one later', async () => {
+    wait(notEnough, 0, 1);
+    await pass(20_000);
+    wait(notEnough, 2);
+    await pass(100_000);
+    expect(told()).toEqual(['incident SHARD_WAITING']);
+    expect(events[0]).toMatchObject({
+      incident: { severity: 'warning', topic: null, offsets: null, endsByItself: true },
+    });
+    shards[0]!.waiting = shards[1]!.waiting = null;
+    await pass(10_000);
+    expect(told().length).toBe(1);
+    shards[2]!.waiting = null;
+    await pass(1_000);
+    expect(told()).toEqual(['incident SHARD_WAITING', 'incident-ended SHARD_WAITING']);
+    wait(notEnough, 1);
+    await pass(31_000);
+    expect(told().at(-1)).toBe('incident SHARD_WAITING');
+  });
+
+  test('of one partition names it and its offset', async () => {
+    wait(notEnough, 1);
+    await pass(31_000);
+    expect(events[0]).toMatchObject({ incident: { topic: 'orders', partition: 1, offsets: { from: 7, to: 7 } } });
+  });
+
+  test('of either cluster is an incident of its own, whatever a cluster answers meanwhile', async () => {
+    wait(lost('source:9092'), 0);
+    await pass(31_000);
+    wait(new BrokerError({ code: 6, name: 'NOT_LEADER_OR_FOLLOWER', retryable: true }, 'Fetch', 'orders/0'), 0);
+    await pass(31_000);
+    expect(told()).toEqual(['incident CLUSTER_UNREACHABLE']);
+    wait(notEnough, 1);
+    await pass(31_000);
+    expect(told()).toEqual(['incident CLUSTER_UNREACHABLE', 'incident SHARD_WAITING']);
+  });
+});
