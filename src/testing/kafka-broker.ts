@@ -23,6 +23,8 @@ export interface BrokerOptions {
   readonly heapMb: number;
   /** More JVM flags. */
   readonly jvm: readonly string[];
+  /** Behind Kafka's own jars. */
+  readonly classPath: readonly string[];
 }
 
 /** The broker ended before it served. `portTaken`: another program has one of its ports. */
@@ -145,7 +147,8 @@ export class KafkaBroker {
     const flags = [...jvmFlags(profile, heapMb, { directory, archive }), ...this.#options.jvm];
     const log = openSync(this.logFile, 'a');
     try {
-      return spawnSupervised('java', [...flags, '-cp', kafkaClassPath(version), 'kafka.Kafka', propertiesFile], {
+      const classPath = [kafkaClassPath(version), ...this.#options.classPath].join(':');
+      return spawnSupervised('java', [...flags, '-cp', classPath, 'kafka.Kafka', propertiesFile], {
         cwd: directory,
         env: jvmEnvironment(),
         stdio: ['ignore', log, log],

@@ -2,11 +2,18 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { assert, must } from '#util/assert.ts';
+import { FaultProxy } from './fault-proxy.ts';
 import { freePorts } from './free-ports.ts';
+import { compileJavaTools } from './java.ts';
 import { BrokerStartError, KafkaBroker } from './kafka-broker.ts';
 import { kafkaHome } from './kafka-home.ts';
 import type { JvmProfile, KafkaVersion } from './kafka-home.ts';
+import type { Certificate, Pki } from './pki.ts';
+import { doorsOf, noDoors, secureListeners, SecureFiles, securePortsPerNode } from './secure-listeners.ts';
+import type { Doors, SecureOptions } from './secure-listeners.ts';
 import { keepRunDirectory, removeDirectory, temporaryDirectory } from './supervisor.ts';
+import { runAdmin } from './topic-admin.ts';
 
 const startAttemptsMax = 3;
 
@@ -25,6 +32,10 @@ export interface ClusterOptions {
   readonly heapMb?: number;
   /** More JVM flags. */
   readonly jvm?: readonly string[];
+  /** Adds listeners with TLS and SASL, users and ACLs. The plain one stays, as the door of the administrator. */
+  readonly secure?: SecureOptions;
+  /** Puts a fault proxy before each broker, and a listener that advertises it: whoever comes that way stays there. */
+  readonly proxied?: boolean;
   /** Finds the ports. Default: freePorts. */
   readonly findPorts?: (count: number) => Promise<number[]>;
 }
@@ -37,6 +48,13 @@ export class KafkaCluster {
   readonly bootstrap: readonly string[];
   /** Holds everything that belongs to the cluster, one folder per broker. */
   readonly directory: string;
+  /** The secure listeners; empty lists without the option. */
+  readonly doors: Doors;
+  readonly #secure: SecureFiles | null;
+  /** One per broker, in the order of `brokers`; none without the option. */
+  readonly proxies: readonly FaultProxy[];
+  /** host:port of every proxy. */
+  readonly proxiedBootstrap: readonly string[];
   #isKept = process.env['LOCKSTEP_KEEP'] === '1';
 
   constructor(options: {
@@ -44,12 +62,63 @@ export class KafkaCluster {
     version: KafkaVersion;
     brokers: readonly KafkaBroker[];
     directory: string;
+    proxies: readonly FaultProxy[];
+    doors: Doors;
+    secure: SecureFiles | null;
   }) {
+    this.doors = options.doors;
+    this.#secure = options.secure;
     this.clusterId = options.clusterId;
     this.version = options.version;
     this.brokers = options.brokers;
     this.directory = options.directory;
     this.bootstrap = options.brokers.map((broker) => `127.0.0.1:${broker.port}`);
+    this.proxies = options.proxies;
+    this.proxiedBootstrap = options.proxies.map((proxy) => proxy.address);
+  }
+
+  /** The authority that the brokers' certificates are from, and that the listener with client certificates trusts. */
+  get pki(): Pki {
+    return this.#secureFiles().pki;
+  }
+
+  /** Adds a user or changes the password, for PLAIN and SCRAM; null takes the user away. Sessions that stand go on. */
+  async setUser(name: string, password: string | null): Promise<void> {
+    this.#secureFiles().setPlainUser(name, password);
+    await runAdmin(this.bootstrap, [{ setScram: { [name]: password } }]);
+  }
+
+  /**
+   * The brokers show this certificate to new connections from now on, without a restart. Kafka accepts only one with
+   * the subject and names of the one before (SslFactory.CertificateEntries); any other: broker.restart with
+   * `ssl.keystore.location`.
+   */
+  async useCertificate(certificate: Certificate): Promise<void> {
+    const changes = { 'ssl.keystore.type': 'PEM', 'ssl.keystore.location': certificate.storeFile };
+    await this.#reconfigure(['ssl', 'mtls', 'sasl_ssl'], changes);
+  }
+
+  /** Client certificates must be from one of these authorities (PEM files) from now on, without a restart. */
+  async trustClientsOf(caFiles: readonly string[]): Promise<void> {
+    const location = this.#secureFiles().truststore(caFiles);
+    await this.#reconfigure(['mtls'], { 'ssl.truststore.type': 'PEM', 'ssl.truststore.location': location });
+  }
+
+  /** These settings can be changed on a running broker only per broker and listener (DynamicBrokerConfig). */
+  async #reconfigure(listeners: readonly string[], settings: Readonly<Record<string, string>>): Promise<void> {
+    const entries = listeners.flatMap((listener) =>
+      Object.entries(settings).map(([name, value]) => [`listener.name.${listener}.${name}`, value] as const),
+    );
+    const configs = Object.fromEntries(entries);
+    await runAdmin(
+      this.bootstrap,
+      this.brokers.map(({ id }) => ({ setBrokerConfigs: configs, broker: id })),
+    );
+  }
+
+  #secureFiles(): SecureFiles {
+    assert(this.#secure !== null, 'the cluster was started with the option secure');
+    return this.#secure;
   }
 
   /** Makes stop() leave data and logs where they are and print the place. */
@@ -59,6 +128,7 @@ export class KafkaCluster {
 
   /** Kills every broker and removes the data. A graceful end would cost seconds and prove nothing. */
   async stop(): Promise<void> {
+    await Promise.all(this.proxies.map((proxy) => proxy.close()));
     await Promise.all(this.brokers.map((broker) => broker.kill()));
     if (!this.#isKept) {
       removeDirectory(this.directory);
@@ -83,15 +153,23 @@ export async function startCluster(options: ClusterOptions = {}): Promise<KafkaC
     const cluster = await prepareCluster(options);
     const ids = cluster.brokers.map((broker) => broker.id);
     try {
+      await Promise.all(cluster.proxies.map((proxy) => proxy.up()));
       await Promise.all(cluster.brokers.map((broker) => broker.start(ids)));
+      const users = options.secure?.users ?? {};
+      if (Object.keys(users).length > 0) await runAdmin(cluster.bootstrap, [{ setScram: users }]);
       return cluster;
     } catch (error) {
-      const again = error instanceof BrokerStartError && error.portTaken && attempt < startAttemptsMax;
+      const again = isPortTaken(error) && attempt < startAttemptsMax;
       if (!again) cluster.keep();
       await cluster.stop();
       if (!again) throw error;
     }
   }
+}
+
+function isPortTaken(error: unknown): boolean {
+  if (error instanceof BrokerStartError) return error.portTaken;
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'; // of a proxy
 }
 
 /** A formatted cluster, not yet started. */
@@ -100,11 +178,26 @@ async function prepareCluster(options: ClusterOptions): Promise<KafkaCluster> {
   const heapMb = options.heapMb ?? (profile === 'fast' ? 256 : 1024);
   const clusterId = newKafkaId();
   const directory = temporaryDirectory(name);
-  const ports = await (options.findPorts ?? freePorts)(2 * count);
+  const secure = options.secure ? new SecureFiles(join(directory, 'secure'), options.secure) : null;
+  const portsPerSecure = secure ? securePortsPerNode : 0;
+  const ports = await (options.findPorts ?? freePorts)(
+    (2 + portsPerSecure) * count + (options.proxied ? 2 * count : 0),
+  );
+  const securePorts = Array.from({ length: count }, (_, i) => {
+    const first = 2 * count + i * portsPerSecure;
+    return ports.slice(first, first + portsPerSecure);
+  });
+  const proxyPorts = options.proxied ? ports.slice(-2 * count) : [];
   const nodes = ports.slice(0, count).map((port, i) => ({ id: i + 1, port, controllerPort: ports[count + i] }));
   const voters = nodes.map((node) => `${node.id}@127.0.0.1:${node.controllerPort}`).join(',');
-  const brokers = nodes.map((node) => {
+  const classPath = secure ? [await compileJavaTools()] : []; // PlainUsers
+  const proxies = proxyPorts.slice(0, count).map((port, i) => {
+    return new FaultProxy({ port, brokerPort: must(proxyPorts[count + i], 'proxied port'), seed: i + 1 });
+  });
+  const brokers = nodes.map((node, i) => {
     const home = join(directory, `broker-${node.id}`);
+    const more = secure ? secureListeners(securePorts[i] ?? []) : { addresses: [], protocols: [] };
+    const clientAddresses = [`PLAINTEXT://127.0.0.1:${node.port}`, ...more.addresses].join(',');
     const broker = new KafkaBroker({
       version,
       id: node.id,
@@ -112,24 +205,42 @@ async function prepareCluster(options: ClusterOptions): Promise<KafkaCluster> {
       directory: home,
       profile,
       heapMb,
-      jvm: options.jvm ?? [],
-      properties: {
+      jvm: [...(secure?.jvmFlags() ?? []), ...(options.jvm ?? [])],
+      classPath,
+      properties: behindProxy(proxies[node.id - 1], {
         'process.roles': 'broker,controller',
         'node.id': String(node.id),
         'controller.quorum.voters': voters,
-        listeners: `PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}`,
-        'advertised.listeners': `PLAINTEXT://127.0.0.1:${node.port}`,
+        listeners: `${clientAddresses},CONTROLLER://127.0.0.1:${node.controllerPort}`,
+        'advertised.listeners': clientAddresses,
         'controller.listener.names': 'CONTROLLER',
-        'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+        'listener.security.protocol.map': ['CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT', ...more.protocols].join(','),
         'log.dirs': join(home, 'data'),
         ...sharedProperties(count),
+        ...secure?.properties(),
         ...options.properties,
-      },
+      }),
     });
     format(broker, { version, clusterId });
     return broker;
   });
-  return new KafkaCluster({ clusterId, version, brokers, directory });
+  const doors = secure ? doorsOf(securePorts) : noDoors;
+  return new KafkaCluster({ clusterId, version, brokers, directory, proxies, doors, secure });
+}
+
+/** Adds a listener that advertises the proxy. */
+function behindProxy(
+  proxy: FaultProxy | undefined,
+  properties: Readonly<Record<string, string>>,
+): Record<string, string> {
+  if (proxy === undefined) return properties;
+  const addresses: Record<string, string> = {
+    listeners: `PROXIED://127.0.0.1:${proxy.brokerPort}`,
+    'advertised.listeners': `PROXIED://${proxy.address}`,
+    'listener.security.protocol.map': 'PROXIED:PLAINTEXT',
+  };
+  const added = Object.entries(addresses).map(([name, value]) => [name, `${properties[name]},${value}`] as const);
+  return { ...properties, ...Object.fromEntries(added) };
 }
 
 /** What small clusters of `count` nodes need, and what makes them quick. */

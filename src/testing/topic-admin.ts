@@ -20,11 +20,43 @@ export type AdminStep =
   | { readonly deleteRecords: { readonly topic: string; readonly before: Readonly<Record<number, number>> } }
   | { readonly addPartitions: { readonly topic: string; readonly total: number } }
   | { readonly setConfigs: { readonly topic: string; readonly configs: ConfigChanges } }
-  /** The defaults of all brokers, without a restart. */
-  | { readonly setBrokerConfigs: ConfigChanges }
+  /** The defaults of all brokers, or the settings of one, without a restart. */
+  | { readonly setBrokerConfigs: ConfigChanges; readonly broker?: number }
   /** Bytes per second on each broker, for each client id that has no quota of its own; null takes one away. */
   | { readonly setQuotas: Readonly<Partial<Record<'producer_byte_rate' | 'consumer_byte_rate', number | null>>> }
+  | { readonly addAcls: readonly Acl[] }
+  /** Those that are exactly so; throws when one is not there. */
+  | { readonly removeAcls: readonly Acl[] }
+  /** Answers with an Acl[], sorted. */
+  | { readonly describeAcls: 'all' }
+  /** User → password, for both SCRAM mechanisms; null takes the user away. */
+  | { readonly setScram: Readonly<Record<string, string | null>> }
+  /** Topic/partition. `preferred`: the first replica; `unclean`: any that is alive, where no leader is. */
+  | { readonly electLeaders: 'preferred' | 'unclean'; readonly partitions: readonly TopicPartition[] }
+  /** Waits until the partitions have exactly these replicas and the first of them leads. */
+  | { readonly reassign: readonly (TopicPartition & { readonly replicas: readonly number[] })[] }
   | { readonly describe: readonly string[] };
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** The words of Kafka's tools: `cluster`, `transactional_id`, `idempotent_write`. */
+export interface Acl {
+  /** Without the type: `alice`, or `*`. */
+  readonly user: string;
+  readonly operation: string;
+  readonly resource: 'topic' | 'group' | 'cluster' | 'transactional_id' | 'delegation_token' | 'user';
+  /** `kafka-cluster` for the cluster. */
+  readonly name: string;
+  /** Default: literal. */
+  readonly pattern?: 'literal' | 'prefixed';
+  /** Default: allow. */
+  readonly permission?: 'allow' | 'deny';
+  /** Default: `*`. */
+  readonly host?: string;
+}
 
 export interface TopicDescription {
   readonly name: string;
@@ -43,7 +75,10 @@ export interface TopicDescription {
   readonly configs: Readonly<Record<string, string>>;
 }
 
-/** Runs the steps in order and returns their answers, which only `describe` and `deleteRecords` have. */
+/**
+ * Runs the steps in order and returns their answers, which only `describe`, `describeAcls` and `deleteRecords` have.
+ * Returns when every broker acts as it was told.
+ */
 export async function runAdmin(bootstrap: readonly string[], steps: readonly AdminStep[]): Promise<unknown[]> {
   const [answer] = await askJava('TopicAdmin', { bootstrap: bootstrap.join(','), steps });
   return JSON.parse(must(answer, 'answer of TopicAdmin')) as unknown[];

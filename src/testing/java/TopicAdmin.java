@@ -3,35 +3,60 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.ScramCredentialInfo;
+import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.UserScramCredentialAlteration;
+import org.apache.kafka.clients.admin.UserScramCredentialDeletion;
+import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.IsolationLevel;
+import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclBindingFilter;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 
 /**
  * Topics through Kafka's own admin client. One argument, a JSON request: {"bootstrap", "steps": [...]}. The steps run
  * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas,
- * describe. Prints one JSON array with an answer for each step. Returns only when every broker's view is said to be there: a created
- * topic has leaders for all its partitions.
+ * addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, describe. Prints one JSON array with an answer
+ * for each step. Returns only when every broker's view is said to be there: a created topic has leaders for all its
+ * partitions, ACLs and passwords have reached all brokers.
  */
 public final class TopicAdmin {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -43,7 +68,12 @@ public final class TopicAdmin {
     properties.put("bootstrap.servers", request.get("bootstrap").asText());
     List<Object> answers = new ArrayList<>();
     try (Admin admin = Admin.create(properties)) {
-      for (JsonNode step : request.get("steps")) answers.add(run(admin, step));
+      boolean security = false;
+      for (JsonNode step : request.get("steps")) {
+        answers.add(run(admin, step));
+        security |= step.has("addAcls") || step.has("removeAcls") || step.has("setScram");
+      }
+      if (security) waitForAllBrokers(admin);
     }
     System.out.println(JSON.writeValueAsString(answers));
   }
@@ -67,10 +97,29 @@ public final class TopicAdmin {
         alter(admin, new ConfigResource(ConfigResource.Type.TOPIC, detail.get("topic").asText()), detail.get("configs"));
         return Map.of();
       case "setBrokerConfigs":
-        alter(admin, new ConfigResource(ConfigResource.Type.BROKER, ""), detail);
+        String broker = step.has("broker") ? step.get("broker").asText() : "";
+        alter(admin, new ConfigResource(ConfigResource.Type.BROKER, broker), detail);
         return Map.of();
       case "setQuotas":
         return setQuotas(admin, detail);
+      case "addAcls":
+        List<AclBinding> added = new ArrayList<>();
+        detail.forEach(acl -> added.add(binding(acl)));
+        admin.createAcls(added).all().get();
+        return Map.of();
+      case "removeAcls":
+        return removeAcls(admin, detail);
+      case "describeAcls":
+        return describeAcls(admin);
+      case "setScram":
+        return setScram(admin, detail);
+      case "electLeaders":
+        Set<TopicPartition> elected = new HashSet<>();
+        step.get("partitions").forEach(place -> elected.add(partition(place)));
+        admin.electLeaders(ElectionType.valueOf(detail.asText().toUpperCase(Locale.ROOT)), elected).all().get();
+        return Map.of();
+      case "reassign":
+        return reassign(admin, detail);
       case "describe":
         return describe(admin, strings(detail));
       default:
@@ -100,7 +149,7 @@ public final class TopicAdmin {
             .allMatch(topic -> topic.partitions().size() >= partitions
                 && topic.partitions().stream().allMatch(partition -> partition.leader() != null));
         if (ready) return;
-      } catch (java.util.concurrent.ExecutionException notYet) {
+      } catch (ExecutionException notYet) {
         if (!(notYet.getCause() instanceof org.apache.kafka.common.errors.RetriableException)) throw notYet;
       }
       if (System.nanoTime() > deadline) throw new IllegalStateException("no leader for " + topics);
@@ -136,6 +185,119 @@ public final class TopicAdmin {
     ClientQuotaEntity everyClient = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.CLIENT_ID, null));
     admin.alterClientQuotas(List.of(new ClientQuotaAlteration(everyClient, changes))).all().get();
     return Map.of();
+  }
+
+  private static AclBinding binding(JsonNode acl) {
+    return new AclBinding(
+        new ResourcePattern(
+            ResourceType.fromString(acl.get("resource").asText()),
+            acl.get("name").asText(),
+            PatternType.valueOf(acl.path("pattern").asText("literal").toUpperCase(Locale.ROOT))),
+        new AccessControlEntry(
+            "User:" + acl.get("user").asText(),
+            acl.path("host").asText("*"),
+            AclOperation.fromString(acl.get("operation").asText()),
+            AclPermissionType.fromString(acl.path("permission").asText("allow"))));
+  }
+
+  private static Object removeAcls(Admin admin, JsonNode acls) throws Exception {
+    List<AclBindingFilter> filters = new ArrayList<>();
+    acls.forEach(acl -> filters.add(binding(acl).toFilter()));
+    for (var result : admin.deleteAcls(filters).values().entrySet()) {
+      if (result.getValue().get().values().isEmpty()) throw new IllegalStateException("no such ACL: " + result.getKey());
+    }
+    return Map.of();
+  }
+
+  private static Object describeAcls(Admin admin) throws Exception {
+    List<Map<String, String>> answer = new ArrayList<>();
+    for (AclBinding acl : admin.describeAcls(AclBindingFilter.ANY).values().get()) {
+      Map<String, String> line = new LinkedHashMap<>();
+      line.put("user", acl.entry().principal().replaceFirst("^User:", ""));
+      line.put("operation", acl.entry().operation().name().toLowerCase(Locale.ROOT));
+      line.put("resource", acl.pattern().resourceType().name().toLowerCase(Locale.ROOT));
+      line.put("name", acl.pattern().name());
+      line.put("pattern", acl.pattern().patternType().name().toLowerCase(Locale.ROOT));
+      line.put("permission", acl.entry().permissionType().name().toLowerCase(Locale.ROOT));
+      line.put("host", acl.entry().host());
+      answer.add(line);
+    }
+    answer.sort(Comparator.comparing(Map::toString));
+    return answer;
+  }
+
+  /** One request per mechanism: the controller takes a user only once in a request (ScramControlManager). */
+  private static Object setScram(Admin admin, JsonNode users) throws Exception {
+    for (ScramMechanism mechanism : List.of(ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)) {
+      List<UserScramCredentialAlteration> changes = new ArrayList<>();
+      users.properties().forEach(user -> changes.add(user.getValue().isNull()
+          ? new UserScramCredentialDeletion(user.getKey(), mechanism)
+          : new UserScramCredentialUpsertion(
+              user.getKey(), new ScramCredentialInfo(mechanism, 4096), user.getValue().asText())));
+      admin.alterUserScramCredentials(changes).all().get();
+    }
+    return Map.of();
+  }
+
+  /**
+   * Credentials and ACLs reach a broker through the metadata log, after the controller has answered. A setting that is
+   * written behind them, and that every broker is asked for, shows that each has come so far. The setting is one that
+   * limits nothing: the number of connections, above a thousand million.
+   */
+  private static void waitForAllBrokers(Admin admin) throws Exception {
+    String mark = String.valueOf(ThreadLocalRandom.current().nextInt(1_000_000_000, Integer.MAX_VALUE));
+    ConfigEntry entry = new ConfigEntry("max.connections", mark);
+    ConfigResource all = new ConfigResource(ConfigResource.Type.BROKER, "");
+    admin.incrementalAlterConfigs(Map.of(all, List.of(new AlterConfigOp(entry, AlterConfigOp.OpType.SET)))).all().get();
+    for (Node node : admin.describeCluster().nodes().get()) {
+      ConfigResource broker = new ConfigResource(ConfigResource.Type.BROKER, node.idString());
+      waitUntil("broker " + node.id() + " follows the metadata log", () ->
+          mark.equals(admin.describeConfigs(List.of(broker)).all().get().get(broker).get("max.connections").value()));
+    }
+  }
+
+  private static Object reassign(Admin admin, JsonNode wanted) throws Exception {
+    Map<TopicPartition, Optional<NewPartitionReassignment>> changes = new HashMap<>();
+    Map<TopicPartition, List<Integer>> replicas = new HashMap<>();
+    for (JsonNode place : wanted) {
+      List<Integer> ids = new ArrayList<>();
+      place.get("replicas").forEach(id -> ids.add(id.asInt()));
+      changes.put(partition(place), Optional.of(new NewPartitionReassignment(ids)));
+      replicas.put(partition(place), ids);
+    }
+    admin.alterPartitionReassignments(changes).all().get();
+    waitUntil("the reassignment ends", () ->
+        admin.listPartitionReassignments(replicas.keySet()).reassignments().get().isEmpty());
+    for (var place : replicas.entrySet()) lead(admin, place.getKey(), place.getValue());
+    return Map.of();
+  }
+
+  /** A new order of the same replicas moves no leader: that takes an election, once the first replica is in sync. */
+  private static void lead(Admin admin, TopicPartition partition, List<Integer> replicas) throws Exception {
+    waitUntil(replicas.get(0) + " leads " + partition, () -> {
+      TopicPartitionInfo info = admin.describeTopics(List.of(partition.topic())).allTopicNames().get()
+          .get(partition.topic()).partitions().get(partition.partition());
+      List<Integer> now = info.replicas().stream().map(Node::id).collect(Collectors.toList());
+      if (now.equals(replicas) && info.leader() != null && info.leader().id() == replicas.get(0)) return true;
+      try {
+        admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).all().get();
+      } catch (ExecutionException notNeededOrNotYet) {
+        return false;
+      }
+      return false;
+    });
+  }
+
+  private static TopicPartition partition(JsonNode place) {
+    return new TopicPartition(place.get("topic").asText(), place.get("partition").asInt());
+  }
+
+  private static void waitUntil(String what, Callable<Boolean> condition) throws Exception {
+    long deadline = System.nanoTime() + DEADLINE_MS * 1_000_000;
+    while (!condition.call()) {
+      if (System.nanoTime() > deadline) throw new IllegalStateException("not within " + DEADLINE_MS + " ms: " + what);
+      Thread.sleep(20);
+    }
   }
 
   private static Object describe(Admin admin, List<String> names) throws Exception {

@@ -1,0 +1,154 @@
+/**
+ * An identity provider for OAUTHBEARER over plain HTTP on 127.0.0.1: the token endpoint of the client-credentials grant
+ * (RFC 6749 4.4) and the key set (RFC 7517) that brokers check signatures against. Tokens are JWTs signed RS256.
+ */
+import { createSign, generateKeyPairSync } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { must } from '#util/assert.ts';
+
+export interface OAuthOptions {
+  /** Client id → secret. The client id becomes the token's subject, which is the user for the broker. */
+  readonly clients: Readonly<Record<string, string>>;
+  /** Life of a token. Default: 3600. */
+  readonly expiresInSeconds?: number;
+}
+
+interface SigningKey {
+  readonly id: string;
+  readonly privateKey: KeyObject;
+  readonly jwk: object;
+}
+
+export class OAuthServer {
+  readonly issuer = 'https://identity.test';
+  readonly audience = 'kafka';
+  /** Client id → secret; may be changed while it runs. */
+  readonly clients: Map<string, string>;
+  /** Of the tokens that are issued from now on. */
+  expiresInSeconds: number;
+  /** Tokens issued so far. */
+  issued = 0;
+  /** The token requests so far: who asked, for which scope, and the status of the answer. */
+  readonly requests: { readonly clientId: string; readonly scope: string | null; readonly status: number }[] = [];
+  #keys: SigningKey[] = [newKey('key-1')];
+  #server: Server | null = null;
+  #port = 0;
+
+  private constructor(options: OAuthOptions) {
+    this.clients = new Map(Object.entries(options.clients));
+    this.expiresInSeconds = options.expiresInSeconds ?? 3600;
+  }
+
+  static async start(options: OAuthOptions): Promise<OAuthServer> {
+    const server = new OAuthServer(options);
+    await server.up();
+    return server;
+  }
+
+  get tokenUrl(): string {
+    return `http://127.0.0.1:${this.#port}/token`;
+  }
+
+  get jwksUrl(): string {
+    return `http://127.0.0.1:${this.#port}/jwks`;
+  }
+
+  /** For the option `secure.oauth` of a cluster. */
+  get forBrokers(): { jwksUrl: string; issuer: string; audience: string } {
+    return { jwksUrl: this.jwksUrl, issuer: this.issuer, audience: this.audience };
+  }
+
+  /** Refuses connections from now on, also to the key set, and ends those that stand. */
+  async down(): Promise<void> {
+    const server = this.#server;
+    if (!server) return;
+    this.#server = null;
+    await new Promise((resolve) => {
+      server.close(resolve);
+      server.closeAllConnections();
+    });
+  }
+
+  /** Listens, at the same port as before. */
+  async up(): Promise<void> {
+    const server = createServer((request, response) => void this.#answer(request, response));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#port, '127.0.0.1', resolve);
+    });
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
+  }
+
+  /** Signs with a new key from now on; the key set has only that one, or the one before it too (`keepOld`). */
+  rotateKey({ keepOld = false } = {}): void {
+    const key = newKey(`key-${Number(this.#key().id.slice(4)) + 1}`);
+    this.#keys = keepOld ? [key, this.#key()] : [key];
+  }
+
+  /** A signed token. `claims` go over the usual ones, so that a test can issue one that has expired, or for others. */
+  token(subject: string, claims: Readonly<Record<string, unknown>> = {}): string {
+    const now = Math.floor(Date.now() / 1000);
+    const { issuer: iss, audience: aud } = this;
+    const key = this.#key();
+    const head = { alg: 'RS256', typ: 'JWT', kid: key.id };
+    const body = { iss, aud, sub: subject, iat: now, exp: now + this.expiresInSeconds, ...claims };
+    const signed = [head, body].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    return `${signed}.${createSign('RSA-SHA256').update(signed).sign(key.privateKey).toString('base64url')}`;
+  }
+
+  #key(): SigningKey {
+    return must(this.#keys[0], 'signing key');
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const send = (status: number, body: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+      response.end(JSON.stringify(body));
+    };
+    if (request.method === 'GET' && request.url === '/jwks') {
+      send(200, { keys: this.#keys.map((key) => key.jwk) });
+      return;
+    }
+    if (request.method !== 'POST' || request.url !== '/token') {
+      send(404, { error: 'not_found' });
+      return;
+    }
+    const form = new URLSearchParams(await text(request));
+    const [clientId, secret] = credentialsOf(request, form);
+    const scope = form.get('scope');
+    const status = this.#grant(clientId, secret, form);
+    this.requests.push({ clientId, scope, status });
+    if (status !== 200) {
+      send(status, { error: status === 401 ? 'invalid_client' : 'unsupported_grant_type' });
+      return;
+    }
+    this.issued += 1;
+    const token = this.token(clientId, scope === null ? {} : { scope });
+    send(200, { access_token: token, token_type: 'Bearer', expires_in: this.expiresInSeconds });
+  }
+
+  #grant(clientId: string, secret: string, form: URLSearchParams): number {
+    if (form.get('grant_type') !== 'client_credentials') return 400;
+    return this.clients.get(clientId) === secret ? 200 : 401;
+  }
+}
+
+/** Basic authentication, both parts form-encoded (RFC 6749 2.3.1), or parameters in the body. */
+function credentialsOf(request: IncomingMessage, form: URLSearchParams): [string, string] {
+  const [scheme = '', encoded = ''] = (request.headers.authorization ?? '').split(' ');
+  if (scheme.toLowerCase() !== 'basic') return [form.get('client_id') ?? '', form.get('client_secret') ?? ''];
+  const pair = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = pair.indexOf(':');
+  const decode = (part: string): string => decodeURIComponent(part.replaceAll('+', ' '));
+  return [decode(pair.slice(0, colon)), decode(pair.slice(colon + 1))];
+}
+
+function newKey(id: string): SigningKey {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { id, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid: id, use: 'sig', alg: 'RS256' } };
+}
