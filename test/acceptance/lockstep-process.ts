@@ -67,8 +67,20 @@ export class LockstepProcess {
     return this.#stderr;
   }
 
+  /** Of topics and partitions that stopped. */
   get incidents(): Incident[] {
-    return this.events.flatMap((event) => (event.event === 'incident' ? [event.incident] : []));
+    return this.#incidents('error');
+  }
+
+  /** Of clusters that partitions waited for longer than 30 s: a loaded machine alone may do that. */
+  get outages(): Incident[] {
+    return this.#incidents('warning');
+  }
+
+  #incidents(severity: Incident['severity']): Incident[] {
+    return this.events.flatMap((event) =>
+      event.event === 'incident' && event.incident.severity === severity ? [event.incident] : [],
+    );
   }
 
   /** The last status that a mirror told, or null. */
