@@ -6,6 +6,7 @@ import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import { toAppError } from '#jobs/app-error.ts';
+import { createSecurity } from '#jobs/cluster-secrets.ts';
 import { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs } from '#kafka/configs.ts';
 import { FramePool } from '#kafka/frame.ts';
@@ -15,7 +16,7 @@ import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
 import { must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
-import type { Disk } from '#util/host.ts';
+import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
@@ -32,6 +33,12 @@ export interface Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly disk: Disk;
+  /** Of this process, where secrets may stand. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** For tokens. */
+  readonly web: Web;
+  /** Text that nobody can foretell. */
+  readonly nonce: () => string;
 }
 
 export type RunOutcome = 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed';
@@ -62,7 +69,11 @@ export function planMirrors(documents: Documents, host: Host): Promise<MirrorPla
 
 /** Runs the mirrors until they have ended. Throws an AppError where one of them could not start. */
 export function runMirrors(documents: Documents, host: Host, options: RunOptions): Promise<RunOutcome> {
-  return withClusters(documents.clusters, host, async (clusterOf, pool) => {
+  const warn = (cluster: string, error: Error): void => {
+    const { code, message } = toAppError(error, `cluster "${cluster}"`);
+    options.onEvent({ event: 'warning', mirror: null, code, message, at: host.clock.now() });
+  };
+  const run = async (clusterOf: ClusterOf, pool: FramePool): Promise<RunOutcome> => {
     const failed = new AbortController();
     const signal = AbortSignal.any([options.signal, failed.signal]);
     const runs = documents.mirrors.map(async (resource): Promise<MirrorOutcome> => {
@@ -86,7 +97,8 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
     const rejected = results.find((result) => result.status === 'rejected');
     if (rejected) throw rejected.reason;
     return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
-  });
+  };
+  return withClusters(documents.clusters, host, run, warn);
 }
 
 /** The clusters of the files, in their order; one that does not answer carries its error. */
@@ -129,11 +141,15 @@ export function describeTopics(
 
 type ClusterOf = (name: string) => Promise<Cluster>;
 
-/** Connects clusters as they are asked for, once each, and closes them in the end. */
+/**
+ * Connects clusters as they are asked for, once each, and closes them in the end. `onTrouble` hears of what a cluster's
+ * connections live on with for now.
+ */
 async function withClusters<T>(
   resources: readonly ClusterResource[],
   host: Host,
   use: (clusterOf: ClusterOf, pool: FramePool) => Promise<T>,
+  onTrouble: (cluster: string, error: Error) => void = () => {},
 ): Promise<T> {
   const pool = new FramePool({ bytesMax: FRAME_BYTES_MAX });
   const clusters: Cluster[] = [];
@@ -145,7 +161,17 @@ async function withClusters<T>(
         nextStep: "Name one of the files' clusters.",
       });
     const { clock, network, random } = host;
-    const cluster = new Cluster({ name, bootstrap: resource.spec.bootstrap, network, clock, random, pool });
+    const { bootstrap, security: settings } = resource.spec;
+    const security = createSecurity(settings, host, (error) => onTrouble(name, error));
+    const cluster = new Cluster({
+      name,
+      bootstrap,
+      network,
+      clock,
+      random,
+      pool,
+      ...(security ? { security } : {}),
+    });
     clusters.push(cluster);
     return asAppError(`cluster "${name}"`, async () => {
       await cluster.connect();

@@ -69,6 +69,9 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       appendText: (path: string, text: string) => void written.set(path, (written.get(path) ?? '') + text),
       makeDirectory: () => {},
     },
+    environment: {},
+    web: { postForm: () => Promise.reject(new Error('not expected to be called')) },
+    nonce: () => 'nonce',
   };
   const unexpected = () => Promise.reject(new Error('not expected to be called'));
   const whole: App = {

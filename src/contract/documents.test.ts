@@ -24,6 +24,8 @@ ${spec
   .join('\n')}
 `;
 
+const plaintext = { protocol: 'PLAINTEXT', provider: 'plain', tls: null, sasl: null };
+
 const head = 'source: east\ntarget: west\n';
 
 function failure(...texts: string[]): AppError {
@@ -46,13 +48,13 @@ test('a file of clusters and a mirror is read with every default', () => {
       apiVersion: 'lockstep/v1',
       kind: 'Cluster',
       metadata: { name: 'east' },
-      spec: { bootstrap: ['127.0.0.1:19092'], id: null, security: { protocol: 'PLAINTEXT' } },
+      spec: { bootstrap: ['127.0.0.1:19092'], id: null, security: plaintext },
     },
     {
       apiVersion: 'lockstep/v1',
       kind: 'Cluster',
       metadata: { name: 'west' },
-      spec: { bootstrap: ['127.0.0.1:29092'], id: null, security: { protocol: 'PLAINTEXT' } },
+      spec: { bootstrap: ['127.0.0.1:29092'], id: null, security: plaintext },
     },
   ]);
   expect(mirrors).toEqual([
@@ -284,15 +286,14 @@ test.each<[string, string, string, string?]>([
 
 test.each<[string, string, string, string?]>([
   [
-    'SASL',
-    "{ bootstrap: ['a:1'], security: { protocol: SASL_SSL, mechanism: PLAIN } }",
-    'm.yaml:4:51: spec.security.protocol: SASL_SSL is not built yet; this version speaks PLAINTEXT\nm.yaml:4:61: spec.security.mechanism is not built yet; leave it out',
-    'FEATURE_NOT_BUILT',
+    'protocol',
+    "{ bootstrap: ['a:1'], security: { protocol: TLS } }",
+    'm.yaml:4:51: spec.security.protocol: must be PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL',
   ],
   [
-    'unknown protocol',
-    "{ bootstrap: ['a:1'], security: { protocol: TLS } }",
-    'm.yaml:4:51: spec.security.protocol: must be PLAINTEXT, not "TLS"',
+    'provider',
+    "{ bootstrap: ['a:1'], provider: aws }",
+    'm.yaml:4:39: spec.provider: must be plain, confluent, redpanda, azure, msk',
   ],
   [
     'address without a port',

@@ -15,10 +15,10 @@ import {
 } from 'yaml';
 import type { z } from 'zod';
 import { nearest } from '#util/nearest.ts';
+import { NOT_BUILT } from './complaints.ts';
 import { AppError, type ErrorCode } from './errors.ts';
 import {
   apiVersion,
-  NOT_BUILT,
   schemas,
   type ClusterResource,
   type Documents,

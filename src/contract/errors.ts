@@ -23,13 +23,10 @@ export const errorCodes = {
   PERMISSION_DENIED: row(403, 4, 'warn', false, 'A cluster refused a request for lack of a right.'),
 
   CLUSTER_UNREACHABLE: row(503, 1, 'warn', true, 'No broker of a cluster answers.'),
-  CLUSTER_NOT_KAFKA: row(
-    503,
-    1,
-    'error',
-    false,
-    'Something answers at the address, but not in plaintext Kafka protocol.',
-  ),
+  CLUSTER_NOT_KAFKA: row(503, 1, 'error', false, 'Something answers at the address, but not in Kafka protocol.'),
+  CLUSTER_TLS_FAILED: row(503, 1, 'error', true, 'No encrypted connection to a broker comes about.'),
+  CLUSTER_AUTHENTICATION_FAILED: row(401, 4, 'error', true, 'A broker refused the login.'),
+  SECRET_UNAVAILABLE: row(503, 1, 'error', true, 'A password, key, certificate or token cannot be had.'),
   CLUSTER_ANSWER_INVALID: row(502, 1, 'error', true, 'The answer of a broker does not follow the protocol.'),
   CLUSTER_ID_MISMATCH: row(409, 1, 'error', false, 'Another cluster than before, or than pinned, answers.'),
   CLUSTER_SAME: row(409, 2, 'error', false, 'Source and target of a mirror are one cluster.'),

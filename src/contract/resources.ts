@@ -3,12 +3,12 @@
  * A key whose capability is not built yet is refused by name (`notBuilt`), never ignored.
  */
 import { z } from 'zod';
+import { resolveSecurity, securitySchema } from './cluster-security.ts';
+import { must, notBuilt, refuse } from './complaints.ts';
+import { providerNames } from './providers.ts';
 import { parseTargetTemplate, parseTopicPattern, topicNameProblem } from './topic-pattern.ts';
 
 export const apiVersion = 'lockstep/v1';
-
-/** Marks the issue of a key that is known but whose capability does not exist yet; read by documents.ts. */
-export const NOT_BUILT = 'not built';
 
 /** `host:port`; an IPv6 address stands in brackets. */
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\],]+)):(\d{1,5})$/;
@@ -32,56 +32,36 @@ const metadata = () =>
     must('a mapping with a name'),
   );
 
-const security = z.strictObject(
-  {
-    protocol: z
-      .string(must('PLAINTEXT'))
-      .transform((protocol, context): 'PLAINTEXT' => {
-        if (protocol === 'PLAINTEXT') return protocol;
-        const known = ['SSL', 'SASL_PLAINTEXT', 'SASL_SSL'].includes(protocol);
-        refuse(
-          context,
-          known
-            ? `${protocol} is not built yet; this version speaks PLAINTEXT`
-            : `must be PLAINTEXT, not "${protocol}"`,
-          known,
-        );
-        return z.NEVER;
-      })
-      .default('PLAINTEXT'),
-    mechanism: notBuilt(),
-    username: notBuilt(),
-    password: notBuilt(),
-    token: notBuilt(),
-    ca: notBuilt(),
-    certificate: notBuilt(),
-    key: notBuilt(),
-    serverName: notBuilt(),
-  },
-  must('a mapping'),
-);
-
 export const clusterSchema = z.strictObject({
   apiVersion: z.literal(apiVersion),
   kind: z.literal('Cluster'),
   metadata: metadata(),
-  spec: z.strictObject(
-    {
-      bootstrap: z
-        .array(
-          z.string(must('an address "host:port"')).check((context) => {
-            if (parseAddress(context.value) === null)
-              refuse(context, `"${context.value}" is not an address "host:port" with a port from 1 to 65535`);
-          }),
-          must('a list of addresses "host:port"'),
-        )
-        .min(1, must('a list of at least one address "host:port"')),
-      /** The cluster id that must answer; without it the id is pinned at first contact. */
-      id: z.string(must('the cluster id, as text')).min(1, must('the cluster id, as text')).nullable().default(null),
-      security: security.prefault({}),
-    },
-    must('a mapping with bootstrap'),
-  ),
+  spec: z
+    .strictObject(
+      {
+        bootstrap: z
+          .array(
+            z.string(must('an address "host:port"')).check((context) => {
+              if (parseAddress(context.value) === null)
+                refuse(context, `"${context.value}" is not an address "host:port" with a port from 1 to 65535`);
+            }),
+            must('a list of addresses "host:port"'),
+          )
+          .min(1, must('a list of at least one address "host:port"')),
+        /** The cluster id that must answer; without it the id is pinned at first contact. */
+        id: z.string(must('the cluster id, as text')).min(1, must('the cluster id, as text')).nullable().default(null),
+        /** Who runs it: fills in what all of its clusters have in common (providers.ts). */
+        provider: z.enum(providerNames, must(providerNames.join(', '))).default('plain'),
+        security: securitySchema.prefault({}),
+      },
+      must('a mapping with bootstrap'),
+    )
+    .transform(({ provider, security, ...spec }, context) => ({
+      ...spec,
+      security: resolveSecurity(security, provider, (key, message) => {
+        context.issues.push({ code: 'custom', input: null, path: ['security', key], message });
+      }),
+    })),
 });
 
 const pattern = () =>
@@ -244,31 +224,4 @@ function parseAddress(text: string): { host: string; port: number } | null {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   return host === undefined || port < 1 || port > 65_535 ? null : { host, port };
-}
-
-/** Words a schema's complaint: 'is missing; it must be …' or 'must be …'. */
-function must(what: string): { error: (issue: { input?: unknown }) => string } {
-  return { error: (issue) => (issue.input === undefined ? `is missing; it must be ${what}` : `must be ${what}`) };
-}
-
-/** A key that is known and refused; `false` asks for nothing, so it may stay. */
-function notBuilt() {
-  return z
-    .unknown()
-    .check((context) => {
-      if (context.value !== undefined && context.value !== false)
-        refuse(context, 'is not built yet; leave it out', true);
-    })
-    .optional();
-}
-
-interface CheckContext {
-  readonly value: unknown;
-  readonly issues: {
-    push(issue: { code: 'custom'; input: unknown; message: string; params: Record<string, unknown> }): unknown;
-  };
-}
-
-function refuse(context: CheckContext, message: string, notYetBuilt = false): void {
-  context.issues.push({ code: 'custom', input: context.value, message, params: { [NOT_BUILT]: notYetBuilt } });
 }

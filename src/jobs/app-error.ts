@@ -1,5 +1,5 @@
 /** What a failure of the wire means for a person: the one place where KafkaError becomes AppError. */
-import { AppError } from '#contract/errors.ts';
+import { AppError, type ErrorCode } from '#contract/errors.ts';
 import {
   BrokerError,
   ClusterIdChangedError,
@@ -14,6 +14,20 @@ import {
 /** TOPIC_, GROUP_, CLUSTER_, TRANSACTIONAL_ID_ and DELEGATION_TOKEN_AUTHORIZATION_FAILED. */
 const AUTHORISATION = new Set([29, 30, 31, 53, 65]);
 
+type SecurityFailure = 'tls' | 'authentication' | 'secret';
+
+const SECURITY: Readonly<Record<SecurityFailure, readonly [ErrorCode, string]>> = {
+  tls: [
+    'CLUSTER_TLS_FAILED',
+    "Compare ca, certificate, key and serverName of the cluster's security with the broker's certificate and listeners.",
+  ],
+  authentication: [
+    'CLUSTER_AUTHENTICATION_FAILED',
+    "Correct protocol, mechanism, user name and secret of the cluster's security; what is corrected in a file is read at the next attempt.",
+  ],
+  secret: ['SECRET_UNAVAILABLE', 'Put it where the message says; it is looked for again at the next attempt.'],
+};
+
 /** AppErrors pass; what is no state of the world (a bug) passes too. `subject` is what the user was doing it to. */
 export function toAppError(error: unknown, subject: string): AppError {
   if (error instanceof AppError) return error;
@@ -26,10 +40,15 @@ export function toAppError(error: unknown, subject: string): AppError {
       nextStep: 'Check that the bootstrap addresses lead to the cluster that is meant.',
     });
   }
+  const security = securityFailure(error);
+  if (security) {
+    const [code, nextStep] = SECURITY[security.failure];
+    return new AppError(code, `${subject}: ${security.message}`, { ...cause, nextStep });
+  }
   if (isNotKafka(error)) {
     return new AppError('CLUSTER_NOT_KAFKA', said, {
       ...cause,
-      nextStep: 'Give the address of a plaintext Kafka listener; TLS and SASL are not built yet.',
+      nextStep: "Compare security.protocol of the cluster with the broker's listeners, and the ports with theirs.",
     });
   }
   if (isUnreadable(error)) {
@@ -71,6 +90,14 @@ export function toAppError(error: unknown, subject: string): AppError {
     ...cause,
     nextStep: 'Look into the log of the broker for the same moment.',
   });
+}
+
+/** What says more than an address that does not answer: it wins among the failures of several addresses. */
+function securityFailure(error: KafkaError): (ConnectionError & { readonly failure: SecurityFailure }) | null {
+  if (!(error instanceof ConnectionError)) return null;
+  const all = error instanceof ClusterUnreachableError ? error.failures : [error];
+  const found = all.find(({ failure }) => Object.hasOwn(SECURITY, failure));
+  return (found ?? null) as (ConnectionError & { readonly failure: SecurityFailure }) | null;
 }
 
 /** Brokers of every version know Metadata; the controllers of KRaft do not. */

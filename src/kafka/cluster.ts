@@ -20,6 +20,7 @@ import type { FramePool } from './frame.ts';
 import { brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { metadata, type MetadataResponse } from './protocol/metadata.ts';
+import type { Security } from './security.ts';
 import { SharedConnection } from './shared-connection.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -42,6 +43,8 @@ export interface ClusterOptions {
   /** How long a call waits for its answer unless it says otherwise. */
   readonly requestTimeoutMs?: number;
   readonly connectTimeoutMs?: number;
+  /** Without it: plaintext, and no login. */
+  readonly security?: Security;
 }
 
 export interface CallOptions {
@@ -62,6 +65,8 @@ export class Cluster {
   readonly #connections = new Map<string, SharedConnection>();
   readonly #refreshes = new Map<string, Promise<TopicMetadata[]>>();
   readonly #closed = new AbortController();
+  /** All that we were ever told: failures of a broker that has left are still this cluster's. */
+  readonly #addresses = new Set<string>();
   #brokers: readonly Broker[] = [];
   #controllerId = -1;
   #topics = new Map<string, TopicMetadata>();
@@ -75,6 +80,7 @@ export class Cluster {
     this.requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#options = options;
     this.#bootstrap = options.bootstrap.map(splitAddress);
+    for (const { host, port } of this.#bootstrap) this.#addresses.add(`${host}:${port}`);
   }
 
   /** The id that the cluster gave at first contact. Only after `connect`. */
@@ -101,6 +107,7 @@ export class Cluster {
         } catch (error) {
           if (!(error instanceof ConnectionError)) throw error;
           failures.push(error);
+          if (isOfAllBrokers(error)) break;
         }
       }
       throw new ClusterUnreachableError(this.name, failures);
@@ -127,6 +134,11 @@ export class Cluster {
 
   brokers(): readonly Broker[] {
     return this.#brokers;
+  }
+
+  /** Whether `address`, `host:port`, is a bootstrap address or one that a broker has ever advertised. */
+  has(address: string): boolean {
+    return this.#addresses.has(address);
   }
 
   /** What the last answers said; undefined for a topic that nobody asked for or that does not exist. */
@@ -234,6 +246,7 @@ export class Cluster {
     }
     this.#clusterId = clusterId;
     this.#brokers = brokersOf(response);
+    for (const { host, port } of this.#brokers) this.#addresses.add(`${host}:${port}`);
     this.#controllerId = response.controllerId;
     this.#closeUnused();
     return topicsOf(response).map((answer) => {
@@ -265,6 +278,7 @@ export class Cluster {
       } catch (error) {
         if (!(error instanceof ConnectionError)) throw error;
         failures.push(error);
+        if (isOfAllBrokers(error)) break;
       }
     }
     throw new ClusterUnreachableError(this.name, failures);
@@ -293,8 +307,9 @@ export class Cluster {
   }
 
   #connectionOptions(host: string, port: number): ConnectionOptions {
-    const { network, clock, pool, clientId, connectTimeoutMs } = this.#options;
+    const { network, clock, pool, clientId, connectTimeoutMs, security } = this.#options;
     return {
+      ...(security ? { security } : {}),
       network,
       clock,
       pool,
@@ -304,6 +319,11 @@ export class Cluster {
       connectTimeoutMs: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     };
   }
+}
+
+/** The next broker would be given the same, and refuse it too: several refusals at once lock users out. */
+function isOfAllBrokers({ failure }: ConnectionError): boolean {
+  return failure === 'authentication' || failure === 'secret';
 }
 
 function splitAddress(address: string): { host: string; port: number } {

@@ -2,19 +2,21 @@
  * One TCP connection to one broker: requests go out in order, responses come back in order (the broker serves one
  * request of a connection at a time, SocketServer), and each request has a deadline. A missed deadline or damaged
  * bytes close the connection, since nothing behind them can be matched any more; what was in flight then fails as
- * indefinite. It does not reconnect and does not retry: that is the caller's.
+ * indefinite. It does not reconnect and does not retry: that is the caller's. Where a login is asked for, it is logged in
+ * before anybody has it, and again before the session ends (session.ts).
  *
  * Reading: small responses are parsed where they lie in a staging buffer, many per read; one that is larger than the
  * staging buffer is read straight into a frame of its own.
  */
 import { assert, must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
-import type { Network, Socket } from '#util/network.ts';
+import type { Network, Socket, TlsOptions } from '#util/network.ts';
 import type { Api } from './api.ts';
 import {
   BrokerError,
   ConnectionError,
   MalformedFrameError,
+  SecretError,
   UnsupportedApiError,
   type ConnectionFailure,
 } from './errors.ts';
@@ -23,10 +25,17 @@ import { apiVersions } from './protocol/api-versions.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { Reader } from './protocol/reader.ts';
 import { Writer } from './protocol/writer.ts';
+import type { Sasl, SaslCredentials, Security } from './security.ts';
+import { atAddress, startSession, type Call } from './session.ts';
+import { tlsProblemOf } from './tls-failure.ts';
 
 const STAGING_BYTES = 64 * 1024;
 /** No response of ours comes near: fetches ask for a few MB, and one batch may exceed that up to the broker's limit. */
 const RESPONSE_BYTES_MAX = 256 * 1024 * 1024;
+/** A response that becomes objects takes several times its bytes: Metadata of a million partitions is smaller. */
+const DECODED_BYTES_MAX = 64 * 1024 * 1024;
+/** Taken at once for a response that says it is larger than the staging buffer; what is longer gets room as it comes. */
+const FIRST_BYTES = 1024 * 1024;
 /** ApiVersions is asked before anything is known; every broker since 2.4 answers version 3 (KIP-511). */
 const API_VERSIONS_VERSION = 3;
 
@@ -38,6 +47,8 @@ export interface ConnectionOptions {
   readonly port: number;
   readonly clientId: string;
   readonly connectTimeoutMs: number;
+  /** Without it: plaintext, and no login. */
+  readonly security?: Security;
 }
 
 /** A response on the hot path. The bytes are valid during the callback only, unless `frame` is given and retained. */
@@ -55,12 +66,15 @@ export interface RawRequest {
   /** The body, written as one gathered write; the bytes must stay as they are until the outcome is known. */
   readonly chunks: readonly Uint8Array[];
   readonly timeoutMs: number;
+  /** For a response that is kept as bytes: how long it will be if all goes well, so that its room is taken in one piece. */
+  readonly rawBytesExpected?: number;
   onResponse(response: RawResponse): void;
   onError(error: ConnectionError): void;
 }
 
 interface InFlight {
   readonly correlationId: number;
+  readonly rawBytesExpected: number | undefined;
   readonly deadlineMs: number;
   readonly flexible: boolean;
   onResponse(response: RawResponse): void;
@@ -73,10 +87,12 @@ export interface VersionRange {
 }
 
 /**
- * Connects and learns the versions that the broker speaks; `signal` gives up at once.
- * Throws ConnectionError, UnsupportedApiError or BrokerError.
+ * Connects, learns the versions that the broker speaks, and logs in; `signal` gives up at once.
+ * Throws ConnectionError (SecretError among them), UnsupportedApiError or BrokerError.
  */
 export async function openConnection(options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
+  const sasl = options.security?.sasl ?? null;
+  const login = sasl && { sasl, credentials: await credentialsFor(sasl, options) };
   const connection = new Connection(options);
   const giveUp = (): void => connection.close();
   signal?.addEventListener('abort', giveUp, { once: true });
@@ -84,12 +100,22 @@ export async function openConnection(options: ConnectionOptions, signal?: AbortS
   try {
     await connection.opened;
     await connection.negotiate();
+    if (login) await startSession(connection, login.sasl, { clock: options.clock, credentials: login.credentials });
     return connection;
   } catch (error) {
     connection.close();
     throw error;
   } finally {
     signal?.removeEventListener('abort', giveUp);
+  }
+}
+
+/** Before the connection, so that a broker is not asked, and does not wait, for what cannot come about. */
+async function credentialsFor(sasl: Sasl, { host, port }: ConnectionOptions): Promise<SaslCredentials> {
+  try {
+    return await sasl.credentials();
+  } catch (error) {
+    throw error instanceof SecretError ? atAddress(error, `${host}:${port}`) : error;
   }
 }
 
@@ -103,12 +129,20 @@ export class Connection {
   #staged = 0;
   #frame: Frame | null = null;
   #frameFilled = 0;
+  /** What the response that is read into #frame says of its length. */
+  #responseBytes = 0;
   readonly #inFlight: InFlight[] = [];
+  /** What was asked during a login, in its order; null while there is none. */
+  #held: RawRequest[] | null = null;
+  #whenAnswered: (() => void) | null = null;
   #nextCorrelationId = 1;
   #cancelDeadline: (() => void) | null = null;
   #watchedUntilMs = Infinity;
   #failure: ConnectionError | null = null;
+  #isConnected = false;
   #negotiated = false;
+  /** Something besides ApiVersions, which listeners answer before a login. */
+  #wasAnswered = false;
   #versions: ReadonlyMap<number, VersionRange> = new Map();
   #throttledUntilMs = 0;
   readonly #closeListeners: ((error: ConnectionError) => void)[] = [];
@@ -117,6 +151,7 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.address = `${options.host}:${options.port}`;
+    const tls = tlsOptionsOf(options, this.address); // may throw: before anything is begun
     this.opened = new Promise((resolve, reject) => {
       this.#onOpen = { resolve, reject };
     });
@@ -126,17 +161,20 @@ export class Connection {
     this.#socket = options.network.connect({
       host: options.host,
       port: options.port,
+      ...(tls ? { tls } : {}),
       buffer: () => this.#nextBuffer(),
       onRead: (bytes) => this.#onRead(bytes),
       onConnect: () => {
         cancel();
+        this.#isConnected = true;
         this.#onOpen?.resolve();
         this.#onOpen = null;
       },
       onDrain: () => {},
       onClose: (error) => {
         cancel();
-        this.#fail(failureOf(error, this.#negotiated), closeMessage(this.address, error, this.#negotiated), error);
+        const { failure, message } = this.#closeReason(error);
+        this.#fail(failure, message, error);
       },
     });
   }
@@ -145,9 +183,9 @@ export class Connection {
     return this.#failure === null;
   }
 
-  /** How many requests wait for their response. */
+  /** How many requests wait for their response, or to be sent after a login. */
   get inFlightCount(): number {
-    return this.#inFlight.length;
+    return this.#inFlight.length + (this.#held?.length ?? 0);
   }
 
   /** How long the broker asked us to hold back (`throttle_time_ms`, KIP-219); 0 when not throttled. */
@@ -182,7 +220,7 @@ export class Connection {
     request: Request,
     options: { timeoutMs: number },
   ): Promise<Response> {
-    return this.#callVersion(api, this.versionOf(api), request, options.timeoutMs);
+    return this.#callVersion(api, this.versionOf(api), { request, ...options }, (raw) => this.send(raw));
   }
 
   /** The broker asked for a pause of `ms` on this connection. */
@@ -198,12 +236,46 @@ export class Connection {
       );
       return;
     }
+    if (this.#held) this.#held.push(request);
+    else this.#transmit(request);
+  }
+
+  /** See SessionConnection. The deadline of a request that is held begins when it is sent. */
+  async exclusively(action: (call: Call) => Promise<void>): Promise<void> {
+    assert(this.#held === null, 'one login at a time');
+    this.#held = [];
+    try {
+      if (this.#inFlight.length > 0) await new Promise<void>((resolve) => (this.#whenAnswered = resolve));
+      this.#requireOpen();
+      const timeoutMs = this.#options.connectTimeoutMs;
+      await action((api, request) =>
+        this.#callVersion(api, this.versionOf(api), { request, timeoutMs }, (raw) => this.#transmit(raw)),
+      );
+      this.#requireOpen();
+      const held = this.#held;
+      this.#held = null;
+      for (const request of held) this.send(request);
+    } catch (error) {
+      const { failure, message } =
+        error instanceof ConnectionError ? error : { failure: 'closed' as const, message: String(error) };
+      this.#fail(failure, message, error as Error);
+      throw error;
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  #transmit(request: RawRequest): void {
+    if (this.#failure) return request.onError(this.#failure);
     const flexible = request.version >= request.api.flexibleVersion;
     const correlationId = this.#nextCorrelationId;
     this.#nextCorrelationId = (correlationId + 1) & 0x7fffffff;
     this.#inFlight.push({
       correlationId,
       deadlineMs: this.#options.clock.monotonic() + request.timeoutMs,
+      rawBytesExpected: request.rawBytesExpected,
       flexible: flexible && request.api.key !== apiVersions.key, // its response header stays version 0 (KIP-511)
       onResponse: (response) => request.onResponse(response),
       onError: (error) => request.onError(error),
@@ -220,8 +292,11 @@ export class Connection {
     const response = await this.#callVersion(
       apiVersions,
       API_VERSIONS_VERSION,
-      { clientSoftwareName: 'lockstep', clientSoftwareVersion: '0.1.0' },
-      this.#options.connectTimeoutMs,
+      {
+        request: { clientSoftwareName: 'lockstep', clientSoftwareVersion: '0.1.0' },
+        timeoutMs: this.#options.connectTimeoutMs,
+      },
+      (raw) => this.send(raw),
     );
     if (response.errorCode !== 0) throw new BrokerError(errorOf(response.errorCode), 'ApiVersions', this.address);
     this.#versions = new Map(
@@ -233,13 +308,13 @@ export class Connection {
   #callVersion<Request, Response>(
     api: Api<Request, Response>,
     version: number,
-    request: Request,
-    timeoutMs: number,
+    { request, timeoutMs }: { request: Request; timeoutMs: number },
+    send: (raw: RawRequest) => void,
   ): Promise<Response> {
     const writer = new Writer();
     api.writeRequest(writer, request, version);
     return new Promise<Response>((resolve, reject) => {
-      this.send({
+      send({
         api,
         version,
         chunks: [writer.finish()],
@@ -299,6 +374,7 @@ export class Connection {
     const frame = must(this.#frame, 'frame being read');
     this.#frameFilled += bytes;
     if (this.#frameFilled < frame.length) return;
+    if (frame.length < this.#responseBytes) return this.#growFrame(frame);
     this.#frame = null;
     try {
       this.#dispatch(frame.buffer, 0, frame.length, frame);
@@ -312,9 +388,10 @@ export class Connection {
     let at = 0;
     while (end - at >= 4) {
       const size = this.#staging.readInt32BE(at);
-      if (size < 4 || size > RESPONSE_BYTES_MAX) throw new MalformedFrameError(sizeMessage(this.#staging, at, end));
+      if (size < 4 || size > this.#responseBytesMax())
+        throw new MalformedFrameError(sizeMessage(this.#staging, at, end));
       if (end - at - 4 < size) {
-        if (size + 4 > STAGING_BYTES) return this.#startFrame(size, at + 4, end);
+        if (size + 4 > STAGING_BYTES && end - at >= 8) return this.#startFrame(size, at + 4, end);
         break;
       }
       this.#dispatch(this.#staging, at + 4, at + 4 + size, null);
@@ -325,23 +402,38 @@ export class Connection {
     this.#staged = end - at;
   }
 
+  #responseBytesMax(): number {
+    return this.#inFlight[0]?.rawBytesExpected === undefined ? DECODED_BYTES_MAX : RESPONSE_BYTES_MAX;
+  }
+
+  /** A length is only a claim: memory beyond what was to be expected is taken when the bytes before it have come. */
   #startFrame(size: number, from: number, end: number): void {
-    this.#frame = this.#options.pool.take(size);
+    const expected = this.#checkExpected(this.#staging.readInt32BE(from));
+    this.#responseBytes = size;
+    this.#frame = this.#options.pool.take(Math.min(size, expected.rawBytesExpected ?? FIRST_BYTES));
     this.#staging.copy(this.#frame.buffer, 0, from, end);
     this.#frameFilled = end - from;
     this.#staged = 0;
   }
 
+  #growFrame(frame: Frame): void {
+    const grown = this.#options.pool.take(Math.min(this.#responseBytes, frame.length * 2));
+    frame.buffer.copy(grown.buffer, 0, 0, frame.length);
+    this.#frame = grown;
+    frame.release();
+  }
+
+  #checkExpected(correlationId: number): InFlight {
+    const expected = this.#inFlight[0];
+    if (expected?.correlationId === correlationId) return expected;
+    throw new MalformedFrameError(`response ${correlationId} where ${expected?.correlationId ?? 'none'} was expected`);
+  }
+
   #dispatch(buffer: Buffer, start: number, end: number, frame: Frame | null): void {
     const reader = new Reader(buffer, start, end);
-    const correlationId = reader.int32();
-    const expected = this.#inFlight[0];
-    if (!expected || expected.correlationId !== correlationId) {
-      throw new MalformedFrameError(
-        `response ${correlationId} where ${expected?.correlationId ?? 'none'} was expected`,
-      );
-    }
+    const expected = this.#checkExpected(reader.int32());
     this.#inFlight.shift();
+    this.#wasAnswered ||= this.#negotiated;
     try {
       if (expected.flexible) reader.skipTaggedFields();
       expected.onResponse({ buffer, start: reader.position, end, frame });
@@ -352,6 +444,12 @@ export class Connection {
       }
       throw error;
     }
+    if (this.#inFlight.length === 0) this.#allAnswered();
+  }
+
+  #allAnswered(): void {
+    this.#whenAnswered?.();
+    this.#whenAnswered = null;
   }
 
   /** One timer, for the earliest deadline in flight: a short one may stand behind a long one. */
@@ -369,6 +467,26 @@ export class Connection {
     });
   }
 
+  /** Why the network ended the connection: what is known of TLS first, since a failed handshake looks like many things. */
+  #closeReason(error: Error | null): { failure: ConnectionFailure; message: string } {
+    const isEncrypted = Boolean(this.#options.security?.tls);
+    const problem = isEncrypted && error ? tlsProblemOf(error) : null;
+    if (problem !== null) return { failure: 'tls', message: `${this.address}: ${problem}` };
+    if (this.#negotiated && !this.#wasAnswered && error === null && !this.#options.security?.sasl) {
+      // SaslServerAuthenticator: a request that is no login ends the connection without an answer.
+      const message = `${this.address} closed the connection at the first request: does this listener want a login (SASL)?`;
+      return { failure: 'authentication', message };
+    }
+    const failure = failureOf(error, this.#negotiated);
+    if (!isEncrypted || failure !== 'not-kafka') {
+      return { failure, message: closeMessage(this.address, error, this.#negotiated) };
+    }
+    const hint = this.#isConnected
+      ? 'right after the TLS handshake: does it want a client certificate that it trusts?'
+      : 'during the TLS handshake: is it a listener without encryption?';
+    return { failure: 'tls', message: `${this.address} closed the connection ${hint}` };
+  }
+
   #fail(failure: ConnectionFailure, message: string, cause?: Error | null): void {
     if (this.#failure) return;
     const error = new ConnectionError(failure, this.address, message, {
@@ -383,8 +501,19 @@ export class Connection {
     this.#onOpen?.reject(error);
     this.#onOpen = null;
     for (const request of this.#inFlight.splice(0)) request.onError(error);
+    const unsent = new ConnectionError(failure, this.address, message, { definite: true, cause: cause ?? undefined });
+    for (const request of this.#held?.splice(0) ?? []) request.onError(unsent);
+    this.#allAnswered();
     for (const listener of this.#closeListeners.splice(0)) listener(error);
     assert(this.#inFlight.length === 0, 'nothing is sent on a closed connection');
+  }
+}
+
+function tlsOptionsOf({ security, host }: ConnectionOptions, address: string): TlsOptions | null {
+  try {
+    return security?.tls?.(host) ?? null;
+  } catch (error) {
+    throw error instanceof SecretError ? atAddress(error, address) : error;
   }
 }
 

@@ -15,6 +15,9 @@ export type ConnectionFailure =
   | 'timeout' // no answer within the deadline
   | 'closed' // the peer closed, or the network did
   | 'not-kafka' // bytes that are no Kafka response: TLS, HTTP, or a listener of another kind
+  | 'tls' // the two sides did not agree on an encrypted connection, or a certificate was refused
+  | 'authentication' // the broker refused who we say we are, or could not prove who it is (SCRAM)
+  | 'secret' // what we would log in with cannot be had
   | 'local'; // we closed it
 
 /** The connection could not be made or is gone. */
@@ -36,6 +39,18 @@ export class ConnectionError extends KafkaError {
     this.failure = failure;
     this.address = address;
     this.definite = options.definite;
+  }
+}
+
+/**
+ * A password, key, certificate or token cannot be read or used: nobody has been asked yet, and it may be there again at
+ * the next attempt. The message names where it was looked for, never what was found.
+ */
+export class SecretError extends ConnectionError {
+  override name = 'SecretError';
+
+  constructor(message: string, options: { address?: string; cause?: unknown } = {}) {
+    super('secret', options.address ?? '', message, { definite: true, cause: options.cause });
   }
 }
 

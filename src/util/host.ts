@@ -1,12 +1,14 @@
 /**
- * The one importer of node:net, node:fs and timers in the product. Everything else is handed these as values,
+ * The one importer of node:net, node:tls, node:fs and timers in the product. Everything else is handed these as values,
  * so a test can put a simulated clock, network or disk in their place.
  */
+import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
 import { readFileSync, writeFileSync, appendFileSync, mkdirSync } from 'node:fs';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP, type Socket as NodeSocket, type TcpNetConnectOpts } from 'node:net';
+import { checkServerIdentity, connect as connectTls, type ConnectionOptions as NodeTlsOptions } from 'node:tls';
 import type { Clock } from './clock.ts';
-import type { ConnectOptions, Network, Socket } from './network.ts';
+import type { ConnectOptions, Network, Socket, TlsOptions } from './network.ts';
 import type { Random } from './random.ts';
 
 export const systemClock: Clock = {
@@ -22,22 +24,16 @@ export const systemRandom: Random = { next: () => Math.random() };
 
 export const systemNetwork: Network = {
   connect(options: ConnectOptions): Socket {
+    let socket: NodeSocket;
+    try {
+      socket = openSocket(options);
+    } catch (error) {
+      // Certificate, key or authority cannot be used: the peer was never asked.
+      queueMicrotask(() => options.onClose(error as Error));
+      return closedSocket;
+    }
     let closeError: Error | null = null;
-    const socket = connectTcp({
-      host: options.host,
-      port: options.port,
-      lookup,
-      noDelay: true,
-      keepAlive: true,
-      onread: {
-        buffer: () => options.buffer(),
-        callback(bytes) {
-          options.onRead(bytes);
-          return true;
-        },
-      },
-    });
-    socket.on('connect', () => options.onConnect());
+    socket.on(options.tls ? 'secureConnect' : 'connect', () => options.onConnect());
     socket.on('drain', () => options.onDrain());
     socket.on('error', (error) => {
       closeError = error;
@@ -57,6 +53,83 @@ export const systemNetwork: Network = {
     };
   },
 };
+
+function openSocket(options: ConnectOptions): NodeSocket {
+  const { host, port, tls } = options;
+  const settings: TcpNetConnectOpts = {
+    host,
+    port,
+    lookup,
+    noDelay: true,
+    keepAlive: true,
+    onread: {
+      buffer: () => options.buffer(),
+      callback(bytes) {
+        options.onRead(bytes);
+        return true;
+      },
+    },
+  };
+  return tls ? connectTls({ ...settings, ...nodeTlsOptions(tls) } as NodeTlsOptions) : connectTcp(settings);
+}
+
+/** `rejectUnauthorized` stands here so that NODE_TLS_REJECT_UNAUTHORIZED, which sets its default, changes nothing. */
+function nodeTlsOptions({ serverName, ca, identity }: TlsOptions): NodeTlsOptions {
+  return {
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+    servername: isIP(serverName) === 0 ? serverName : '', // RFC 6066: an address is not sent as a name
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(serverName, certificate),
+    ...(ca === null ? {} : { ca }),
+    ...(identity === null ? {} : { cert: identity.certificate, key: identity.key }),
+    ...(identity === null || identity.keyPassword === null ? {} : { passphrase: identity.keyPassword }),
+  };
+}
+
+const closedSocket: Socket = { write: () => true, pause() {}, resume() {}, destroy() {} };
+
+/** One request that carries a form, as token endpoints take it. */
+export interface Web {
+  /**
+   * Answers with status and text, whatever the status. Rejects where there is no answer: within 10 s, in up to 64 KiB.
+   * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go.
+   */
+  postForm(
+    url: string,
+    options: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
+  ): Promise<{ readonly status: number; readonly text: string }>;
+}
+
+const WEB_DEADLINE_MS = 10_000;
+const WEB_ANSWER_BYTES_MAX = 64 * 1024;
+
+export const systemWeb: Web = {
+  async postForm(url, { headers, body }) {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      body,
+      redirect: 'manual',
+      signal: AbortSignal.timeout(WEB_DEADLINE_MS),
+    });
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of response.body ?? []) {
+      bytes += chunk.length;
+      if (bytes > WEB_ANSWER_BYTES_MAX) throw new Error(`the answer is larger than ${WEB_ANSWER_BYTES_MAX} bytes`);
+      chunks.push(chunk);
+    }
+    return { status: response.status, text: Buffer.concat(chunks).toString('utf8') };
+  },
+};
+
+/** What nobody can foretell, as text without "=" and ",": 144 bits. */
+export function systemNonce(): string {
+  return randomBytes(18).toString('base64url');
+}
+
+/** Read anew at each use. */
+export const systemEnvironment: Readonly<Record<string, string | undefined>> = process.env;
 
 /** Files as the command line needs them. */
 export interface Disk {

@@ -11,15 +11,36 @@ export interface Network {
 export interface ConnectOptions {
   readonly host: string;
   readonly port: number;
+  /** Without it the connection is plaintext. */
+  readonly tls?: TlsOptions;
   /** Called before each read: where the next bytes go. Never empty. */
   buffer(): Uint8Array;
   /** `bytes` bytes have been written to the start of what `buffer` returned last. */
   onRead(bytes: number): void;
+  /** The connection stands; with TLS, the handshake is done and the peer's certificate has been checked. */
   onConnect(): void;
   /** The send buffer has emptied after `write` returned false. */
   onDrain(): void;
   /** Called exactly once, when nothing more will be read or written. `error` is null after an orderly close. */
   onClose(error: Error | null): void;
+}
+
+/**
+ * TLS 1.2 or later. The peer's certificate and the name in it are always checked; nothing can switch that off. What does
+ * not fit (a key of another certificate, no PEM) ends as onClose, as every other failure does.
+ */
+export interface TlsOptions {
+  /** Host name or address that the peer's certificate must carry. */
+  readonly serverName: string;
+  /** Authorities that are trusted, PEM; null: those that the runtime trusts. */
+  readonly ca: string | null;
+  /** What we show when the peer asks who we are: a certificate chain and its key, PEM; null: nothing. */
+  readonly identity: {
+    readonly certificate: string;
+    readonly key: string;
+    /** Of an encrypted key. */
+    readonly keyPassword: string | null;
+  } | null;
 }
 
 export interface Socket {
