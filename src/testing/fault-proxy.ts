@@ -50,7 +50,7 @@ export class FaultProxy {
   /** The first 10,000 faults that took effect, in order. */
   readonly journal: Injected[] = [];
   readonly #options: FaultProxyOptions;
-  readonly #random: Random;
+  #random: Random;
   readonly #startMs = performance.now();
   readonly #connections = new Map<number, ProxiedConnection>();
   #accepted = 0;
@@ -72,6 +72,11 @@ export class FaultProxy {
   /** Connections that were accepted so far. */
   get accepted(): number {
     return this.#accepted;
+  }
+
+  /** Begins all randomness anew. */
+  reseed(seed: number): void {
+    this.#random = createRandom(seed);
   }
 
   /** Listens. */

@@ -4,23 +4,36 @@ import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Reader } from '#kafka/protocol/reader.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { errorCode, flipBitWithin, flipRecordBit } from '#testing/answer-faults.ts';
+import { hugeLength, rewrite, truncate } from '#testing/fault-kinds.ts';
+import type { ProxiedFrame } from '#testing/fault-kinds.ts';
+import type { Fault, FaultRule, Match } from '#testing/fault-rule.ts';
+import { freePorts } from '#testing/free-ports.ts';
 import { compareWithJava, formatDifferences } from '#testing/java-reader.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import { writeWorkloads } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
-import { createRandom } from '#util/random.ts';
-import { withLength, type Alter, type AlteringProxy, type ProxiedResponse } from './altering-proxy.ts';
-import { BrokerDoors } from './broker-doors.ts';
+import { must } from '#util/assert.ts';
 import { Command, lockstep, type Ended } from './command.ts';
 import { writeLink, type MirrorSpec } from './link-file.ts';
 
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
-const doors = { source: new BrokerDoors(), target: new BrokerDoors() };
-const cluster = sharedClusters({ source: doors.source.options, target: doors.target.options });
+let controllerPort = 0;
+const cluster = sharedClusters({
+  source: {
+    proxied: true,
+    secure: { authorizer: false },
+    findPorts: async (count) => {
+      const ports = await freePorts(count);
+      controllerPort = must(ports[1], 'port of the controller');
+      return ports;
+    },
+  },
+  target: { proxied: true },
+});
 const orders = [{ match: 'orders' }];
 /** Runs whose answers are damaged at random; LOCKSTEP_FULL=1 has ten times as many. */
 const ROUNDS = process.env['LOCKSTEP_FULL'] === '1' ? 60 : 6;
@@ -107,7 +120,7 @@ describe.concurrent('what answers is not the cluster', () => {
   });
 
   test('a TLS listener', async () => {
-    const address = `127.0.0.1:${doors.source.tlsPort}`;
+    const address = must(cluster('source').doors.ssl[0], 'address of the TLS listener');
     await expectError(
       link({ m: { topics: orders } }, [address]),
       1,
@@ -128,7 +141,7 @@ describe.concurrent('what answers is not the cluster', () => {
   });
 
   test('the listener of a controller', async () => {
-    const address = `127.0.0.1:${doors.source.controllerPort}`;
+    const address = `127.0.0.1:${controllerPort}`;
     await expectError(
       link({ m: { topics: orders } }, [address]),
       1,
@@ -316,33 +329,29 @@ function linesOf(text: string): string[] {
 }
 
 describe('what the brokers answer', () => {
-  const proxies: Partial<Record<'source' | 'target', AlteringProxy>> = {};
-  const API = { produce: 0, fetch: 1, listOffsets: 2, metadata: 3 } as const;
-
-  beforeAll(async () => {
-    proxies.source = await doors.source.proxy();
-    proxies.target = await doors.target.proxy();
-  });
-  afterAll(() => {
-    for (const proxy of Object.values(proxies)) proxy.close();
-  });
-
   /** A mirror whose connections all go through the proxies. */
   function proxied(name: string): string {
-    const { source, target } = proxies as Required<typeof proxies>;
-    source.set(null);
-    target.set(null);
     return link(
       { [name]: { topics: [{ match: 'orders', to: `${name}.orders` }] } },
-      [source.address],
-      [target.address],
+      cluster('source').proxiedBootstrap,
+      cluster('target').proxiedBootstrap,
     );
   }
 
-  function inject(side: 'source' | 'target', alter: Alter): AlteringProxy {
-    const proxy = (proxies as Required<typeof proxies>)[side];
-    proxy.set(alter);
-    return proxy;
+  /** The only fault from now on. */
+  function inject(
+    side: 'source' | 'target',
+    fault: Fault,
+    { times, ...match }: Omit<Match, 'direction'> & { times?: number } = {},
+  ): FaultRule {
+    const proxies = [...cluster('source').proxies, ...cluster('target').proxies];
+    for (const proxy of proxies) proxy.clear();
+    const proxy = must(cluster(side).proxies[0], 'proxy');
+    return proxy.inject({
+      match: { ...match, direction: 'response' },
+      fault,
+      ...(times === undefined ? {} : { times }),
+    });
   }
 
   async function expectCopied(name: string): Promise<void> {
@@ -360,14 +369,14 @@ describe('what the brokers answer', () => {
 
   test('an error code that nobody knows is named with the request and its object', async () => {
     const file = proxied('unknown');
-    const metadata = inject('source', errorCode(API.metadata, 999, atEnd));
+    const metadata = inject('source', rewrite('error 999 of all', atEnd), { api: 'Metadata' });
     expect(reported(await lockstep('plan', '-f', file))).toEqual({
       code: 1,
       err: 'CLUSTER_REFUSED: Metadata for cluster "east": UNKNOWN_ERROR_CODE_999 (999)\nnext: Look into the log of the broker for the same moment.\n',
     });
-    expect(metadata.altered).toBe(1);
+    expect(metadata.count).toBe(1);
 
-    inject('source', errorCode(API.listOffsets, 999, inFirstPartition));
+    inject('source', errorCode(999), { api: 'ListOffsets' });
     const planned = await lockstep('plan', '-f', file);
     expect(planned.code).toBe(5);
     expect(linesOf(planned.out)).toContain(
@@ -377,90 +386,82 @@ describe('what the brokers answer', () => {
 
   test('an unknown error of Fetch passes when it happens once, and stops the partition when it stays', async () => {
     const file = proxied('fetch');
-    const unknown = errorCode(API.fetch, 999, inFirstFetched);
-    const always = inject('source', unknown);
+    const always = inject('source', errorCode(999), { api: 'Fetch' });
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(stopped), stopped.out).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
       /fetch: SHARD_NO_PROGRESS orders\/\d (?:at|from) offsets? .*The same request failed again and again: Fetch for orders\/\d: UNKNOWN_ERROR_CODE_999 \(999\)/,
     );
-    expect(always.altered).toBeGreaterThan(3);
+    expect(always.count).toBeGreaterThan(3);
 
-    const once = inject('source', times(1, unknown));
+    const once = inject('source', errorCode(999), { api: 'Fetch', times: 1 });
     const recovered = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(recovered), recovered.out).toEqual({ code: 0, err: '' });
-    expect(once.altered).toBe(1);
+    expect(once.count).toBe(1);
     await expectCopied('fetch');
   });
 
   test('an unknown error of Produce is taken for neither written nor not written: the position is read again', async () => {
     const file = proxied('produce');
-    const proxy = inject('target', times(5, errorCode(API.produce, 999, inFirstProduced)));
+    const produced = inject('target', errorCode(999), { api: 'Produce', topic: 'produce.orders', times: 5 });
     const ended = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(ended), ended.out).toEqual({ code: 0, err: '' });
-    expect(proxy.altered).toBe(5);
+    expect(produced.count).toBe(5);
     await expectCopied('produce');
   });
 
   test('a batch that was damaged on the way is fetched again; one that stays damaged stops its partition', async () => {
     const file = proxied('flip');
-    const always = inject('source', flipInRecords);
+    const always = inject('source', flipRecordBit(), { api: 'Fetch' });
     const stopped = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(stopped), stopped.out).toEqual({ code: 5, err: '' });
     expect(stopped.out).toMatch(
       /flip: SHARD_BATCH_CORRUPT orders\/\d at offset \d+: The batch at offset \d+ is damaged, found .*, also when it was fetched again: /,
     );
-    expect(always.altered).toBeGreaterThan(1);
+    expect(always.count).toBeGreaterThan(1);
 
-    const once = inject('source', times(1, flipInRecords));
+    const once = inject('source', flipRecordBit(), { api: 'Fetch', times: 1 });
     const recovered = await lockstep('run', '-f', file, '--until', 'caught-up');
     expect(reported(recovered), recovered.out).toEqual({ code: 0, err: '' });
-    expect(once.altered).toBe(1);
+    expect(once.count).toBe(1);
     await expectCopied('flip');
   });
 
   test.each([
     [
       'shorter than what it should hold',
-      cutShort,
+      truncate(),
       /^CLUSTER_ANSWER_INVALID: cluster "east": an answer cannot be read: .*\nnext: Try again; .*\n$/,
     ],
     [
       'longer than any answer',
-      hugeLength,
+      hugeLength(),
       /^CLUSTER_ANSWER_INVALID: no address of cluster "east" answers: .* sent bytes that are no Kafka response: a length of 2130706432 bytes \(closed\)\nnext: Try again; .*\n$/,
     ],
-  ] as const)('an answer that is %s', async (_, alter, message) => {
+  ] as const)('an answer that is %s', async (_, fault, message) => {
     const file = proxied('frames');
-    const proxy = inject('source', (response) => (response.apiKey === API.metadata ? alter(response) : null));
+    const damaged = inject('source', fault, { api: 'Metadata', times: 1 });
     const ended = await lockstep('plan', '-f', file);
-    expect(proxy.altered).toBe(1);
+    expect(damaged.count).toBe(1);
     expect(ended.err).toMatch(message);
     expect(ended.code).toBe(1);
   });
 
   test('random damage in any answer neither crashes nor hangs a run', async () => {
     const file = proxied('noise');
-    const random = createRandom(seed);
-    const damage: Alter = ({ frame, start }) => {
-      if (random.next() > 0.04) return false;
-      // Not throttle_time, first in most answers and last in Produce: an hour's pause that a broker asks for is obeyed.
-      const [from, to] = [start + 4, frame.length - 5];
-      if (to <= from) return false;
-      const at = from + Math.floor(random.next() * (to - from));
-      frame.writeUInt8(frame.readUInt8(at) ^ (1 << Math.floor(random.next() * 8)), at);
-      return true;
-    };
+    // Not throttle_time, first in most answers and last in Produce: an hour's pause that a broker asks for is obeyed.
+    const damage = flipBitWithin(4, -5);
     let altered = 0;
     for (let round = 0; round < ROUNDS; round++) {
       const side = round % 2 === 0 ? 'source' : 'target';
-      const proxy = inject(side, damage);
+      must(cluster(side).proxies[0], 'proxy').reseed(seed + round);
+      const damaged = inject(side, damage, { probability: 0.04 });
       const { code, out, err } = await lockstep('run', '-f', file, '--until', 'caught-up');
       const what = `seed ${seed}, round ${round}, ${side}\n${out}${err}`;
       expect([0, 1, 5], what).toContain(code);
       expect(err, what).not.toMatch(/INTERNAL|    at /);
-      altered += proxy.altered;
-      proxy.set(null);
+      altered += damaged.count;
+      damaged.end();
     }
     expect(altered).toBeGreaterThan(0);
     // An answer has no checksum: what was learnt from a damaged one may have been refused for good, never copied wrongly.
@@ -470,66 +471,8 @@ describe('what the brokers answer', () => {
   }, 600_000);
 });
 
-/** Lets `alter` take effect so many times. */
-function times(count: number, alter: Alter): Alter {
-  let left = count;
-  return (response) => {
-    const result = left > 0 ? alter(response) : null;
-    if (result) left--;
-    return result;
-  };
-}
-
-/** Writes an error code where `place` finds one in the answers to one request. */
-function errorCode(apiKey: number, code: number, place: (response: ProxiedResponse) => number | null): Alter {
-  return (response) => {
-    const at = response.apiKey === apiKey ? place(response) : null;
-    if (at !== null) response.frame.writeInt16BE(code, at);
-    return at !== null;
-  };
-}
-
 /** Metadata from version 13 on ends with the error of the whole request and no tagged fields. */
-function atEnd({ apiVersion, frame }: ProxiedResponse): number | null {
-  return apiVersion >= 13 ? frame.length - 3 : null;
+function atEnd({ apiVersion, frame }: ProxiedFrame): boolean {
+  if (apiVersion >= 13) frame.writeInt16BE(999, frame.length - 3);
+  return apiVersion >= 13;
 }
-
-function inFirstPartition({ frame, start }: ProxiedResponse): number | null {
-  const reader = new Reader(frame, start + 4, frame.length); // behind throttle_time
-  return inFirstOf(reader, () => reader.compactString());
-}
-
-function inFirstFetched({ frame, start }: ProxiedResponse): number | null {
-  const reader = new Reader(frame, start + 4 + 2 + 4, frame.length); // behind throttle_time, error and session id
-  return inFirstOf(reader, () => reader.uuid());
-}
-
-function inFirstProduced({ frame, start }: ProxiedResponse): number | null {
-  const reader = new Reader(frame, start, frame.length);
-  let topic = '';
-  const at = inFirstOf(reader, () => (topic = reader.compactString()));
-  return topic.startsWith('__') ? null : at; // the state topic is another matter
-}
-
-/** The place of the error of the first partition, which follows the topic, the number of partitions and its own. */
-function inFirstOf(reader: Reader, skipTopic: () => unknown): number | null {
-  if (reader.arrayLength(true) < 1) return null;
-  skipTopic();
-  return reader.arrayLength(true) < 1 ? null : reader.position + 4;
-}
-
-/** A bit in the last third of a large answer to Fetch, which is inside a record batch. */
-const flipInRecords: Alter = ({ apiKey, frame }) => {
-  if (apiKey !== 1 || frame.length < 1000) return false;
-  const at = Math.floor(frame.length * 0.9);
-  frame.writeUInt8(frame.readUInt8(at) ^ 1, at);
-  return true;
-};
-
-const cutShort: Alter = ({ frame }) => withLength(frame.subarray(0, Math.floor(frame.length / 2)));
-
-const hugeLength: Alter = ({ frame }) => {
-  const bytes = withLength(frame);
-  bytes.writeInt32BE(0x7f000000);
-  return bytes;
-};
