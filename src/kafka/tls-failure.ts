@@ -26,19 +26,24 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   ERR_OSSL_PEM_NO_START_LINE: 'our certificate or key is no PEM text',
   ERR_OSSL_PEM_BAD_END_LINE: 'our certificate or key is no whole PEM text',
   ERR_OSSL_PEM_BAD_BASE64_DECODE: 'our certificate or key is no whole PEM text',
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: NO_CLIENT_CERTIFICATE,
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'it does not trust the authority of our certificate',
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'it refuses our certificate, or wants one and was given none',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'it does not trust our certificate',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'our certificate has expired',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED: 'our certificate has been revoked',
-  ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE: 'it does not take certificates of the kind that ours is',
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: NOTHING_COMMON,
-  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: NOTHING_COMMON,
   ERR_SSL_UNSUPPORTED_PROTOCOL: NOTHING_COMMON,
   ERR_SSL_NO_SHARED_CIPHER: NOTHING_COMMON,
   ERR_SSL_WRONG_VERSION_NUMBER: NOT_TLS,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: NOT_TLS,
+};
+
+/** What the other side says to us (RFC 8446 6.2). OpenSSL puts the version before it: SSLV3_, TLSV1_, TLSV13_, SSL/TLS_. */
+const ALERTS: Readonly<Record<string, string>> = {
+  BAD_CERTIFICATE: 'it refuses our certificate, or wants a client certificate and was given none',
+  CERTIFICATE_EXPIRED: 'our certificate has expired',
+  CERTIFICATE_REQUIRED: NO_CLIENT_CERTIFICATE,
+  CERTIFICATE_REVOKED: 'our certificate has been revoked',
+  CERTIFICATE_UNKNOWN: 'it does not trust our certificate',
+  HANDSHAKE_FAILURE: NOTHING_COMMON,
+  INSUFFICIENT_SECURITY: NOTHING_COMMON,
+  PROTOCOL_VERSION: NOTHING_COMMON,
+  UNKNOWN_CA: 'it does not trust the authority of our certificate',
+  UNSUPPORTED_CERTIFICATE: 'it does not take certificates of the kind that ours is',
 };
 
 /** What `error` says about TLS, with its code; null when it is about something else. Certificates and keys are never in it. */
@@ -46,7 +51,7 @@ export function tlsProblemOf(error: Error): string | null {
   const { code } = error as { code?: string };
   if (code === undefined) return null;
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `${otherHost(error)} (${code})`;
-  const known = PROBLEMS[code];
+  const known = PROBLEMS[code] ?? ALERTS[/^ERR_SSL_.*_ALERT_([A-Z_]+)$/.exec(code)?.[1] ?? ''];
   if (known !== undefined) return `${known} (${code})`;
   return /^ERR_(?:SSL|OSSL|TLS)_/.test(code) ? `the TLS handshake failed (${code})` : null;
 }

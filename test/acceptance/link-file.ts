@@ -22,15 +22,23 @@ export interface Link {
   readonly mirrors: Readonly<Record<string, MirrorSpec>>;
   /** The cluster id that the source must have. */
   readonly sourceId?: string;
+  /** `security` of each side; without it: plaintext. */
+  readonly sourceSecurity?: object;
+  readonly targetSecurity?: object;
 }
 
 /** Writes the documents as JSON, which is YAML, into a file that is gone when the runner is; returns its path. */
-export function writeLink({ source, target, mirrors, sourceId }: Link): string {
+export function writeLink(link: Link): string {
+  const { source, target, mirrors, sourceId, sourceSecurity = {}, targetSecurity = {} } = link;
   const apiVersion = 'lockstep/v1';
   const cluster = (name: string, spec: object): object => ({ apiVersion, kind: 'Cluster', metadata: { name }, spec });
   const documents = [
-    cluster('east', { bootstrap: source, ...(sourceId === undefined ? {} : { id: sourceId }) }),
-    cluster('west', { bootstrap: target }),
+    cluster('east', {
+      bootstrap: source,
+      security: sourceSecurity,
+      ...(sourceId === undefined ? {} : { id: sourceId }),
+    }),
+    cluster('west', { bootstrap: target, security: targetSecurity }),
     ...Object.entries(mirrors).map(([name, spec]) => ({
       apiVersion,
       kind: 'Mirror',
