@@ -5,6 +5,7 @@ import { must } from '#util/assert.ts';
 
 export const PRODUCE = 0;
 export const API_VERSIONS = 18;
+const SASL_HANDSHAKE = 17;
 
 export interface RequestFrame {
   readonly apiKey: number;
@@ -21,13 +22,13 @@ export function parseRequest(frame: Buffer): RequestFrame {
   const apiVersion = reader.int16();
   const correlationId = reader.int32();
   reader.nullableString(); // client id
-  reader.skipTaggedFields();
+  if (apiKey !== SASL_HANDSHAKE) reader.skipTaggedFields();
   return { apiKey, apiVersion, correlationId, reader };
 }
 
-/** A response with its length; all of ours have a flexible header but ApiVersions. */
+/** A response with its length; all of ours have a flexible header but ApiVersions and SaslHandshake. */
 export function responseFrame(request: RequestFrame, body: Buffer): Buffer {
-  const header = Buffer.alloc(request.apiKey === API_VERSIONS ? 8 : 9);
+  const header = Buffer.alloc(request.apiKey === API_VERSIONS || request.apiKey === SASL_HANDSHAKE ? 8 : 9);
   header.writeInt32BE(header.length - 4 + body.length, 0);
   header.writeInt32BE(request.correlationId, 4);
   return Buffer.concat([header, body]);
