@@ -63,6 +63,10 @@ export class LockstepProcess {
     return this.#isRunning;
   }
 
+  get pid(): number {
+    return must(this.#child.pid, 'process id');
+  }
+
   get stderr(): string {
     return this.#stderr;
   }

@@ -74,8 +74,12 @@ export interface MirrorOptions {
   readonly kinds?: readonly Kind[];
   /** Of each topic. Default: 3. */
   readonly partitions?: number;
+  /** Of the topics, on both sides. Default: the number of brokers. */
+  readonly replicationFactor?: number;
   /** In each topic, of about 400 bytes. 0 writes nothing while the mirror works. Default: 150. */
   readonly recordsPerSecond?: number;
+  /** Of what is written live, over the defaults. */
+  readonly stream?: Partial<RecordStream>;
   /** Settings of the source topics (and so of the target's). */
   readonly configs?: Readonly<Record<string, string>>;
   /** More of the Mirror's spec. */
@@ -155,9 +159,20 @@ export class MirrorUnderTest {
     return lags.includes(null) ? null : lags.reduce<number>((sum, lag) => sum + (lag ?? 0), 0);
   }
 
+  /** Offsets copied, of all partitions together: what two of these differ by is progress. */
+  offsetsCopied(): number {
+    return [...this.positions().values()].reduce((sum, position) => sum + position, 0);
+  }
+
   /** Waits until `condition` holds; fails when the process ends first. Default: 60 s. */
   until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs?: number): Promise<void> {
     return this.process.until(condition, what, timeoutMs);
+  }
+
+  /** Lets a fault last; fails when the process ends meanwhile. */
+  lasts(ms: number): Promise<void> {
+    const endsAt = performance.now() + ms;
+    return this.until(() => performance.now() >= endsAt, `${ms} ms are over`, ms + 60_000);
   }
 
   /**
@@ -198,7 +213,7 @@ export class MirrorUnderTest {
 
   /**
    * The good end: the mirror gets all there is, by itself; it opened no incident (but those that `incidents` lists, each
-   * once); ended by Ctrl-C it leaves a target that the checkers find identical. Returns the number of equal records.
+   * once, and ended by themselves); ended by Ctrl-C it leaves a target that the checkers find identical. Returns the number of equal records.
    */
   async expectIdenticalAfterwards(
     options: { timeoutMs?: number; policy?: Partial<MirrorPolicy>; incidents?: readonly ErrorCode[] } = {},
@@ -208,6 +223,8 @@ export class MirrorUnderTest {
     expect(run.code, told(run)).toBe(130);
     const codes = run.incidents.map(({ code }) => code).sort();
     expect(codes, told(run)).toEqual([...(options.incidents ?? [])].sort());
+    const ended = run.events.filter((each) => each.event === 'incident-ended' && each.incident.severity === 'error');
+    expect(ended.length, `incidents that ended by themselves\n${told(run)}`).toBe(codes.length);
     const { recordsEqual } = await this.#expectIdentical(this.topics, options.policy ?? {});
     const incidents = codes.length === 0 ? 'no incident' : `${codes.join(', ')}, ended by itself`;
     this.#run.outcome(`identical, ${recordsEqual} records, ${incidents}`);
@@ -261,7 +278,10 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
   const { source, target } = pair;
   await createKinds(source, { ...options, kinds, partitions });
   const topics = kinds.map((kind) => topicOf(name, kind));
-  const streams = kinds.map((kind) => streamOf(kind, topicOf(name, kind), { partitions, recordsPerSecond }));
+  const streams = kinds.map((kind) => ({
+    ...streamOf(kind, topicOf(name, kind), { partitions, recordsPerSecond }),
+    ...options.stream,
+  }));
   const seed = options.seed ?? Date.now() % 1_000_000;
   process.stdout.write(`fault ${run.id}: seed ${seed}\n`);
   const traffic = recordsPerSecond > 0 ? await spawnLiveTraffic(source.bootstrap, streams, { seed }) : null;
@@ -276,6 +296,7 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
       [name]: {
         topics: topics.map((match) => ({ match })),
         transactions: 'committed-only',
+        ...(options.replicationFactor ? { targetReplicationFactor: options.replicationFactor } : {}),
         ...options.spec,
       },
     },
@@ -300,10 +321,12 @@ function topicOf(name: string, kind: Kind): string {
 
 async function createKinds(
   source: KafkaCluster,
-  options: Pick<MirrorOptions, 'name' | 'configs'> & { kinds: readonly Kind[]; partitions: number },
+  options: Pick<MirrorOptions, 'name' | 'configs' | 'replicationFactor'> & {
+    kinds: readonly Kind[];
+    partitions: number;
+  },
 ): Promise<void> {
-  const { name, kinds, partitions, configs = {} } = options;
-  const replicationFactor = source.brokers.length;
+  const { name, kinds, partitions, configs = {}, replicationFactor = source.brokers.length } = options;
   const plain = kinds.filter((kind) => kind !== 'compacted');
   const topics = plain.map((kind) => ({ name: topicOf(name, kind), partitions, replicationFactor, configs }));
   if (topics.length > 0) await createTopics(source.bootstrap, topics);
