@@ -51,7 +51,7 @@ const password = (ref: { env: string } | { file: string }) =>
 
 /** The message of the SecretError with which `attempt` ends. */
 async function refusal(attempt: () => unknown): Promise<string> {
-  const error = await Promise.try(attempt).then(
+  const error = await (async () => attempt())().then(
     () => null,
     (reason: unknown) => reason,
   );
