@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { compileJavaTools, runJava } from '#testing/java.ts';
 import { must } from '#util/assert.ts';
 import { startCluster } from '#testing/kafka-cluster.ts';
-import { jvmFlags, kafkaHome, kafkaVersions, repository } from '#testing/kafka-home.ts';
+import { cacheDirectory, jvmFlags, kafkaHome, kafkaVersions, repository } from '#testing/kafka-home.ts';
 import type { KafkaVersion } from '#testing/kafka-home.ts';
 import { spawnSupervised } from '#testing/supervisor.ts';
 import { makeOnce } from './make-once.ts';
@@ -55,11 +55,11 @@ export async function setup(options: SetupOptions = {}): Promise<void> {
 }
 
 /**
- * Only one set-up works in a checkout at a time. The lock is a listening socket in Linux's abstract namespace: the
+ * Only one set-up works in a cache at a time. The lock is a listening socket in Linux's abstract namespace: the
  * kernel frees it with the process, so there is no stale lock to find.
  */
 async function takeLock(say: Say): Promise<Server> {
-  const name = `\0lockstep-setup-${createHash('sha256').update(repository).digest('hex').slice(0, 16)}`;
+  const name = `\0lockstep-setup-${createHash('sha256').update(cacheDirectory).digest('hex').slice(0, 16)}`;
   for (let waits = 0; ; waits += 1) {
     const server = createServer();
     const isTaken = await new Promise<boolean>((resolve, reject) => {

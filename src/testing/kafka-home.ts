@@ -6,7 +6,7 @@
  *   .cache/kafka-<version>/archive/broker.jsa   class archive (AppCDS): a broker is up in 1 s instead of 2
  *   .cache/kafka-<version>/archive/tools.jsa    the same for the Java tools
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export const kafkaVersions = ['4.3.1', '3.9.1'] as const;
@@ -16,7 +16,12 @@ export type KafkaVersion = (typeof kafkaVersions)[number];
 export type JvmProfile = 'fast' | 'plain';
 
 export const repository = resolve(import.meta.dirname, '../..');
-export const cacheDirectory = join(repository, '.cache');
+/** The real place: checkouts that share one by a link must agree on its name, which class archives and locks go by. */
+export const cacheDirectory = realPlace(join(repository, '.cache'));
+
+function realPlace(path: string): string {
+  return existsSync(path) ? realpathSync(path) : path;
+}
 
 /** The folder of one Kafka version. It is complete only after scripts/setup.ts. */
 export function kafkaHome(version: KafkaVersion): string {
