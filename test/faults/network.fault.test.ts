@@ -1,0 +1,404 @@
+/** What a network does to the connections of a mirror, and what brokers say when they are in trouble, under live load. */
+import { expect } from 'vitest';
+import { errorCode, flipRecordBit, moveLeader } from '#testing/answer-faults.ts';
+import { bandwidth, blackHole, capture, drop, halfOpen, latency, reset, slice } from '#testing/fault-kinds.ts';
+import type { ApiName } from '#testing/fault-rule.ts';
+import type { Direction } from '#testing/frame-splitter.ts';
+import { Reader } from '#kafka/protocol/reader.ts';
+import { decodeProduce } from '#kafka/produce.ts';
+import { must } from '#util/assert.ts';
+import { fault } from './fault.ts';
+import type { FaultRun } from './fault.ts';
+import { clusterPair } from './mirror-under-test.ts';
+import type { MirrorUnderTest, Side } from './mirror-under-test.ts';
+import { injectInto, startProxied } from './network.ts';
+import type { NetworkFault } from './network.ts';
+import { TwoTopics } from './two-topics.ts';
+
+const pair = clusterPair({ source: { proxied: true }, target: { brokers: 3, proxied: true } });
+const sides = ['source', 'target'] as const;
+
+/** Says what took effect, waits until every partition goes on, and holds the mirror to its promise. */
+async function heals(run: FaultRun, mirror: MirrorUnderTest, faults: readonly NetworkFault[]): Promise<void> {
+  for (const each of faults) {
+    each.end();
+    expect(each.count).toBeGreaterThan(0);
+    run.tookEffect(each.evidence());
+  }
+  run.figure('all partitions went on within s', (await mirror.advances('the network is well again')) / 1000);
+  await mirror.expectIdenticalAfterwards();
+}
+
+// ---- nothing passes
+
+/** Past the deadline of every request (30 s). */
+const holeMs = 35_000;
+
+for (const side of sides)
+  for (const direction of ['request', 'response'] as const) {
+    const way = direction === 'request' ? `to the ${side}` : `from the ${side}`;
+    fault(
+      {
+        id: `black-hole-${direction === 'request' ? 'to' : 'from'}-${side}`,
+        title: `nothing passes ${way} for 35 s; what was held arrives late`,
+        share: side === 'target' && direction === 'response',
+      },
+      async (run) => {
+        const mirror = await startProxied(run, await pair());
+        const hole = injectInto(mirror.pair, side, { match: { direction }, fault: blackHole() });
+        await hole.fired(mirror);
+        await mirror.lasts(holeMs);
+        await heals(run, mirror, [hole]);
+      },
+    );
+  }
+
+for (const closed of ['client', 'broker'] as const)
+  fault(
+    { id: `half-open-${closed}`, title: `connections of which only the ${closed}'s side is closed, on both legs` },
+    async (run) => {
+      const mirror = await startProxied(run, await pair());
+      const legs = [
+        injectInto(mirror.pair, 'source', { match: { api: 'Fetch' }, fault: halfOpen(closed), times: 1 }),
+        injectInto(mirror.pair, 'target', { match: { api: 'Produce' }, fault: halfOpen(closed), times: 1 }),
+      ];
+      for (const leg of legs) await leg.fired(mirror);
+      const ms = await mirror.advances('on new connections, while the old ones stand');
+      run.figure('went on beside the old connections within s', ms / 1000);
+      await heals(run, mirror, legs);
+    },
+  );
+
+// ---- less passes, or slowly
+
+fault({ id: 'reset-mid-frame', title: 'connections reset within frames, on both legs and both ways' }, async (run) => {
+  const mirror = await startProxied(run, await pair());
+  const cut = reset({ midFrame: true });
+  const legs = [
+    injectInto(mirror.pair, 'source', {
+      match: { api: 'Fetch', direction: 'response', nth: everyNth(40) },
+      fault: cut,
+    }),
+    injectInto(mirror.pair, 'target', {
+      match: { api: 'Produce', direction: 'request', nth: everyNth(40) },
+      fault: cut,
+    }),
+    injectInto(mirror.pair, 'target', {
+      match: { api: 'Produce', direction: 'response', nth: everyNth(30) },
+      fault: cut,
+    }),
+  ];
+  for (const leg of legs) await leg.fired(mirror, 5);
+  const { connections } = must(mirror.pair.source.proxies[0], 'proxy');
+  expect(connections, 'connections to the source that are open').toBeLessThan(10);
+  await heals(run, mirror, legs);
+});
+
+fault({ id: 'slices', title: 'everything in slices of 1 to 7 bytes, on both legs' }, async (run) => {
+  const mirror = await startProxied(run, await pair(), { recordsPerSecond: 15 });
+  const legs = sides.map((side) => injectInto(mirror.pair, side, { match: {}, fault: slice(1, 7) }));
+  await mirror.advances('in slices');
+  await mirror.lasts(10_000);
+  await mirror.advances('in slices');
+  await heals(run, mirror, legs);
+});
+
+for (const [ms, jitterMs] of [
+  [80, 20],
+  [250, 0],
+] as const)
+  fault({ id: `latency-${ms}`, title: `answers ${ms}±${jitterMs} ms later on both legs, for 20 s` }, async (run) => {
+    const mirror = await startProxied(run, await pair());
+    const match = { direction: 'response' } as const;
+    const legs = sides.map((side) => injectInto(mirror.pair, side, { match, fault: latency(ms, jitterMs) }));
+    await mirror.lasts(20_000);
+    run.figure('all partitions advance within s', (await mirror.advances('with latency')) / 1000);
+    run.figure('lag then, in records', mirror.lagRecords() ?? 'unknown');
+    await heals(run, mirror, legs);
+  });
+
+fault({ id: 'bandwidth', title: '1 Mbit/s each way on both legs, for 20 s' }, async (run) => {
+  const mirror = await startProxied(run, await pair());
+  const legs = sides.flatMap((side) =>
+    (['request', 'response'] as const).map((direction) =>
+      injectInto(mirror.pair, side, {
+        match: { direction },
+        fault: bandwidth(125_000),
+        name: `1 Mbit/s, ${direction}s`,
+      }),
+    ),
+  );
+  await mirror.lasts(20_000);
+  run.figure('all partitions advance within s', (await mirror.advances('at 1 Mbit/s')) / 1000);
+  await heals(run, mirror, legs);
+});
+
+// ---- what passes is damaged
+
+for (const [side, match] of [
+  ['source', { api: 'Fetch', direction: 'response' }],
+  ['target', { api: 'Produce', direction: 'request' }],
+] as const)
+  fault(
+    {
+      id: `bit-flips-${side}`,
+      title: `bits of records flip now and then on the way ${side === 'source' ? 'from' : 'to'} the ${side}`,
+    },
+    async (run) => {
+      const mirror = await startProxied(run, await pair());
+      // Of a batch that is damaged twice in a row a person is told; the counter goes on with empty answers too.
+      const flips = injectInto(mirror.pair, side, { match: { ...match, probability: 0.02 }, fault: flipRecordBit() });
+      await flips.fired(mirror, 10, 120_000);
+      await heals(run, mirror, [flips]);
+    },
+  );
+
+fault({ id: 'bit-flips-always', title: 'a bit of every answer with records flips for some seconds' }, async (run) => {
+  const mirror = await startProxied(run, await pair(), { kinds: ['plain'], partitions: 1 });
+  const match = { api: 'Fetch', direction: 'response' } as const;
+  const flips = injectInto(mirror.pair, 'source', { match, fault: flipRecordBit() });
+  await mirror.until(() => mirror.incidents().length > 0, 'the incident is told');
+  flips.end();
+  run.tookEffect(flips.evidence());
+  await mirror.advances('the line is sound again');
+  await mirror.expectIdenticalAfterwards({ incidents: ['SHARD_BATCH_CORRUPT'] });
+});
+
+// ---- answers are lost: what was asked has been done
+
+fault(
+  {
+    id: 'lost-answers',
+    title:
+      'the answers of the first, second and third request of every kind lost with their connections, from the start',
+    share: true,
+  },
+  async (run) => {
+    const clusters = await pair();
+    const everywhere = [
+      ...(['Fetch', 'Metadata'] as const).map((api) => ['source', api] as const),
+      ...(['CreateTopics', 'InitProducerId', 'Metadata', 'Produce', 'WriteTxnMarkers'] as const).map(
+        (api) => ['target', api] as const,
+      ),
+    ];
+    const lost = everywhere.map(([side, api]) => {
+      const match = { api, direction: 'response', nth: [1, 2, 3] } as const;
+      return injectInto(clusters, side, { match, fault: drop(), name: `lost ${api}` });
+    });
+    const mirror = await startProxied(run, clusters);
+    for (const each of lost) await each.fired(mirror, 3);
+    await heals(run, mirror, lost);
+  },
+);
+
+/** While data flow. */
+for (const [side, api] of [
+  ['target', 'Produce'],
+  ['target', 'WriteTxnMarkers'],
+  ['source', 'Fetch'],
+  ['source', 'Metadata'],
+  ['target', 'Metadata'],
+] as const)
+  fault(
+    {
+      id: `lost-answer-${kebab(api)}${api === 'Metadata' ? `-${side}` : ''}`,
+      title: `the answers of the first, second and third ${api} of the ${side} lost with their connections`,
+    },
+    async (run) => {
+      // Metadata is asked every second, and whenever a leader is in doubt.
+      const mirror = await startProxied(run, await pair(), { spec: { refreshMs: 1_000 } });
+      const lost = injectInto(mirror.pair, side, {
+        match: { api, direction: 'response', nth: [1, 2, 3] },
+        fault: drop(),
+      });
+      await lost.fired(mirror, 3);
+      await heals(run, mirror, [lost]);
+    },
+  );
+
+/** Before anything flows. */
+for (const api of ['InitProducerId', 'CreateTopics'] as const)
+  fault(
+    {
+      id: `lost-answer-${kebab(api)}`,
+      title: `the answers of the first, second and third ${api} lost with their connections`,
+    },
+    async (run) => {
+      const lost = injectInto(await pair(), 'target', {
+        match: { api, direction: 'response', nth: [1, 2, 3] },
+        fault: drop(),
+      });
+      const mirror = await startProxied(run, await pair());
+      expect(lost.count).toBeGreaterThanOrEqual(3);
+      await heals(run, mirror, [lost]);
+    },
+  );
+
+fault(
+  {
+    id: 'lost-answer-delete-records',
+    title: 'the answers of the first, second and third DeleteRecords lost with their connections',
+  },
+  async (run) => {
+    const scene = await TwoTopics.open(run, await pair(), {
+      replicationFactor: 1,
+      spec: { targetReplicationFactor: 1 },
+    });
+    await scene.admin('source', [{ deleteRecords: { topic: scene.hit, before: { 0: 300 } } }]);
+    const { source, target } = await pair();
+    const match = { api: 'DeleteRecords', direction: 'response', nth: [1, 2, 3] } as const;
+    const lost = injectInto({ source, target }, 'target', { match, fault: drop() });
+    const mirror = await scene.start(
+      scene.linkFile({}, { source: source.proxiedBootstrap, target: target.proxiedBootstrap }),
+    );
+    expect(lost.count).toBeGreaterThanOrEqual(1);
+    run.tookEffect(lost.evidence());
+    expect((await scene.bounds('target')).logStart).toBe(300);
+    await scene.finish(mirror, []);
+    await scene.expectSame();
+  },
+);
+
+for (const [side, api] of [
+  ['target', 'Produce'],
+  ['source', 'Fetch'],
+] as const)
+  fault(
+    {
+      id: `silent-after-${kebab(api)}`,
+      title: `the answer of one ${api} lost, and its connection silent from then on`,
+    },
+    async (run) => {
+      const mirror = await startProxied(run, await pair());
+      const match = { api, direction: 'response' } as const;
+      const lost = injectInto(mirror.pair, side, { match, fault: drop('silence'), times: 1 });
+      await lost.fired(mirror);
+      await heals(run, mirror, [lost]);
+    },
+  );
+
+// ---- ghosts
+
+fault(
+  {
+    id: 'ghost-produce',
+    title:
+      'Produce requests lost with their connections arrive later on others: at once, between a look and a write, and at the end',
+    share: true,
+  },
+  async (run) => {
+    const mirror = await startProxied(run, await pair(), { partitions: 1, kinds: ['plain'] });
+    const { proxies } = mirror.pair.target;
+    const topic = mirror.topic('plain');
+    const answers: string[] = [];
+    const moments = ['at once', 'after a look', 'at the end'] as const;
+    for (const moment of moments) {
+      const ghost = capture({ take: true });
+      const match = { api: 'Produce', direction: 'request', topic } as const;
+      const taken = injectInto(mirror.pair, 'target', {
+        match,
+        fault: ghost,
+        times: 1,
+        name: `taken, to arrive ${moment}`,
+      });
+      await taken.fired(mirror);
+      const from = must(
+        proxies.find((proxy) => proxy.journal.some(({ rule }) => rule === `taken, to arrive ${moment}`)),
+        'proxy',
+      );
+      if (moment === 'after a look') {
+        const look = { api: 'ListOffsets', direction: 'response', topic } as const;
+        await injectInto(mirror.pair, 'target', { match: look, fault: latency(0), times: 1 }).fired(mirror);
+      }
+      if (moment === 'at the end') await mirror.advances('without the ghost');
+      for (const frame of ghost.frames) answers.push(`${moment}: ${resultOf(await from.replay(frame))}`);
+      run.tookEffect(taken.evidence());
+      taken.end();
+      await mirror.advances('after the ghost');
+    }
+    run.tookEffect(`answers to the ghosts: ${answers.join(', ')}`);
+    expect(answers.at(-1), 'what has been written since is in the way of the last one').toMatch(/error 45|as before/);
+    await mirror.expectIdenticalAfterwards();
+  },
+);
+
+/** What a broker said to a replayed request. */
+function resultOf(response: Buffer): string {
+  const { results } = decodeProduce(new Reader(response, 5, response.length));
+  return results
+    .map(({ errorCode: code, baseOffset }) => (code === 0 ? `at offset ${baseOffset}` : `error ${code}`))
+    .join(', ');
+}
+
+// ---- brokers in trouble
+
+/** Each code over all partitions of some answers, one code after the other. */
+async function errors(
+  run: FaultRun,
+  spec: { side: Side; api: ApiName; codes: readonly number[]; topic?: string },
+): Promise<void> {
+  const mirror = await startProxied(run, await pair());
+  for (const code of spec.codes) {
+    const match = { api: spec.api, direction: 'response' as Direction, ...(spec.topic ? { topic: spec.topic } : {}) };
+    const rewritten = injectInto(mirror.pair, spec.side, { match, fault: errorCode(code), times: 3 });
+    await rewritten.fired(mirror, 3);
+    rewritten.end();
+    run.tookEffect(rewritten.evidence());
+    const ms = await mirror.advances(`after error ${code} of ${spec.api}`);
+    run.figure(`all partitions went on after error ${code} within s`, ms / 1000);
+  }
+  await mirror.expectIdenticalAfterwards();
+}
+
+fault(
+  {
+    id: 'errors-of-produce',
+    title: 'Produce is answered with 7, 19, 20, 56, 6 and −1, each three times, although the records were appended',
+    timeoutMs: 400_000,
+  },
+  (run) => errors(run, { side: 'target', api: 'Produce', codes: [7, 19, 20, 56, 6, -1] }),
+);
+
+fault(
+  { id: 'errors-of-fetch', title: 'Fetch is answered with 6, 74 and 78, each three times', timeoutMs: 400_000 },
+  (run) => errors(run, { side: 'source', api: 'Fetch', codes: [6, 74, 78] }),
+);
+
+for (const side of sides)
+  fault(
+    {
+      id: `stale-leaders-${side}`,
+      title: `Metadata of the ${side} names ${side === 'target' ? 'other leaders' : 'no leaders'}, or the right ones, by turns of 2 s`,
+    },
+    async (run) => {
+      const mirror = await startProxied(run, await pair(), { spec: { refreshMs: 1_000 } });
+      const wrong = moveLeader((leader) => (side === 'source' ? -1 : (leader % 3) + 1));
+      const match = { api: 'Metadata', direction: 'response' } as const;
+      const turns: NetworkFault[] = [];
+      const positions = mirror.positions();
+      for (let turn = 0; turn < 8; turn++) {
+        const moved = injectInto(mirror.pair, side, { match, fault: wrong });
+        await mirror.lasts(2_000);
+        moved.end();
+        turns.push(moved);
+        await mirror.lasts(2_000);
+      }
+      const copied = [...mirror.positions()].reduce((sum, [place, at]) => sum + at - (positions.get(place) ?? 0), 0);
+      const took = turns.filter(({ count }) => count > 0);
+      expect(took.length).toBeGreaterThan(3);
+      expect(copied, 'it goes on while leaders are in doubt').toBeGreaterThan(0);
+      run.figure('offsets copied meanwhile', copied);
+      for (const turn of took.slice(0, 1))
+        run.tookEffect(`in ${took.length} of 8 turns; in the first: ${turn.evidence()}`);
+      run.figure('all partitions went on within s', (await mirror.advances('leaders are as told')) / 1000);
+      await mirror.expectIdenticalAfterwards();
+    },
+  );
+
+function everyNth(step: number): number[] {
+  return Array.from({ length: 100 }, (_, i) => (i + 1) * step);
+}
+
+function kebab(api: string): string {
+  return api.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase();
+}
