@@ -1,6 +1,6 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
-import type { MirrorPlan } from '#contract/plan.ts';
-import type { ClusterResource, Documents } from '#contract/resources.ts';
+import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
+import type { ClusterResource, Documents, MirrorResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
@@ -12,8 +12,11 @@ import { describeTopicConfigs } from '#kafka/configs.ts';
 import { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import { accessOf } from '#mirror/access.ts';
+import { checkBeforeRun } from '#mirror/before-run.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
+import { permissionsOf } from '#mirror/rights.ts';
 import { must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
@@ -56,15 +59,36 @@ export interface RunOptions {
 }
 
 /** What a run of these mirrors would do, in the order of the files. Changes nothing. Throws an AppError where a cluster cannot be asked. */
-export function planMirrors(documents: Documents, host: Host): Promise<MirrorPlan[]> {
+export function planMirrors(
+  documents: Documents,
+  host: Host,
+  options: { readonly rateBytesPerSecond?: number } = {},
+): Promise<MirrorPlan[]> {
   return withClusters(documents.clusters, host, async (clusterOf) => {
     const plans: MirrorPlan[] = [];
     for (const mirror of documents.mirrors) {
       const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
-      plans.push(await asAppError(`mirror "${mirror.metadata.name}"`, () => planMirror(mirror, source, target)));
+      const how = { access: accessesOf(mirror, documents), rateBytesPerSecond: options.rateBytesPerSecond ?? null };
+      plans.push(await asAppError(`mirror "${mirror.metadata.name}"`, () => planMirror(mirror, source, target, how)));
     }
     return plans;
   });
+}
+
+/** The rights that these mirrors may need, in the order of the files. Asks no cluster. */
+export function permissionsOfMirrors(documents: Documents): MirrorPermissions[] {
+  return documents.mirrors.map((mirror) => permissionsOf(mirror, accessesOf(mirror, documents)));
+}
+
+function accessesOf({ spec }: MirrorResource, { clusters }: Documents): { source: Access; target: Access } {
+  const access = (name: string): Access =>
+    accessOf(
+      must(
+        clusters.find(({ metadata }) => metadata.name === name),
+        `cluster ${name}`,
+      ),
+    );
+  return { source: access(spec.source), target: access(spec.target) };
 }
 
 /** Runs the mirrors until they have ended. Throws an AppError where one of them could not start. */
@@ -90,6 +114,9 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
         onEvent: (event) => options.onEvent(event),
         ...(options.guards ? { guards: options.guards } : {}),
       });
+      await checkBeforeRun({ resource, source, target, access: accessesOf(resource, documents) }, signal, (event) =>
+        options.onEvent(event),
+      );
       return mirror.run(signal);
     });
     for (const run of runs) run.catch(() => failed.abort()); // the others end in good order; the error is thrown below

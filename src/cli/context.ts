@@ -1,9 +1,10 @@
-import type { describeClusters, describeTopics, Host, planMirrors, runMirrors } from '../main.ts';
+import type { describeClusters, describeTopics, Host, permissionsOfMirrors, planMirrors, runMirrors } from '../main.ts';
 import type { Io } from './io.ts';
 
 /** What commands do is done by the composition root; a test puts its own in its place. */
 export interface App {
   readonly planMirrors: typeof planMirrors;
+  readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;

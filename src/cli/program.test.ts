@@ -76,6 +76,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
   const unexpected = () => Promise.reject(new Error('not expected to be called'));
   const whole: App = {
     planMirrors: unexpected,
+    permissionsOfMirrors: () => [],
     runMirrors: unexpected,
     describeClusters: unexpected,
     describeTopics: unexpected,
@@ -242,9 +243,16 @@ const planOf = (...topics: PlannedTopic[]): MirrorPlan => ({
   mirror: 'east-to-west',
   source: 'east',
   target: 'west',
+  access: { source: accessOf('east'), target: accessOf('west') },
   topics,
   findings: [],
+  missingRights: [],
+  grants: [],
+  notChecked: [],
 });
+function accessOf(cluster: string) {
+  return { cluster, bootstrap: `${cluster}:9092`, principal: 'User:mirror', how: 'the user of PLAIN' };
+}
 const refusal = {
   code: 'TOPIC_NOT_EMPTY',
   severity: 'error',
@@ -284,6 +292,8 @@ test('plan reads as a table with what is refused and what to do', async () => {
   );
   const { out } = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([mirror]) });
   expect(out).toBe(`Mirror east-to-west: east → west
+  east: as User:mirror, the user of PLAIN
+  west: as User:mirror, the user of PLAIN
 
   SOURCE TOPIC  TARGET TOPIC  PARTITIONS  REPLICAS  ACTION   OFFSETS
   cards         dr.cards               6         3  create   identical: log start at 0
@@ -296,6 +306,63 @@ test('plan reads as a table with what is refused and what to do', async () => {
 
   3 topics: 1 to create, 1 to go on with, 1 refused.
 `);
+});
+
+test('plan names each missing right with the command that grants it, whole, and what it could not look at', async () => {
+  const command = `kafka-acls.sh --bootstrap-server east:9092 --add --allow-principal User:mirror --operation Read ${'--topic orders '.repeat(20).trim()}`;
+  const right = {
+    side: 'source',
+    cluster: 'east',
+    resourceType: 'topic',
+    resource: 'orders',
+    pattern: 'literal',
+  } as const;
+  const mirror: MirrorPlan = {
+    ...planOf(planned({ action: 'refused', partitions: null })),
+    access: {
+      source: accessOf('east'),
+      target: { ...accessOf('west'), principal: null, how: 'the broker takes it from the token' },
+    },
+    missingRights: [
+      { ...right, operation: 'READ', when: 'always', why: 'w', without: 'Not copied.', stops: 'topic', command },
+    ],
+    grants: [
+      {
+        side: 'source',
+        cluster: 'east',
+        what: 'READ on topic "orders"',
+        without: ['Not copied.'],
+        stops: 'topic',
+        command,
+      },
+    ],
+    notChecked: [{ what: 'Quotas are not known.', why: 'nobody tells', command: null }],
+  };
+  const { code, out } = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([mirror]) });
+  expect(code).toBe(5);
+  expect(out).toContain('  west: as a principal that is not known: the broker takes it from the token\n');
+  expect(out).toContain(
+    `\n  Rights to grant, as an administrator:\n  missing on east: READ on topic "orders". Not copied.\n    ${command}\n`,
+  );
+  expect(out).toContain('\n  Not checked:\n  Quotas are not known: nobody tells\n');
+});
+
+test.each([
+  ['20MB', 20e6],
+  ['1.5GB', 1.5e9],
+])('plan --rate %s states what can be copied in a second', async (rate, rateBytesPerSecond) => {
+  let asked: unknown;
+  const planMirrors: App['planMirrors'] = (_documents, _host, options) => {
+    asked = options;
+    return Promise.resolve([planOf(planned({}))]);
+  };
+  expect((await lockstep(`plan -f link.yaml --rate ${rate}`, { planMirrors })).code).toBe(0);
+  expect(asked).toEqual({ rateBytesPerSecond });
+});
+
+test('plan --rate refuses what is no size', async () => {
+  const { code, err } = await lockstep('plan -f link.yaml --rate fast');
+  expect([code, err.split('\n')[0]]).toEqual([2, 'REQUEST_INVALID: --rate: "fast" is no size']);
 });
 
 test('plan says once what is set on every topic', async () => {
@@ -313,6 +380,8 @@ test('plan says once what is set on every topic', async () => {
   );
   const { out } = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([mirror]) });
   expect(out).toBe(`Mirror east-to-west: east → west
+  east: as User:mirror, the user of PLAIN
+  west: as User:mirror, the user of PLAIN
 
   SOURCE TOPIC  TARGET TOPIC  PARTITIONS  REPLICAS  ACTION  OFFSETS
   a             a                      6         3  create  identical: log start at 0

@@ -31,6 +31,7 @@ export const errorCodes = {
   CLUSTER_ID_MISMATCH: row(409, 1, 'error', false, 'Another cluster than before, or than pinned, answers.'),
   CLUSTER_SAME: row(409, 2, 'error', false, 'Source and target of a mirror are one cluster.'),
   CLUSTER_API_UNSUPPORTED: row(409, 1, 'error', false, 'A broker does not speak a request that Lockstep needs.'),
+  CLUSTER_SETTING_UNFIT: row(409, 5, 'warn', false, 'A setting of a cluster stands against a mirror.'),
   CLUSTER_REFUSED: row(502, 1, 'error', false, 'A broker answered with an error that Lockstep cannot act on.'),
 
   TOPIC_NOT_FOUND: row(404, 1, 'error', false, 'A topic does not exist on the cluster.'),
@@ -41,6 +42,13 @@ export const errorCodes = {
   TOPIC_NOT_EMPTY: row(409, 5, 'error', false, 'A target topic holds data that this mirror did not write.'),
   TOPIC_CLAIMED: row(409, 5, 'error', false, 'A target topic belongs to another mirror.'),
   TOPIC_PARTITIONS_DIFFER: row(409, 5, 'error', false, 'A target topic has other partitions than its source.'),
+  TOPIC_SETTING_UNFIT: row(
+    409,
+    5,
+    'warn',
+    false,
+    'A setting of a topic stands against its copy, or shortens its life.',
+  ),
   TOPIC_RECREATED: row(null, 5, 'error', false, 'A topic was deleted and created anew under its old name.'),
 
   MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),

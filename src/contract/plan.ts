@@ -18,8 +18,8 @@ export type TopicAction =
 export interface PlannedTopic {
   readonly source: string;
   readonly target: string;
-  /** Of the source. */
-  readonly partitions: number;
+  /** Of the source; null where we may not see it. */
+  readonly partitions: number | null;
   /** Of the target as it is now; null where it does not exist. */
   readonly targetPartitions: number | null;
   readonly mode: 'identical';
@@ -33,13 +33,80 @@ export interface PlannedTopic {
   readonly findings: readonly Finding[];
 }
 
+/** As whom, and where, a cluster is asked. */
+export interface Access {
+  /** Name of the Cluster. */
+  readonly cluster: string;
+  /** Addresses with commas between. */
+  readonly bootstrap: string;
+  /** `User:mirror`, by the security settings and Kafka's default rules; null where only the broker knows. */
+  readonly principal: string | null;
+  /** How the principal is known, or why it is not. */
+  readonly how: string;
+}
+
+/** One operation on one resource of one cluster. */
+export interface Right {
+  readonly side: 'source' | 'target';
+  /** Name of the Cluster. */
+  readonly cluster: string;
+  readonly resourceType: 'topic' | 'transactional-id' | 'cluster';
+  /** A name, the beginning of names (`prefixed`), or `*` for all; `kafka-cluster` for the cluster. */
+  readonly resource: string;
+  readonly pattern: 'literal' | 'prefixed';
+  /** Kafka's AclOperation. */
+  readonly operation: string;
+  /** `always`, `while the topic does not exist` */
+  readonly when: string;
+  readonly why: string;
+  readonly without: string;
+  /** What stops without it: nothing is copied; the topic is not; a part is left out, or stops later; the plan knows less. */
+  readonly stops: 'mirror' | 'topic' | 'part' | 'plan';
+  /** Grants it, run by an administrator. */
+  readonly command: string;
+}
+
+/** Rights that one command grants. */
+export interface Grant {
+  readonly side: Right['side'];
+  /** Name of the Cluster. */
+  readonly cluster: string;
+  /** `READ, WRITE on topics "orders", "payments"` */
+  readonly what: string;
+  /** What comes of it without them: the worst of it, each once. */
+  readonly without: readonly string[];
+  readonly stops: Right['stops'];
+  readonly command: string;
+}
+
+/** What `lockstep plan --permissions` says: what a mirror may need, by its file alone. */
+export interface MirrorPermissions {
+  readonly mirror: string;
+  readonly rights: readonly Right[];
+  readonly grants: readonly Grant[];
+}
+
+/** Something that could not be looked at without writing, or without a right. */
+export interface NotChecked {
+  readonly what: string;
+  readonly why: string;
+  /** What would make it known; null where nothing does. */
+  readonly command: string | null;
+}
+
 export interface MirrorPlan {
   readonly mirror: string;
   readonly source: string;
   readonly target: string;
+  readonly access: { readonly source: Access; readonly target: Access };
   readonly topics: readonly PlannedTopic[];
-  /** About the mirror as a whole: rules that match nothing, missing rights. */
+  /** About the mirror as a whole: rules that match nothing, settings of brokers. */
   readonly findings: readonly Finding[];
+  /** In the order in which a mirror meets them. */
+  readonly missingRights: readonly Right[];
+  /** What grants them. */
+  readonly grants: readonly Grant[];
+  readonly notChecked: readonly NotChecked[];
 }
 
 /** True where a run would change the target topic itself, beyond copying records into it. */
@@ -52,5 +119,9 @@ export function isPending(topic: PlannedTopic): boolean {
 /** True where something keeps the mirror, or one of its topics, from being copied. */
 export function isRefused(plan: MirrorPlan): boolean {
   const findings = [...plan.findings, ...plan.topics.flatMap((topic) => topic.findings)];
-  return plan.topics.some((topic) => topic.action === 'refused') || findings.some((each) => each.severity === 'error');
+  return (
+    plan.topics.some((topic) => topic.action === 'refused') ||
+    findings.some((each) => each.severity === 'error') ||
+    plan.missingRights.some((right) => right.stops === 'mirror' || right.stops === 'topic')
+  );
 }

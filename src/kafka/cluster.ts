@@ -56,6 +56,8 @@ export interface CallOptions {
 
 export class Cluster {
   readonly name: string;
+  /** As brokers know us; quotas may be for it. */
+  readonly clientId: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly requestTimeoutMs: number;
@@ -75,6 +77,7 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     assert(options.bootstrap.length > 0, 'a cluster has a bootstrap address');
     this.name = options.name;
+    this.clientId = options.clientId ?? 'lockstep';
     this.clock = options.clock;
     this.random = options.random;
     this.requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
@@ -307,7 +310,7 @@ export class Cluster {
   }
 
   #connectionOptions(host: string, port: number): ConnectionOptions {
-    const { network, clock, pool, clientId, connectTimeoutMs, security } = this.#options;
+    const { network, clock, pool, connectTimeoutMs, security } = this.#options;
     return {
       ...(security ? { security } : {}),
       network,
@@ -315,7 +318,7 @@ export class Cluster {
       pool,
       host,
       port,
-      clientId: clientId ?? 'lockstep',
+      clientId: this.clientId,
       connectTimeoutMs: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     };
   }

@@ -168,12 +168,23 @@ function toDescribed(topic: string, result: Result | undefined): DescribedTopic 
     const error = new BrokerError(errorOf(result.errorCode), 'DescribeConfigs', topic, result.errorMessage);
     return { topic, configs: new Map(), error };
   }
-  const entries = result.configs.map(
-    ({ name, value, configSource, isSensitive, readOnly }) =>
-      [
-        name,
-        { value: value ?? null, source: SOURCES[configSource] ?? 'other', sensitive: isSensitive, readOnly },
-      ] as const,
+  return { topic, configs: configsOf(result.configs), error: null };
+}
+
+/** The entries of an answer of DescribeConfigs or CreateTopics. */
+export function configsOf(
+  entries: readonly {
+    readonly name: string;
+    readonly value: string | null;
+    readonly configSource: number;
+    readonly isSensitive: boolean;
+    readonly readOnly: boolean;
+  }[],
+): Configs {
+  return new Map(
+    entries.map(({ name, value, configSource, isSensitive, readOnly }) => [
+      name,
+      { value, source: SOURCES[configSource] ?? 'other', sensitive: isSensitive, readOnly },
+    ]),
   );
-  return { topic, configs: new Map(entries), error: null };
 }

@@ -3,7 +3,6 @@ import { assert } from '#util/assert.ts';
 import type { Cluster } from './cluster.ts';
 import { BrokerError, MalformedFrameError } from './errors.ts';
 import { only } from './offsets.ts';
-import { describeCluster } from './protocol/describe-cluster.ts';
 import { describeProducers as describeProducersApi } from './protocol/describe-producers.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { findCoordinator } from './protocol/find-coordinator.ts';
@@ -15,10 +14,6 @@ const TRANSACTION_KEY = 1;
 /** We never begin a transaction with these ids; the broker wants a value within its transaction.max.timeout.ms. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
 const COORDINATOR_NOT_AVAILABLE = 15;
-const ENDPOINT_BROKERS = 1;
-/** Bits of AclOperation.code. */
-const OPERATION_ALTER = 1 << 7;
-const OPERATION_CLUSTER_ACTION = 1 << 9;
 /** About 100 KB of request; 10,000 markers in one were seen to work, but a lost answer should cost little. */
 export const MARKERS_PER_REQUEST = 1_000;
 
@@ -115,30 +110,6 @@ export function describeProducers(
     );
   };
   return retrying(cluster, ask, { repeatable: true, topics: [topic] });
-}
-
-/**
- * Whether our principal may write markers to this cluster; null when the cluster does not say, for which it wants DESCRIBE
- * on itself. Without an authorizer everybody may. Throws KafkaError.
- */
-export function mayWriteMarkers(cluster: Cluster): Promise<boolean | null> {
-  const ask = async () => {
-    const response = await cluster.call(
-      describeCluster,
-      { includeClusterAuthorizedOperations: true, endpointType: ENDPOINT_BROKERS, includeFencedBrokers: false },
-      { broker: 'any' },
-    );
-    if (response.errorCode !== 0)
-      throw new BrokerError(
-        errorOf(response.errorCode),
-        'DescribeCluster',
-        `cluster "${cluster.name}"`,
-        response.errorMessage,
-      );
-    const operations = response.clusterAuthorizedOperations;
-    return operations <= 0 ? null : (operations & (OPERATION_ALTER | OPERATION_CLUSTER_ACTION)) !== 0;
-  };
-  return retrying(cluster, ask, { repeatable: true });
 }
 
 export interface MarkerWrite {

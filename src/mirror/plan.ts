@@ -2,27 +2,41 @@
 import { nearest } from '#util/nearest.ts';
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
-import type { Finding, MirrorPlan, PlannedTopic } from '#contract/plan.ts';
+import type { Access, Finding, MirrorPlan, PlannedTopic, Right } from '#contract/plan.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
-import { mayWriteMarkers } from '#kafka/producers.ts';
+import { isDenied } from '#kafka/permissions.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
+import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
+import { grantsOf } from './rights.ts';
 import { mirrorIdOf } from './state-records.ts';
-import { StateTopic, type MirrorChoices } from './state-topic.ts';
+import type { MirrorChoices, StateTopic } from './state-topic.ts';
 import { decisionOptions } from './target-topics.ts';
-import { decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
-import { readTargetFacts, readTopicFacts, type TargetFacts, type TopicFacts } from './topic-facts.ts';
+import { decideTopic, type TopicDecision } from './topic-decision.ts';
+import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
 import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from './topic-rules.ts';
 
 /** Measured: 1,000 million offsets in 72 s. */
 const FILL_SECONDS_PER_OFFSET = 72e-9;
 const FILL_GB_PER_OFFSET = 0.7e-9;
 
+export interface PlanOptions {
+  /** As whom the clusters are asked. */
+  readonly access?: { readonly source: Access; readonly target: Access };
+  /** What can be copied in a second, where somebody states it. */
+  readonly rateBytesPerSecond?: number | null;
+}
+
 /** Throws AppError CLUSTER_SAME for one cluster on both sides, KafkaError where a cluster cannot be asked. */
-export async function planMirror(resource: MirrorResource, source: Cluster, target: Cluster): Promise<MirrorPlan> {
+export async function planMirror(
+  resource: MirrorResource,
+  source: Cluster,
+  target: Cluster,
+  options: PlanOptions = {},
+): Promise<MirrorPlan> {
   const name = resource.metadata.name;
   if (source.clusterId === target.clusterId) {
     throw new AppError(
@@ -33,19 +47,55 @@ export async function planMirror(resource: MirrorResource, source: Cluster, targ
       },
     );
   }
+  const access = options.access ?? { source: unknownAccess(source), target: unknownAccess(target) };
+  const ports = { resource, source, target, access, rateBytesPerSecond: options.rateBytesPerSecond ?? null };
   const sourceTopics = (await source.refresh('all')).filter(({ errorCode }) => errorCode === 0);
   const rules = planTopics(compileTopicRules(resource.spec.topics), sourceTopics);
-  const state = await StateTopic.peek(target);
-  const [topics, mayFill] = await Promise.all([
-    planPairs({ resource, source, target, state }, rules.pairs),
-    mayWriteMarkers(target),
-  ]);
+  const recorded = await peekState(target);
+  const surveyed = await surveyPairs({ resource, source, target, state: recorded.state }, rules.pairs);
+  const rights = await findRights(ports, { surveyed, rules, state: recorded });
+  const settings = await findUnfitSettings(ports, surveyed, rights);
+  const existing = (await target.refresh('all')).map((topic) => topic.name);
+  const topics = surveyed.map((each) =>
+    planTopic(each, {
+      source,
+      isAuto: resource.spec.offsets === 'auto',
+      existing,
+      isStateHidden: recorded.isHidden,
+      missing: rights.missing,
+      settings: settings.byTopic.get(each.pair.source) ?? [],
+    }),
+  );
   const findings = [
-    ...findChanges(resource, { source, target, state }),
-    ...findRules(resource, source, rules, sourceTopics),
-    ...(mayFill === false ? [holesNotAllowed(resource, target)] : []),
+    ...findChanges(resource, { source, target, state: recorded.state }),
+    ...findRules(resource, source, withoutHidden(rules, resource, rights.hidden), sourceTopics),
+    ...settings.findings,
   ];
-  return { mirror: name, source: source.name, target: target.name, topics, findings };
+  return {
+    mirror: name,
+    source: source.name,
+    target: target.name,
+    access,
+    topics: [...topics, ...rights.hidden.map(hiddenTopic)],
+    findings,
+    missingRights: rights.missing,
+    grants: grantsOf(rights.missing, access),
+    notChecked: [...rights.notChecked, ...settings.notChecked],
+  };
+}
+
+function unknownAccess({ name }: Cluster): Access {
+  return { cluster: name, bootstrap: name, principal: null, how: 'nobody has told' };
+}
+
+/** Rules of topics that are hidden from us are not rules that match nothing. */
+function withoutHidden(rules: TopicPlan, { spec }: MirrorResource, hidden: readonly TopicPair[]): TopicPlan {
+  const names = new Set(hidden.map(({ source }) => source));
+  const isHidden = (rule: number): boolean => {
+    const each = spec.topics[rule];
+    return each !== undefined && 'match' in each && names.has(each.match);
+  };
+  return { ...rules, unmatchedRules: rules.unmatchedRules.filter((rule) => !isHidden(rule)) };
 }
 
 interface Ports {
@@ -55,10 +105,9 @@ interface Ports {
   readonly state: StateTopic | null;
 }
 
-async function planPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<PlannedTopic[]> {
+async function surveyPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<SurveyedPair[]> {
   const { resource, source, target } = ports;
   const targetFacts = await readTargetFacts(target);
-  const existing = (await target.refresh('all')).map(({ name }) => name);
   const facts = await readTopicFacts(ports, pairs);
   const starts = await readStarts(
     source,
@@ -69,47 +118,73 @@ async function planPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<Pla
   const options = decisionOptions({ source, target, resource, mirrorId });
   return pairs.map((pair, i) => {
     const each = must(facts[i], 'facts of a pair');
-    if (each instanceof KafkaError) return refusedPair(pair, source, each);
-    return planTopic({
-      facts: each,
-      targetFacts,
-      options,
-      start: starts.get(pair.source) ?? 0,
-      isAuto: resource.spec.offsets === 'auto',
-      existing,
-    });
+    const decision = each instanceof KafkaError ? null : decideTopic(each, targetFacts, options);
+    return { pair, facts: each, decision, start: starts.get(pair.source) ?? 0 };
   });
 }
 
-interface TopicQuestion {
-  readonly facts: TopicFacts;
-  readonly targetFacts: TargetFacts;
-  readonly options: DecisionOptions;
-  /** The largest first offset of its partitions, or why that is not known. */
-  readonly start: number | KafkaError;
+interface TopicContext {
+  readonly source: Cluster;
   /** `offsets: auto`. */
   readonly isAuto: boolean;
   /** Names of all topics of the target. */
   readonly existing: readonly string[];
+  /** Whose the target topic is cannot be read. */
+  readonly isStateHidden: boolean;
+  readonly missing: readonly Right[];
+  readonly settings: readonly Finding[];
 }
 
-function planTopic(question: TopicQuestion): PlannedTopic {
-  const { facts, targetFacts, options } = question;
-  const decision = decideTopic(facts, targetFacts, options);
-  const own = [...findStart(question, decision), ...findCollision(question, decision)];
-  const isRefused = decision.action === 'refused' || own.some(({ severity }) => severity === 'error');
+interface TopicQuestion extends Pick<TopicContext, 'isAuto' | 'existing'> {
+  readonly facts: TopicFacts;
+  /** The largest first offset of its partitions, or why that is not known. */
+  readonly start: number | KafkaError;
+}
+
+function planTopic({ pair, facts, decision, start }: SurveyedPair, context: TopicContext): PlannedTopic {
+  const { source, isStateHidden, missing, settings } = context;
+  if (facts instanceof KafkaError || decision === null) return refusedPair(pair, source, must(asError(facts), 'error'));
+  const question = { ...context, facts, start };
+  const isUnclear = isStateHidden && facts.target !== null;
+  const own = isUnclear ? [] : [...findStart(question, decision), ...findCollision(question, decision)];
+  const found = isUnclear ? [] : [...decision.findings, ...own, ...settings];
+  const lacksRight = missing.some((right) => stopsTopic(right, pair));
+  const isRefused = isUnclear || lacksRight || found.some(({ severity }) => severity === 'error');
   const { set, remove } = decision.configs;
   return {
-    source: facts.pair.source,
-    target: facts.pair.target,
+    source: pair.source,
+    target: pair.target,
     partitions: facts.source.partitions.length,
     targetPartitions: facts.target?.metadata.partitions.length ?? null,
     mode: 'identical',
-    why: whyOf(question, decision),
+    why: isUnclear ? 'not known: the state topic cannot be read' : whyOf(question, decision),
     action: isRefused ? 'refused' : decision.action,
     replicationFactor: decision.replicationFactor,
     configs: isRefused ? {} : Object.fromEntries([...set, ...remove.map((name) => [name, '(default)'] as const)]),
-    findings: [...decision.findings, ...own],
+    findings: found,
+  };
+}
+
+export function stopsTopic({ stops, side, resourceType, resource }: Right, pair: TopicPair): boolean {
+  return stops === 'topic' && resourceType === 'topic' && resource === (side === 'source' ? pair.source : pair.target);
+}
+
+function asError(facts: TopicFacts | KafkaError): KafkaError | null {
+  return facts instanceof KafkaError ? facts : null;
+}
+
+/** A topic that a rule names and that our principal may not see; perhaps there is none. */
+function hiddenTopic(pair: TopicPair): PlannedTopic {
+  return {
+    ...pair,
+    partitions: null,
+    targetPartitions: null,
+    mode: 'identical',
+    why: 'not known: the topic is hidden from us, or missing',
+    action: 'refused',
+    replicationFactor: null,
+    configs: {},
+    findings: [],
   };
 }
 
@@ -132,6 +207,7 @@ function fillEstimate(start: number, partitions: number): string {
 function findStart({ facts, start, isAuto }: TopicQuestion, { action }: TopicDecision): Finding[] {
   if (action !== 'create' && action !== 'adopt') return [];
   if (typeof start !== 'number') {
+    if (isDenied(start)) return [];
     const { code, message, nextStep } = toAppError(start, `first offsets of topic "${facts.pair.source}"`);
     return [{ code, severity: 'error', message, nextStep: nextStep ?? '' }];
   }
@@ -166,6 +242,7 @@ function findCollision({ facts, existing }: TopicQuestion, { action }: TopicDeci
   ];
 }
 
+/** Where a right is missing, the list of missing rights says it. */
 function refusedPair(pair: TopicPair, source: Cluster, error: KafkaError): PlannedTopic {
   const { code, message, nextStep } = toAppError(error, `topic "${pair.source}"`);
   return {
@@ -177,7 +254,7 @@ function refusedPair(pair: TopicPair, source: Cluster, error: KafkaError): Plann
     action: 'refused',
     replicationFactor: null,
     configs: {},
-    findings: [{ code, severity: 'error', message, nextStep: nextStep ?? '' }],
+    findings: isDenied(error) ? [] : [{ code, severity: 'error', message, nextStep: nextStep ?? '' }],
   };
 }
 
@@ -218,7 +295,7 @@ function timestampOf(start: MirrorStart): number {
 }
 
 function isCompacted({ sourceConfigs }: TopicFacts): boolean {
-  return sourceConfigs.get('cleanup.policy')?.value?.includes('compact') ?? false;
+  return sourceConfigs?.get('cleanup.policy')?.value?.includes('compact') ?? false;
 }
 
 function findChanges(resource: MirrorResource, { source, target, state }: Omit<Ports, 'resource'>): Finding[] {
@@ -281,15 +358,6 @@ function findRules(
     nextStep: 'Rename one of them with "to".',
   }));
   return [...empty, ...conflicts, ...invalid, ...collisions];
-}
-
-function holesNotAllowed(resource: MirrorResource, target: Cluster): Finding {
-  return {
-    code: 'SHARD_HOLES_NOT_ALLOWED',
-    severity: 'warning',
-    message: `The right to fill holes is missing on cluster "${target.name}": a partition of mirror "${resource.metadata.name}" stops where its source was compacted${resource.spec.transactions === 'committed-only' ? ' or has transactions' : ''}.`,
-    nextStep: 'Grant it: kafka-acls.sh --add --allow-principal User:NAME --operation Alter --cluster.',
-  };
 }
 
 /** What the state topic records of a mirror. */

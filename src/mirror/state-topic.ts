@@ -17,7 +17,7 @@ import { BrokerError, KafkaError } from '#kafka/errors.ts';
 import { initProducerId } from '#kafka/producers.ts';
 import { ATTRIBUTE_CONTROL } from '#kafka/records/batch-header.ts';
 import { appendRecords, readLog } from '#kafka/simple-log.ts';
-import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
+import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS, type NewTopic } from '#kafka/topics.ts';
 import {
   claimKey,
   decodeState,
@@ -32,6 +32,8 @@ import {
 } from './state-records.ts';
 
 export const STATE_TOPIC = '__lockstep.state';
+/** Of the transactional ids by which a mirror gets its producer ids. */
+export const TRANSACTIONAL_ID_PREFIX = 'lockstep-';
 const PARTITION = 0;
 const REPLICAS = 3;
 const COMPACTION_LAG_MS = 24 * 3_600_000;
@@ -135,8 +137,8 @@ export class StateTopic {
     this.checkMirror(choices);
     if (this.mirror(mirrorId) === null) {
       // The same ids for every caller; from here on the record is the truth, as transactional ids are forgotten (rule 2).
-      const data = await initProducerId(this.#cluster, `lockstep-${mirrorId}-data`);
-      const marker = await initProducerId(this.#cluster, `lockstep-${mirrorId}-markers`);
+      const data = await initProducerId(this.#cluster, `${TRANSACTIONAL_ID_PREFIX}${mirrorId}-data`);
+      const marker = await initProducerId(this.#cluster, `${TRANSACTIONAL_ID_PREFIX}${mirrorId}-markers`);
       const record: MirrorRecord = {
         ...choices,
         dataProducerId: data.producerId,
@@ -318,15 +320,20 @@ async function exists(cluster: Cluster): Promise<boolean> {
   return topic?.errorCode !== 3;
 }
 
-async function create(cluster: Cluster): Promise<void> {
+/** As it is created where it is missing. */
+export function newStateTopic(cluster: Cluster): NewTopic & { readonly configs: ReadonlyMap<string, string> } {
   const replicationFactor = Math.min(REPLICAS, cluster.brokers().length);
   const configs = new Map([
     ['cleanup.policy', 'compact'],
     ['min.compaction.lag.ms', String(COMPACTION_LAG_MS)],
     ['min.insync.replicas', replicationFactor >= 3 ? '2' : '1'],
   ]);
+  return { name: STATE_TOPIC, partitions: 1, replicationFactor, configs };
+}
+
+async function create(cluster: Cluster): Promise<void> {
   try {
-    await createTopic(cluster, { name: STATE_TOPIC, partitions: 1, replicationFactor, configs });
+    await createTopic(cluster, newStateTopic(cluster));
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error; // another process was first
   }

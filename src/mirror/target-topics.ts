@@ -5,16 +5,20 @@ import type { MirrorResource } from '#contract/resources.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, describeTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
 import { BrokerError, KafkaError, MalformedFrameError } from '#kafka/errors.ts';
+import { isDenied } from '#kafka/permissions.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
 import type { ClaimRecord } from './state-records.ts';
 import type { StateTopic } from './state-topic.ts';
-import { diffConfigs, desiredConfigs, isEmpty } from './topic-configs.ts';
-import { decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
-import { readTargetFacts, readTopicFacts, type TargetFacts, type TopicFacts } from './topic-facts.ts';
+import { isEmpty } from './topic-configs.ts';
+import { configDifference, decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
+import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
 import type { TopicPair } from './topic-rules.ts';
 
 const INVALID_PARTITIONS = 37;
 const MAX_MESSAGE_BYTES = 'max.message.bytes';
+/** ServerLogConfigs.MAX_MESSAGE_BYTES_DEFAULT. */
+const MESSAGE_BYTES_DEFAULT = 1_048_588;
+const TIMESTAMP_TYPE = 'message.timestamp.type';
 /** Several processes prepare one topic at the same time; who finds the facts changed looks again. */
 const ROUNDS_MAX = 6;
 
@@ -35,6 +39,8 @@ export interface PreparedTopic {
   readonly partitions: number;
   /** The target's max.message.bytes. */
   readonly batchBytesMax: number;
+  /** The right that is missing to keep its settings as the source's; its records can be copied all the same. */
+  readonly configsDenied: BrokerError | null;
   readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
 }
 
@@ -51,8 +57,8 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
     const decision = decideTopic(facts, targetFacts, decisionOptions(options));
     refuse(decision);
     if (decision.action === 'resume' && decision.growTo === null) {
-      await changeConfigs(target, pair.target, decision.configs);
-      return toPrepared(await claim(options, facts), action ?? 'resumed');
+      const denied = await changeConfigs(target, facts, decision.configs);
+      return toPrepared(await claim(options, facts), { action: action ?? 'resumed', denied });
     }
     if (round === ROUNDS_MAX) {
       throw new AppError(
@@ -64,31 +70,34 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
       );
     }
     action ??= decision.action === 'create' ? 'created' : decision.growTo === null ? 'adopted' : 'grown';
+    // Of somebody else's topic it must be known that it does not put its own times into the records.
+    if (action === 'adopted' && facts.target?.configs === null && facts.configsDenied) throw facts.configsDenied;
     await bringForward(options, facts, decision);
   }
 }
 
-/** Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`. Throws KafkaError. */
+/**
+ * Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`, and returns
+ * the right that is missing to it, or null. Throws KafkaError.
+ */
 export async function syncConfigs(
   options: PrepareOptions & { readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'> },
-): Promise<void> {
+): Promise<BrokerError | null> {
   const { source, target, state, resource, topic } = options;
-  if (!resource.spec.sync.configs) return;
+  if (!resource.spec.sync.configs) return null;
   const targetFacts = await readTargetFacts(target);
   const facts = await readFacts({ source, target, state }, { source: topic.sourceTopic, target: topic.targetTopic });
-  if (!facts.target) return; // deleted meanwhile: the shards say so
-  await changeConfigs(target, topic.targetTopic, configDifference(facts, targetFacts, resource));
-}
-
-function configDifference(facts: TopicFacts, { knownConfigs }: TargetFacts, resource: MirrorResource): ConfigChange {
-  const existing = must(facts.target, 'target topic');
-  const replicationFactor = existing.metadata.partitions[0]?.replicas.length ?? null;
-  const desired = desiredConfigs(facts.sourceConfigs, {
+  if (!facts.target) return null; // deleted meanwhile: the shards say so
+  const policy = {
     timestamps: resource.spec.timestamps,
-    replicationFactor,
-    known: knownConfigs,
-  });
-  return diffConfigs(desired, existing.configs);
+    replicationFactor: facts.target.metadata.partitions[0]?.replicas.length ?? null,
+    known: targetFacts.knownConfigs,
+  };
+  return changeConfigs(
+    target,
+    facts,
+    configDifference(facts.sourceConfigs, facts.target.configs, { policy, isSynced: true }),
+  );
 }
 
 /** What a decision needs to know of a mirror. */
@@ -141,7 +150,7 @@ async function bringForward(
       INVALID_PARTITIONS,
     );
   } else {
-    await changeConfigs(target, pair.target, decision.configs);
+    await changeConfigs(target, facts, decision.configs);
     await claim(options, facts);
   }
 }
@@ -154,8 +163,21 @@ async function unlessDoneAlready(change: () => Promise<unknown>, code: number): 
   }
 }
 
-async function changeConfigs(cluster: Cluster, topic: string, change: ConfigChange): Promise<void> {
-  if (!isEmpty(change)) await alterTopicConfigs(cluster, topic, change);
+/**
+ * Returns the right that is missing to read or change settings, or null. A copy goes on without, and finds what stands
+ * against it when it does; only a wrong timestamp type would change records and be seen by nobody, so that one is thrown.
+ */
+async function changeConfigs(cluster: Cluster, facts: TopicFacts, change: ConfigChange): Promise<BrokerError | null> {
+  if (isEmpty(change)) return facts.configsDenied;
+  try {
+    await alterTopicConfigs(cluster, facts.pair.target, change);
+    return facts.configsDenied;
+  } catch (error) {
+    const wanted = change.set.get(TIMESTAMP_TYPE);
+    const isWrongTime = wanted !== undefined && facts.target?.configs?.get(TIMESTAMP_TYPE)?.value !== wanted;
+    if (!isDenied(error) || isWrongTime) throw error;
+    return error;
+  }
 }
 
 /** Writes the claim unless it stands as it should; the first of two mirrors that claim at once keeps it. */
@@ -184,7 +206,10 @@ async function claim({ state, resource, mirrorId }: PrepareOptions, facts: Topic
   return facts;
 }
 
-function toPrepared(facts: TopicFacts, action: PreparedTopic['action']): PreparedTopic {
+function toPrepared(
+  facts: TopicFacts,
+  { action, denied }: { readonly action: PreparedTopic['action']; readonly denied: BrokerError | null },
+): PreparedTopic {
   const existing = must(facts.target, 'target topic');
   return {
     sourceTopic: facts.pair.source,
@@ -192,7 +217,8 @@ function toPrepared(facts: TopicFacts, action: PreparedTopic['action']): Prepare
     targetTopic: facts.pair.target,
     targetTopicId: existing.metadata.topicId,
     partitions: facts.source.partitions.length,
-    batchBytesMax: Math.max(messageBytesMax(facts.sourceConfigs), messageBytesMax(existing.configs)), // raised to the source's just now
+    batchBytesMax: batchBytesMax(facts.sourceConfigs, existing.configs, { isRaised: denied === null }),
+    configsDenied: denied,
     action,
   };
 }
@@ -202,6 +228,13 @@ export async function readBatchBytesMax(cluster: Cluster, topic: string): Promis
   const described = must((await describeTopicConfigs(cluster, [topic]))[0], 'described topic');
   if (described.error) throw described.error;
   return messageBytesMax(described.configs);
+}
+
+/** `isRaised`: the target's limit is at least the source's since just now. Where neither can be read, Kafka's default. */
+function batchBytesMax(source: Configs | null, target: Configs | null, { isRaised }: { isRaised: boolean }): number {
+  const targetBytes = target && messageBytesMax(target);
+  if (source === null || (targetBytes !== null && !isRaised)) return targetBytes ?? MESSAGE_BYTES_DEFAULT;
+  return Math.max(messageBytesMax(source), targetBytes ?? 0);
 }
 
 function messageBytesMax(configs: Configs): number {

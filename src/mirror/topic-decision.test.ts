@@ -113,7 +113,14 @@ describe('a topic is decided by what is there', () => {
 });
 
 function base(): TopicFacts {
-  return { pair: { source: 'a', target: 't' }, source: topic({}), sourceConfigs: new Map(), target: null, claim: null };
+  return {
+    pair: { source: 'a', target: 't' },
+    source: topic({}),
+    sourceConfigs: new Map(),
+    target: null,
+    configsDenied: null,
+    claim: null,
+  };
 }
 
 function target(options: { isEmpty: boolean; partitions?: number; id?: string }): TopicFacts['target'] {

@@ -5,7 +5,7 @@
  * created under its name: that one is fresh, and must be empty like any other.
  */
 import type { Finding, TopicAction } from '#contract/plan.ts';
-import type { ConfigChange } from '#kafka/configs.ts';
+import type { ConfigChange, Configs } from '#kafka/configs.ts';
 import {
   desiredConfigs,
   diffConfigs,
@@ -37,6 +37,7 @@ export interface TopicDecision {
 }
 
 const NOTHING: ConfigChange = { set: new Map(), remove: [] };
+const NO_CONFIGS: Configs = new Map();
 
 export function decideTopic(facts: TopicFacts, target: TargetFacts, options: DecisionOptions): TopicDecision {
   const replicationFactor = replicationFactorOf(facts, target, options);
@@ -46,14 +47,27 @@ export function decideTopic(facts: TopicFacts, target: TargetFacts, options: Dec
     return { action: 'refused', replicationFactor, growTo: null, configs: NOTHING, findings };
   }
   const partitions = facts.source.partitions.length;
-  const desired = desiredConfigs(facts.sourceConfigs, policy);
-  if (!facts.target)
-    return { action: 'create', replicationFactor, growTo: null, configs: { set: desired, remove: [] }, findings };
-  const configs = options.sync.configs
-    ? diffConfigs(desired, facts.target.configs)
-    : diffRequired(requiredConfigs(facts.sourceConfigs, policy), facts.target.configs);
+  if (!facts.target) {
+    const set = desiredConfigs(facts.sourceConfigs ?? NO_CONFIGS, policy);
+    return { action: 'create', replicationFactor, growTo: null, configs: { set, remove: [] }, findings };
+  }
+  const configs = configDifference(facts.sourceConfigs, facts.target.configs, {
+    policy,
+    isSynced: options.sync.configs,
+  });
   const growTo = facts.target.metadata.partitions.length < partitions ? partitions : null;
   return { action: isOurs(facts, options) ? 'resume' : 'adopt', replicationFactor, growTo, configs, findings };
+}
+
+/** What has to change on an existing target topic: all that differs, or what a copy needs; nothing that cannot be read. */
+export function configDifference(
+  source: Configs | null,
+  target: Configs | null,
+  { policy, isSynced }: { readonly policy: ConfigPolicy; readonly isSynced: boolean },
+): ConfigChange {
+  if (target === null) return NOTHING;
+  if (source === null || !isSynced) return diffRequired(requiredConfigs(source ?? NO_CONFIGS, policy), target);
+  return diffConfigs(desiredConfigs(source, policy), target);
 }
 
 function replicationFactorOf(

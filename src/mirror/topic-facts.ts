@@ -5,6 +5,7 @@ import { describeTopicConfigs, type Configs } from '#kafka/configs.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { BrokerError, type KafkaError } from '#kafka/errors.ts';
+import { isDenied } from '#kafka/permissions.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import type { ClaimRecord } from './state-records.ts';
 import { STATE_TOPIC, type StateTopic } from './state-topic.ts';
@@ -15,14 +16,18 @@ const UNKNOWN_TOPIC_OR_PARTITION = 3;
 export interface TopicFacts {
   readonly pair: TopicPair;
   readonly source: TopicMetadata;
-  readonly sourceConfigs: Configs;
+  /** Null without the right to read them. */
+  readonly sourceConfigs: Configs | null;
   /** Null when the target topic does not exist. */
   readonly target: {
     readonly metadata: TopicMetadata;
-    readonly configs: Configs;
+    /** Null without the right to read them. */
+    readonly configs: Configs | null;
     /** No partition has, or ever had, an offset. */
     readonly isEmpty: boolean;
   } | null;
+  /** The right that is missing where settings of either topic are null. */
+  readonly configsDenied: BrokerError | null;
   /** The valid one for the target's name, of whichever mirror. */
   readonly claim: ClaimRecord | null;
 }
@@ -66,6 +71,7 @@ export async function readTopicFacts(
       source: must(from.metadata, 'source topic'),
       sourceConfigs: from.configs,
       target: to.metadata ? { metadata: to.metadata, configs: to.configs, isEmpty: emptiness } : null,
+      configsDenied: from.configsDenied ?? to.configsDenied,
       claim: state?.claim(pair.target) ?? null,
     };
   });
@@ -84,7 +90,9 @@ export async function readTargetFacts(target: Cluster): Promise<TargetFacts> {
 interface TopicAnswer {
   /** Null when the topic does not exist, or on error. */
   readonly metadata: TopicMetadata | null;
-  readonly configs: Configs;
+  /** Null without the right to read them. */
+  readonly configs: Configs | null;
+  readonly configsDenied: BrokerError | null;
   readonly error: KafkaError | null;
 }
 
@@ -99,14 +107,20 @@ async function readTopics(cluster: Cluster, names: readonly string[]): Promise<M
   return new Map(
     topics.map((topic): [string, TopicAnswer] => {
       const { name, errorCode } = topic;
-      const error =
-        configs.get(name)?.error ??
-        (errorCode === 0 || errorCode === UNKNOWN_TOPIC_OR_PARTITION
-          ? null
-          : new BrokerError(errorOf(errorCode), 'Metadata', name));
+      const isThere = errorCode === 0;
+      const answer = configs.get(name);
+      const unread = answer?.error ?? null;
+      const configsDenied = isDenied(unread) ? unread : null; // a copy can do without: only its settings do not follow
+      const isKnown = isThere || errorCode === UNKNOWN_TOPIC_OR_PARTITION;
+      const error = isKnown ? null : new BrokerError(errorOf(errorCode), 'Metadata', name);
       return [
         name,
-        { metadata: errorCode === 0 ? topic : null, configs: configs.get(name)?.configs ?? new Map(), error },
+        {
+          metadata: isThere ? topic : null,
+          configs: unread ? null : (answer?.configs ?? null),
+          configsDenied,
+          error: configsDenied ? error : (unread ?? error),
+        },
       ];
     }),
   );

@@ -1,4 +1,16 @@
-import { isPending, isRefused, type Finding, type MirrorPlan, type PlannedTopic } from '#contract/plan.ts';
+import { AppError } from '#contract/errors.ts';
+import {
+  isPending,
+  isRefused,
+  type Access,
+  type Finding,
+  type Grant,
+  type MirrorPermissions,
+  type MirrorPlan,
+  type NotChecked,
+  type PlannedTopic,
+  type Right,
+} from '#contract/plan.ts';
 import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readMirrors } from '../files.ts';
@@ -6,14 +18,32 @@ import { formatCount, formatNumberOf, formatTable, UNKNOWN, wrap } from '../form
 import type { Io } from '../io.ts';
 import type { Verb } from '../verb.ts';
 
-export const plan: Verb<CommonOptions> = {
+interface Options extends CommonOptions {
+  readonly permissions?: true;
+  readonly rate?: string;
+}
+
+const RATE = /^(\d+(?:\.\d+)?)(MB|GB)$/;
+
+export const plan: Verb<Options> = {
   summary: 'show what a run would do',
   description:
-    'Shows what a run would do, and changes nothing: topics, offset mode and why, what is created or set, what is missing.\n\nExit code 3 where something would change, 5 where something keeps a topic from being copied, 0 where a run would just go on.',
-  examples: ['lockstep plan -f link.yaml', 'lockstep plan -f link.yaml --json | jq .mirrors[].topics[].action'],
-  options: {},
+    'Shows what a run would do, and changes nothing: topics, offset mode and why, what is created or set, which rights are missing and which settings stand against it.\n\nExit code 3 where something would change, 5 where something keeps a topic from being copied, 0 where a run would just go on.',
+  examples: [
+    'lockstep plan -f link.yaml',
+    'lockstep plan -f link.yaml --json | jq .mirrors[].topics[].action',
+    'lockstep plan -f link.yaml --permissions',
+    'lockstep plan -f link.yaml --rate 20MB',
+  ],
+  options: {
+    '--permissions': 'list the rights that the mirrors may need, and what grants them; asks no cluster',
+    '--rate <size>': 'what can be copied in a second (20MB, 1GB), against the retention of the source; 50MB by default',
+  },
   async run({ io, host, app }, options) {
-    const mirrors = await app.planMirrors(readMirrors(host.disk, options.file), host);
+    const documents = readMirrors(host.disk, options.file);
+    if (options.permissions) return printPermissions(io, app.permissionsOfMirrors(documents), options);
+    const rate = options.rate === undefined ? {} : { rateBytesPerSecond: parseRate(options.rate) };
+    const mirrors = await app.planMirrors(documents, host, rate);
     const refused = mirrors.some(isRefused);
     const pending = mirrors.some((mirror) => mirror.topics.some(isPending));
     if (options.json) io.out(`${JSON.stringify({ pending, refused, mirrors })}\n`);
@@ -21,6 +51,43 @@ export const plan: Verb<CommonOptions> = {
     return refused ? exitCodes.findings : pending ? exitCodes.pending : exitCodes.ok;
   },
 };
+
+function parseRate(text: string): number {
+  const [, number, unit] = RATE.exec(text) ?? [];
+  const rate = Number(number) * (unit === 'GB' ? 1e9 : 1e6);
+  if (Number.isFinite(rate) && rate > 0) return rate;
+  throw new AppError('REQUEST_INVALID', `--rate: "${text}" is no size`, {
+    nextStep: 'Write what can be copied in a second, as in --rate 20MB or --rate 1.5GB.',
+  });
+}
+
+function printPermissions(io: Io, mirrors: readonly MirrorPermissions[], options: Options): number {
+  if (options.json) io.out(`${JSON.stringify({ mirrors })}\n`);
+  else io.out(mirrors.map((mirror) => describePermissions(io, mirror)).join('\n'));
+  return exitCodes.ok;
+}
+
+function describePermissions(io: Io, { mirror, rights, grants }: MirrorPermissions): string {
+  const [titles = '', ...rows] = formatTable(
+    [{ title: 'CLUSTER' }, { title: 'RESOURCE' }, { title: 'OPERATION' }, { title: 'NEEDED' }, { title: 'WHY' }],
+    rights.map((right) => [right.cluster, nameOf(right), right.operation, right.when, right.why]),
+  );
+  const lines = [
+    io.style('bold', `Mirror ${mirror}: rights that it may need`),
+    '',
+    `  ${io.style('dim', titles)}`,
+    ...rows.map((row) => `  ${row}`),
+    '',
+    '  What grants them:',
+    ...grants.map(({ command }) => `  ${command}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** `topic orders`, `topic dr.*`, `cluster`. */
+function nameOf({ resourceType, resource, pattern }: Right): string {
+  return resourceType === 'cluster' ? 'cluster' : `${resourceType} ${resource}${pattern === 'prefixed' ? '*' : ''}`;
+}
 
 function describe(io: Io, mirror: MirrorPlan): string {
   const [titles = '', ...rows] = formatTable(
@@ -42,7 +109,10 @@ function describe(io: Io, mirror: MirrorPlan): string {
     ]),
   );
   const shared = sharedConfigs(mirror.topics);
-  const lines = [io.style('bold', `Mirror ${mirror.mirror}: ${mirror.source} → ${mirror.target}`)];
+  const lines = [
+    io.style('bold', `Mirror ${mirror.mirror}: ${mirror.source} → ${mirror.target}`),
+    ...[mirror.access.source, mirror.access.target].map((access) => `  ${describeAccess(access)}`),
+  ];
   if (rows.length > 0) lines.push('', `  ${io.style('dim', titles)}`);
   for (const [index, row] of rows.entries()) {
     const topic = mirror.topics[index];
@@ -57,7 +127,36 @@ function describe(io: Io, mirror: MirrorPlan): string {
     ...mirror.topics.flatMap((topic) => topic.findings.map((finding) => describeFinding(io, topic.source, finding))),
   ];
   if (findings.length > 0) lines.push('', ...findings.flat());
+  lines.push(...describeGrants(io, mirror.grants), ...describeNotChecked(io, mirror.notChecked));
   return `${lines.join('\n')}\n\n  ${summary(mirror)}\n`;
+}
+
+function describeAccess({ cluster, principal, how }: Access): string {
+  return principal === null
+    ? `${cluster}: as a principal that is not known: ${how}`
+    : `${cluster}: as ${principal}, ${how}`;
+}
+
+/** Commands stand whole on lines of their own, so that they can be copied. */
+function describeGrants(io: Io, grants: readonly Grant[]): string[] {
+  if (grants.length === 0) return [];
+  const width = Math.min(io.columns(), 120);
+  const lines = grants.flatMap(({ what, cluster, without, stops, command }) => {
+    const style = stops === 'part' ? 'yellow' : 'red';
+    const text = `  missing on ${cluster}: ${what}. ${without.join(' ')}`;
+    return [...wrap(text, width, '      ').map((line) => io.style(style, line)), `    ${command}`];
+  });
+  return ['', '  Rights to grant, as an administrator:', ...lines];
+}
+
+function describeNotChecked(io: Io, facts: readonly NotChecked[]): string[] {
+  if (facts.length === 0) return [];
+  const width = Math.min(io.columns(), 120);
+  const lines = facts.flatMap(({ what, why, command }) => [
+    ...wrap(`  ${what.replace(/\.$/, '')}: ${why}`, width, '      '),
+    ...(command === null ? [] : [`    ${command}`]),
+  ]);
+  return ['', '  Not checked:', ...lines];
 }
 
 /** What is set to the same value on all of several topics is said once: with hundreds of them nothing else could be seen. */

@@ -1,0 +1,94 @@
+/** Which of the rights that a mirror needs our principal holds, asked without writing anything. */
+import type { Right } from '#contract/plan.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import {
+  clusterOperations,
+  mayAlterConfigs,
+  mayDescribeConfigs,
+  mayWriteMarkers,
+  mayWriteTransactionalId,
+  topicOperations,
+  type Operation,
+  type Operations,
+  type ValidatedTopic,
+} from '#kafka/permissions.ts';
+import { must } from '#util/assert.ts';
+
+/** TOPIC_ and CLUSTER_AUTHORIZATION_FAILED, either of which refuses a creation. */
+const CREATE_DENIED = new Set([29, 31]);
+
+export interface CheckedRights {
+  readonly missing: readonly Right[];
+  /** Neither held nor missing for certain. */
+  readonly unknown: readonly Right[];
+}
+
+/** `created`: what the controller made of the topics that would be created. Throws KafkaError. */
+export async function checkRights(
+  cluster: Cluster,
+  rights: readonly Right[],
+  created: ReadonlyMap<string, ValidatedTopic>,
+): Promise<CheckedRights> {
+  const topics = [...new Set(rights.flatMap((right) => (right.resourceType === 'topic' ? [nameUnder(right)] : [])))];
+  const onTopics = await topicOperations(cluster, topics);
+  const onCluster = rights.some(({ resourceType }) => resourceType === 'cluster')
+    ? await clusterOperations(cluster)
+    : 'unknown';
+  const missing: Right[] = [];
+  const unknown: Right[] = [];
+  for (const right of rights) {
+    const held = await isHeld(right, { cluster, onTopics, onCluster, created });
+    if (held === false) missing.push(right);
+    if (held === null) unknown.push(right);
+  }
+  return { missing, unknown };
+}
+
+interface Known {
+  readonly cluster: Cluster;
+  readonly onTopics: ReadonlyMap<string, Operations>;
+  readonly onCluster: Operations;
+  readonly created: ReadonlyMap<string, ValidatedTopic>;
+}
+
+/** Null where it cannot be learnt. */
+async function isHeld(right: Right, known: Known): Promise<boolean | null> {
+  const { cluster } = known;
+  const operation = right.operation as Operation;
+  if (right.resourceType === 'transactional-id') {
+    const id = right.pattern === 'prefixed' ? `${right.resource}preflight` : right.resource;
+    return mayWriteTransactionalId(cluster, id);
+  }
+  if (right.resourceType === 'cluster') {
+    if (operation === 'ALTER') return mayWriteMarkers(cluster);
+    return has(known.onCluster, operation);
+  }
+  const operations = must(known.onTopics.get(nameUnder(right)), 'operations of a topic');
+  if (!isOneTopic(right)) return has(operations, operation) === true ? true : null; // those on single names are not seen
+  if (operation === 'CREATE') {
+    const validated = known.created.get(right.resource);
+    return validated ? !CREATE_DENIED.has(validated.error?.code ?? 0) : null;
+  }
+  if (operations !== 'hidden') return has(operations, operation);
+  // Not implied by DESCRIBE, and so perhaps held on a topic that is not shown.
+  if (operation === 'ALTER_CONFIGS') return mayAlterConfigs(cluster, right.resource);
+  if (operation === 'DESCRIBE_CONFIGS')
+    return (await mayDescribeConfigs(cluster, [right.resource])).get(right.resource)!;
+  return false;
+}
+
+/** What is hidden is not held: READ, WRITE, DELETE and ALTER imply DESCRIBE, which would have shown it. */
+function has(operations: Operations, operation: Operation): boolean | null {
+  if (operations === 'unknown') return null;
+  if (operations !== 'hidden') return operations.has(operation);
+  return operation === 'DESCRIBE_CONFIGS' ? null : false;
+}
+
+/** A topic that the right is about; under a pattern one that nobody has. */
+function nameUnder(right: Right): string {
+  return isOneTopic(right) ? right.resource : `${right.resource === '*' ? '' : right.resource}lockstep-preflight`;
+}
+
+function isOneTopic({ resourceType, pattern, resource }: Right): boolean {
+  return resourceType === 'topic' && pattern === 'literal' && resource !== '*';
+}
