@@ -2,6 +2,7 @@
 import { setup } from '../scripts/setup.ts';
 
 export default async function globalSetup(): Promise<void> {
+  if (process.argv.includes('list')) return; // `vitest list` runs nothing
   try {
     await setup();
   } catch (error) {
