@@ -298,6 +298,7 @@ function readValueSource(field: Field, encoding: Encoding, isNullable: boolean):
 
 function readElementSource(field: Field, encoding: Encoding, options: { reader: string; isNullable: boolean }): string {
   const { reader, isNullable } = options;
+  if (field.element === 'int64' && /timestamp$/i.test(field.name)) return `${reader}.timestamp()`; // producers choose it freely
   return methodSource(field, encoding, { isNullable, call: (method) => `${reader}.${method}()` });
 }
 

@@ -20,6 +20,7 @@ const lockFile = join(root, '.cache', 'install.lock');
 /** What each task runs, one after the other, on the pinned Node. The caller's arguments go to the last one. */
 const tasks = {
   test: [['node_modules/vitest/vitest.mjs', 'run']],
+  fuzz: [['scripts/fuzz.ts']],
   'test:faults': [['scripts/faults.ts']],
   demo: [['demo/main.ts']],
   bench: [['bench/main.ts']],

@@ -21,6 +21,44 @@ const echo: Api<{ value: number }, { throttleTimeMs: number; value: number }> = 
   readResponse: (reader) => ({ throttleTimeMs: reader.int32(), value: reader.int32() }),
 };
 
+describe('a length that is only a claim', () => {
+  test('takes no memory for bytes that have not come, and grows with those that do', async () => {
+    const { connection, peer, pool } = await open();
+    const size = 20 * 1024 * 1024;
+    const response = frame(2, body(size, 1), { isFlexible: true });
+    let isWhole = false;
+    let largestExcess = 0;
+    send(connection, {
+      rawBytesExpected: 1024 * 1024,
+      onResponse: ({ buffer, start, end }) => (isWhole = buffer.subarray(start, end).equals(body(size, 1))),
+    });
+    peer.takeRequests();
+    for (let at = 0, step = 64 * 1024; at < response.length; at += step) {
+      peer.send(response.subarray(at, at + step));
+      largestExcess = Math.max(largestExcess, pool.bytesInUse - Math.max(1024 * 1024, 2 * (at + step)));
+    }
+    expect(largestExcess).toBeLessThanOrEqual(0);
+    expect(isWhole).toBe(true);
+    expect(pool.bytesInUse).toBe(0);
+  });
+
+  test.each([
+    ['when no request is under way', 99, 'response 99 where none was expected', false],
+    ['when another answer is due', 99, 'response 99 where 2 was expected', true],
+    ['when it is longer than any answer that is decoded', 2, 'a length of 33554433 bytes', true],
+  ] as const)('ends the connection at once %s', async (_, correlationId, message, isAsked) => {
+    const { connection, peer, pool } = await open();
+    const asked = isAsked ? rejection(ask(connection, 100)) : null;
+    const claim = frame(correlationId, Buffer.alloc(4));
+    claim.writeInt32BE(correlationId === 2 ? 32 * 1024 * 1024 + 1 : 30_000_000, 0);
+    const closed = new Promise<ConnectionError>((resolve) => connection.onClose(resolve));
+    peer.send(claim);
+    expect((await closed).message).toContain(message);
+    if (asked) expect(await asked).toMatchObject({ failure: 'closed', definite: false });
+    expect(pool.bytesInUse).toBe(0);
+  });
+});
+
 describe('opening', () => {
   test('learns what the broker speaks and uses the highest version of both', async () => {
     const { connection, peer } = await open();
@@ -295,7 +333,11 @@ function body(size: number, seed: number): Buffer {
 
 function send(
   connection: Connection,
-  outcome: { onResponse(response: RawResponse): void; onError?: (error: ConnectionError) => void },
+  outcome: {
+    onResponse(response: RawResponse): void;
+    onError?: (error: ConnectionError) => void;
+    rawBytesExpected?: number;
+  },
 ): void {
   connection.send({
     api: echo,

@@ -32,8 +32,8 @@ import { tlsProblemOf } from './tls-failure.ts';
 const STAGING_BYTES = 64 * 1024;
 /** No response of ours comes near: fetches ask for a few MB, and one batch may exceed that up to the broker's limit. */
 const RESPONSE_BYTES_MAX = 256 * 1024 * 1024;
-/** A response that becomes objects takes several times its bytes: Metadata of a million partitions is smaller. */
-const DECODED_BYTES_MAX = 64 * 1024 * 1024;
+/** A response that becomes objects takes several times its bytes: Metadata of 500,000 partitions is smaller. */
+const DECODED_BYTES_MAX = 32 * 1024 * 1024;
 /** Taken at once for a response that says it is larger than the staging buffer; what is longer gets room as it comes. */
 const FIRST_BYTES = 1024 * 1024;
 /** ApiVersions is asked before anything is known; every broker since 2.4 answers version 3 (KIP-511). */

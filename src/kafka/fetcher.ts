@@ -133,6 +133,7 @@ export class Fetcher {
       version: this.#version,
       chunks: [body],
       timeoutMs: this.#options.requestTimeoutMs + this.#options.maxWaitMs,
+      rawBytesExpected: 2 * maxBytes, // one batch may be larger than the rest of what was asked for
       onError: (error) => {
         unreserve();
         this.#lose(error);

@@ -14,6 +14,9 @@ export interface HandwrittenRequest {
   readonly timeoutMs: number;
 }
 
+/** What outside the hot path asks for at most (simple-log.ts), and one batch that is larger than the rest. */
+const BYTES_EXPECTED = 2 * 1024 * 1024;
+
 /**
  * One request of a hand-written codec (Produce, Fetch) outside the hot path. `decode` gets a reader and the buffer that
  * it reads, which is valid during the call only. Throws KafkaError.
@@ -30,6 +33,7 @@ export function callRaw<T>(
       version,
       chunks: request.chunks,
       timeoutMs: request.timeoutMs,
+      rawBytesExpected: BYTES_EXPECTED,
       onError: reject,
       onResponse: ({ buffer, start, end }) => {
         try {

@@ -140,7 +140,10 @@ async function* readBatches(
     let at = 0;
     for (let size = batchAt(buffer, at, buffer.length); size > 0; size = batchAt(buffer, at, buffer.length)) {
       yield { buffer, at, size, aborted };
-      offset = lastOffsetOf(buffer, at) + 1;
+      const next = lastOffsetOf(buffer, at) + 1;
+      if (next <= offset)
+        throw new MalformedFrameError(`Fetch of ${topic}/${partition} from ${offset} answered with ${next - 1}`);
+      offset = next;
       at += size;
       bytesLeft -= size;
     }

@@ -11,6 +11,7 @@ import type { FetchedPartition } from '#kafka/fetch.ts';
 import { baseSequenceOf, codecOf, producerEpochOf, producerIdOf, type Codec } from '#kafka/records/batch-header.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { openBatch } from '#kafka/records/open-batch.ts';
+import { resealed } from '#testing/fuzz/decoder-targets.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { recordsArbitrary } from '#testing/record-batches.ts';
 import {
@@ -24,6 +25,7 @@ import {
   type SourceRecord,
 } from '#testing/source-batches.ts';
 import {
+  AbortedTransactions,
   BatchWalk,
   type Cursor,
   type DataItem,
@@ -99,7 +101,7 @@ function respond(pool: FramePool, records: Buffer, aborted: Aborted): { frame: F
     partition: 0,
     errorCode: 0,
     highWatermark: 0,
-    lastStableOffset: 0,
+    lastStableOffset: Number.MAX_SAFE_INTEGER,
     logStartOffset: 0,
     aborted,
     diverging: null,
@@ -600,6 +602,43 @@ describe('accounting', () => {
     const { items, stop } = walk([batch(0, 2), second]);
     expect(shapeOf(items)).toEqual(['data 0+2 passed']);
     expect(stop).toMatchObject({ kind: 'damaged', offset: 2 });
+  });
+
+  test('a batch beyond the last stable offset is left to the next fetch, and is damage when it still is: no hole of 2^40 offsets', () => {
+    const moved = batch(2);
+    moved.writeInt32BE(256, 0);
+    const walker = newWalk(policyDefaults, {});
+    const cursor = { offset: 0, sequence: 0 };
+    const walkOnce = (batches: readonly Buffer[], lastStableOffset: number): WalkResult => {
+      const { frame, fetched } = respond(newPool(), Buffer.concat(batches), []);
+      return walker.walk(frame, { ...fetched, lastStableOffset }, cursor);
+    };
+
+    const first = walkOnce([batch(0, 2), moved], 3);
+    expect([shapeOf(first.items), first.stop, cursor.offset]).toEqual([['data 0+2 passed'], null, 2]);
+    expect(walkOnce([moved], 3)).toMatchObject({ items: [], stop: { kind: 'damaged', offset: 2 } });
+    expect(shapeOf(walkOnce([batch(2)], 3).items)).toEqual(['data 2+1 passed']);
+  });
+
+  test('small batches whose times are in nanoseconds pass through, since they could not be merged as they are', () => {
+    const nanoseconds = [0, 1, 2].map((offset) => {
+      const bytes = batch(offset);
+      for (const field of [27, 35]) bytes.writeBigInt64BE(1_795_000_000_000_000_123n, field);
+      return resealed(bytes);
+    });
+    const { items, data } = walk(nanoseconds, { policy: { mergeBelowBytes: 8192 } });
+    expect(shapeOf(items)).toEqual(['data 0+1 passed', 'data 1+1 passed', 'data 2+1 passed']);
+    expect(data[2]?.buffer.readBigInt64BE(data[2].start + 35)).toBe(1_795_000_000_000_000_123n);
+  });
+
+  test('an answer that lists aborted transactions by the hundred thousand takes no time in their square', () => {
+    const aborted = Array.from({ length: 400_000 }, (_, i) => ({ producerId: i, firstOffset: 0 }));
+    const { items } = walk([batch(0, 2)], { aborted });
+    expect(shapeOf(items)).toEqual(['data 0+2 passed']);
+    const transactions = new AbortedTransactions(aborted);
+    const startedMs = process.threadCpuUsage().user;
+    expect(transactions.covers(399_999, 1)).toBe(true);
+    expect((process.threadCpuUsage().user - startedMs) / 1000).toBeLessThan(2_000); // 19 s when each was shifted off an array
   });
 
   test('holds the frame once per batch that passes through, and not at all for the others', () => {

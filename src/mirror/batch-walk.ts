@@ -37,7 +37,10 @@ import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
 
 /** Sequences are int32 and wrap from 2^31 − 1 to 0 (DefaultRecordBatch.incrementSequence). */
 export const SEQUENCES = 2 ** 31;
+const BASE_TIMESTAMP_AT = 27;
 const MAX_TIMESTAMP_AT = 35;
+/** Of the upper half of an int64: below it, and above its negative, deltas of a batch stay within ±2^53. */
+const EXACT_HIGH = 2 ** 20;
 /** Never in what we write: the time is a CreateTime, the transaction is the source's, the horizon is the source cleaner's. */
 const CLEARED_ATTRIBUTES = ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_DELETE_HORIZON;
 
@@ -111,6 +114,8 @@ export class BatchWalk {
   leaderEpoch: number | null;
   #items: WalkItem[] = [];
   #small: SmallRun | null = null;
+  /** Where the cursor stood when a batch beyond the last stable offset was left to the next fetch. */
+  #beyondStableAt = -1;
   #cursor: Cursor = { offset: 0, sequence: 0 };
 
   /** `writer` is only used during a walk, so all partitions of a process share one. */
@@ -138,6 +143,7 @@ export class BatchWalk {
         const size = batchAt(buffer, at, fetched.end);
         if (size === 0) return null;
         largest = Math.max(largest, size);
+        if (this.#isBeyondStable(buffer, at, fetched.lastStableOffset)) return null;
         const early = lastOffsetOf(buffer, at) < cursor.offset ? null : this.#batch(frame, { at, size }, aborted);
         if (early) return early;
         at += size;
@@ -155,6 +161,20 @@ export class BatchWalk {
       if (!(error instanceof MalformedBatchError)) throw error;
       return { kind: 'damaged', offset: this.#cursor.offset, error };
     }
+  }
+
+  /**
+   * A read_committed answer ends before the last stable offset, which brokers read a moment before the records (Partition.
+   * readRecords): what is beyond is asked for again. Still beyond, it is damage: the base offset of a batch is not under its
+   * CRC, and would else be taken for a hole of any length and filled on the target. Throws MalformedBatchError.
+   */
+  #isBeyondStable(buffer: Buffer, at: number, stableOffset: number): boolean {
+    const last = lastOffsetOf(buffer, at);
+    if (last < stableOffset) return false;
+    if (this.#beyondStableAt === this.#cursor.offset)
+      throw new MalformedBatchError(`a batch ends at offset ${last}, beyond the last stable offset ${stableOffset}`);
+    this.#beyondStableAt = this.#cursor.offset;
+    return true;
   }
 
   #batch(frame: Frame, batch: { at: number; size: number }, aborted: AbortedTransactions): WalkStop | null {
@@ -182,7 +202,8 @@ export class BatchWalk {
     }
     const reason = this.#reasonToReencode(buffer, batch);
     const mergeable = reason === null || reason === 'append-time';
-    if (mergeable && size < this.#policy.mergeBelowBytes) this.#addSmall(frame, batch, reason ?? 'merged');
+    const isSmall = size < this.#policy.mergeBelowBytes && (reason !== null || hasExactTimes(buffer, at));
+    if (mergeable && isSmall) this.#addSmall(frame, batch, reason ?? 'merged');
     else if (reason !== null) return this.#rewrite(buffer, batch, reason);
     else this.#passThrough(frame, batch);
     return null;
@@ -364,6 +385,14 @@ export function producerOf(producerId: number, sequence: number): BatchProducer 
   return { producerId, producerEpoch: 0, baseSequence: sequence };
 }
 
+/** Times in nanoseconds are beyond 2^53, and what cannot be written anew as it was passes through. */
+function hasExactTimes(buffer: Buffer, at: number): boolean {
+  return [BASE_TIMESTAMP_AT, MAX_TIMESTAMP_AT].every((field) => {
+    const high = buffer.readInt32BE(at + field);
+    return high >= -EXACT_HIGH && high < EXACT_HIGH;
+  });
+}
+
 /** maxTimestamp as it stands, without the check for exactness: passing bytes through must not depend on what they say. */
 function newestTimestampOf(buffer: Buffer, at: number): number {
   return buffer.readInt32BE(at + MAX_TIMESTAMP_AT) * 2 ** 32 + buffer.readUInt32BE(at + MAX_TIMESTAMP_AT + 4);
@@ -383,18 +412,19 @@ interface SmallRun {
  * response, so the state begins anew with each (as in Fetcher's consumer of the Java client).
  */
 export class AbortedTransactions {
-  readonly #pending: { readonly producerId: number; readonly firstOffset: number }[];
+  readonly #listed: FetchedPartition['aborted'];
+  /** How many of them have begun. */
+  #begun = 0;
   readonly #active = new Set<number>();
 
   constructor(listed: FetchedPartition['aborted']) {
-    this.#pending = [...listed].sort((a, b) => a.firstOffset - b.firstOffset);
+    this.#listed = listed.toSorted((a, b) => a.firstOffset - b.firstOffset);
   }
 
   /** True when the transaction of `producerId` that a batch ending at `lastOffset` belongs to was aborted. */
   covers(producerId: number, lastOffset: number): boolean {
-    while (this.#pending.length > 0 && this.#pending[0]!.firstOffset <= lastOffset) {
-      this.#active.add(this.#pending.shift()!.producerId);
-    }
+    for (; this.#begun < this.#listed.length && this.#listed[this.#begun]!.firstOffset <= lastOffset; this.#begun++)
+      this.#active.add(this.#listed[this.#begun]!.producerId);
     return this.#active.has(producerId);
   }
 

@@ -86,7 +86,7 @@ function readProducerState(reader: Reader): ProducerState {
   const producerId = reader.int64();
   const producerEpoch = reader.int32();
   const lastSequence = reader.int32();
-  const lastTimestamp = reader.int64();
+  const lastTimestamp = reader.timestamp();
   const coordinatorEpoch = reader.int32();
   const currentTxnStartOffset = reader.int64();
   reader.skipTaggedFields();

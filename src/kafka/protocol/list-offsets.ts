@@ -91,7 +91,7 @@ function readListOffsetsTopicResponse(reader: Reader, version: number): ListOffs
 function readListOffsetsPartitionResponse(reader: Reader): ListOffsetsPartitionResponse {
   const partitionIndex = reader.int32();
   const errorCode = reader.int16();
-  const timestamp = reader.int64();
+  const timestamp = reader.timestamp();
   const offset = reader.int64();
   const leaderEpoch = reader.int32();
   reader.skipTaggedFields();

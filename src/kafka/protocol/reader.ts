@@ -2,6 +2,13 @@ import { assert } from '#util/assert.ts';
 import { MalformedFrameError } from '../errors.ts';
 
 const NULL_LENGTH = -1;
+/**
+ * Of a few bytes each a hostile answer can hold elements by the million, and each becomes an object of a hundred bytes and
+ * more. Elements of honest answers take 7 bytes (ApiVersions, of which there are 70) and mostly 20 and more.
+ */
+const OBJECTS_MIN = 16_384;
+const BYTES_PER_OBJECT = 8;
+const NO_BYTES = Buffer.alloc(0);
 
 /**
  * Reads Kafka's primitive types (protocol guide, KIP-482) from the bytes [position, end) of a buffer that it does not own.
@@ -16,12 +23,14 @@ export class Reader {
   /** Of the next byte; may be moved, up to `end`. */
   position: number;
   readonly end: number;
+  #objectsLeft: number;
 
   constructor(buffer: Buffer, position: number, end: number) {
     assert(0 <= position && position <= end && end <= buffer.length, 'a reader stays within its buffer');
     this.buffer = buffer;
     this.position = position;
     this.end = end;
+    this.#objectsLeft = OBJECTS_MIN + (end - position) / BYTES_PER_OBJECT;
   }
 
   boolean(): boolean {
@@ -48,12 +57,21 @@ export class Reader {
     return this.buffer.readUInt32BE(this.#take(4));
   }
 
-  /** In two halves: a BigInt would cost an allocation per value. Beyond ±(2^53 − 1) it is malformed. */
+  /**
+   * An offset, id or duration. Beyond ±(2^53 − 1) it is malformed: a broker that appends a million records a second needs
+   * 285 years to come there.
+   */
   int64(): number {
-    const at = this.#take(8);
-    const value = this.buffer.readInt32BE(at) * 0x1_0000_0000 + this.buffer.readUInt32BE(at + 4);
-    if (!Number.isSafeInteger(value)) throw new MalformedFrameError(`an int64 beyond 2^53 at byte ${at}`);
-    return value;
+    const value = this.timestamp();
+    if (Number.isSafeInteger(value)) return value;
+    const exact = this.buffer.readBigInt64BE(this.position - 8);
+    throw new MalformedFrameError(`the number ${exact}, beyond ±2^53, which no offset or id of a broker reaches`);
+  }
+
+  /** The time of a record, as its producer chose it (nanoseconds, nonsense): rounded where it is beyond ±(2^53 − 1). */
+  timestamp(): number {
+    const at = this.#take(8); // in two halves: a BigInt would cost an allocation per value
+    return this.buffer.readInt32BE(at) * 0x1_0000_0000 + this.buffer.readUInt32BE(at + 4);
   }
 
   float64(): number {
@@ -171,7 +189,7 @@ export class Reader {
 
   #copy(length: number): Buffer {
     const at = this.#take(this.#notNegative(length));
-    return Buffer.from(this.buffer.subarray(at, at + length));
+    return length === 0 ? NO_BYTES : Buffer.from(this.buffer.subarray(at, at + length));
   }
 
   #notNegative(length: number): number {
@@ -181,7 +199,12 @@ export class Reader {
 
   #elements<T>(length: number, version: number, read: (reader: Reader, version: number) => T): T[] {
     const elements: T[] = [];
-    for (let i = 0; i < length; i++) elements.push(read(this, version));
+    for (let i = 0; i < length; i++) {
+      const element = read(this, version);
+      if (typeof element === 'object' && --this.#objectsLeft < 0)
+        throw new MalformedFrameError(`more elements than an answer of ${this.end} bytes has`);
+      elements.push(element);
+    }
     return elements;
   }
 }

@@ -7,6 +7,7 @@
  */
 import { compressSync, uncompressSync } from 'lz4-napi';
 import { MalformedBatchError } from '../errors.ts';
+import { ByteSink } from './byte-sink.ts';
 
 const FRAME_MAGIC = 0x184d_2204;
 const FLAG_VERSION_MASK = 0xc0;
@@ -51,25 +52,23 @@ export function compressLz4(bytes: Buffer): Buffer {
  */
 export function decompressLz4(frame: Buffer, outputBytesMax: number): Buffer {
   const { firstBlockAt, blockBytesMax, checksumBytes } = readFrameHeader(frame);
-  const blocks: Buffer[] = [];
-  let outputBytes = 0;
+  const output = new ByteSink(outputBytesMax);
   for (let at = firstBlockAt; ; at += checksumBytes) {
     if (at + SIZE_BYTES > frame.length) throw new MalformedBatchError('their LZ4 frame is cut');
     const field = frame.readUInt32LE(at);
-    if (field === 0) break;
     const size = field & ~BLOCK_STORED;
+    if (size === 0) break; // stored or not (Lz4BlockInputStream)
+    if (size > blockBytesMax) throw new MalformedBatchError('an LZ4 block is larger than its frame allows');
     const end = at + SIZE_BYTES + size;
     if (end > frame.length) throw new MalformedBatchError('an LZ4 block runs past the end');
     const block =
       field >= BLOCK_STORED
         ? frame.subarray(at + SIZE_BYTES, end)
         : decompressBlock(frame.subarray(at, end), Math.min(blockBytesMax, size * EXPANSION_MAX));
-    outputBytes += block.length;
-    if (outputBytes > outputBytesMax) throw new MalformedBatchError(`they hold more than ${outputBytesMax} bytes`);
-    blocks.push(block);
+    output.append(block);
     at = end;
   }
-  return blocks.length === 1 ? blocks[0]! : Buffer.concat(blocks, outputBytes);
+  return output.finish();
 }
 
 /** The library wants the size of the output in front, or more than that, and gives back as much as there is. */
