@@ -10,9 +10,7 @@ import {
   MalformedFrameError,
   UnsupportedApiError,
 } from '#kafka/errors.ts';
-
-/** TOPIC_, GROUP_, CLUSTER_, TRANSACTIONAL_ID_ and DELEGATION_TOKEN_AUTHORIZATION_FAILED. */
-const AUTHORISATION = new Set([29, 30, 31, 53, 65]);
+import { isDenied, rightOf } from '#kafka/permissions.ts';
 
 type SecurityFailure = 'tls' | 'authentication' | 'secret';
 
@@ -80,10 +78,10 @@ export function toAppError(error: unknown, subject: string): AppError {
       nextStep: 'Use Apache Kafka 3.5 or later.',
     });
   }
-  if (error instanceof BrokerError && AUTHORISATION.has(error.code)) {
+  if (isDenied(error)) {
     return new AppError('PERMISSION_DENIED', said, {
       ...cause,
-      nextStep: `Grant the right that ${error.api} needs.`,
+      nextStep: `Grant our principal ${rightOf(error)}; "lockstep plan" names it with the command.`,
     });
   }
   return new AppError('CLUSTER_REFUSED', said, {

@@ -65,6 +65,29 @@ export function isDenied(error: unknown): error is BrokerError {
   return error instanceof BrokerError && AUTHORISATION.has(error.code);
 }
 
+/** Kafka's operation that a request is authorised by (KafkaApis), and what our rights on topics imply. */
+const RIGHTS: Readonly<Record<string, string>> = {
+  Produce: 'WRITE on the topic',
+  Fetch: 'READ on the topic',
+  DescribeProducers: 'READ on the topic',
+  ListOffsets: 'DESCRIBE on the topic, which READ implies',
+  Metadata: 'DESCRIBE on the topic, which READ implies',
+  OffsetForLeaderEpoch: 'DESCRIBE on the topic, which READ implies',
+  DeleteRecords: 'DELETE on the topic',
+  CreateTopics: 'CREATE on the topic, or on the cluster',
+  CreatePartitions: 'ALTER on the topic',
+  DescribeConfigs: 'DESCRIBE_CONFIGS on the topic',
+  IncrementalAlterConfigs: 'ALTER_CONFIGS on the topic',
+  FindCoordinator: 'WRITE on the transactional id',
+  InitProducerId: 'WRITE on the transactional id',
+  WriteTxnMarkers: 'ALTER or CLUSTER_ACTION on the cluster',
+};
+
+/** The right that was missing: `WRITE on the topic`. */
+export function rightOf({ api }: BrokerError): string {
+  return RIGHTS[api] ?? `the right that ${api} needs`;
+}
+
 /** By topic, of those that exist and of those that do not. Throws KafkaError. */
 export async function topicOperations(
   cluster: Cluster,

@@ -13,7 +13,7 @@ import type { Until } from '#contract/until.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { KafkaError } from '#kafka/errors.ts';
+import { KafkaError, type BrokerError } from '#kafka/errors.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
@@ -89,6 +89,8 @@ export class Mirror {
   readonly #goals = new Map<Shard, number>();
   /** By topic; each is looked at again with a later round. */
   readonly #topicIncidents = new Map<string, TopicIncident>();
+  /** Of topics that are copied, but whose settings cannot follow for lack of a right. By source topic. */
+  readonly #settingIncidents = new Map<string, Incident>();
   /** Source topics whose first shards run; partitions that come later were added to them. */
   readonly #started = new Set<string>();
   /** During the first look at the topics of a mirror that has never run before. */
@@ -265,6 +267,7 @@ export class Mirror {
       });
       this.#unprepared.delete(pair.source);
       this.#endTopicIncident(pair.source);
+      this.#judgeSettings(pair.source, prepared.configsDenied);
       this.#startShards(prepared);
     } catch (error) {
       if (error instanceof KafkaError && error.retryable) {
@@ -433,7 +436,36 @@ export class Mirror {
 
   /** Also once before 'caught up'. */
   async #syncConfigs(): Promise<void> {
-    for (const topic of this.#topics.values()) await syncConfigs({ ...this.#prepareOptions(), topic });
+    for (const topic of this.#topics.values())
+      this.#judgeSettings(topic.sourceTopic, await syncConfigs({ ...this.#prepareOptions(), topic }));
+  }
+
+  /** A missing right to settings is an incident that stops nothing; it ends when settings have been compared again. */
+  #judgeSettings(topic: string, denied: BrokerError | null): void {
+    const open = this.#settingIncidents.get(topic);
+    if (denied === null) {
+      if (!open) return;
+      this.#settingIncidents.delete(topic);
+      this.#emit({ event: 'incident-ended', incident: open, at: this.#options.clock.now() });
+      return;
+    }
+    if (open) return;
+    const { code, message, nextStep } = toAppError(denied, `settings of topic "${topic}"`);
+    const incident: Incident = {
+      code,
+      severity: 'warning',
+      mirror: this.#name,
+      topic,
+      partition: null,
+      offsets: null,
+      cause: message,
+      consequence: 'Its records are copied; the settings of the copy do not follow the source.',
+      nextStep: nextStep ?? '',
+      endsByItself: true,
+      at: this.#options.clock.now(),
+    };
+    this.#settingIncidents.set(topic, incident);
+    this.#emit({ event: 'incident', incident });
   }
 
   // ---- end

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from '#contract/errors.ts';
 import type { BrokerError, KafkaError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
+import { rightOf } from '#kafka/permissions.ts';
 
 export interface StopReason {
   readonly code: ErrorCode;
@@ -223,26 +224,13 @@ export function holesNotAllowed(offset: number, target: string, error: BrokerErr
   });
 }
 
-/** Kafka's operation that each request is authorised by. */
-const RIGHTS: Readonly<Record<string, string>> = {
-  Produce: 'WRITE on the topic',
-  Fetch: 'READ on the topic',
-  DescribeProducers: 'READ on the topic',
-  ListOffsets: 'DESCRIBE on the topic',
-  Metadata: 'DESCRIBE on the topic',
-  OffsetForLeaderEpoch: 'DESCRIBE on the topic',
-  DeleteRecords: 'DELETE on the topic',
-  DescribeConfigs: 'DESCRIBE_CONFIGS on the topic',
-  IncrementalAlterConfigs: 'ALTER_CONFIGS on the topic',
-};
-
 export function notAllowed(offset: number | null, error: BrokerError): ShardStop {
   return new ShardStop({
     code: 'PERMISSION_DENIED',
     offsets: offset === null ? null : { from: offset, to: offset },
     cause: `A right is missing: ${error.message}.`,
     consequence: 'The partition stands still; nothing is lost as long as the source keeps its records.',
-    nextStep: `Grant the mirror's principal ${RIGHTS[error.api] ?? `the right that ${error.api} needs`}; the partition then goes on by itself.`,
+    nextStep: `Grant the mirror's principal ${rightOf(error)}; the partition then goes on by itself.`,
     endsByItself: true,
   });
 }
