@@ -90,29 +90,29 @@ export class KafkaCluster {
 
   /**
    * The brokers show this certificate to new connections from now on, without a restart. Kafka accepts only one with
-   * the subject and names of the one before (SslFactory.CertificateEntries); any other: broker.restart with
-   * `ssl.keystore.location`.
+   * the subject and names of the one before (SslFactory.CertificateEntries); any other: installCertificate.
    */
   async useCertificate(certificate: Certificate): Promise<void> {
-    const changes = { 'ssl.keystore.type': 'PEM', 'ssl.keystore.location': certificate.storeFile };
-    await this.#reconfigure(['ssl', 'mtls', 'sasl_ssl'], changes);
+    for (const { id } of this.brokers) this.#secureFiles().installCertificate(id, certificate);
+    await this.#reload('keystore');
+  }
+
+  /** The broker shows this certificate after its next start. */
+  installCertificate(broker: KafkaBroker, certificate: Certificate): void {
+    this.#secureFiles().installCertificate(broker.id, certificate);
   }
 
   /** Client certificates must be from one of these authorities (PEM files) from now on, without a restart. */
   async trustClientsOf(caFiles: readonly string[]): Promise<void> {
-    const location = this.#secureFiles().truststore(caFiles);
-    await this.#reconfigure(['mtls'], { 'ssl.truststore.type': 'PEM', 'ssl.truststore.location': location });
+    this.#secureFiles().trustClientsOf(caFiles);
+    await this.#reload('truststore');
   }
 
-  /** These settings can be changed on a running broker only per broker and listener (DynamicBrokerConfig). */
-  async #reconfigure(listeners: readonly string[], settings: Readonly<Record<string, string>>): Promise<void> {
-    const entries = listeners.flatMap((listener) =>
-      Object.entries(settings).map(([name, value]) => [`listener.name.${listener}.${name}`, value] as const),
-    );
-    const configs = Object.fromEntries(entries);
+  async #reload(store: 'keystore' | 'truststore'): Promise<void> {
+    const files = this.#secureFiles();
     await runAdmin(
       this.bootstrap,
-      this.brokers.map(({ id }) => ({ setBrokerConfigs: configs, broker: id })),
+      this.brokers.map(({ id }) => ({ setBrokerConfigs: files.reloadOf(id, store), broker: id })),
     );
   }
 
@@ -217,7 +217,7 @@ async function prepareCluster(options: ClusterOptions): Promise<KafkaCluster> {
         'listener.security.protocol.map': ['CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT', ...more.protocols].join(','),
         'log.dirs': join(home, 'data'),
         ...sharedProperties(count),
-        ...secure?.properties(),
+        ...secure?.properties(node.id),
         ...options.properties,
       }),
     });

@@ -1,5 +1,5 @@
 /** What a test cluster with TLS, SASL and ACLs has besides the plain listener: listeners, an authority, users. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must } from '#util/assert.ts';
 import { concatenate, Pki } from './pki.ts';
@@ -60,21 +60,15 @@ export class SecureFiles {
   readonly #directory: string;
   readonly #options: SecureOptions;
   readonly #users: Record<string, string>;
-  readonly #certificate: Certificate;
-  #stores = 0;
 
   constructor(directory: string, options: SecureOptions) {
     mkdirSync(directory, { recursive: true });
     this.#directory = directory;
     this.#options = options;
     this.pki = new Pki(join(directory, 'pki'));
-    this.#certificate = this.pki.issue({ commonName: 'broker' });
+    this.trustClientsOf([this.pki.caFile]);
     this.#users = { ...options.users };
     this.#writeUsers();
-  }
-
-  get users(): Readonly<Record<string, string>> {
-    return this.#users;
   }
 
   /** Changes what PLAIN accepts, at once; null takes the user away. */
@@ -84,21 +78,26 @@ export class SecureFiles {
     this.#writeUsers();
   }
 
-  /** A new file that trusts these authorities. */
-  truststore(caFiles: readonly string[]): string {
-    this.#stores += 1;
-    return concatenate(join(this.#directory, `trust-${this.#stores}.pem`), caFiles);
+  /** What the broker reads at its next start, or when it is told to read again. */
+  installCertificate(broker: number, certificate: Certificate): void {
+    copyFileSync(certificate.storeFile, this.#keystore(broker));
   }
 
-  /** Broker properties. */
-  properties(): Record<string, string> {
+  /** As above, for all brokers. */
+  trustClientsOf(caFiles: readonly string[]): void {
+    concatenate(this.#truststore(), caFiles);
+  }
+
+  /** Properties of a broker, which gets its certificate here. */
+  properties(broker: number): Record<string, string> {
+    this.installCertificate(broker, this.pki.issue({ commonName: 'broker' }));
     const { authorizer = true, reauthMs, oauth } = this.#options;
     const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', ...(oauth ? ['OAUTHBEARER'] : [])];
     return {
       'ssl.keystore.type': 'PEM',
-      'ssl.keystore.location': this.#certificate.storeFile,
+      'ssl.keystore.location': this.#keystore(broker),
       'ssl.truststore.type': 'PEM',
-      'ssl.truststore.location': this.truststore([this.pki.caFile]),
+      'ssl.truststore.location': this.#truststore(),
       'listener.name.mtls.ssl.client.auth': 'required',
       'ssl.principal.mapping.rules': 'RULE:^CN=([^,]+).*$/$1/',
       'sasl.enabled.mechanisms': mechanisms.join(','),
@@ -123,6 +122,24 @@ export class SecureFiles {
   jvmFlags(): string[] {
     const { oauth } = this.#options;
     return oauth ? [`-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${oauth.jwksUrl}`] : [];
+  }
+
+  /**
+   * What makes a running broker read its files again: the place that it has already, said once more for one broker and
+   * one listener (DynamicBrokerConfig.reloadUpdatedFilesWithoutConfigChange).
+   */
+  reloadOf(broker: number, store: 'keystore' | 'truststore'): Record<string, string> {
+    const [names, file] =
+      store === 'keystore' ? [['ssl', 'mtls', 'sasl_ssl'], this.#keystore(broker)] : [['mtls'], this.#truststore()];
+    return Object.fromEntries(names.map((name) => [`listener.name.${name}.ssl.${store}.location`, file]));
+  }
+
+  #keystore(broker: number): string {
+    return join(this.#directory, `broker-${broker}.pem`);
+  }
+
+  #truststore(): string {
+    return join(this.#directory, 'trust.pem');
   }
 
   #saslOf(listener: string): Record<string, string> {

@@ -35,7 +35,17 @@ export type AdminStep =
   | { readonly electLeaders: 'preferred' | 'unclean'; readonly partitions: readonly TopicPartition[] }
   /** Waits until the partitions have exactly these replicas and the first of them leads. */
   | { readonly reassign: readonly (TopicPartition & { readonly replicas: readonly number[] })[] }
+  /** Answers with a PartitionReplicas[], also where a partition has no leader. */
+  | { readonly describeReplicas: string }
   | { readonly describe: readonly string[] };
+
+/** Broker ids, `inSync` in ascending order; leader −1: none. */
+export interface PartitionReplicas {
+  readonly partition: number;
+  readonly leader: number;
+  readonly replicas: readonly number[];
+  readonly inSync: readonly number[];
+}
 
 export interface TopicPartition {
   readonly topic: string;
@@ -76,7 +86,7 @@ export interface TopicDescription {
 }
 
 /**
- * Runs the steps in order and returns their answers, which only `describe`, `describeAcls` and `deleteRecords` have.
+ * Runs the steps in order and returns their answers, which only those that describe and `deleteRecords` have.
  * Returns when every broker acts as it was told.
  */
 export async function runAdmin(bootstrap: readonly string[], steps: readonly AdminStep[]): Promise<unknown[]> {
@@ -99,4 +109,10 @@ export async function describeTopics(
 ): Promise<TopicDescription[]> {
   const [answer] = await runAdmin(bootstrap, [{ describe: names }]);
   return answer as TopicDescription[];
+}
+
+/** Of the partitions of a topic, in order. */
+export async function describeReplicas(bootstrap: readonly string[], topic: string): Promise<PartitionReplicas[]> {
+  const [answer] = await runAdmin(bootstrap, [{ describeReplicas: topic }]);
+  return answer as PartitionReplicas[];
 }
