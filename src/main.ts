@@ -188,11 +188,12 @@ async function withClusters<T>(
         nextStep: "Name one of the files' clusters.",
       });
     const { clock, network, random } = host;
-    const { bootstrap, security: settings } = resource.spec;
+    const { bootstrap, advertised, security: settings } = resource.spec;
     const security = createSecurity(settings, host, (error) => onTrouble(name, error));
     const cluster = new Cluster({
       name,
       bootstrap,
+      advertised,
       network,
       clock,
       random,

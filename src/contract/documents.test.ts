@@ -24,6 +24,7 @@ ${spec
   .join('\n')}
 `;
 
+const anywhere = { deny: [], allow: [] };
 const plaintext = { protocol: 'PLAINTEXT', provider: 'plain', tls: null, sasl: null };
 
 const head = 'source: east\ntarget: west\n';
@@ -48,13 +49,13 @@ test('a file of clusters and a mirror is read with every default', () => {
       apiVersion: 'lockstep/v1',
       kind: 'Cluster',
       metadata: { name: 'east' },
-      spec: { bootstrap: ['127.0.0.1:19092'], id: null, security: plaintext },
+      spec: { bootstrap: ['127.0.0.1:19092'], id: null, security: plaintext, advertised: anywhere },
     },
     {
       apiVersion: 'lockstep/v1',
       kind: 'Cluster',
       metadata: { name: 'west' },
-      spec: { bootstrap: ['127.0.0.1:29092'], id: null, security: plaintext },
+      spec: { bootstrap: ['127.0.0.1:29092'], id: null, security: plaintext, advertised: anywhere },
     },
   ]);
   expect(mirrors).toEqual([
@@ -294,6 +295,11 @@ test.each<[string, string, string, string?]>([
     'provider',
     "{ bootstrap: ['a:1'], provider: aws }",
     'm.yaml:4:39: spec.provider: must be plain, confluent, redpanda, azure, msk',
+  ],
+  [
+    'range of advertised addresses',
+    "{ bootstrap: ['a:1'], advertised: { deny: [10.0.0.0/33] } }",
+    'm.yaml:4:50: spec.advertised.deny[0]: "10.0.0.0/33" is not an IP address or range such as 10.0.0.0/8 or fe80::/10',
   ],
   [
     'address without a port',

@@ -26,6 +26,7 @@ export const errorCodes = {
   CLUSTER_NOT_KAFKA: row(503, 1, 'error', false, 'Something answers at the address, but not in Kafka protocol.'),
   CLUSTER_TLS_FAILED: row(503, 1, 'error', true, 'No encrypted connection to a broker comes about.'),
   CLUSTER_AUTHENTICATION_FAILED: row(401, 4, 'error', true, 'A broker refused the login.'),
+  CLUSTER_ADDRESS_DENIED: row(502, 1, 'error', false, 'A broker is advertised where Lockstep does not connect to.'),
   SECRET_UNAVAILABLE: row(503, 1, 'error', true, 'A password, key, certificate or token cannot be had.'),
   CLUSTER_ANSWER_INVALID: row(502, 1, 'error', true, 'The answer of a broker does not follow the protocol.'),
   CLUSTER_ID_MISMATCH: row(409, 1, 'error', false, 'Another cluster than before, or than pinned, answers.'),

@@ -3,6 +3,7 @@
  * A key whose capability is not built yet is refused by name (`notBuilt`), never ignored.
  */
 import { z } from 'zod';
+import { parseIpRange } from '#util/ip-address.ts';
 import { resolveSecurity, securitySchema } from './cluster-security.ts';
 import { must, notBuilt, refuse } from './complaints.ts';
 import { providerNames } from './providers.ts';
@@ -12,6 +13,17 @@ export const apiVersion = 'lockstep/v1';
 
 /** `host:port`; an IPv6 address stands in brackets. */
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\],]+)):(\d{1,5})$/;
+
+const ipRanges = () =>
+  z
+    .array(
+      z.string(must('an IP address or range such as 10.0.0.0/8')).check((context) => {
+        if (parseIpRange(context.value) === null)
+          refuse(context, `"${context.value}" is not an IP address or range such as 10.0.0.0/8 or fe80::/10`);
+      }),
+      must('a list of IP addresses and ranges'),
+    )
+    .default([]);
 
 const RESOURCE_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?$/;
 
@@ -53,6 +65,10 @@ export const clusterSchema = z.strictObject({
         /** Who runs it: fills in what all of its clusters have in common (providers.ts). */
         provider: z.enum(providerNames, must(providerNames.join(', '))).default('plain'),
         security: securitySchema.prefault({}),
+        /** Where its brokers may be: addresses that they advertise are their word, not the file's (docs/resources.md). */
+        advertised: z
+          .strictObject({ deny: ipRanges(), allow: ipRanges() }, must('a mapping with deny or allow'))
+          .prefault({}),
       },
       must('a mapping with bootstrap'),
     )

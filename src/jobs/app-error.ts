@@ -12,7 +12,7 @@ import {
 } from '#kafka/errors.ts';
 import { isDenied, rightOf } from '#kafka/permissions.ts';
 
-type SecurityFailure = 'tls' | 'authentication' | 'secret';
+type SecurityFailure = 'tls' | 'authentication' | 'secret' | 'denied';
 
 const SECURITY: Readonly<Record<SecurityFailure, readonly [ErrorCode, string]>> = {
   tls: [
@@ -22,6 +22,10 @@ const SECURITY: Readonly<Record<SecurityFailure, readonly [ErrorCode, string]>> 
   authentication: [
     'CLUSTER_AUTHENTICATION_FAILED',
     "Correct protocol, mechanism, user name and secret of the cluster's security; what is corrected in a file is read at the next attempt.",
+  ],
+  denied: [
+    'CLUSTER_ADDRESS_DENIED',
+    'Correct advertised.listeners of the broker; where the address is meant, name it under advertised.allow of the Cluster.',
   ],
   secret: ['SECRET_UNAVAILABLE', 'Put it where the message says; it is looked for again at the next attempt.'],
 };

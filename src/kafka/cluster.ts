@@ -7,6 +7,7 @@ import { assert } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
+import { createAddressCheck, type AdvertisedRules } from './advertised.ts';
 import type { Api } from './api.ts';
 import { openConnection, type Connection, type ConnectionOptions } from './connection.ts';
 import {
@@ -45,6 +46,8 @@ export interface ClusterOptions {
   readonly connectTimeoutMs?: number;
   /** Without it: plaintext, and no login. */
   readonly security?: Security;
+  /** Where brokers may be that are not among the bootstrap addresses; without it the rules of advertised.ts alone. */
+  readonly advertised?: AdvertisedRules;
 }
 
 export interface CallOptions {
@@ -65,6 +68,7 @@ export class Cluster {
   readonly #bootstrap: readonly { readonly host: string; readonly port: number }[];
   /** By address, so that a bootstrap address that is a broker's own is one connection. */
   readonly #connections = new Map<string, SharedConnection>();
+  readonly #admit: (address: string) => string | null;
   readonly #refreshes = new Map<string, Promise<TopicMetadata[]>>();
   readonly #closed = new AbortController();
   /** All that we were ever told: failures of a broker that has left are still this cluster's. */
@@ -83,6 +87,10 @@ export class Cluster {
     this.requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#options = options;
     this.#bootstrap = options.bootstrap.map(splitAddress);
+    this.#admit = createAddressCheck(
+      options.advertised ?? { deny: [], allow: [] },
+      this.#bootstrap.map(({ host }) => host),
+    );
     for (const { host, port } of this.#bootstrap) this.#addresses.add(`${host}:${port}`);
   }
 
@@ -311,8 +319,10 @@ export class Cluster {
 
   #connectionOptions(host: string, port: number): ConnectionOptions {
     const { network, clock, pool, connectTimeoutMs, security } = this.#options;
+    const isOurChoice = this.#bootstrap.some((address) => address.host === host);
     return {
       ...(security ? { security } : {}),
+      ...(isOurChoice ? {} : { admit: this.#admit }),
       network,
       clock,
       pool,

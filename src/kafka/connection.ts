@@ -10,7 +10,7 @@
  */
 import { assert, must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
-import type { Network, Socket, TlsOptions } from '#util/network.ts';
+import { AddressDeniedError, type Network, type Socket, type TlsOptions } from '#util/network.ts';
 import type { Api } from './api.ts';
 import {
   BrokerError,
@@ -47,6 +47,8 @@ export interface ConnectionOptions {
   readonly port: number;
   readonly clientId: string;
   readonly connectTimeoutMs: number;
+  /** What speaks against connecting to an IP address; without it nothing does. */
+  readonly admit?: (address: string) => string | null;
   /** Without it: plaintext, and no login. */
   readonly security?: Security;
 }
@@ -162,6 +164,7 @@ export class Connection {
       host: options.host,
       port: options.port,
       ...(tls ? { tls } : {}),
+      ...(options.admit ? { admit: options.admit } : {}),
       buffer: () => this.#nextBuffer(),
       onRead: (bytes) => this.#onRead(bytes),
       onConnect: () => {
@@ -523,6 +526,7 @@ function throttleTimeOf(response: unknown): number {
 }
 
 function failureOf(error: Error | null, negotiated: boolean): ConnectionFailure {
+  if (error instanceof AddressDeniedError) return 'denied';
   const code = (error as { code?: string } | null)?.code;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'unresolved';
   if (code === 'ECONNREFUSED') return 'refused';

@@ -17,6 +17,7 @@ export type ConnectionFailure =
   | 'not-kafka' // bytes that are no Kafka response: TLS, HTTP, or a listener of another kind
   | 'tls' // the two sides did not agree on an encrypted connection, or a certificate was refused
   | 'authentication' // the broker refused who we say we are, or could not prove who it is (SCRAM)
+  | 'denied' // the address is not one to connect to (advertised.ts)
   | 'secret' // what we would log in with cannot be had
   | 'local'; // we closed it
 

@@ -58,6 +58,7 @@ export class Retries {
   async pauseAfter(error: unknown): Promise<boolean> {
     if (!(error instanceof KafkaError) || !error.retryable) return false;
     if (!error.definite && !this.#options.repeatable) return false;
+    if (error instanceof ConnectionError && error.failure === 'denied') return false; // until somebody changes a setting
     const delayMs = this.#backoff.next();
     if (this.#cluster.clock.monotonic() + delayMs - this.#startedMs > this.#budgetMs(error)) return false;
     await sleep(this.#cluster.clock, delayMs, this.#cluster.closed);

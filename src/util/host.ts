@@ -5,10 +5,16 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
 import { readFileSync, writeFileSync, appendFileSync, mkdirSync } from 'node:fs';
-import { connect as connectTcp, isIP, type Socket as NodeSocket, type TcpNetConnectOpts } from 'node:net';
+import {
+  connect as connectTcp,
+  isIP,
+  type LookupFunction,
+  type Socket as NodeSocket,
+  type TcpNetConnectOpts,
+} from 'node:net';
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions as NodeTlsOptions } from 'node:tls';
 import type { Clock } from './clock.ts';
-import type { ConnectOptions, Network, Socket, TlsOptions } from './network.ts';
+import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
 import type { Random } from './random.ts';
 
 export const systemClock: Clock = {
@@ -28,7 +34,7 @@ export const systemNetwork: Network = {
     try {
       socket = openSocket(options);
     } catch (error) {
-      // Certificate, key or authority cannot be used: the peer was never asked.
+      // Certificate, key or authority cannot be used, or the address is not admitted: the peer was never asked.
       queueMicrotask(() => options.onClose(error as Error));
       return closedSocket;
     }
@@ -55,11 +61,12 @@ export const systemNetwork: Network = {
 };
 
 function openSocket(options: ConnectOptions): NodeSocket {
-  const { host, port, tls } = options;
+  const { host, port, tls, admit } = options;
+  if (admit && isIP(host) !== 0) checkAdmitted(admit, [host]); // an address is not looked up
   const settings: TcpNetConnectOpts = {
     host,
     port,
-    lookup,
+    lookup: admit ? admittedLookup(admit) : lookup,
     noDelay: true,
     keepAlive: true,
     onread: {
@@ -71,6 +78,34 @@ function openSocket(options: ConnectOptions): NodeSocket {
     },
   };
   return tls ? connectTls({ ...settings, ...nodeTlsOptions(tls) } as NodeTlsOptions) : connectTcp(settings);
+}
+
+/** Node connects to what this gives it and to nothing else. */
+function admittedLookup(admit: (address: string) => string | null): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, []);
+      try {
+        checkAdmitted(
+          admit,
+          addresses.map(({ address }) => address),
+        );
+      } catch (denied) {
+        return callback(denied as Error, []);
+      }
+      const [first] = addresses;
+      if (options.all) callback(null, addresses);
+      else callback(null, first?.address ?? '', first?.family);
+    });
+  };
+}
+
+/** One objection is enough: which of several addresses a connection takes is chance. */
+function checkAdmitted(admit: (address: string) => string | null, addresses: readonly string[]): void {
+  for (const address of addresses) {
+    const objection = admit(address);
+    if (objection !== null) throw new AddressDeniedError(objection);
+  }
 }
 
 /** `rejectUnauthorized` stands here so that NODE_TLS_REJECT_UNAUTHORIZED, which sets its default, changes nothing. */

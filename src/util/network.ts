@@ -13,6 +13,12 @@ export interface ConnectOptions {
   readonly port: number;
   /** Without it the connection is plaintext. */
   readonly tls?: TlsOptions;
+  /**
+   * What speaks against connecting to an address, null for nothing. Every address that `host` is resolved to is asked about
+   * before the first is connected to, and only those are: a name that leads elsewhere a moment later changes nothing.
+   * An objection ends as onClose with an AddressDeniedError.
+   */
+  readonly admit?: (address: string) => string | null;
   /** Called before each read: where the next bytes go. Never empty. */
   buffer(): Uint8Array;
   /** `bytes` bytes have been written to the start of what `buffer` returned last. */
@@ -41,6 +47,11 @@ export interface TlsOptions {
     /** Of an encrypted key. */
     readonly keyPassword: string | null;
   } | null;
+}
+
+/** ConnectOptions.admit objected; the message is what it said. */
+export class AddressDeniedError extends Error {
+  override name = 'AddressDeniedError';
 }
 
 export interface Socket {
