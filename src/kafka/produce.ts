@@ -36,6 +36,11 @@ export interface ProduceResult {
   readonly partition: number;
   readonly errorCode: number;
   readonly baseOffset: number;
+  /**
+   * The time that the broker stamped on the records, milliseconds since the epoch; −1 where it left theirs. For a batch
+   * that it had already it is the newest timestamp of what it has (UnifiedLog.append).
+   */
+  readonly logAppendTimeMs: number;
   readonly logStartOffset: number;
   readonly errorMessage: string | null;
 }
@@ -84,7 +89,7 @@ export function decodeProduce(reader: Reader): { results: ProduceResult[]; throt
       const partition = reader.int32();
       const errorCode = reader.int16();
       const baseOffset = reader.int64();
-      reader.int64(); // log append time: the batch carries it where it matters
+      const logAppendTimeMs = reader.int64();
       const logStartOffset = reader.int64();
       const recordErrorCount = reader.arrayLength(true);
       let recordError: string | null = null;
@@ -101,6 +106,7 @@ export function decodeProduce(reader: Reader): { results: ProduceResult[]; throt
         partition,
         errorCode,
         baseOffset,
+        logAppendTimeMs,
         logStartOffset,
         errorMessage: recordError ?? errorMessage,
       });

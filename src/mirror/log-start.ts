@@ -7,6 +7,7 @@ import { assert } from '#util/assert.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
+import { openBatch } from '#kafka/records/open-batch.ts';
 import { appendBatch } from '#kafka/simple-log.ts';
 import { producerOf, SEQUENCES } from './batch-walk.ts';
 import type { TargetPartition } from './shard-position.ts';
@@ -49,6 +50,12 @@ export async function fillLogStart(
     options.onProgress(offset);
   }
   return { offset, sequence };
+}
+
+/** Whether a batch of ours below the log start is filler, not data. */
+export function isFiller(batch: Buffer): boolean {
+  const { key, value } = openBatch(batch, 0).recordAt(0);
+  return key?.equals(FILLER_KEY) === true && value?.length === 0;
 }
 
 function writeFiller({ clock }: Cluster, count: number): Buffer {

@@ -17,13 +17,14 @@ import {
   baseSequenceOf,
   lastOffsetDeltaOf,
   lastOffsetOf,
+  producerEpochOf,
   producerIdOf,
 } from '#kafka/records/batch-header.ts';
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
 import { readLogEnd, readLogStart, readWatermark } from './offsets.ts';
 import { AbortedTransactions, SEQUENCES } from './batch-walk.ts';
-import { diverged } from './shard-stop.ts';
+import { diverged, stampedByTarget, type ShardStop } from './shard-stop.ts';
 
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
 const TAIL_BYTES_MAX = 4 * 1024 * 1024;
@@ -52,6 +53,8 @@ export interface Position {
   /** The broker has no sequence of our producer: it takes whatever comes first. */
   readonly isSequenceFree: boolean;
   readonly lastBatch: Buffer | null;
+  /** From here up to `offset` the target holds only control records: behind the last batch, or as far back as was read. */
+  readonly controlsFrom: number;
 }
 
 /**
@@ -80,15 +83,15 @@ export async function readPosition(port: TargetPartition, watermark: number, sig
   const logStart = await readLogStart(target, topic, partition);
   let offset = watermark;
   for (let polls = 0; ; polls++) {
-    const lastBatch = offset > logStart ? await lastOwnBatch(port, logStart, offset) : null;
-    const known = await ownProducerState(port);
+    const { batch: lastBatch, controlsFrom } = await lastOwnBatch(port, logStart, offset);
+    const known = await ownLastSequence(port);
     const end = await readLogEnd(target, topic, partition); // after both: nothing was appended before it that they miss
     const isSequenceFree = known === null || known === -1;
     const last = lastBatch ? lastSequenceOf(lastBatch) : known;
     const isComplete = end === offset && (isSequenceFree || known === last);
     if (isComplete || signal.aborted) {
       const sequence = last === null ? offset + port.sequenceOffset : last + 1;
-      return { offset, sequence: sequence % SEQUENCES, isSequenceFree, lastBatch };
+      return { offset, sequence: sequence % SEQUENCES, isSequenceFree, lastBatch, controlsFrom };
     }
     const now = await readWatermark(target, topic, partition);
     if (now !== offset) {
@@ -110,8 +113,14 @@ export async function readPosition(port: TargetPartition, watermark: number, sig
  * reach. What was appended since `end` was read (by a request of ours that was believed lost, or by another worker) is
  * left out: its sequence belongs to a later offset, and together with `end` the broker would take a copy of what it has.
  */
-async function lastOwnBatch(port: TargetPartition, logStart: number, end: number): Promise<Buffer | null> {
-  const { target, topic, partition, dataProducerId, markerProducerId } = port;
+async function lastOwnBatch(
+  port: TargetPartition,
+  logStart: number,
+  end: number,
+): Promise<{ batch: Buffer | null; controlsFrom: number }> {
+  const { target, topic, partition } = port;
+  let controlsFrom = end;
+  if (end <= logStart) return { batch: null, controlsFrom };
   for (let back = TAIL_OFFSETS_FIRST; ; back *= 16) {
     const from = Math.max(logStart, end - back);
     const { batches, isComplete } = await readTail(target, {
@@ -123,21 +132,63 @@ async function lastOwnBatch(port: TargetPartition, logStart: number, end: number
     let found: Buffer | null = null;
     for (const batch of batches.map(bytesOf)) {
       if (baseOffsetOf(batch, 0) >= end) break;
-      const isControl = (attributesOf(batch, 0) & ATTRIBUTE_CONTROL) !== 0;
-      const owner = producerIdOf(batch, 0);
-      if (owner !== (isControl ? markerProducerId : dataProducerId)) {
-        const offset = baseOffsetOf(batch, 0);
-        throw diverged(
-          offset,
-          `The target holds a ${isControl ? 'control record' : 'batch'} at offset ${offset} that this mirror did not write (producer id ${owner}).`,
-        );
-      }
-      if (!isControl) found = batch;
+      if (!isOwn(port, batch)) throw foreign((await firstForeign(port, end)) ?? batch);
+      if (!isControl(batch)) found = batch;
     }
-    if (!isComplete) return null; // the end is not among what was read
-    if (found) return found;
-    if (from === logStart || back >= TAIL_OFFSETS_MAX) return null;
+    if (!isComplete) return { batch: null, controlsFrom }; // the end is not among what was read
+    if (found) return { batch: found, controlsFrom: lastOffsetOf(found, 0) + 1 };
+    controlsFrom = from;
+    if (from === logStart || back >= TAIL_OFFSETS_MAX) return { batch: null, controlsFrom };
   }
+}
+
+/**
+ * The first batch below `end` that is as `isMeant` says, as far back as the last batch of ours is looked for: the last one
+ * alone does not say where a difference begins.
+ */
+async function firstInTail(
+  port: TargetPartition,
+  end: number,
+  isMeant: (batch: Buffer) => boolean,
+): Promise<Buffer | null> {
+  const { target, topic, partition } = port;
+  const logStart = await readLogStart(target, topic, partition);
+  let first: Buffer | null = null;
+  for (let back = 16; back <= TAIL_OFFSETS_MAX; back *= 16) {
+    const fromOffset = Math.max(logStart, end - back);
+    const { batches, isComplete } = await readTail(target, { topic, partition, fromOffset, maxBytes: TAIL_BYTES_MAX });
+    if (!isComplete) break;
+    first = batches.map(bytesOf).find(isMeant) ?? first;
+    if (fromOffset === logStart) break;
+  }
+  return first;
+}
+
+function firstForeign(port: TargetPartition, end: number): Promise<Buffer | null> {
+  return firstInTail(port, end, (batch) => !isOwn(port, batch));
+}
+
+function hasAppendTime(batch: Buffer): boolean {
+  return (attributesOf(batch, 0) & ATTRIBUTE_LOG_APPEND_TIME) !== 0;
+}
+
+function isControl(batch: Buffer): boolean {
+  return (attributesOf(batch, 0) & ATTRIBUTE_CONTROL) !== 0;
+}
+
+/** Our epoch is always 0, or none without ids: a higher one is of a program that uses our transactional id. */
+function isOwn({ dataProducerId, markerProducerId }: TargetPartition, batch: Buffer): boolean {
+  const producerId = isControl(batch) ? markerProducerId : dataProducerId;
+  return producerIdOf(batch, 0) === producerId && producerEpochOf(batch, 0) <= 0;
+}
+
+function foreign(batch: Buffer): ShardStop {
+  const offset = baseOffsetOf(batch, 0);
+  const what = isControl(batch) ? 'control record' : 'batch';
+  return diverged(
+    offset,
+    `The target holds a ${what} at offset ${offset} that this mirror did not write (producer id ${producerIdOf(batch, 0)}, epoch ${producerEpochOf(batch, 0)}).`,
+  );
 }
 
 /** Of the batch as it was written: compaction of the target takes records out of it, and their sequences stay used. */
@@ -145,21 +196,30 @@ function lastSequenceOf(batch: Buffer): number {
   return (baseSequenceOf(batch, 0) + lastOffsetDeltaOf(batch, 0)) % SEQUENCES;
 }
 
-/** Last sequence of our data PID as the leader knows it; null when it has forgotten us. */
-async function ownProducerState({ target, topic, partition, dataProducerId }: TargetPartition): Promise<number | null> {
+/**
+ * Last sequence of our data PID as the leader knows it; null when it has forgotten us. An open transaction is never ours,
+ * and what is read of a log ends below it: its records would pass for ours that are not replicated yet, or for holes.
+ */
+async function ownLastSequence({ target, topic, partition, dataProducerId }: TargetPartition): Promise<number | null> {
   const states = await describeProducers(target, { topic, partition });
+  const open = states.filter(({ currentTxnStartOffset }) => currentTxnStartOffset >= 0);
+  if (open.length > 0) {
+    const offset = Math.min(...open.map(({ currentTxnStartOffset }) => currentTxnStartOffset));
+    throw diverged(offset, `Another program has had a transaction open in the target since offset ${offset}.`);
+  }
   return states.find(({ producerId }) => producerId === dataProducerId)?.lastSequence ?? null;
 }
 
 /**
- * Compares the last record of `targetBatch` that the source still has (exactness.md rule 1). Throws ShardStop when it differs;
- * returns its offset, or null when the source has none of them any more.
+ * Compares the last record of a target batch that the source still has (exactness.md rule 1). Throws ShardStop when it
+ * differs; returns its offset, or null when the source has none of them any more.
  */
 export async function compareLastRecord(
   source: { cluster: Cluster; topic: string; partition: number },
-  targetBatch: Buffer,
+  target: { readonly port: TargetPartition; readonly batch: Buffer },
   options: { readonly timestamps: 'append' | 'producer' | 'target' },
 ): Promise<number | null> {
+  const targetBatch = target.batch;
   const first = baseOffsetOf(targetBatch, 0);
   const last = lastOffsetOf(targetBatch, 0);
   const onSource = new Map<number, BatchRecord & { readonly hasAppendTime: boolean }>();
@@ -167,28 +227,37 @@ export async function compareLastRecord(
     for (const bytes of await readFirst(source, fromOffset)) {
       if (attributesOf(bytes, 0) & ATTRIBUTE_CONTROL) continue;
       const batch = openBatch(bytes, 0);
-      const hasAppendTime = (attributesOf(bytes, 0) & ATTRIBUTE_LOG_APPEND_TIME) !== 0;
-      for (let i = 0; i < batch.count; i++) onSource.set(batch.offsetOf(i), { ...batch.recordAt(i), hasAppendTime });
+      for (let i = 0; i < batch.count; i++)
+        onSource.set(batch.offsetOf(i), { ...batch.recordAt(i), hasAppendTime: hasAppendTime(bytes) });
     }
     if (onSource.has(last)) break;
   }
+  const isStamped = (batch: Buffer): boolean => !isControl(batch) && hasAppendTime(batch);
+  if (isStamped(targetBatch) && options.timestamps !== 'target') {
+    const batch = (await firstInTail(target.port, last + 1, isStamped)) ?? targetBatch;
+    throw stampedByTarget(baseOffsetOf(batch, 0), target.port.topic);
+  }
   const copied = openBatch(targetBatch, 0);
-  const isTargetsTime = (attributesOf(targetBatch, 0) & ATTRIBUTE_LOG_APPEND_TIME) !== 0;
   for (let i = copied.count - 1; i >= 0; i--) {
     const offset = copied.offsetOf(i);
     const original = onSource.get(offset);
     if (!original) continue;
-    const hasSameTime = !isTargetsTime && (options.timestamps === 'append' || !original.hasAppendTime);
+    const hasSameTime =
+      options.timestamps === 'append' || (options.timestamps === 'producer' && !original.hasAppendTime);
     const difference = differenceOf(original, copied.recordAt(i), { timestamps: hasSameTime });
-    if (difference)
-      throw diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
+    if (difference) {
+      const intruder = await firstForeign(target.port, last + 1);
+      throw intruder
+        ? foreign(intruder)
+        : diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
+    }
     return offset;
   }
   return null;
 }
 
 /**
- * Behind our last data batch the target holds only control records of ours, and its end is believed to be the position.
+ * Behind our last data batch, as far as was read, the target holds only control records of ours, and its end is believed to be the position.
  * Markers are not idempotent: one that landed late, or one too many, stands in the place of a record, and a restart would
  * take it for a hole. So the source must show no record at any offset from `from` up to, not including, `to`. Throws
  * ShardStop where it does, KafkaError when it cannot be read. Beyond 16 MB, and below the source's log start, it believes.

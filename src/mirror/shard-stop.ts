@@ -3,7 +3,13 @@
  * means for the data and what a person should do; the shard adds mirror, topic, partition and time.
  */
 import type { ErrorCode } from '#contract/errors.ts';
-import type { BrokerError, KafkaError, MalformedBatchError, UnsupportedApiError } from '#kafka/errors.ts';
+import type {
+  BrokerError,
+  ClusterIdChangedError,
+  KafkaError,
+  MalformedBatchError,
+  UnsupportedApiError,
+} from '#kafka/errors.ts';
 import { rightOf } from '#kafka/permissions.ts';
 
 export interface StopReason {
@@ -38,6 +44,30 @@ export function diverged(offset: number, cause: string): ShardStop {
     cause,
     consequence: `Offsets from ${offset} on are not the source's. Nothing more is written; up to five batches that were already on their way may lie behind.`,
     nextStep: REBUILD,
+    endsByItself: false,
+  });
+}
+
+/** The records are where they belong, with another time than the source's. */
+export function stampedByTarget(offset: number, topic: string): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_DIVERGED',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `The target stamped the records from offset ${offset} on with its own time: message.timestamp.type of its topic is LogAppendTime.`,
+    consequence: `From offset ${offset} on readers see other timestamps than the source's. Nothing more is written.`,
+    nextStep: `Set message.timestamp.type of topic "${topic}" back to CreateTime, and find out who changed it; then delete that topic and start the mirror again, which copies it anew.`,
+    endsByItself: false,
+  });
+}
+
+/** Records of ours without the state record that was written before them: where they begin is not known any more. */
+export function stateLost(position: number, topic: string): ShardStop {
+  return new ShardStop({
+    code: 'STATE_TOPIC_INVALID',
+    offsets: { from: position, to: position },
+    cause: `The target holds records of this mirror below offset ${position}, but the state topic has no record of this partition any more: somebody deleted it there.`,
+    consequence: `What is on the target stays as it is; nothing is copied from offset ${position} on.`,
+    nextStep: `Find out who writes to or deletes from the state topic, and take that right away; then delete topic "${topic}" on the target and start the mirror again, which copies it anew.`,
     endsByItself: false,
   });
 }
@@ -117,11 +147,13 @@ export function transactionMet(offset: number): ShardStop {
   });
 }
 
-export function recordTooLarge(offset: number, bytes: number, limit: number): ShardStop {
+/** `limit`: null where the target said only that it is too large. */
+export function recordTooLarge(offset: number, bytes: number, limit: number | null): ShardStop {
+  const accepted = limit === null ? 'that is more than the target topic accepts' : `the target topic accepts ${limit}`;
   return new ShardStop({
     code: 'SHARD_RECORD_TOO_LARGE',
     offsets: { from: offset, to: offset + 1 },
-    cause: `The record at offset ${offset} needs a batch of ${bytes} bytes; the target topic accepts ${limit}.`,
+    cause: `The record at offset ${offset} needs a batch of ${bytes} bytes; ${accepted}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep: `Set max.message.bytes of the target topic to at least ${bytes}; the partition then goes on by itself.`,
     endsByItself: true,
@@ -159,7 +191,7 @@ export function fenced(offset: number, error: BrokerError): ShardStop {
     cause: `Another program uses the producer identity of this mirror: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      'Look for a program that uses a transactional id beginning with "lockstep-" on the target cluster and stop it; then start the mirror again.',
+      'Look for a program that uses a transactional id beginning with "lockstep-" on the target cluster and stop it; then delete the target topic, which it has written to, and start the mirror again.',
     endsByItself: false,
   });
 }
@@ -187,6 +219,19 @@ export function unexplained(offset: number | null, error: KafkaError): ShardStop
         : `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
       'Look into the log of the broker that is named for the same moment; the partition goes on by itself when the cause is gone.',
+    endsByItself: true,
+  });
+}
+
+/** It may be the wrong one for a moment only, as behind an address that is being moved. */
+export function otherCluster(position: number | null, error: ClusterIdChangedError): ShardStop {
+  return new ShardStop({
+    code: 'CLUSTER_ID_MISMATCH',
+    offsets: position === null ? null : { from: position, to: position },
+    cause: `Another cluster answers than before: ${error.message}.`,
+    consequence: 'Nothing is read from it or written to it; the partition stands still.',
+    nextStep:
+      'Find out who moved the address. When the former cluster answers there again, the partition goes on by itself; if it was replaced for good, this is a new mirror, with a new name and new target topics.',
     endsByItself: true,
   });
 }

@@ -14,6 +14,7 @@ import { sleep } from '#util/clock.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
 import {
   BrokerError,
+  ClusterIdChangedError,
   type ConnectionError,
   KafkaError,
   MalformedBatchError,
@@ -27,11 +28,10 @@ import { deleteRecords, offsetForLeaderEpoch } from '#kafka/offsets.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
-import { lastOffsetOf } from '#kafka/records/batch-header.ts';
 import { leaderOf } from '#kafka/retry.ts';
 import { BatchWalk, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
-import { fillLogStart } from './log-start.ts';
+import { fillLogStart, isFiller } from './log-start.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import {
   checkHoles,
@@ -52,11 +52,14 @@ import {
   missing,
   noProgress,
   notAllowed,
+  otherCluster,
   recordTooLarge,
   recreated,
   retentionLoss,
   ShardStop,
+  stampedByTarget,
   startBeyondEnd,
+  stateLost,
   transactionMet,
   truncated,
   unexplained,
@@ -305,7 +308,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         );
       }
       this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
-      await this.#checkSource(position);
+      await this.#checkSource(port, position);
     } else {
       position = await this.#align(port, position);
       if (!position) return null;
@@ -352,7 +355,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   /** The source still has what was copied (exactness.md rules 1 and 8). */
-  async #checkSource(position: Position): Promise<void> {
+  async #checkSource(port: TargetPartition, position: Position): Promise<void> {
     const { source } = this.#context;
     const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
     if (leaderEpoch >= 0) {
@@ -372,9 +375,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
     if (!this.#isFirst) return;
     const place = { cluster: source, topic: this.topic, partition: this.partition };
-    if (position.lastBatch) await compareLastRecord(place, position.lastBatch, this.#context.policy);
-    const behind = position.lastBatch ? lastOffsetOf(position.lastBatch, 0) + 1 : this.#logStart;
-    await checkHoles(place, { from: behind, to: position.offset });
+    if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
+    await checkHoles(place, { from: position.controlsFrom, to: position.offset });
   }
 
   /**
@@ -385,6 +387,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const logStart = await this.#chooseLogStart();
     this.#logStart = logStart;
     this.#sourceLogStart = logStart;
+    if (position.lastBatch && !isFiller(position.lastBatch)) {
+      await this.#context.state.load(); // another worker may have begun to copy, which it records first
+      if (this.#isStartFixed()) return null;
+      throw stateLost(position.offset, this.targetTopic);
+    }
     if (position.offset > logStart) {
       throw diverged(
         logStart,
@@ -411,7 +418,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       if (aligned.offset === logStart)
         await deleteRecords(port.target, { topic: this.targetTopic, partition: this.partition, offset: logStart });
       const isSequenceFree = position.isSequenceFree && aligned.offset === position.offset; // filler leaves a sequence
-      return { ...aligned, isSequenceFree, lastBatch: null };
+      return { ...aligned, isSequenceFree, lastBatch: null, controlsFrom: aligned.offset };
     } finally {
       await gate.leave();
     }
@@ -677,8 +684,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     else if (result.baseOffset !== item.baseOffset) {
       const cause = `The batch for offset ${item.baseOffset} was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
       this.#onMisplaced(diverged(item.baseOffset, cause));
-    } else this.#onAppended(item);
+    } else if (this.#isStamped(item, result)) this.#onMisplaced(stampedByTarget(item.baseOffset, this.targetTopic));
+    else this.#onAppended(item);
     this.#checkEnd();
+  }
+
+  /** Of a batch that it has already, the broker names the newest timestamp, which is that of the records. */
+  #isStamped(item: DataItem, { logAppendTimeMs }: ProduceResult): boolean {
+    const isTheirs = logAppendTimeMs === -1 || logAppendTimeMs === item.newestTimestamp;
+    return !isTheirs && this.#context.policy.timestamps !== 'target';
   }
 
   onProduceLost(item: DataItem, error: ConnectionError): void {
@@ -738,7 +752,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (item.count === 1)
       return this.#interrupt?.({
         kind: 'stop',
-        stop: recordTooLarge(item.baseOffset, bytes, Math.min(bytes - 1, this.#batchBytesMax)),
+        stop: recordTooLarge(item.baseOffset, bytes, bytes > this.#batchBytesMax ? this.#batchBytesMax : null),
       });
     this.#walk.batchBytesMax = Math.min(this.#walk.batchBytesMax, Math.ceil(bytes / 2));
     this.#interrupt?.({ kind: 'refused' });
@@ -784,6 +798,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #stopFor(error: unknown): ShardStop | null {
     if (error instanceof ShardStop) return error;
     if (error instanceof UnsupportedApiError) return apiUnsupported(error);
+    if (error instanceof ClusterIdChangedError) return otherCluster(this.#position, error);
     if (error instanceof BrokerError && AUTHORISATION.has(error.code)) return notAllowed(this.#position, error);
     if (error instanceof BrokerError && FENCED.has(error.code)) return fenced(this.#position ?? 0, error);
     if (error instanceof BrokerError && OUT_OF_ORDER.has(error.code)) return this.#noProgressYet();

@@ -26,6 +26,20 @@ export function cutLastBatch(broker: KafkaBroker, place: string): void {
   writeFileSync(path, bytes.subarray(0, starts.at(-1)));
 }
 
+/**
+ * Flips one bit in the records of the batch that holds `offset`, and leaves its checksum wrong: what a bad disk does. The
+ * second time it is as before.
+ */
+export function flipBit(broker: KafkaBroker, place: string, offset: number): void {
+  const { path, bytes, starts } = readSegment(broker, place);
+  const at = starts.findLast((start) => Number(bytes.readBigInt64BE(start)) <= offset);
+  assert(at !== undefined, `${place} holds offset ${offset}`);
+  const end = at + 12 + bytes.readInt32BE(at + field.length);
+  const middle = Math.floor((at + field.records + end) / 2);
+  bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
+  writeFileSync(path, bytes);
+}
+
 /** The only segment of a partition (`topic-0`), whole batches only, with where each batch begins. */
 function readSegment(broker: KafkaBroker, place: string): { path: string; bytes: Buffer; starts: number[] } {
   const directory = join(broker.dataDir, place);
