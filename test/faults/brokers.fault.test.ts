@@ -17,7 +17,7 @@ const seconds = (ms: number): number => ms / 1000;
 
 /** Five times the leader of partition 0, of either side in turn: ended by `end`, gone on without, started again. */
 async function endLeaders(run: FaultRun, end: (broker: KafkaBroker) => Promise<void>): Promise<void> {
-  const mirror = await startMirror(run, await pair(), { name: run.id, kinds: ['plain', 'transactional', 'compacted'] });
+  const mirror = await startMirror(run, await pair(), { name: run.id });
   const topic = mirror.topic('plain');
   const moves: string[] = [];
   let slowestMs = 0;
@@ -77,7 +77,7 @@ for (const side of sides) {
 }
 
 fault(
-  { id: 'leaders-moved', title: 'leaders and replicas of both sides moved every 2 s for a minute', timeoutMs: 360_000 },
+  { id: 'leaders-moved', title: 'leaders and replicas of both sides moved every 2 s for a minute', timeoutMs: 900_000 },
   async (run) => {
     const mirror = await startMirror(run, await pair(), { name: run.id, replicationFactor: 2 });
     const topic = mirror.topic('plain');
@@ -129,7 +129,7 @@ fault({ id: 'controllers-killed', title: 'the active controller of each side kil
 });
 
 fault(
-  { id: 'rolling-restart', title: 'all six brokers restarted one after the other under load', timeoutMs: 420_000 },
+  { id: 'rolling-restart', title: 'all six brokers restarted one after the other under load', timeoutMs: 900_000 },
   async (run) => {
     const mirror = await startMirror(run, await pair(), {
       name: run.id,

@@ -107,11 +107,7 @@ for (const side of sides) {
   );
 
   fault(
-    {
-      id: `throttled-${side}`,
-      title: `the ${side} throttles the mirror to a tenth of the traffic`,
-      share: side === 'target',
-    },
+    { id: `throttled-${side}`, title: `the ${side} throttles the mirror to a tenth of the traffic` },
     async (run) => {
       const mirror = await startMirror(run, await pair(), { name: run.id, kinds: ['plain'] });
       const { bootstrap } = mirror.pair[side];

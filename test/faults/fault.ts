@@ -34,7 +34,7 @@ export interface FaultRun {
  */
 export function fault(spec: Fault, body: (run: FaultRun) => Promise<void>): void {
   assert(/^[a-z0-9]+(-[a-z0-9]+)*$/.test(spec.id), `the id of a fault is kebab-case: ${spec.id}`);
-  if (!isSelected(spec)) return;
+  if (!isSelected(spec, process.env[selectionVariable])) return;
   test(`${spec.id}: ${spec.title}`, { timeout: spec.timeoutMs ?? 600_000 }, async ({ onTestFinished }) => {
     const record = new Recorder(spec);
     // Registered first, so it runs last: after what the body cleans up, and also when the body never ends.
@@ -44,10 +44,17 @@ export function fault(spec: Fault, body: (run: FaultRun) => Promise<void>): void
   });
 }
 
-function isSelected({ id, share = false }: Fault): boolean {
-  const selection = process.env[selectionVariable];
+/** `selection` is the value of LOCKSTEP_FAULTS. */
+export function isSelected({ id, share = false }: Pick<Fault, 'id' | 'share'>, selection: string | undefined): boolean {
   if (selection === undefined || selection === '') return share;
   return selection === 'all' || selection.split(',').includes(id);
+}
+
+/** Why a body that has returned has shown nothing, or null. */
+export function whatIsMissing(evidence: readonly string[], outcomes: readonly string[]): string | null {
+  if (evidence.length === 0) return 'the fault took no effect: nothing was told by run.tookEffect()';
+  if (outcomes.length === 0) return 'nobody looked what came of the fault: nothing was told by run.outcome()';
+  return null;
 }
 
 class Recorder implements FaultRun {
@@ -87,8 +94,8 @@ class Recorder implements FaultRun {
 
   /** The body has returned. */
   complete(): void {
-    assert(this.#evidence.length > 0, 'the fault took no effect: nothing was told by run.tookEffect()');
-    assert(this.#outcomes.length > 0, 'nobody looked what came of the fault: nothing was told by run.outcome()');
+    const missing = whatIsMissing(this.#evidence, this.#outcomes);
+    assert(missing === null, missing ?? '');
     this.#isComplete = true;
   }
 
