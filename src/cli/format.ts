@@ -1,4 +1,5 @@
 /** Numbers, times and tables as people read them. Bytes are decimal: 1 GB is 10^9 bytes. null is shown as `–`, unknown. */
+import { printable } from '#util/printable.ts';
 
 export const UNKNOWN = '–';
 
@@ -49,15 +50,16 @@ export interface Column {
   readonly align?: 'right';
 }
 
-/** Lines of a table, the titles first, each column as wide as its widest cell. */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+/** Lines of a table, the titles first, each column as wide as its widest cell. Cells are made printable. */
+export function formatTable(columns: readonly Column[], cells: readonly (readonly string[])[]): string[] {
+  const rows = cells.map((row) => row.map(printable));
   const widths = columns.map((column, index) =>
     Math.max(column.title.length, ...rows.map((row) => (row[index] ?? '').length)),
   );
-  const line = (cells: readonly string[]): string =>
+  const line = (row: readonly string[]): string =>
     columns
       .map(({ align }, index) => {
-        const cell = cells[index] ?? '';
+        const cell = row[index] ?? '';
         const width = widths[index] ?? 0;
         return align === 'right' ? cell.padStart(width) : cell.padEnd(width);
       })
@@ -66,13 +68,15 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   return [line(columns.map((column) => column.title)), ...rows.map(line)];
 }
 
-/** `text` in at most `width` columns, with `…` where something was cut. */
-export function clip(text: string, width: number): string {
+/** `unsafe`, made printable, in at most `width` columns, with `…` where something was cut. */
+export function clip(unsafe: string, width: number): string {
+  const text = printable(unsafe);
   return text.length <= width ? text : `${text.slice(0, Math.max(width - 1, 0))}…`;
 }
 
-/** `text` in lines of at most `width` columns, the later ones indented further; words that are longer stay whole. */
-export function wrap(text: string, width: number, indent: string): string[] {
+/** `unsafe`, made printable, in lines of at most `width` columns, the later ones indented further; words that are longer stay whole. */
+export function wrap(unsafe: string, width: number, indent: string): string[] {
+  const text = printable(unsafe);
   const lines: string[] = [];
   let line = /^ */.exec(text)?.[0] ?? '';
   let isEmpty = true;

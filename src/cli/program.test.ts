@@ -663,3 +663,69 @@ Settings that differ from the default:
   retention.ms = 1000
 `);
 });
+
+/** What a broker could call a topic, or say in an error: it would clear the screen, forge a line and turn what follows around. */
+const HOSTILE = 'x\u001B[2J\u009B31m\nnext: forged\r\u202Eevil\u2028\u0007';
+
+/** `value` with the hostile text behind every text in it that is no word of ours. */
+function hostile<T>(value: T): T {
+  const ours =
+    /^(event|mirror|topicId|state|action|outcome|code|severity|stops|side|pattern|resourceType|mode|command)$/;
+  const poison = (part: unknown, key: string): unknown => {
+    if (typeof part === 'string') return ours.test(key) ? part : `${part}${HOSTILE}`;
+    if (Array.isArray(part)) return part.map((each) => poison(each, key));
+    if (typeof part !== 'object' || part === null) return part;
+    return Object.fromEntries(Object.entries(part).map(([name, each]) => [name, poison(each, name)]));
+  };
+  return poison(value, '') as T;
+}
+
+test.each([
+  'run -f link.yaml',
+  'run -f link.yaml --log logs',
+  'plan -f link.yaml',
+  'clusters -f link.yaml',
+  'topics -f link.yaml --cluster east',
+  'topics get orders -f link.yaml --cluster east',
+])('%s shows hostile text of brokers without letting it act, and its JSON means the same', async (line) => {
+  const views = {
+    clusters: [
+      hostile(cluster),
+      hostile({ ...cluster, error: { code: 'CLUSTER_REFUSED' as const, message: 'm', nextStep: 'n' } }),
+    ],
+    topics: [hostile(topic('orders', 1500))],
+    plans: [hostile(planOf(planned({ action: 'refused', findings: [refusal], configs: { 'a.b': 'c' } })))],
+    events: events.map(hostile),
+  };
+  const app: Partial<App> = {
+    describeClusters: () => Promise.resolve(views.clusters),
+    describeTopics: () => Promise.resolve(views.topics),
+    planMirrors: () => Promise.resolve(views.plans),
+    runMirrors: (_documents, _host, { onEvent }) => {
+      for (const event of views.events) onEvent(event);
+      return Promise.reject(
+        new AppError('CLUSTER_REFUSED', `m${HOSTILE}`, { nextStep: HOSTILE, cause: new Error(HOSTILE) }),
+      );
+    },
+  };
+  for (const terminal of [{}, { isTty: true }]) {
+    const { out, err, written } = await lockstep(line, app, terminal);
+    const shown = out.replaceAll(/\u001B\[\d+A\u001B\[J/g, ''); // the live view's own
+    expect(`${shown}${err}${[...written.values()].join('')}`).not.toMatch(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+    expect(shown).toContain('\\u{1b}[2J');
+    expect(out).not.toMatch(/^next: forged/m);
+  }
+  const { out } = await lockstep(`${line} --json`, app);
+  const lines = out
+    .trimEnd()
+    .split('\n')
+    .map((text) => JSON.parse(text) as unknown);
+  const known = [...views.events, ...views.clusters, ...views.topics, ...views.plans].map((view) =>
+    JSON.stringify(view),
+  );
+  const told = lines
+    .flatMap((value) => [value, ...Object.values(value as object).flat()])
+    .map((value) => JSON.stringify(value));
+  expect(known.filter((text) => told.includes(text)).length).toBeGreaterThan(0);
+  expect(out).not.toMatch(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+});

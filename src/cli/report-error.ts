@@ -1,4 +1,5 @@
 import { AppError, errorCodes, type ErrorCode } from '#contract/errors.ts';
+import { printable, printableJson } from '#util/printable.ts';
 import type { Io } from './io.ts';
 
 /**
@@ -10,12 +11,12 @@ export function reportError(io: Io, error: unknown, options: { json: boolean }):
   const causes = causesOf(error);
   if (options.json) {
     const details = error instanceof AppError ? error.details : {};
-    io.err(`${JSON.stringify({ error: { code, message, causes, nextStep, details } })}\n`);
+    io.err(`${printableJson({ error: { code, message, causes, nextStep, details } })}\n`);
   } else {
-    const lines = message.split('\n');
-    io.err(`${code}:${lines.length === 1 ? ` ${message}` : `\n${lines.map((line) => `  ${line}`).join('\n')}`}\n`);
-    for (const cause of causes) io.err(`because: ${cause}\n`);
-    if (nextStep !== null) io.err(`next: ${nextStep}\n`);
+    const lines = message.split('\n').map(printable);
+    io.err(`${code}:${lines.length === 1 ? ` ${lines[0]}` : `\n${lines.map((line) => `  ${line}`).join('\n')}`}\n`);
+    for (const cause of causes) io.err(`because: ${printable(cause)}\n`);
+    if (nextStep !== null) io.err(`next: ${printable(nextStep)}\n`);
   }
   if (io.isDebug && error instanceof Error) io.err(`${error.stack}\n`);
   return errorCodes[code].exit;

@@ -1,3 +1,5 @@
+import { printable } from '#util/printable.ts';
+
 /**
  * What can go wrong between us and a broker, classified once. Recovery is the caller's: `retryable` says that the same
  * call may succeed later, `definite` that the request certainly had no effect. An indefinite result of a write is
@@ -6,6 +8,11 @@
 export abstract class KafkaError extends Error {
   abstract readonly retryable: boolean;
   abstract readonly definite: boolean;
+
+  /** Names, hosts and messages of brokers are in `message`: it is made printable, in one line. */
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(printable(message), options);
+  }
 }
 
 export type ConnectionFailure =

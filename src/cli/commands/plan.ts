@@ -1,4 +1,5 @@
 import { AppError } from '#contract/errors.ts';
+import { printable, printableJson } from '#util/printable.ts';
 import {
   isPending,
   isRefused,
@@ -46,7 +47,7 @@ export const plan: Verb<Options> = {
     const mirrors = await app.planMirrors(documents, host, rate);
     const refused = mirrors.some(isRefused);
     const pending = mirrors.some((mirror) => mirror.topics.some(isPending));
-    if (options.json) io.out(`${JSON.stringify({ pending, refused, mirrors })}\n`);
+    if (options.json) io.out(`${printableJson({ pending, refused, mirrors })}\n`);
     else io.out(`${mirrors.map((mirror) => describe(io, mirror)).join('\n')}`);
     return refused ? exitCodes.findings : pending ? exitCodes.pending : exitCodes.ok;
   },
@@ -62,7 +63,7 @@ function parseRate(text: string): number {
 }
 
 function printPermissions(io: Io, mirrors: readonly MirrorPermissions[], options: Options): number {
-  if (options.json) io.out(`${JSON.stringify({ mirrors })}\n`);
+  if (options.json) io.out(`${printableJson({ mirrors })}\n`);
   else io.out(mirrors.map((mirror) => describePermissions(io, mirror)).join('\n'));
   return exitCodes.ok;
 }
@@ -79,7 +80,7 @@ function describePermissions(io: Io, { mirror, rights, grants }: MirrorPermissio
     ...rows.map((row) => `  ${row}`),
     '',
     '  What grants them:',
-    ...grants.map(({ command }) => `  ${command}`),
+    ...grants.map(({ command }) => `  ${printable(command)}`),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -110,18 +111,18 @@ function describe(io: Io, mirror: MirrorPlan): string {
   );
   const shared = sharedConfigs(mirror.topics);
   const lines = [
-    io.style('bold', `Mirror ${mirror.mirror}: ${mirror.source} → ${mirror.target}`),
-    ...[mirror.access.source, mirror.access.target].map((access) => `  ${describeAccess(access)}`),
+    io.style('bold', printable(`Mirror ${mirror.mirror}: ${mirror.source} → ${mirror.target}`)),
+    ...[mirror.access.source, mirror.access.target].map((access) => printable(`  ${describeAccess(access)}`)),
   ];
   if (rows.length > 0) lines.push('', `  ${io.style('dim', titles)}`);
   for (const [index, row] of rows.entries()) {
     const topic = mirror.topics[index];
     lines.push(`  ${topic?.action === 'refused' ? io.style('red', row) : row}`);
     for (const [name, value] of Object.entries(topic?.configs ?? {}))
-      if (!shared.has(name)) lines.push(`    set ${name} = ${value}`);
+      if (!shared.has(name)) lines.push(printable(`    set ${name} = ${value}`));
   }
   if (shared.size > 0) lines.push('', '  On each topic that is created or changed:');
-  for (const [name, value] of shared) lines.push(`    set ${name} = ${value}`);
+  for (const [name, value] of shared) lines.push(printable(`    set ${name} = ${value}`));
   const findings = [
     ...mirror.findings.map((finding) => describeFinding(io, null, finding)),
     ...mirror.topics.flatMap((topic) => topic.findings.map((finding) => describeFinding(io, topic.source, finding))),
@@ -144,7 +145,7 @@ function describeGrants(io: Io, grants: readonly Grant[]): string[] {
   const lines = grants.flatMap(({ what, cluster, without, stops, command }) => {
     const style = stops === 'part' ? 'yellow' : 'red';
     const text = `  missing on ${cluster}: ${what}. ${without.join(' ')}`;
-    return [...wrap(text, width, '      ').map((line) => io.style(style, line)), `    ${command}`];
+    return [...wrap(text, width, '      ').map((line) => io.style(style, line)), `    ${printable(command)}`];
   });
   return ['', '  Rights to grant, as an administrator:', ...lines];
 }
@@ -154,7 +155,7 @@ function describeNotChecked(io: Io, facts: readonly NotChecked[]): string[] {
   const width = Math.min(io.columns(), 120);
   const lines = facts.flatMap(({ what, why, command }) => [
     ...wrap(`  ${what.replace(/\.$/, '')}: ${why}`, width, '      '),
-    ...(command === null ? [] : [`    ${command}`]),
+    ...(command === null ? [] : [`    ${printable(command)}`]),
   ]);
   return ['', '  Not checked:', ...lines];
 }

@@ -1,4 +1,5 @@
 import { AppError, errorCodes } from '#contract/errors.ts';
+import { printableJson } from '#util/printable.ts';
 import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readDocuments } from '../files.ts';
@@ -18,7 +19,7 @@ export const validate: Verb<CommonOptions> = {
         clusters: clusters.map((each) => each.metadata.name),
         mirrors: mirrors.map((each) => each.metadata.name),
       };
-      if (options.json) io.out(`${JSON.stringify({ valid: true, ...names, problems: [] })}\n`);
+      if (options.json) io.out(`${printableJson({ valid: true, ...names, problems: [] })}\n`);
       else
         io.out(
           `${io.style('green', 'valid')}: ${formatNumberOf(clusters.length, 'cluster')}, ${formatNumberOf(mirrors.length, 'mirror')}\n`,
@@ -27,7 +28,7 @@ export const validate: Verb<CommonOptions> = {
     } catch (error) {
       const problems = error instanceof AppError ? error.details['problems'] : undefined;
       if (!options.json || !(error instanceof AppError) || problems === undefined) throw error;
-      io.out(`${JSON.stringify({ valid: false, code: error.code, problems })}\n`);
+      io.out(`${printableJson({ valid: false, code: error.code, problems })}\n`);
       return errorCodes[error.code].exit;
     }
   },

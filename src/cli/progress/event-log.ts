@@ -1,5 +1,6 @@
 import type { RunEvent } from '#contract/status.ts';
 import type { Disk } from '#util/host.ts';
+import { printableJson } from '#util/printable.ts';
 
 /** Progress is written this often; a mirror of a thousand partitions would else write a megabyte a second. */
 const PROGRESS_MS = 5_000;
@@ -27,7 +28,7 @@ export class EventLog {
   write(event: RunEvent): void {
     if (this.#failed || this.#isTooSoon(event)) return;
     try {
-      this.#disk.appendText(this.path, `${JSON.stringify(event)}\n`);
+      this.#disk.appendText(this.path, `${printableJson(event)}\n`);
     } catch (error) {
       this.#failed = true;
       this.#onFailure(error);

@@ -1,4 +1,5 @@
 import type { RunEvent } from '#contract/status.ts';
+import { printableJson } from '#util/printable.ts';
 import type { Io } from '../io.ts';
 import type { Printer } from './printer.ts';
 
@@ -16,6 +17,6 @@ export class JsonPrinter implements Printer {
   }
 
   print(event: RunEvent): void {
-    this.#io.out(`${JSON.stringify(event)}\n`);
+    this.#io.out(`${printableJson(event)}\n`);
   }
 }

@@ -1,16 +1,18 @@
 /** Sentences about a running mirror that the live view and the lines share. */
 import type { ByteCounts, Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
+import { printable } from '#util/printable.ts';
 import { formatBytes, formatCount, formatDuration, formatNumberOf, wrap } from '../format.ts';
 import type { Io } from '../io.ts';
 import { lagOf, type Rates } from './rates.ts';
 
 export function describeStart(event: Extract<RunEvent, { event: 'started' }>): string {
-  return `${event.mirror}: from cluster ${event.sourceClusterId} to cluster ${event.targetClusterId}`;
+  return printable(`${event.mirror}: from cluster ${event.sourceClusterId} to cluster ${event.targetClusterId}`);
 }
 
 export function describeTopic(event: Extract<RunEvent, { event: 'topic' }>): string {
   const renamed = event.topic === event.targetTopic ? '' : ` as ${event.targetTopic}`;
-  return `${event.mirror}: topic ${event.topic}${renamed}, ${formatNumberOf(event.partitions, 'partition')}: ${TOPIC_ACTIONS[event.action]}`;
+  const partitions = formatNumberOf(event.partitions, 'partition');
+  return printable(`${event.mirror}: topic ${event.topic}${renamed}, ${partitions}: ${TOPIC_ACTIONS[event.action]}`);
 }
 
 const TOPIC_ACTIONS = {
@@ -21,7 +23,7 @@ const TOPIC_ACTIONS = {
 } as const;
 
 export function describeWarning(event: Extract<RunEvent, { event: 'warning' }>): string {
-  return `${event.mirror === null ? '' : `${event.mirror}: `}warning ${event.code}: ${event.message}`;
+  return printable(`${event.mirror === null ? '' : `${event.mirror}: `}warning ${event.code}: ${event.message}`);
 }
 
 /** Lines of at most `width` columns about an incident: what, which offsets, why, what it means, and what to do. */
@@ -129,7 +131,7 @@ function heldBack(shard: ShardStatus): string[] {
   const { position, sourceStableOffset: stable, sourceHighWatermark: high } = shard;
   if (position === null || stable === null || high === null || position < stable || stable >= high) return [];
   return [
-    `  ${shard.topic}/${shard.partition} is held back by an open transaction: ${formatNumberOf(high - stable, 'offset')} from ${stable} on`,
+    `  ${printable(shard.topic)}/${shard.partition} is held back by an open transaction: ${formatNumberOf(high - stable, 'offset')} from ${stable} on`,
   ];
 }
 

@@ -1,4 +1,5 @@
 import type { ClusterView } from '#contract/views.ts';
+import { printable, printableJson } from '#util/printable.ts';
 import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
@@ -16,7 +17,7 @@ export const listClusters: Verb<CommonOptions> = {
   options: {},
   async run({ io, host, app }, options) {
     const clusters = await app.describeClusters(readDocuments(host.disk, options.file), host);
-    if (options.json) io.out(`${JSON.stringify({ clusters })}\n`);
+    if (options.json) io.out(`${printableJson({ clusters })}\n`);
     else {
       const [titles = '', ...rows] = formatTable(
         [
@@ -34,7 +35,9 @@ export const listClusters: Verb<CommonOptions> = {
       );
       for (const { error } of clusters) {
         if (error !== null)
-          io.err(`${error.code}: ${error.message}\n${error.nextStep === null ? '' : `next: ${error.nextStep}\n`}`);
+          io.err(
+            `${error.code}: ${printable(error.message)}\n${error.nextStep === null ? '' : `next: ${printable(error.nextStep)}\n`}`,
+          );
       }
     }
     return clusters.some((cluster) => cluster.error !== null) ? exitCodes.failed : exitCodes.ok;

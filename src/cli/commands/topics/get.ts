@@ -1,5 +1,6 @@
 import type { TopicView } from '#contract/views.ts';
 import { assert } from '#util/assert.ts';
+import { printable, printableJson } from '#util/printable.ts';
 import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
@@ -21,7 +22,7 @@ export const getTopic: Verb<Options> = {
     const cluster = chosenCluster(documents, options.cluster);
     const [topic] = await app.describeTopics(documents, host, { cluster, topic: name });
     assert(topic !== undefined, 'describeTopics throws TOPIC_NOT_FOUND or returns the topic');
-    if (options.json) io.out(`${JSON.stringify({ cluster, topic })}\n`);
+    if (options.json) io.out(`${printableJson({ cluster, topic })}\n`);
     else io.out(describe(io, topic));
     return exitCodes.ok;
   },
@@ -50,7 +51,7 @@ function describe(io: Io, topic: TopicView): string {
       partition.inSyncReplicas.join(','),
     ]),
   );
-  const heading = `${io.style('bold', topic.name)}${topic.isInternal ? ' (internal)' : ''}${topic.topicId === null ? '' : `  id ${topic.topicId}`}`;
-  const configs = Object.entries(topic.configs ?? {}).map(([key, value]) => `  ${key} = ${value}`);
+  const heading = `${io.style('bold', printable(topic.name))}${topic.isInternal ? ' (internal)' : ''}${topic.topicId === null ? '' : `  id ${topic.topicId}`}`;
+  const configs = Object.entries(topic.configs ?? {}).map(([key, value]) => printable(`  ${key} = ${value}`));
   return `${[heading, '', io.style('dim', titles), ...rows, ...(configs.length === 0 ? [] : ['', 'Settings that differ from the default:', ...configs])].join('\n')}\n`;
 }

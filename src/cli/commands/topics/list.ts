@@ -1,4 +1,5 @@
 import type { PartitionView, TopicView } from '#contract/views.ts';
+import { printableJson } from '#util/printable.ts';
 import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
@@ -26,7 +27,7 @@ export const listTopics: Verb<Options> = {
     const cluster = chosenCluster(documents, options.cluster);
     const all = await app.describeTopics(documents, host, { cluster });
     const topics = options.internal ? all : all.filter((topic) => !topic.isInternal && !topic.name.startsWith('__'));
-    if (options.json) io.out(`${JSON.stringify({ cluster, topics })}\n`);
+    if (options.json) io.out(`${printableJson({ cluster, topics })}\n`);
     else {
       const [titles = '', ...rows] = formatTable(
         [
