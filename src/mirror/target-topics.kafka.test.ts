@@ -206,6 +206,15 @@ describe('a target topic', () => {
     expect(await configsOf('synced')).toMatchObject({ 'retention.ms': '9000000', 'compression.type': 'lz4' });
     expect(await configsOf('synced')).not.toHaveProperty('segment.ms');
   });
+
+  test.each(['source', 'target'])('whose %s is gone has no settings to follow, which is no failure', async (side) => {
+    const name = `gone.${side}`;
+    await createTopic(source, { name, partitions: 1, replicationFactor: 1 });
+    const topic = await prepare({ match: name });
+    await deleteTopics(kafkas[side === 'source' ? 0 : 1]!.bootstrap, [name]);
+
+    await expect(syncConfigs({ ...ports({ match: name }), topic })).resolves.toBeNull();
+  });
 });
 
 describe('a plan', () => {

@@ -14,6 +14,7 @@ import { configDifference, decideTopic, type DecisionOptions, type TopicDecision
 import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
 import type { TopicPair } from './topic-rules.ts';
 
+const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const INVALID_PARTITIONS = 37;
 const MAX_MESSAGE_BYTES = 'max.message.bytes';
 /** ServerLogConfigs.MAX_MESSAGE_BYTES_DEFAULT. */
@@ -86,8 +87,9 @@ export async function syncConfigs(
   const { source, target, state, resource, topic } = options;
   if (!resource.spec.sync.configs) return null;
   const targetFacts = await readTargetFacts(target);
-  const facts = await readFacts({ source, target, state }, { source: topic.sourceTopic, target: topic.targetTopic });
-  if (!facts.target) return null; // deleted meanwhile: the shards say so
+  const pair = { source: topic.sourceTopic, target: topic.targetTopic };
+  const facts = await readFacts({ source, target, state }, pair).catch(nullIfGone);
+  if (!facts?.target) return null; // deleted meanwhile: the shards say so, and other topics are not kept from theirs
   const policy = {
     timestamps: resource.spec.timestamps,
     replicationFactor: facts.target.metadata.partitions[0]?.replicas.length ?? null,
@@ -98,6 +100,11 @@ export async function syncConfigs(
     facts,
     configDifference(facts.sourceConfigs, facts.target.configs, { policy, isSynced: true }),
   );
+}
+
+function nullIfGone(error: unknown): null {
+  if (error instanceof BrokerError && error.code === UNKNOWN_TOPIC_OR_PARTITION) return null;
+  throw error;
 }
 
 /** What a decision needs to know of a mirror. */
