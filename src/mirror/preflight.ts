@@ -9,10 +9,11 @@ import type { Cluster } from '#kafka/cluster.ts';
 import { describeBrokerConfig } from '#kafka/configs.ts';
 import { KafkaError } from '#kafka/errors.ts';
 import { partitionSizes } from '#kafka/log-dirs.ts';
-import { isDenied, topicOperations, validateCreation, type ValidatedTopic } from '#kafka/permissions.ts';
+import { isDenied, validateCreation, type ValidatedTopic } from '#kafka/permissions.ts';
 import { quotasOf, type Quota } from '#kafka/quotas.ts';
 import type { NewTopic } from '#kafka/topics.ts';
 import { checkRights } from './held-rights.ts';
+import { hiddenTopics } from './hidden-topics.ts';
 import { olderThan, readLogFacts, type LogFacts } from './log-facts.ts';
 import { grantsOf, patternsOfRule, rightsOf, unknownTopic, type RightFacts } from './rights.ts';
 import { mirrorIdOf } from './state-records.ts';
@@ -126,22 +127,17 @@ async function findUnseen(
   { resource, source }: PreflightPorts,
   rules: TopicPlan,
 ): Promise<{ hidden: TopicPair[]; patterns: NonNullable<ReturnType<typeof patternsOfRule>>[] }> {
-  const unmatched = rules.unmatchedRules.flatMap((rule) => {
+  const hidden = await hiddenTopics(source, resource, rules.unmatchedRules);
+  const names = rules.unmatchedRules.flatMap((rule) => {
     const each = resource.spec.topics[rule];
-    return each === undefined ? [] : (patternsOfRule(each) ?? []);
+    const patterns = each === undefined ? null : patternsOfRule(each);
+    return patterns ? [{ ...patterns, isHidden: hidden.has(rule) }] : [];
   });
-  const isExact = ({ source: from }: (typeof unmatched)[number]): boolean =>
-    from.pattern === 'literal' && from.name !== '*';
-  const exact = unmatched.filter(isExact);
-  const operations = await topicOperations(
-    source,
-    exact.map(({ source: { name } }) => name),
-  );
   return {
-    hidden: exact
-      .filter(({ source: { name } }) => operations.get(name) === 'hidden')
+    hidden: names
+      .filter(({ isHidden }) => isHidden)
       .map((each) => ({ source: each.source.name, target: each.target.name })),
-    patterns: unmatched.filter((each) => !isExact(each)),
+    patterns: names.filter(({ source: { name, pattern } }) => pattern === 'prefixed' || name === '*'),
   };
 }
 

@@ -427,8 +427,7 @@ function prefixOf(expression: string): NamePattern {
   const rest = body.slice(found.length);
   const isOptional = /^[*?{]/.test(rest); // what it belongs to may be missing
   const certain = isOptional ? found.replace(/(?:\\.|[^\\])$/, '') : found;
-  const text = certain.replaceAll('\\', '');
-  return rest === '' || rest === '$' ? literal(text) : beginning(text);
+  return beginning(certain.replaceAll('\\', ''));
 }
 
 /** Whether `|` stands outside of all groups. */

@@ -1,0 +1,114 @@
+/**
+ * Mirrors as a user who holds exactly the rights of docs/permissions.md and no other: the documented data are what is
+ * granted. Clusters must be started with `secure: leastRightsUsers`.
+ */
+import type { MirrorPermissions, Right } from '#contract/plan.ts';
+import { mirrorSchema } from '#contract/resources.ts';
+import { permissionsOf } from '#mirror/rights.ts';
+import type { KafkaCluster } from '#testing/kafka-cluster.ts';
+import { runAdmin, type Acl } from '#testing/topic-admin.ts';
+import { must } from '#util/assert.ts';
+import type { Link, MirrorSpec } from './link-file.ts';
+
+export const mirrorUser = 'mirror';
+const password = 'the mirror and nobody else';
+const PASSWORD_VARIABLE = 'LOCKSTEP_TEST_PASSWORD';
+
+/** The option `secure` of clusters whose mirror user has no right until it is granted. */
+export const leastRightsUsers = { users: { [mirrorUser]: password } } as const;
+
+/** What the environment of the command must hold. */
+export const leastRightsEnvironment: Readonly<Record<string, string>> = { [PASSWORD_VARIABLE]: password };
+
+export interface SecurePair {
+  readonly source: KafkaCluster;
+  readonly target: KafkaCluster;
+}
+
+/** By side. */
+export type Acls = Readonly<Record<Right['side'], readonly Acl[]>>;
+
+const security = {
+  protocol: 'SASL_PLAINTEXT',
+  mechanism: 'SCRAM-SHA-512',
+  username: mirrorUser,
+  password: { env: PASSWORD_VARIABLE },
+};
+
+/** A file in which both clusters are reached as the mirror's user. */
+export function leastRightsLink({ source, target }: SecurePair, mirrors: Link['mirrors']): Link {
+  return {
+    source: source.doors.saslPlaintext,
+    target: target.doors.saslPlaintext,
+    sourceSecurity: security,
+    targetSecurity: security,
+    mirrors,
+  };
+}
+
+/** The documented rights of a mirror, without those that only the plan can use. */
+export function leastRights(name: string, spec: MirrorSpec): Right[] {
+  return permissions(name, spec).rights.filter(({ stops }) => stops !== 'plan');
+}
+
+/** The rights that only the plan can use. */
+export function planRights(name: string, spec: MirrorSpec): Right[] {
+  return permissions(name, spec).rights.filter(({ stops }) => stops === 'plan');
+}
+
+function permissions(name: string, spec: MirrorSpec): MirrorPermissions {
+  const resource = mirrorSchema.parse({
+    apiVersion: 'lockstep/v1',
+    kind: 'Mirror',
+    metadata: { name },
+    spec: { source: 'east', target: 'west', ...spec },
+  });
+  const access = (cluster: string) => ({ cluster, bootstrap: cluster, principal: `User:${mirrorUser}`, how: 'a test' });
+  return permissionsOf(resource, { source: access('east'), target: access('west') });
+}
+
+export function aclOf({ resourceType, resource, pattern, operation }: Right): Acl {
+  return {
+    user: mirrorUser,
+    operation: operation.toLowerCase(),
+    resource: resourceType === 'transactional-id' ? 'transactional_id' : resourceType,
+    name: resource,
+    pattern,
+  };
+}
+
+/** Grants rights, by default the documented ones of these mirrors; returns when every broker knows them. */
+export async function grantLeastRights(pair: SecurePair, mirrors: Link['mirrors']): Promise<Right[]> {
+  const rights = Object.entries(mirrors).flatMap(([name, spec]) => leastRights(name, spec));
+  await grant(pair, rights);
+  return rights;
+}
+
+export async function grant(pair: SecurePair, rights: readonly Right[]): Promise<void> {
+  await changeAcls(pair, rights, (addAcls) => ({ addAcls }));
+}
+
+/** Fails where a right is not held. */
+export async function revoke(pair: SecurePair, rights: readonly Right[]): Promise<void> {
+  await changeAcls(pair, rights, (removeAcls) => ({ removeAcls }));
+}
+
+async function changeAcls(
+  pair: SecurePair,
+  rights: readonly Right[],
+  step: (acls: readonly Acl[]) => { readonly addAcls: readonly Acl[] } | { readonly removeAcls: readonly Acl[] },
+): Promise<void> {
+  const bySide = Map.groupBy(rights, ({ side }) => side);
+  await Promise.all(
+    [...bySide].map(([side, each]) => {
+      const acls = new Map(each.map(aclOf).map((acl) => [JSON.stringify(acl), acl]));
+      return runAdmin(pair[side].bootstrap, [step([...acls.values()])]);
+    }),
+  );
+}
+
+/** The ACLs of a cluster as Kafka's own client lists them. */
+export async function heldAcls(cluster: KafkaCluster): Promise<Acl[]> {
+  const [acls] = (await runAdmin(cluster.bootstrap, [{ describeAcls: 'all' }])) as [Acl[]];
+  return must(acls, 'answer of describeAcls');
+}
