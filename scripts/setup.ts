@@ -24,7 +24,7 @@ import { spawnSupervised } from '#testing/supervisor.ts';
 import { makeOnce } from './make-once.ts';
 
 export interface SetupOptions {
-  /** Default: all. */
+  /** Default: those that `npm test` runs on. */
   readonly versions?: readonly KafkaVersion[];
   /** Takes one line per step that did something. Default: standard error. */
   readonly log?: (line: string) => void;

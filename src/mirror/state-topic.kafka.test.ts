@@ -6,6 +6,7 @@ import { appendRecords, readLog } from '#kafka/simple-log.ts';
 import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
 import { kafkaVersions } from '#testing/kafka-home.ts';
 import { openCluster } from '#testing/open-cluster.ts';
+import { testedVersions } from '#testing/tested-versions.ts';
 import { claimKey, encodeState, type ClaimRecord } from './state-records.ts';
 import { STATE_TOPIC, StateTopic, type MirrorChoices } from './state-topic.ts';
 
@@ -18,7 +19,9 @@ const choices: MirrorChoices = {
   start: { at: 'earliest' },
 };
 
-describe.each(kafkaVersions)('the state topic on Kafka %s', (version) => {
+const target = testedVersions()?.target;
+
+describe.each(target ? [target] : kafkaVersions)('the state topic on Kafka %s', (version) => {
   let kafka: KafkaCluster;
   let clusters: Cluster[];
 

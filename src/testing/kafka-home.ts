@@ -9,8 +9,15 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
+/** What `npm test` runs on. */
 export const kafkaVersions = ['4.3.1', '3.9.1'] as const;
-export type KafkaVersion = (typeof kafkaVersions)[number];
+/** What `npm run test:versions` adds: of each line the newest whose artefacts are complete. */
+export const furtherVersions = ['3.5.1', '3.6.2', '3.7.2', '3.8.1', '4.0.2', '4.1.2', '4.2.0'] as const;
+export type KafkaVersion = (typeof kafkaVersions)[number] | (typeof furtherVersions)[number];
+
+export function isKafkaVersion(text: string): text is KafkaVersion {
+  return [...kafkaVersions, ...furtherVersions].some((version) => version === text);
+}
 
 /** `fast` favours start-up (C1 only, SerialGC, class archive), `plain` is what an operator would run: use it for measurements. */
 export type JvmProfile = 'fast' | 'plain';

@@ -173,6 +173,9 @@ describe.each([{ version: '4.3.1', brokers: 3 } as const, { version: '3.9.1', br
       expect(seen).toMatchObject([seesOrders, seesNothing, ...refusals]);
     });
 
+    // What changes while brokers run is the same on both versions; it is shown where all three have to follow.
+    if (options.brokers === 1) return;
+
     test('ACLs and passwords that change count for the next login', async () => {
       const carol = { ...inTheClear(), ...login('SCRAM-SHA-256', 'carol', 'carol secret') };
       const carolPlain = { ...inTheClear(), ...login('PLAIN', 'carol', 'carol secret') };

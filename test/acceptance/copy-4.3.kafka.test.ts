@@ -1,3 +1,4 @@
+import { testedVersions } from '#testing/tested-versions.ts';
 import { describeCopy } from './copy-suite.ts';
 
-describeCopy({ source: '4.3.1', target: '4.3.1' });
+describeCopy(testedVersions() ?? { source: '4.3.1', target: '4.3.1' });

@@ -5,6 +5,7 @@ import { expectIdentical } from '#testing/checker/verify-mirror.ts';
 import { readHistories } from '#testing/checker/read-history.ts';
 import { waitForHoles } from '#testing/compaction.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
+import { testedVersions } from '#testing/tested-versions.ts';
 import { runAdmin } from '#testing/topic-admin.ts';
 import type { Workload } from '#testing/workload.ts';
 import { partitionsUpTo, writeStreams, writeWorkload } from '#testing/workload.ts';
@@ -18,7 +19,9 @@ import type { Bounds } from './log-ends.ts';
 import { createRaisedTopic } from './raised-start.ts';
 
 const isFull = process.env['LOCKSTEP_FULL'] === '1';
-const kills = isFull ? 200 : 40;
+/** Other Kafka versions get a short form. */
+const other = testedVersions();
+const kills = other ? 8 : isFull ? 200 : 40;
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
 /** Slows the copy down, so that it is not finished after the third kill. The broker measures over 2 s. */
 const targetBytesPerSecond = 1_500_000;
@@ -44,7 +47,7 @@ const longHoles: Workload = {
       name: 'early',
       topic: 'kill.holes',
       partitions: [0, 1],
-      records: 300_000,
+      records: other ? 60_000 : 300_000,
       keys: { cycle: 500 },
       valueBytes: 20,
       codec: 'lz4',
@@ -81,7 +84,7 @@ const shortTransactions: Workload = {
 };
 
 const data: readonly Workload[] = [
-  workloads.mixed('kill.mixed', { records: (isFull ? 5 : 1) * 80_000 }),
+  workloads.mixed('kill.mixed', { records: other ? 20_000 : (isFull ? 5 : 1) * 80_000 }),
   workloads.oneRecordBatches('kill.single', { records: 20_000, partitions: 2 }),
   workloads.logStart('kill.start', { records: 20_000 }),
 ];
@@ -92,8 +95,11 @@ const equalNames = ['kill.mixed', 'kill.single', 'kill.start', 'kill.holes', 'ki
 const allNames = [...equalNames, 'kill.append'];
 
 const cluster = sharedClusters({
-  source: {},
-  target: { properties: { 'quota.window.num': '2', 'quota.window.size.seconds': '1' } },
+  source: { version: other?.source ?? '4.3.1' },
+  target: {
+    version: other?.target ?? '4.3.1',
+    properties: { 'quota.window.num': '2', 'quota.window.size.seconds': '1' },
+  },
 });
 
 test(`is identical after ${kills} random kills -9 while it copies, aligns and fills holes`, async () => {
@@ -156,9 +162,14 @@ test(`is identical after ${kills} random kills -9 while it copies, aligns and fi
   const line = { ...report, copied: { smallest: copied[0], median: copied[copied.length >> 1], all: report.copied } };
   process.stdout.write(`kill: ${JSON.stringify(line)}\n`);
   expect(report.aimedInVain, 'kills of a mirror at work before which no record was copied').toBeLessThan(kills / 4);
-  expect(report.inFlight, 'kills that left requests behind which landed later or were on their way').toBeGreaterThan(0);
-  expect(report.inAlignment).toBeGreaterThan(0);
-  expect(report.insideHoles).toBeGreaterThan(0);
+  const atLeast = other ? 0 : 1; // eight kills need not meet each of these
+  expect(Math.max(...report.copied), 'records that were copied before a kill').toBeGreaterThan(0);
+  expect(
+    report.inFlight,
+    'kills that left requests behind which landed later or were on their way',
+  ).toBeGreaterThanOrEqual(atLeast);
+  expect(report.inAlignment).toBeGreaterThanOrEqual(atLeast);
+  expect(report.insideHoles).toBeGreaterThanOrEqual(atLeast);
 
   await runAdmin(target, [{ setQuotas: { producer_byte_rate: null } }]);
   const last = await runUntilCaughtUp(file);
@@ -217,7 +228,7 @@ test(`is identical after ${kills} random kills -9 while it copies, aligns and fi
     if (met.hole) report.atHoles++;
     if (met.insideHole) report.insideHoles++;
   }
-}, 500_000);
+}, 900_000);
 
 /** The ends once they are the same twice: requests of a dead process may still be in the broker's queue. */
 async function stillEnds(ends: LogEnds): Promise<Bounds> {
