@@ -2,6 +2,7 @@
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
 import type { ClusterResource, Documents, MirrorResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
+import { limitFindings, withLimits } from '#contract/provider-limits.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
@@ -69,7 +70,9 @@ export function planMirrors(
     for (const mirror of documents.mirrors) {
       const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
       const how = { access: accessesOf(mirror, documents), rateBytesPerSecond: options.rateBytesPerSecond ?? null };
-      plans.push(await asAppError(`mirror "${mirror.metadata.name}"`, () => planMirror(mirror, source, target, how)));
+      const plan = await asAppError(`mirror "${mirror.metadata.name}"`, () => planMirror(mirror, source, target, how));
+      const used = documents.clusters.filter(({ metadata }) => [plan.source, plan.target].includes(metadata.name));
+      plans.push({ ...plan, findings: [...plan.findings, ...used.flatMap(limitFindings)] });
     }
     return plans;
   });
@@ -205,6 +208,8 @@ async function withClusters<T>(
       await cluster.connect();
       checkIdentity(resource, cluster);
       return cluster;
+    }).catch((error: unknown) => {
+      throw withLimits(error, settings.provider);
     });
   };
   const clusterOf: ClusterOf = async (name) => {
