@@ -109,7 +109,10 @@ export function recreated(side: 'source' | 'target', topic: string, position: nu
     code: 'TOPIC_RECREATED',
     offsets: position === null ? null : { from: position, to: position },
     cause: `The ${side} topic "${topic}" was deleted and created anew: its topic id is not the one that was copied.`,
-    consequence: 'The new topic is another topic under the old name; nothing of it was copied or written.',
+    consequence:
+      side === 'source'
+        ? 'The new topic is another topic under the old name; nothing of it was copied.'
+        : 'The new topic is another topic under the old name; up to five batches that were on their way may have landed in it.',
     nextStep:
       side === 'source'
         ? 'To mirror the new topic, delete the target topic and start the mirror again.'
@@ -142,7 +145,7 @@ export function transactionMet(offset: number): ShardStop {
     cause: `Offset ${offset} of the source belongs to a transaction, and this mirror is set to preserve transactions, which is not built yet.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      'Set "transactions: committed-only" in the Mirror to copy the records of committed transactions; the choice is recorded at the first copy, so delete the target topic and the mirror\'s other target topics first.',
+      'To copy the records of committed transactions, move the topic into a Mirror with another name and "transactions: committed-only", since a mirror\'s choice is recorded when it first starts; delete the target topic before that one starts.',
     endsByItself: false,
   });
 }
@@ -242,7 +245,7 @@ export function startBeyondEnd(offset: number, end: number): ShardStop {
     offsets: { from: end, to: offset },
     cause: `The mirror is to start at offset ${offset}, but the source ends at ${end}.`,
     consequence: 'Nothing was copied.',
-    nextStep: `Set "start.offsets" of this partition to ${end} or less.`,
+    nextStep: `Move the topic into a Mirror with another name and "start.offsets" of ${end} or less for this partition, since a mirror's start is recorded when it first starts; delete the target topic before that one starts.`,
     endsByItself: false,
   });
 }

@@ -789,7 +789,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       });
       this.#whenSettled = null;
     }
-    if (this.#misplaced) throw this.#misplaced;
+    if (this.#misplaced) throw await this.#explained(this.#misplaced);
+  }
+
+  /** Produce names topics by their names: what landed elsewhere may have landed in a topic that was created anew. */
+  async #explained(misplaced: ShardStop): Promise<ShardStop> {
+    try {
+      await this.#checkTopics();
+    } catch (error) {
+      if (error instanceof ShardStop) return error;
+      if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
+    }
+    return misplaced;
   }
 
   // ---- errors

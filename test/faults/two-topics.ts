@@ -82,13 +82,16 @@ export class TwoTopics {
     return scene;
   }
 
-  /** A resource file for the mirror; `changes` over the settings of the scene. */
-  linkFile(changes: Partial<MirrorSpec> = {}, ends: Partial<Record<Side, readonly string[]>> = {}): string {
+  /** A resource file for the mirror; `changes` over the settings of the scene, and other addresses or another name. */
+  linkFile(
+    changes: Partial<MirrorSpec> = {},
+    link: Partial<Record<Side, readonly string[]>> & { readonly name?: string } = {},
+  ): string {
     const spec = { topics: [{ match: this.hit }, { match: this.other }], refreshMs: 1_000, ...this.#options.spec };
     return writeLink({
-      source: ends.source ?? this.#ends.source.bootstrap,
-      target: ends.target ?? this.#ends.target.bootstrap,
-      mirrors: { [this.mirror]: { ...spec, ...changes } },
+      source: link.source ?? this.#ends.source.bootstrap,
+      target: link.target ?? this.#ends.target.bootstrap,
+      mirrors: { [link.name ?? this.mirror]: { ...spec, ...changes } },
     });
   }
 
