@@ -8,6 +8,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Io } from '#cli/io.ts';
+import type { Context } from '#cli/context.ts';
+import { runCommandLine } from '#cli/program.ts';
 import { LinePrinter } from '#cli/progress/line-printer.ts';
 import { errorCodes, type ErrorCode } from '#contract/errors.ts';
 import type { Incident, RunEvent } from '#contract/status.ts';
@@ -192,13 +194,17 @@ function topicKinds(): Kind[] {
   const isEnding = / #topicIncident\([\s\S]*?endsByItself: (true|false)/.exec(mirror)?.[1];
   expect(raised.length, 'mirror.ts raises incidents of its own').toBeGreaterThan(0);
   expect(isEnding, 'mirror.ts says whether they end').toBeDefined();
-  return found.map((code) => ({
+  const ofTopic = (code: ErrorCode, severity: string, ending: string): Kind => ({
     scope: 'topic',
     code,
-    severity: 'error',
-    endsByItself: isEnding === 'true',
+    severity: severity as Kind['severity'],
+    endsByItself: ending === 'true',
     printed: null,
-  }));
+  });
+  const [, severity = '', ending = ''] =
+    / #judgeSettings\([\s\S]*?severity: '(\w+)'[\s\S]*?endsByItself: (true|false)/.exec(mirror) ?? [];
+  const denied = toAppError(refused(29, 'DescribeConfigs', 'orders'), 'settings').code;
+  return [...found.map((code) => ofTopic(code, 'error', isEnding ?? '')), ofTopic(denied, severity, ending)];
 }
 
 function outageKinds(): Kind[] {
@@ -224,10 +230,17 @@ function kindOf(scope: Scope, { code, severity, endsByItself }: Incident, printe
 }
 
 function print(incident: Incident): string {
+  const { io, said } = paper();
+  new LinePrinter(io, clock).print({ event: 'incident', incident });
+  return said().trimEnd();
+}
+
+/** A terminal that keeps what is printed. */
+function paper(): { readonly io: Io; readonly said: () => string } {
   let text = '';
   const io: Io = {
     out: (line) => void (text += line),
-    err: () => {},
+    err: (line) => void (text += line),
     isTty: false,
     columns: () => 80,
     rows: () => 24,
@@ -235,8 +248,7 @@ function print(incident: Incident): string {
     isDebug: false,
     onInterrupt: () => {},
   };
-  new LinePrinter(io, clock).print({ event: 'incident', incident });
-  return text.trimEnd();
+  return { io, said: () => text };
 }
 
 /** `yes`, `no`, or each scope where they differ. */
@@ -284,6 +296,27 @@ function printedOf(code: ErrorCode): string[] {
   return [...new Set(texts)];
 }
 
+/** What stands as code in a page: whole blocks, and within lines. */
+function codeIn(page: string): string[] {
+  const block = /^ *```\n([\s\S]*?)^ *```$/gm;
+  const blocks = [...page.matchAll(block)].map((match) => match[1] ?? '');
+  return [...blocks.flatMap((text) => text.split('\n')), ...page.replaceAll(block, '').matchAll(/`([^`]*)`/g)].map(
+    (each) => (typeof each === 'string' ? each.trim() : (each[1] ?? '')),
+  );
+}
+
+/** What keeps a command line of ours from being one: its help says nothing of the command or of an option. */
+async function problemOf(commandLine: string): Promise<string | null> {
+  const words = commandLine.split(' ').slice(1);
+  const end = [...words, ''].findIndex((word) => !/^[a-z]+$/.test(word));
+  const { io, said } = paper();
+  await runCommandLine([...words.slice(0, end), '--help'], { io, version: '1' } as Context);
+  const unknown = words.filter((word) => word.startsWith('-') && !new RegExp(`${word}\\b`).test(said()));
+  const command = /^Usage: lockstep ([a-z ]*[a-z])/m.exec(said())?.[1];
+  if (command === undefined || !words.join(' ').startsWith(command)) return `${commandLine}: no such command`;
+  return unknown.length === 0 ? null : `${commandLine}: ${unknown.join(' ')}`;
+}
+
 /** Of connections that fail in the same way one is enough. */
 const SHOWN_MAX = 2;
 
@@ -320,6 +353,20 @@ describe('docs/operating', () => {
     const shown = shownIn(readFileSync(path, 'utf8'));
     expect(shown).toMatch(new RegExp(`^03:12:07Z east-to-west: ${code} .*\n03:12:07Z   next: .`));
     expect(printed === '' ? shown : printed).toBe(shown);
+  });
+
+  test('every command of ours in a page is one', async () => {
+    const all = readdirSync(folder).flatMap((name) => codeIn(read(`docs/operating/${name}`)));
+    const ours = [...new Set(all.filter((text) => text.startsWith('lockstep ')))];
+    const problems = await Promise.all(ours.map(problemOf));
+    expect(ours.length).toBeGreaterThan(5);
+    expect(problems.filter((problem) => problem !== null)).toEqual([]);
+    expect(await problemOf('lockstep plna -f link.yaml')).toContain('no such command');
+    expect(await problemOf('lockstep plan --frobnicate')).toContain('--frobnicate');
+  });
+
+  test.each(readdirSync(folder))('what is to be copied from %s stands on one line', (name) => {
+    expect(codeIn(read(`docs/operating/${name}`)).filter((text) => text.includes('\n'))).toEqual([]);
   });
 
   test('the index says of each code what its page says', () => {
