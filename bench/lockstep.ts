@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repository } from '#testing/kafka-home.ts';
-import type { CopyTask, System } from './system.ts';
+import { must } from '#util/assert.ts';
+import type { CopyTask, System, TlsDoor } from './system.ts';
 import { CopyProcess } from './system.ts';
 
 export interface LockstepOptions {
@@ -11,18 +12,20 @@ export interface LockstepOptions {
   readonly checkout?: string;
   /** For profiles. */
   readonly nodeFlags?: readonly string[];
+  /** Goes to the encrypted listeners of both clusters. */
+  readonly overTls?: boolean;
 }
 
 /** The command as an operator types it, with its defaults. */
 export function lockstep(options: LockstepOptions = {}): System {
-  const { name = 'lockstep', checkout = repository, nodeFlags = [] } = options;
+  const { name = 'lockstep', checkout = repository, nodeFlags = [], overTls = false } = options;
   return {
     name,
-    description: 'lockstep run -f link.yaml --until caught-up --json',
+    description: `lockstep run -f link.yaml --until caught-up --json${overTls ? ', with TLS to both clusters' : ''}`,
     endsByItself: true,
     start(task) {
       const file = join(task.directory, 'link.yaml');
-      writeFileSync(file, linkOf(task));
+      writeFileSync(file, linkOf(task, overTls));
       const { NODE_OPTIONS: _options, ...env } = process.env;
       const program = join(checkout, 'bin', 'lockstep.js');
       const args = [...nodeFlags, program, 'run', '-f', file, '--until', 'caught-up', '--json'];
@@ -31,10 +34,15 @@ export function lockstep(options: LockstepOptions = {}): System {
   };
 }
 
-function linkOf({ topic, source, target, runId }: CopyTask): string {
+function linkOf({ topic, source, target, tls, runId }: CopyTask, overTls: boolean): string {
+  const encrypted = ({ bootstrap, caFile }: TlsDoor): object => ({
+    bootstrap,
+    security: { protocol: 'SSL', ca: { file: caFile } },
+  });
+  const doors = overTls ? must(tls, 'encrypted listeners') : null;
   const documents = [
-    { kind: 'Cluster', metadata: { name: 'source' }, spec: { bootstrap: source } },
-    { kind: 'Cluster', metadata: { name: 'target' }, spec: { bootstrap: target } },
+    { kind: 'Cluster', metadata: { name: 'source' }, spec: doors ? encrypted(doors.source) : { bootstrap: source } },
+    { kind: 'Cluster', metadata: { name: 'target' }, spec: doors ? encrypted(doors.target) : { bootstrap: target } },
     {
       kind: 'Mirror',
       metadata: { name: `bench-${runId}` },

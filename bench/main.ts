@@ -24,7 +24,7 @@ import type { Measurement } from './measure.ts';
 import { mirrorMaker, mirrorMakerUncompressed } from './mirror-maker.ts';
 import type { DataSetLine, MachineLine, ResultLine, RunLine } from './report.ts';
 import { expectations, formatDataSet, formatExpectations, formatLoad, formatMachine, formatTable } from './report.ts';
-import type { CopyProcess, System } from './system.ts';
+import type { CopyProcess, System, TlsDoor } from './system.ts';
 import { TargetRecords } from './target-records.ts';
 
 const USAGE = `npm run bench -- [options]
@@ -32,7 +32,7 @@ const USAGE = `npm run bench -- [options]
   --gb N            size of each data set in 10^9 logical bytes (default: 1)
   --runs N          runs of lockstep (default: 3)
   --peer-runs N     runs of each other system (default: 1, since they are slow)
-  --systems NAMES   of lockstep, mm2, mm2-none (default: lockstep,mm2)
+  --systems NAMES   of lockstep, lockstep-tls, mm2, mm2-none (default: lockstep,lockstep-tls,mm2)
   --json FILE       where the raw figures go (default: bench/results/TIME.jsonl)
   --compare DIR     also run lockstep of another checkout, in turn with this one's, as 'other'
   --cpu-prof DIR    write CPU profiles of lockstep there; the figures are higher then
@@ -112,7 +112,13 @@ async function benchDataSet(dataSet: DataSet, options: Options, keep: (line: Res
   say('');
   say(`${dataSet.name}: starting two brokers and writing ${options.gigabytes} GB`);
   const start = (name: string): Promise<KafkaCluster> =>
-    startCluster({ name, profile: 'plain', heapMb: 1024, properties: BROKER_PROPERTIES });
+    startCluster({
+      name,
+      profile: 'plain',
+      heapMb: 1024,
+      properties: BROKER_PROPERTIES,
+      secure: { authorizer: false },
+    });
   const [source, target] = await Promise.all([start('source'), start('target')]);
   try {
     const records = await writeDataSet(source.bootstrap, dataSet, { topic, gigabytes: options.gigabytes });
@@ -171,7 +177,14 @@ async function runOnce(estate: Estate, system: System, run: number): Promise<Run
   } as const;
   let copy: CopyProcess | null = null;
   try {
-    copy = system.start({ topic, source: source.bootstrap, target: target.bootstrap, directory, runId: String(run) });
+    copy = system.start({
+      topic,
+      source: source.bootstrap,
+      target: target.bootstrap,
+      tls: { source: tlsDoorOf(source), target: tlsDoorOf(target) },
+      directory,
+      runId: String(run),
+    });
     const measurement = await watch(estate, copy, counter);
     await endCopy(system, copy);
     if (compared === 'record by record') await expectEqual(estate);
@@ -185,6 +198,8 @@ async function runOnce(estate: Estate, system: System, run: number): Promise<Run
     removeDirectory(directory);
   }
 }
+
+const tlsDoorOf = ({ doors, pki }: KafkaCluster): TlsDoor => ({ bootstrap: doors.ssl, caFile: pki.caFile });
 
 function watch({ source, target, records }: Estate, copy: CopyProcess, counter: TargetRecords): Promise<Measurement> {
   const pidOf = (cluster: KafkaCluster): number => must(cluster.brokers[0], 'broker').pid;
@@ -261,10 +276,11 @@ function parseOptions(args: readonly string[]): Options | null {
   const profile = values['cpu-prof'];
   const nodeFlags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(profile)}`];
   const ours = lockstep({ nodeFlags });
-  const known = [ours, mirrorMaker, mirrorMakerUncompressed];
+  const overTls = lockstep({ name: 'lockstep-tls', nodeFlags, overTls: true });
+  const known = [ours, overTls, mirrorMaker, mirrorMakerUncompressed];
   const runs = positive(values.runs ?? '3', '--runs', { whole: true });
   const peerRuns = positive(values['peer-runs'] ?? '1', '--peer-runs', { whole: true });
-  const systems = named(known, values.systems ?? 'lockstep,mm2', '--systems');
+  const systems = named(known, values.systems ?? 'lockstep,lockstep-tls,mm2', '--systems');
   const other = values.compare;
   const others = other === undefined ? [] : [lockstep({ name: 'other', checkout: resolve(other), nodeFlags })];
   const time = new Date().toISOString().replaceAll(/[:.]/g, '-');
@@ -272,7 +288,7 @@ function parseOptions(args: readonly string[]): Options | null {
     dataSets: values.dataset === undefined ? dataSets : named(dataSets, values.dataset, '--dataset'),
     gigabytes: positive(values.gb ?? '1', '--gb', { whole: false }),
     systems: [
-      ...systems.map((system) => ({ system, runs: system === ours ? runs : peerRuns })),
+      ...systems.map((system) => ({ system, runs: system === ours || system === overTls ? runs : peerRuns })),
       ...others.map((system) => ({ system, runs })),
     ],
     resultsFile: resolve(values.json ?? join(import.meta.dirname, 'results', `${time}.jsonl`)),

@@ -48,8 +48,11 @@ export interface Expectation {
 }
 
 const CPU_RATIO_MIN = 8;
+/** Of TLS on both sides to plaintext. */
+const TLS_RATIO_MAX = 2;
 const RSS_MB_MAX = 160;
 const OURS = 'lockstep';
+const OURS_OVER_TLS = 'lockstep-tls';
 const PEER = 'mm2';
 
 type Figure = (measurement: Measurement) => number;
@@ -114,9 +117,14 @@ export function expectations(lines: readonly ResultLine[]): Expectation[] {
         text: `${dataSet}: peak RSS ${rss.toFixed(0)} MB, at most ${RSS_MB_MAX} MB expected`,
         isMet: rss <= RSS_MB_MAX,
       };
+      const encrypted = all.find((group) => group.dataSet === dataSet && group.system === OURS_OVER_TLS);
+      const cpuPerGb = medianOf(figures.cpuPerGb, measurements);
+      const tls = encrypted
+        ? [tlsExpectation(dataSet, medianOf(figures.cpuPerGb, encrypted.measurements), cpuPerGb)]
+        : [];
       const peer = all.find((group) => group.dataSet === dataSet && group.system === PEER);
-      if (!peer) return [memory];
-      const ratio = medianOf(figures.cpuPerGb, peer.measurements) / medianOf(figures.cpuPerGb, measurements);
+      if (!peer) return [memory, ...tls];
+      const ratio = medianOf(figures.cpuPerGb, peer.measurements) / cpuPerGb;
       const [speed, peerSpeed] = [measurements, peer.measurements].map((of) => medianOf(figures.mbPerSecond, of));
       const [ours, theirs] = [must(speed, 'our speed'), must(peerSpeed, 'speed of the peer')];
       return [
@@ -125,12 +133,21 @@ export function expectations(lines: readonly ResultLine[]): Expectation[] {
           isMet: ratio >= CPU_RATIO_MIN,
         },
         memory,
+        ...tls,
         {
           text: `${dataSet}: ${ours.toFixed(0)} MB/s on the wall against ${theirs.toFixed(0)} MB/s, no slower expected`,
           isMet: ours >= theirs,
         },
       ];
     });
+}
+
+function tlsExpectation(dataSet: string, encrypted: number, plaintext: number): Expectation {
+  const ratio = encrypted / plaintext;
+  return {
+    text: `${dataSet}: TLS on both sides takes ${encrypted.toFixed(2)} CPU-s/GB, ${ratio.toFixed(2)} times the ${plaintext.toFixed(2)} of plaintext, at most ${TLS_RATIO_MAX} times expected`,
+    isMet: ratio <= TLS_RATIO_MAX,
+  };
 }
 
 export function formatExpectations(found: readonly Expectation[]): string {

@@ -9,10 +9,18 @@ export interface CopyTask {
   readonly topic: string;
   readonly source: readonly string[];
   readonly target: readonly string[];
+  /** The encrypted listeners of the same clusters, where they have them. */
+  readonly tls: { readonly source: TlsDoor; readonly target: TlsDoor } | null;
   /** An empty directory for files and logs. */
   readonly directory: string;
   /** Different for each run: what a system keeps on a cluster under its own name is never found again by the next run. */
   readonly runId: string;
+}
+
+export interface TlsDoor {
+  readonly bootstrap: readonly string[];
+  /** PEM file of the authority of the brokers' certificates. */
+  readonly caFile: string;
 }
 
 export interface System {

@@ -56,6 +56,16 @@ describe('the expectations', () => {
     expect(expectations([peer, ...lines]).map(({ isMet }) => isMet)).toEqual([false, false, false]);
   });
 
+  test('hold TLS to twice the CPU of plaintext', () => {
+    const plaintext = run('lockstep', 1, { mbPerSecond: 100, rssMb: 100 });
+    const met = (cpu: number) =>
+      expectations([plaintext, run('lockstep-tls', cpu, { mbPerSecond: 100, rssMb: 100 })]).map(({ isMet }) => isMet);
+    expect([met(2), met(2.1)]).toEqual([
+      [true, true],
+      [true, false],
+    ]);
+  });
+
   test('leave out a copy that failed', () => {
     const failed: ResultLine = {
       kind: 'run',
