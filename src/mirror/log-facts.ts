@@ -14,6 +14,8 @@ export interface LogFacts {
   readonly stableOffset: number | null;
   /** The next offset to copy: the copy's end, or where the copy would begin. */
   readonly position: number | null;
+  /** Of the first record that is there: compaction and transactions leave holes at the log start too. */
+  readonly firstOffset: number | null;
   /** Of the first record of the log, which is nearly always the oldest. */
   readonly firstTimestamp: number | null;
   readonly newestTimestamp: number | null;
@@ -57,6 +59,7 @@ export async function readLogFacts(
       logStart,
       stableOffset: offsetOf(ends[i]),
       position: position === undefined ? logStart : position,
+      firstOffset: offsetOf(firsts[i]),
       firstTimestamp: timeOf(firsts[i]),
       newestTimestamp: timeOf(newest[i]),
     };
@@ -80,8 +83,8 @@ export async function olderThan(
   );
   return open.filter((each, i) => {
     const { offset, error } = must(answers[i], 'answer of ListOffsets');
-    if (error || each.position === null) return false;
-    return offset < 0 || offset > each.position; // −1: no record is so young
+    if (error || each.position === null || each.firstOffset === null) return false;
+    return offset < 0 || offset > Math.max(each.position, each.firstOffset); // −1: no record is so young
   });
 }
 
