@@ -32,11 +32,12 @@ export default defineConfig({
           name: 'kafka',
           include: [`{src,test,scripts}/${KAFKA_SUITES}`],
           globalSetup: ['test/global-setup.ts'],
-          // Brokers are JVMs: one suite at a time, after the unit tests, and time for a loaded machine.
-          fileParallelism: false,
+          // Brokers are JVMs: after the unit tests, two suites at a time, since each waits more than it works, and time
+          // for a loaded machine.
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
         },
       },
       {
