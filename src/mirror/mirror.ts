@@ -189,6 +189,7 @@ export class Mirror {
       if (clock.monotonic() - syncedMs < CONFIG_SYNC_MS) continue;
       syncedMs = clock.monotonic();
       await this.#attempt('The settings of the target topics could not be compared', () => this.#syncConfigs());
+      await this.#attempt('The state topic could not be looked at', () => this.#verifyState());
     }
   }
 
@@ -466,6 +467,17 @@ export class Mirror {
     };
     this.#settingIncidents.set(topic, incident);
     this.#emit({ event: 'incident', incident });
+  }
+
+  /** A change of its settings is refused by the next start only: what runs has in memory what it needs. */
+  async #verifyState(): Promise<void> {
+    try {
+      const restored = await must(this.#state, 'state topic').verify();
+      if (restored) this.#warn('STATE_TOPIC_INVALID', restored, { again: true });
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      this.#warn(error.code, `${error.message} ${error.nextStep ?? ''}`, { again: true });
+    }
   }
 
   // ---- end

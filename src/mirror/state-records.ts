@@ -91,18 +91,25 @@ export function encodeState(value: MirrorRecord | ClaimRecord | PartitionRecord 
   return value === null ? null : Buffer.from(JSON.stringify({ version: VERSION, ...value }));
 }
 
-/** Null for a key that is not ours. Throws AppError STATE_TOPIC_INVALID, naming the offset, for a value that we cannot use. */
+/** A record under a key of ours whose value is none; `error` is STATE_TOPIC_INVALID and names the offset. */
+export interface UnreadableRecord {
+  readonly kind: 'unreadable';
+  readonly key: string;
+  readonly error: AppError;
+}
+
+/** Null for a key that is not ours. Throws AppError STATE_TOPIC_INVALID for a value of a later version. */
 export function decodeState(record: {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly offset: number;
-}): StateRecord | null {
+}): StateRecord | UnreadableRecord | null {
   const key = record.key?.toString('utf8') ?? '';
   const kind = key.slice(0, key.indexOf('/'));
   if (kind !== 'mirror' && kind !== 'claim' && kind !== 'partition') return null;
-  const value =
-    record.value === null ? null : parseValue(kind, record.value, `record "${key}" at offset ${record.offset}`);
-  return { kind, key, value } as StateRecord;
+  if (record.value === null) return { kind, key, value: null };
+  const value = parseValue(kind, record.value, `record "${key}" at offset ${record.offset}`);
+  return value instanceof AppError ? { kind: 'unreadable', key, error: value } : ({ kind, key, value } as StateRecord);
 }
 
 function parseValue(kind: keyof typeof schemas, bytes: Buffer, subject: string): unknown {
@@ -119,7 +126,7 @@ function parseValue(kind: keyof typeof schemas, bytes: Buffer, subject: string):
   }
   const parsed = version === undefined ? null : schemas[kind].safeParse(json);
   if (parsed?.success) return parsed.data;
-  throw new AppError('STATE_TOPIC_INVALID', `${subject} of the state topic cannot be read`, {
+  return new AppError('STATE_TOPIC_INVALID', `${subject} of the state topic cannot be read`, {
     cause: parsed?.error,
     nextStep:
       'Another program has written to the topic: find it and take its right to write there away; the record then has to be written anew with its former value.',

@@ -5,10 +5,11 @@
  * Several processes may start one mirror at the same time, and no broker arbitrates. The log does: a mirror's record
  * and a topic's claim belong to the FIRST that wrote the key; a later record of another owner is not taken. Compaction
  * would keep the last instead of the first, so whoever meets a record that was not taken behind the valid one writes the
- * valid one again; the topic's `min.compaction.lag.ms` leaves a day for that.
+ * valid one again; the topic's `min.compaction.lag.ms` leaves a day for that. In the same way a mirror that runs writes
+ * everything again when somebody deletes the topic or records of it: no other place has it.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { assert } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Cluster } from '#kafka/cluster.ts';
@@ -18,6 +19,7 @@ import { initProducerId } from '#kafka/producers.ts';
 import { ATTRIBUTE_CONTROL } from '#kafka/records/batch-header.ts';
 import { appendRecords, readLog } from '#kafka/simple-log.ts';
 import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS, type NewTopic } from '#kafka/topics.ts';
+import { readLogStart, readWatermark } from './offsets.ts';
 import {
   claimKey,
   decodeState,
@@ -42,6 +44,8 @@ const APPEND_BYTES_MAX = 512 * 1024;
 /** After an append without an answer: when the log has not grown for so long, what was under way has landed or never will. */
 const STILL_MS = 1_000;
 const APPEND_ATTEMPTS_MAX = 5;
+/** Offset of a record that is not in the log any more. */
+const NOWHERE = -1;
 
 /** What makes one mirror, before it has producer ids. */
 export type MirrorChoices = Pick<
@@ -55,7 +59,12 @@ export class StateTopic {
   readonly #records = new Map<string, { readonly record: StateRecord; readonly offset: number }>();
   /** Keys whose last record in the log is not the valid one. */
   readonly #overwritten = new Set<string>();
+  /** Keys whose only record in the log so far cannot be read, and why. */
+  readonly #unreadable = new Map<string, AppError>();
   #nextOffset: number | null = null;
+  /** Of the topic that was read. */
+  #topicId: string | null = null;
+  #isMissing = false;
   #loading: Promise<void> = Promise.resolve();
   /** A read that has not begun yet: shared by all who ask until then. */
   #nextLoad: Promise<void> | null = null;
@@ -115,17 +124,70 @@ export class StateTopic {
   }
 
   async #load(): Promise<void> {
+    if (this.#nextOffset !== null && (await this.#isEarlierLog(this.#nextOffset))) this.#readAnew();
     const from = this.#nextOffset;
     const read = { topic: STATE_TOPIC, partition: PARTITION, ...(from === null ? {} : { from }) };
     for await (const batch of readLog(this.#cluster, read)) {
       for (let i = 0; i < batch.count; i++) {
         const offset = batch.offsetOf(i);
         if (offset < (from ?? 0)) continue;
-        const record = (batch.attributes & ATTRIBUTE_CONTROL) === 0 ? decodeState(batch.recordAt(i)) : null;
-        if (record) this.#take(record, offset);
+        if ((batch.attributes & ATTRIBUTE_CONTROL) === 0) this.#takeRecord(batch.recordAt(i));
         this.#nextOffset = offset + 1;
       }
     }
+    for (const error of this.#unreadable.values()) throw error;
+  }
+
+  /** What somebody else has written over a valid record is no record: the valid one is written again. */
+  #takeRecord(bytes: Parameters<typeof decodeState>[0]): void {
+    const decoded = decodeState(bytes);
+    if (decoded === null) return;
+    if (decoded.kind !== 'unreadable') this.#take(decoded, bytes.offset);
+    else if (this.#records.has(decoded.key)) this.#overwritten.add(decoded.key);
+    else this.#unreadable.set(decoded.key, decoded.error);
+  }
+
+  /**
+   * To be called now and then while a mirror runs: writes again what somebody has taken out of the topic, or the whole
+   * topic, and returns what was found; null when all is well. Throws AppError STATE_TOPIC_INVALID when it cannot hold what
+   * it has to, KafkaError when the cluster refuses.
+   */
+  async verify(): Promise<string | null> {
+    const loss = await this.#findLoss();
+    if (loss === null) return null;
+    if (!(await exists(this.#cluster))) await create(this.#cluster);
+    await check(this.#cluster);
+    await this.#loading;
+    this.#readAnew();
+    this.#topicId = topicIdOf(this.#cluster);
+    await this.load();
+    await this.#restoreOverwritten();
+    return `Topic ${STATE_TOPIC} on cluster "${this.#cluster.name}" ${loss}; it was written again from memory.`;
+  }
+
+  async #findLoss(): Promise<string | null> {
+    const wasMissing = this.#isMissing;
+    this.#isMissing = !(await exists(this.#cluster)); // a broker that has just started may not know it for a moment
+    if (this.#isMissing) return wasMissing ? 'was deleted' : null;
+    const topicId = topicIdOf(this.#cluster);
+    if (this.#topicId !== null && topicId !== this.#topicId) return 'was deleted and created anew';
+    this.#topicId = topicId;
+    await check(this.#cluster);
+    await this.load();
+    const logStart = await readLogStart(this.#cluster, STATE_TOPIC, PARTITION);
+    const isCut = [...this.#records.values()].some(({ offset }) => offset < logStart);
+    return isCut ? 'has lost records' : null;
+  }
+
+  /** The log ends before what was read of it: it was cut by an election, or is another topic's. */
+  async #isEarlierLog(nextOffset: number): Promise<boolean> {
+    return (await readWatermark(this.#cluster, STATE_TOPIC, PARTITION)) < nextOffset;
+  }
+
+  /** What is known stays valid; what the log does not show when it is read anew is written again. */
+  #readAnew(): void {
+    for (const [key, { record }] of this.#records) this.#records.set(key, { record, offset: NOWHERE });
+    this.#nextOffset = null;
   }
 
   /**
@@ -206,6 +268,7 @@ export class StateTopic {
   #take(record: StateRecord, offset: number): void {
     const current = this.#records.get(record.key);
     if (current && current.offset >= offset) return; // a read that was under way while we wrote
+    this.#unreadable.delete(record.key);
     if (record.value === null) {
       this.#records.delete(record.key);
       this.#overwritten.delete(record.key);
@@ -218,8 +281,9 @@ export class StateTopic {
   }
 
   async #restoreOverwritten(): Promise<void> {
-    if (this.#overwritten.size === 0) return;
-    const records = [...this.#overwritten].flatMap((key) => this.#records.get(key)?.record ?? []);
+    const isLost = (key: string, offset: number): boolean => offset === NOWHERE || this.#overwritten.has(key);
+    const records = [...this.#records].flatMap(([key, { record, offset }]) => (isLost(key, offset) ? [record] : []));
+    if (records.length === 0) return;
     await this.#append(records);
     await this.load();
   }
@@ -313,6 +377,10 @@ function sourceChanged(recorded: MirrorRecord, choices: MirrorChoices): AppError
   const nextStep =
     'Correct the bootstrap addresses of the source. If it was really replaced, this is a new mirror: give it a new name and new target topics.';
   return new AppError('CLUSTER_ID_MISMATCH', message, { nextStep });
+}
+
+function topicIdOf(cluster: Cluster): string {
+  return must(cluster.topicOf(STATE_TOPIC), 'metadata of the state topic').topicId;
 }
 
 async function exists(cluster: Cluster): Promise<boolean> {
