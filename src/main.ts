@@ -183,6 +183,7 @@ async function withClusters<T>(
 ): Promise<T> {
   const pool = new FramePool({ bytesMax: FRAME_BYTES_MAX });
   const clusters: Cluster[] = [];
+  const closed = new AbortController();
   const connected = new Map<string, Promise<Cluster>>();
   const connect = (name: string): Promise<Cluster> => {
     const resource = resources.find(({ metadata }) => metadata.name === name);
@@ -192,7 +193,10 @@ async function withClusters<T>(
       });
     const { clock, network, random } = host;
     const { bootstrap, advertised, security: settings } = resource.spec;
-    const security = createSecurity(settings, host, (error) => onTrouble(name, error));
+    const security = createSecurity(settings, host, {
+      onTrouble: (error) => onTrouble(name, error),
+      signal: closed.signal,
+    });
     const cluster = new Cluster({
       name,
       bootstrap,
@@ -220,6 +224,7 @@ async function withClusters<T>(
   try {
     return await use(clusterOf, pool);
   } finally {
+    closed.abort();
     for (const cluster of clusters) cluster.close();
   }
 }

@@ -34,10 +34,7 @@ class PlayedHost {
 
   security(settings: Partial<ClusterSecurity>): Security {
     const whole = { protocol: 'SASL_SSL', provider: 'plain', tls: null, sasl: null, ...settings } as const;
-    return must(
-      createSecurity(whole, this, () => {}),
-      'security',
-    );
+    return must(createSecurity(whole, this, { onTrouble: () => {}, signal: new AbortController().signal }), 'security');
   }
 
   /** What a login by token is given now. */
@@ -63,7 +60,9 @@ async function refusal(attempt: () => unknown): Promise<string> {
 
 test('a plaintext cluster has none', () => {
   const plaintext = { protocol: 'PLAINTEXT', provider: 'plain', tls: null, sasl: null } as const;
-  expect(createSecurity(plaintext, new PlayedHost(), () => {})).toBeUndefined();
+  expect(
+    createSecurity(plaintext, new PlayedHost(), { onTrouble: () => {}, signal: new AbortController().signal }),
+  ).toBeUndefined();
 });
 
 test('a password is read at each login, without the line break at its end', async () => {

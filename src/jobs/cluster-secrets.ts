@@ -9,14 +9,14 @@ import type { SaslCredentials, Security } from '#kafka/security.ts';
 import { placeOf, readSecret, type SecretHost } from './secret-host.ts';
 import { createTokenSource, type TokenSource } from './token-source.ts';
 
-/** For the wire; `onTrouble` hears of what does not end a connection yet. */
+/** For the wire; `onTrouble` hears of what does not end a connection yet, and `signal` ends requests for tokens. */
 export function createSecurity(
   { protocol, tls, sasl }: ClusterSecurity,
   host: SecretHost,
-  onTrouble: (error: Error) => void,
+  { onTrouble, signal }: { readonly onTrouble: (error: Error) => void; readonly signal: AbortSignal },
 ): Security | undefined {
   if (protocol === 'PLAINTEXT') return undefined;
-  const tokens = sasl?.mechanism === 'OAUTHBEARER' ? createTokenSource(sasl.token, host) : null;
+  const tokens = sasl?.mechanism === 'OAUTHBEARER' ? createTokenSource(sasl.token, host, signal) : null;
   return {
     tls: tls && ((brokerHost) => readTls(tls, brokerHost, host)),
     sasl: sasl && {

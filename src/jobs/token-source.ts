@@ -19,26 +19,29 @@ const FRESH_PART = 0.8;
 const EXPIRES_S_MAX = 365 * 24 * 3600;
 const REASON_CHARACTERS_MAX = 200;
 
-export function createTokenSource(ref: TokenRef, host: SecretHost): TokenSource {
+/** `signal` ends a request that is under way. */
+export function createTokenSource(ref: TokenRef, host: SecretHost, signal: AbortSignal): TokenSource {
   if ('file' in ref) {
     return {
       token: async () => ({ token: readSecret(ref, 'token', host).trim(), extensions: {} }),
       forget: () => {},
     };
   }
-  return new EndpointTokens(ref, host);
+  return new EndpointTokens(ref, host, signal);
 }
 
 class EndpointTokens implements TokenSource {
   readonly #ref: Extract<TokenRef, { endpoint: string }>;
   readonly #host: SecretHost;
+  readonly #signal: AbortSignal;
   #kept: { readonly token: string; readonly freshUntilMs: number } | null = null;
   /** Connections that open at the same time share one request. */
   #asking: Promise<string> | null = null;
 
-  constructor(ref: Extract<TokenRef, { endpoint: string }>, host: SecretHost) {
+  constructor(ref: Extract<TokenRef, { endpoint: string }>, host: SecretHost, signal: AbortSignal) {
     this.#ref = ref;
     this.#host = host;
+    this.#signal = signal;
   }
 
   async token(): Promise<Token> {
@@ -65,6 +68,7 @@ class EndpointTokens implements TokenSource {
     try {
       answer = await web.postForm(endpoint, {
         headers: { authorization: basic(clientId, secret) },
+        signal: this.#signal,
         body: new URLSearchParams({
           grant_type: 'client_credentials',
           ...(scope === null ? {} : { scope }),

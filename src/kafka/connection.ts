@@ -94,7 +94,7 @@ export interface VersionRange {
  */
 export async function openConnection(options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
   const sasl = options.security?.sasl ?? null;
-  const login = sasl && { sasl, credentials: await credentialsFor(sasl, options) };
+  const login = sasl && { sasl, credentials: await credentialsFor(sasl, options, signal) };
   const connection = new Connection(options);
   const giveUp = (): void => connection.close();
   signal?.addEventListener('abort', giveUp, { once: true });
@@ -113,11 +113,23 @@ export async function openConnection(options: ConnectionOptions, signal?: AbortS
 }
 
 /** Before the connection, so that a broker is not asked, and does not wait, for what cannot come about. */
-async function credentialsFor(sasl: Sasl, { host, port }: ConnectionOptions): Promise<SaslCredentials> {
+async function credentialsFor(
+  sasl: Sasl,
+  { host, port }: ConnectionOptions,
+  signal?: AbortSignal,
+): Promise<SaslCredentials> {
+  const address = `${host}:${port}`;
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void =>
+    reject(new ConnectionError('local', address, `the connection to ${address} was closed by us`, { definite: true }));
+  signal?.addEventListener('abort', giveUp, { once: true });
+  if (signal?.aborted) giveUp();
   try {
-    return await sasl.credentials();
+    return await Promise.race([sasl.credentials(), givenUp]);
   } catch (error) {
-    throw error instanceof SecretError ? atAddress(error, `${host}:${port}`) : error;
+    throw error instanceof SecretError ? atAddress(error, address) : error;
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
   }
 }
 

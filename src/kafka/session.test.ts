@@ -37,13 +37,15 @@ class Played {
   readonly network = new ScriptedNetwork();
   readonly clock = new ManualClock();
   readonly troubles: string[] = [];
+  readonly abort = new AbortController();
   refusals = 0;
   credentials: () => Promise<SaslCredentials> = () => Promise.resolve({ username: 'mirror', password: PASSWORD });
   readonly opening: Promise<Connection>;
 
-  constructor(options: { plain?: true; failing?: Error } = {}) {
+  constructor(options: { plain?: true; failing?: Error; waiting?: true } = {}) {
     const { failing } = options;
     if (failing) this.credentials = () => Promise.reject(failing);
+    if (options.waiting) this.credentials = () => new Promise(() => {});
     const sasl: Sasl = {
       mechanism: 'PLAIN',
       credentials: () => this.credentials(),
@@ -52,16 +54,19 @@ class Played {
       random: { next: () => 0.5 },
       onTrouble: (error) => void this.troubles.push(error.message),
     };
-    this.opening = openConnection({
-      network: this.network,
-      clock: this.clock,
-      pool: new FramePool({ bytesMax: 2 ** 20 }),
-      host: 'broker',
-      port: 9092,
-      clientId: 'test',
-      connectTimeoutMs: 1_000,
-      ...(options.plain ? {} : { security: { tls: null, sasl } }),
-    });
+    this.opening = openConnection(
+      {
+        network: this.network,
+        clock: this.clock,
+        pool: new FramePool({ bytesMax: 2 ** 20 }),
+        host: 'broker',
+        port: 9092,
+        clientId: 'test',
+        connectTimeoutMs: 1_000,
+        ...(options.plain ? {} : { security: { tls: null, sasl } }),
+      },
+      this.abort.signal,
+    );
     this.opening.catch(() => {});
   }
 
@@ -198,6 +203,14 @@ describe('the first login', () => {
     expect(broker.network.peers).toEqual([]);
   });
 
+  test('is given up by a signal while credentials are on their way', async () => {
+    const broker = new Played({ waiting: true });
+    await settle();
+    broker.abort.abort();
+    expect(await failureOf(broker.opening)).toMatchObject({ failure: 'local', definite: true });
+    expect(broker.network.peers).toEqual([]);
+  });
+
   test('ends at its deadline', async () => {
     const broker = new Played();
     await broker.accept();
@@ -310,6 +323,7 @@ describe('the repeated login', () => {
     expect(await held).toMatchObject({ failure: 'closed', definite: true });
     await settle();
     expect(broker.clock.pending).toBe(0);
+    expect(broker.troubles, 'those who use it are told').toEqual([]);
   });
 
   test('keeps to what timers can carry and never runs hot', async () => {

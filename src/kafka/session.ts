@@ -91,7 +91,11 @@ class Session {
       await this.logIn(await this.#credentialsUntil(giveUpMs));
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
-      this.#sasl.onTrouble(error);
+      // Any other loss of the connection is told to those who use it.
+      const failure = error instanceof ConnectionError ? error.failure : null;
+      if (failure === 'authentication' || (failure === 'secret' && this.#connection.isOpen)) {
+        this.#sasl.onTrouble(error);
+      }
       // A failed login has ended the connection already; without credentials nothing has been asked yet.
       if (this.#connection.isOpen) await this.#connection.exclusively(() => Promise.reject(error)).catch(() => {});
     }

@@ -131,7 +131,12 @@ export interface Web {
    */
   postForm(
     url: string,
-    options: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
+    options: {
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+      /** Gives up at once. */
+      readonly signal: AbortSignal;
+    },
   ): Promise<{ readonly status: number; readonly text: string }>;
 }
 
@@ -139,13 +144,13 @@ const WEB_DEADLINE_MS = 10_000;
 const WEB_ANSWER_BYTES_MAX = 64 * 1024;
 
 export const systemWeb: Web = {
-  async postForm(url, { headers, body }) {
+  async postForm(url, { headers, body, signal }) {
     const response = await fetch(url, {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
       body,
       redirect: 'manual',
-      signal: AbortSignal.timeout(WEB_DEADLINE_MS),
+      signal: AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), signal]),
     });
     const chunks: Uint8Array[] = [];
     let bytes = 0;
