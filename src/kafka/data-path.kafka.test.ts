@@ -151,6 +151,7 @@ class Copy {
       requestBytesMax: FETCH_BYTES,
       ackTimeoutMs: 20_000,
       requestTimeoutMs: 30_000,
+      onStall: () => () => {},
     });
     const fetcher = new Fetcher({
       connection: from,

@@ -44,7 +44,7 @@ export class Frame {
  */
 export class FramePool {
   readonly #slabs: Slab[] = [];
-  readonly #bytesMax: number;
+  #bytesMax: number;
   readonly #freeListeners = new Set<() => void>();
   #slabBytes = 0;
   #bytesInUse = 0;
@@ -71,6 +71,16 @@ export class FramePool {
     this.#bytesReserved -= bytes;
     assert(this.#bytesReserved >= 0, 'no more is given back than was reserved');
     this.#tellFree();
+  }
+
+  /** Raises the bound by `bytes` until the function that it returns is called. */
+  extend(bytes: number): () => void {
+    this.#bytesMax += bytes;
+    this.#tellFree();
+    return () => {
+      this.#bytesMax -= bytes;
+      this.#tellFree();
+    };
   }
 
   /** Counts bytes that were made from fetched ones (batches written anew) until they are discharged. */

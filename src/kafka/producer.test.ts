@@ -58,6 +58,7 @@ async function setUp(
     requestBytesMax,
     ackTimeoutMs: 20_000,
     requestTimeoutMs: 30_000,
+    onStall: () => () => {},
   });
   for (const partition of partitions) producer.add(partition);
   producer.pump();
@@ -219,7 +220,14 @@ test('a broker that speaks no Produce of ours is named', async () => {
   const broker = await PlayedBroker.open({ apis: [[0, 0, 8]] });
   const { connection, clock } = broker;
   const create = (): Producer =>
-    new Producer({ connection, clock, requestBytesMax: 1, ackTimeoutMs: 1, requestTimeoutMs: 1 });
+    new Producer({
+      connection,
+      clock,
+      requestBytesMax: 1,
+      ackTimeoutMs: 1,
+      requestTimeoutMs: 1,
+      onStall: () => () => {},
+    });
   expect(create).toThrow(UnsupportedApiError);
   expect(create).toThrow('offers versions 0 to 8 of Produce');
 });

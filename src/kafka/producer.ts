@@ -18,6 +18,8 @@ import {
 import { Reader } from './protocol/reader.ts';
 
 const IN_FLIGHT_MAX = 5;
+/** A broker that answers nothing for so long stands still, or the way to it does; a slow one answers something. */
+const STALL_MS = 2_000;
 
 /** One batch on its way: bytes [start, end) of buffer, which must stay as they are until the outcome is known. */
 export interface OutgoingBatch {
@@ -48,6 +50,8 @@ export interface ProducerOptions {
   readonly ackTimeoutMs: number;
   /** How long we wait for the broker: longer than ackTimeoutMs, so that its own answer comes first. */
   readonly requestTimeoutMs: number;
+  /** The broker stands still: what it holds must not be what the others lack. Returns what is to be called when that is over. */
+  onStall(): () => void;
 }
 
 interface Sent {
@@ -62,12 +66,19 @@ export class Producer {
   #next = 0;
   #lost: ConnectionError | null = null;
   #cancelThrottle: (() => void) | null = null;
+  #cancelWatch: (() => void) | null = null;
+  #endStall: (() => void) | null = null;
 
   /** Throws UnsupportedApiError when the broker speaks no version of Produce that we do. */
   constructor(options: ProducerOptions) {
     this.#options = options;
     this.#version = options.connection.versionOf(produceApi);
     options.connection.onClose((error) => this.#lose(error));
+  }
+
+  /** Nothing has been answered for 2 s although something is on its way: nothing more should be read for its partitions. */
+  get isStalled(): boolean {
+    return this.#endStall !== null;
   }
 
   add(subscriber: ProduceSubscriber): void {
@@ -116,6 +127,7 @@ export class Producer {
   #lose(error: ConnectionError): void {
     this.#lost = error;
     this.#cancelThrottle?.();
+    this.#watch();
     for (const subscriber of this.#subscribers.slice()) subscriber.onProducerLost(error);
   }
 
@@ -129,9 +141,26 @@ export class Producer {
         for (const { subscriber, batch } of sent) subscriber.onProduceLost(batch, error);
       },
       onResponse: ({ buffer, start, end }) => {
+        this.#watch();
         this.#onResponse(sent, new Reader(buffer, start, end));
         this.pump();
       },
+    });
+    if (this.#cancelWatch === null && this.#endStall === null) this.#watch();
+  }
+
+  /** Begins anew with each answer. */
+  #watch(): void {
+    this.#cancelWatch?.();
+    this.#cancelWatch = null;
+    const endStall = this.#endStall;
+    this.#endStall = null;
+    endStall?.();
+    const { connection, clock } = this.#options;
+    if (!connection.isOpen || connection.inFlightCount === 0) return;
+    this.#cancelWatch = clock.schedule(STALL_MS, () => {
+      this.#cancelWatch = null;
+      this.#endStall = this.#options.onStall();
     });
   }
 

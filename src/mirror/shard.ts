@@ -186,7 +186,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   get fetchOffset(): number {
-    return this.#queuedBytes < QUEUE_BYTES_MAX ? this.#fetchOffset : -1;
+    const isWaiting = this.#queuedBytes >= QUEUE_BYTES_MAX || this.#producer?.isStalled;
+    return isWaiting ? -1 : this.#fetchOffset;
   }
 
   get fetchLeaderEpoch(): number {
@@ -517,6 +518,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#highWatermark = result.highWatermark;
     this.#measuredAt = this.#context.clock.now();
     if (result.diverging) return this.#interrupt({ kind: 'diverging' });
+    if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
     if (result.end > result.start) return this.#walkRecords(result, frame);
     this.#backoff.reset();
     if (this.#position !== this.#cursor.offset) return;

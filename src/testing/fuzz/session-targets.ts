@@ -315,6 +315,7 @@ function produceOnce(connection: Connection, clock: ManualClock): Promise<void> 
       requestBytesMax: 1000,
       ackTimeoutMs: 10,
       requestTimeoutMs: TIMEOUT_MS,
+      onStall: () => () => {},
     });
     producer.add({
       targetTopic: TOPIC,
