@@ -6,6 +6,8 @@ import type { ApiName } from '#testing/fault-rule.ts';
 import type { Direction } from '#testing/frame-splitter.ts';
 import { Reader } from '#kafka/protocol/reader.ts';
 import { decodeProduce } from '#kafka/produce.ts';
+import { RawReader } from '#testing/raw-reader.ts';
+import type { PartitionBounds } from '#testing/raw-reader.ts';
 import { must } from '#util/assert.ts';
 import { fault } from './fault.ts';
 import type { FaultRun } from './fault.ts';
@@ -73,20 +75,16 @@ for (const closed of ['client', 'broker'] as const)
 
 fault({ id: 'reset-mid-frame', title: 'connections reset within frames, on both legs and both ways' }, async (run) => {
   const mirror = await startProxied(run, await pair());
-  const cut = reset({ midFrame: true });
+  const cut = (side: Side, api: ApiName, direction: Direction): NetworkFault =>
+    injectInto(mirror.pair, side, {
+      match: { api, direction, nth: Array.from({ length: 100 }, (_, i) => (i + 1) * 40) },
+      fault: reset({ midFrame: true }),
+      name: `reset within ${direction}s`,
+    });
   const legs = [
-    injectInto(mirror.pair, 'source', {
-      match: { api: 'Fetch', direction: 'response', nth: everyNth(40) },
-      fault: cut,
-    }),
-    injectInto(mirror.pair, 'target', {
-      match: { api: 'Produce', direction: 'request', nth: everyNth(40) },
-      fault: cut,
-    }),
-    injectInto(mirror.pair, 'target', {
-      match: { api: 'Produce', direction: 'response', nth: everyNth(30) },
-      fault: cut,
-    }),
+    cut('source', 'Fetch', 'response'),
+    cut('target', 'Produce', 'request'),
+    cut('target', 'Produce', 'response'),
   ];
   for (const leg of legs) await leg.fired(mirror, 5);
   const { connections } = must(mirror.pair.source.proxies[0], 'proxy');
@@ -175,17 +173,18 @@ fault(
   },
   async (run) => {
     const clusters = await pair();
-    const everywhere = [
-      ...(['Fetch', 'Metadata'] as const).map((api) => ['source', api] as const),
-      ...(['CreateTopics', 'InitProducerId', 'Metadata', 'Produce', 'WriteTxnMarkers'] as const).map(
-        (api) => ['target', api] as const,
-      ),
-    ];
-    const lost = everywhere.map(([side, api]) => {
-      const match = { api, direction: 'response', nth: [1, 2, 3] } as const;
-      return injectInto(clusters, side, { match, fault: drop(), name: `lost ${api}` });
-    });
-    const mirror = await startProxied(run, clusters);
+    const lose = (side: Side, api: ApiName): NetworkFault =>
+      injectInto(clusters, side, {
+        match: { api, direction: 'response', nth: [1, 2, 3] },
+        fault: drop(),
+        name: `lost ${api}`,
+      });
+    const lost = (['CreateTopics', 'InitProducerId', 'Produce', 'WriteTxnMarkers'] as const).map((api) =>
+      lose('target', api),
+    );
+    lost.push(lose('source', 'Fetch'));
+    const mirror = await startProxied(run, clusters, { spec: { refreshMs: 1_000 } });
+    lost.push(lose('source', 'Metadata')); // before: a cluster that cannot be reached at the start ends the command
     for (const each of lost) await each.fired(mirror, 3);
     await heals(run, mirror, lost);
   },
@@ -237,7 +236,7 @@ for (const api of ['InitProducerId', 'CreateTopics'] as const)
 fault(
   {
     id: 'lost-answer-delete-records',
-    title: 'the answers of the first, second and third DeleteRecords lost with their connections',
+    title: 'the answers of up to three DeleteRecords lost with their connections, at the start of a log',
   },
   async (run) => {
     const scene = await TwoTopics.open(run, await pair(), {
@@ -306,28 +305,41 @@ fault(
         proxies.find((proxy) => proxy.journal.some(({ rule }) => rule === `taken, to arrive ${moment}`)),
         'proxy',
       );
+      const endOf = async (): Promise<number> => (await boundsOf(mirror, topic)).highWatermark;
+      const before = await endOf();
       if (moment === 'after a look') {
         const look = { api: 'ListOffsets', direction: 'response', topic } as const;
         await injectInto(mirror.pair, 'target', { match: look, fault: latency(0), times: 1 }).fired(mirror);
       }
-      if (moment === 'at the end') await mirror.advances('without the ghost');
-      for (const frame of ghost.frames) answers.push(`${moment}: ${resultOf(await from.replay(frame))}`);
+      if (moment === 'at the end') await mirror.until(async () => (await endOf()) > before, 'it is written again');
+      const end = await endOf();
+      for (const frame of ghost.frames) answers.push(`${moment}: ${resultOf(await from.replay(frame), end)}`);
       run.tookEffect(taken.evidence());
       taken.end();
       await mirror.advances('after the ghost');
     }
     run.tookEffect(`answers to the ghosts: ${answers.join(', ')}`);
-    expect(answers.at(-1), 'what has been written since is in the way of the last one').toMatch(/error 45|as before/);
+    expect(answers.at(-1), 'what has been written since is in the way of the last one').toMatch(/error 45|already/);
     await mirror.expectIdenticalAfterwards();
   },
 );
 
-/** What a broker said to a replayed request. */
-function resultOf(response: Buffer): string {
+/** Of partition 0 on the target, past the proxies. */
+async function boundsOf(mirror: MirrorUnderTest, topic: string): Promise<PartitionBounds> {
+  const reader = new RawReader(mirror.pair.target.bootstrap);
+  try {
+    return await reader.bounds(topic, 0);
+  } finally {
+    reader.close();
+  }
+}
+
+/** What a broker said to a replayed request when the log ended there. */
+function resultOf(response: Buffer, end: number): string {
   const { results } = decodeProduce(new Reader(response, 5, response.length));
-  return results
-    .map(({ errorCode: code, baseOffset }) => (code === 0 ? `at offset ${baseOffset}` : `error ${code}`))
-    .join(', ');
+  const { errorCode: code, baseOffset } = must(results[0], 'result');
+  if (code !== 0) return `error ${code}`;
+  return `${baseOffset < end ? 'already' : 'appended'} at offset ${baseOffset}`;
 }
 
 // ---- brokers in trouble
@@ -364,11 +376,39 @@ fault(
   (run) => errors(run, { side: 'source', api: 'Fetch', codes: [6, 74, 78] }),
 );
 
+fault(
+  {
+    id: 'errors-of-others',
+    title:
+      'ListOffsets, Metadata, WriteTxnMarkers, InitProducerId and CreateTopics answered with errors that pass, from the start',
+  },
+  async (run) => {
+    const clusters = await pair();
+    const answered = (side: Side, api: ApiName, code: number): NetworkFault => {
+      const match = { api, direction: 'response' } as const;
+      return injectInto(clusters, side, { match, fault: errorCode(code), times: 2, name: `${api} answered ${code}` });
+    };
+    const faults = [
+      answered('target', 'CreateTopics', 41), // NOT_CONTROLLER
+      answered('target', 'InitProducerId', 14), // COORDINATOR_LOAD_IN_PROGRESS
+      answered('target', 'InitProducerId', 16), // NOT_COORDINATOR
+      answered('target', 'WriteTxnMarkers', 6), // NOT_LEADER_OR_FOLLOWER
+      answered('target', 'WriteTxnMarkers', 7), // REQUEST_TIMED_OUT
+      answered('target', 'ListOffsets', 78), // OFFSET_NOT_AVAILABLE
+      answered('source', 'ListOffsets', 5), // LEADER_NOT_AVAILABLE
+      answered('source', 'Metadata', 5),
+    ];
+    const mirror = await startProxied(run, clusters, { spec: { refreshMs: 1_000 } });
+    for (const each of faults) await each.fired(mirror);
+    await heals(run, mirror, faults);
+  },
+);
+
 for (const side of sides)
   fault(
     {
       id: `stale-leaders-${side}`,
-      title: `Metadata of the ${side} names ${side === 'target' ? 'other leaders' : 'no leaders'}, or the right ones, by turns of 2 s`,
+      title: `Metadata of the ${side} names ${side === 'target' ? 'other leaders' : 'no leaders'}, or the right ones, by turns of 2 s, while leaders are in doubt`,
     },
     async (run) => {
       const mirror = await startProxied(run, await pair(), { spec: { refreshMs: 1_000 } });
@@ -377,7 +417,10 @@ for (const side of sides)
       const turns: NetworkFault[] = [];
       const positions = mirror.positions();
       for (let turn = 0; turn < 8; turn++) {
-        const moved = injectInto(mirror.pair, side, { match, fault: wrong });
+        const moved = injectInto(mirror.pair, side, { match, fault: wrong, name: `wrong leaders, turn ${turn + 1}` });
+        // A client that has no doubt does not ask: NOT_LEADER_OR_FOLLOWER raises it.
+        const doubt = { api: side === 'source' ? 'Fetch' : 'Produce', direction: 'response' } as const;
+        injectInto(mirror.pair, side, { match: doubt, fault: errorCode(6), times: 1 });
         await mirror.lasts(2_000);
         moved.end();
         turns.push(moved);
@@ -394,10 +437,6 @@ for (const side of sides)
       await mirror.expectIdenticalAfterwards();
     },
   );
-
-function everyNth(step: number): number[] {
-  return Array.from({ length: 100 }, (_, i) => (i + 1) * step);
-}
 
 function kebab(api: string): string {
   return api.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase();
