@@ -23,6 +23,7 @@ import type { Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
+import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 
 /**
@@ -104,7 +105,10 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
     const failed = new AbortController();
     const signal = AbortSignal.any([options.signal, failed.signal]);
     const runs = documents.mirrors.map(async (resource): Promise<MirrorOutcome> => {
-      const [source, target] = await Promise.all([clusterOf(resource.spec.source), clusterOf(resource.spec.target)]);
+      const { source: from, target: to } = resource.spec;
+      const clusters = await untilAborted(Promise.all([clusterOf(from), clusterOf(to)]), signal);
+      if (!clusters) return 'interrupted';
+      const [source, target] = clusters;
       const mirror = new Mirror({
         resource,
         source,

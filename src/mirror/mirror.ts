@@ -5,6 +5,7 @@
  */
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
+import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 import { AppError, type ErrorCode } from '#contract/errors.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
@@ -18,6 +19,7 @@ import type { FramePool } from '#kafka/frame.ts';
 import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { CleanupGate } from './cleanup-gate.ts';
+import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { Outages } from './outages.ts';
 import type { PartitionState } from './shard-context.ts';
@@ -118,7 +120,11 @@ export class Mirror {
     let outcome: MirrorOutcome = 'failed';
     const stopped = new AbortController();
     try {
-      await this.#start();
+      const started = await untilAborted(
+        this.#start().then(() => true),
+        signal,
+      );
+      if (!started) return (outcome = 'interrupted');
       const { signal: ending } = stopped;
       for (const work of [this.#discoverRepeatedly(ending), this.#reportRepeatedly(ending), this.#watchOutages(ending)])
         this.#runs.push(work.catch(this.#bug.reject));
@@ -209,7 +215,9 @@ export class Mirror {
     const { source, resource } = this.#options;
     const topics = (await source.refresh('all')).filter((topic) => topic.errorCode === 0);
     const plan = planTopics(this.#rules, topics);
+    const hidden = await hiddenTopics(source, resource, plan.unmatchedRules);
     for (const rule of plan.unmatchedRules) {
+      if (hidden.has(rule)) continue;
       const { code, message, nextStep } = ruleEmpty(resource, rule, source, topics);
       if (mustMatch) throw new AppError(code, message, { nextStep });
       this.#warn(code, `${message} ${nextStep}`);
@@ -221,14 +229,23 @@ export class Mirror {
         `Target topics ${names.map((name) => `"${name}"`).join(', ')} differ only in "." and "_"; Kafka's metrics mix them up`,
       );
     }
-    const sources = new Set(plan.pairs.map((pair) => pair.source));
+    const sources = new Set([...plan.pairs.map((pair) => pair.source), ...hidden.values()]);
     for (const topic of this.#unprepared) if (!sources.has(topic)) this.#unprepared.delete(topic); // deleted meanwhile
     for (const [topic, { isOfRules }] of this.#topicIncidents)
       if (!isOfRules && !sources.has(topic)) this.#endTopicIncident(topic);
+    for (const topic of hidden.values()) this.#raiseHidden(topic);
     for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
       await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
     }
     await this.#setGoals();
+  }
+
+  /** Of a topic that is being copied, each partition says it itself. */
+  #raiseHidden(topic: string): void {
+    if (this.#topics.has(topic)) return;
+    const cause = `Topic "${topic}" of cluster "${this.#options.source.name}" is hidden from us: the right to it is missing, or there is no such topic.`;
+    const nextStep = `Grant our principal READ on the topic, or correct the rule; "lockstep plan" shows the command.`;
+    this.#topicIncident(topic, { code: 'PERMISSION_DENIED', cause, nextStep, isOfRules: false });
   }
 
   #raiseConflicts({ conflicts, invalid }: TopicPlan): void {
@@ -558,6 +575,7 @@ export class Mirror {
 
   /** Once per text, unless it is worth saying again. */
   #warn(code: ErrorCode, message: string, options: { again?: boolean } = {}): void {
+    if (this.#isStopping) return; // the end of its connections is our own doing
     if (!options.again && this.#warned.has(message)) return;
     if (!options.again) this.#warned.add(message); // texts that come again name offsets and times: they would pile up
     this.#emit({ event: 'warning', mirror: this.#name, code, message, at: this.#options.clock.now() });
