@@ -573,6 +573,23 @@ describe('an incident that ends by itself', () => {
     expect(await over()).toEqual([]);
   });
 
+  test('the right to fill holes: what interrupts later is not taken for its lack again', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    remove(source.log, 2);
+    write(source.log, [1]);
+    target.onCall = (name) => (name === 'WriteTxnMarkers' ? markersAnswer('copy', 31) : undefined);
+    world.start();
+    await stopped();
+    target.onCall = () => undefined;
+    expect(await over()).toEqual([]);
+    target.onProduce = first(1, { errorCode: 6 });
+    write(source.log, [2]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop(10);
+    expect(world.incidents.length).toBe(1);
+  });
+
   test('another cause at the same place is another incident, and the first is over', async () => {
     const { source, target } = newWorld().start();
     let errorCode = 29;

@@ -889,6 +889,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       if (!(error instanceof KafkaError)) throw error; // what was read last holds on
     }
     this.#walk = this.#newWalk();
+    this.#misplaced = null;
     this.#isFirst = true;
     this.#stillMs = STILL_MS;
     this.#missingSinceMs = null;
