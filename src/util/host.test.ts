@@ -1,0 +1,64 @@
+/** The host's own edges: what a token endpoint may not do to us. */
+import { createServer } from 'node:http';
+import type { RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { systemNonce, systemWeb } from './host.ts';
+
+async function serve(answer: RequestListener): Promise<string> {
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`;
+}
+
+const post = (url: string, signal = new AbortController().signal) =>
+  systemWeb.postForm(url, { headers: { authorization: 'Basic x' }, body: 'a=b', signal });
+
+test('a form is posted with its headers, and the answer comes whatever its status', async () => {
+  const url = await serve((request, response) => {
+    const { method, headers } = request;
+    request.on('data', (body: Buffer) => {
+      response.writeHead(400);
+      response.end(JSON.stringify([method, headers.authorization, headers['content-type'], body.toString()]));
+    });
+  });
+  expect(await post(url)).toEqual({
+    status: 400,
+    text: '["POST","Basic x","application/x-www-form-urlencoded","a=b"]',
+  });
+});
+
+test('a redirection is an answer: nothing is sent to where it points', async () => {
+  let requests = 0;
+  const url = await serve((_, response) => {
+    requests++;
+    response.writeHead(307, { location: '/elsewhere' });
+    response.end();
+  });
+  expect(await post(url)).toMatchObject({ status: 307 });
+  expect(requests).toBe(1);
+});
+
+test('an answer larger than 64 KiB is not read to its end', async () => {
+  const answerOf = (bytes: number): Promise<string> => serve((_, response) => void response.end('x'.repeat(bytes)));
+  expect((await post(await answerOf(65_536))).text).toHaveLength(65_536);
+  await expect(post(await answerOf(65_537))).rejects.toThrow('larger than 65536 bytes');
+});
+
+test('a signal gives up at once', async () => {
+  const url = await serve(() => {});
+  const abort = new AbortController();
+  const asked = post(url, abort.signal);
+  abort.abort();
+  await expect(asked).rejects.toThrow('aborted');
+});
+
+test('nonces fit into SCRAM and differ', () => {
+  const nonces = Array.from({ length: 1_000 }, systemNonce);
+  expect(new Set(nonces).size).toBe(1_000);
+  for (const nonce of nonces) expect(nonce).toMatch(/^[A-Za-z0-9_-]{24}$/);
+});
