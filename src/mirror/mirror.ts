@@ -28,6 +28,7 @@ import { LEADER_EPOCHS_MAX } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
+import { WarningLimit } from './warning-limit.ts';
 import { compileTopicRules, planTopics, type TopicPair, type TopicPlan, type TopicRules } from './topic-rules.ts';
 
 const MERGE_BELOW_BYTES = 8 * 1024;
@@ -98,6 +99,7 @@ export class Mirror {
   /** During the first look at the topics of a mirror that has never run before. */
   #isBeginning = false;
   readonly #warned = new Set<string>();
+  readonly #limit: WarningLimit;
   readonly #bytes = { passedThrough: 0, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
   readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
   readonly #gates = new Map<string, CleanupGate>();
@@ -110,6 +112,7 @@ export class Mirror {
     const { source, target, clock, pool, resource } = options;
     this.#options = options;
     this.#name = resource.metadata.name;
+    this.#limit = new WarningLimit(clock);
     this.#rules = compileTopicRules(resource.spec.topics);
     this.#dataPath = new DataPath({ source, target, clock, pool });
     this.#bug.promise.catch(() => {}); // there may be nobody left to be told
@@ -576,9 +579,10 @@ export class Mirror {
   /** Once per text, unless it is worth saying again. */
   #warn(code: ErrorCode, message: string, options: { again?: boolean } = {}): void {
     if (this.#isStopping) return; // the end of its connections is our own doing
-    if (!options.again && this.#warned.has(message)) return;
+    const text = options.again ? this.#limit.admit(code, message) : this.#warned.has(message) ? null : message;
+    if (text === null) return;
     if (!options.again) this.#warned.add(message); // texts that come again name offsets and times: they would pile up
-    this.#emit({ event: 'warning', mirror: this.#name, code, message, at: this.#options.clock.now() });
+    this.#emit({ event: 'warning', mirror: this.#name, code, message: text, at: this.#options.clock.now() });
   }
 
   #emit(event: RunEvent): void {

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
-import { readFileSync, writeFileSync, appendFileSync, mkdirSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync, appendFileSync, mkdirSync } from 'node:fs';
 import {
   connect as connectTcp,
   isIP,
@@ -177,6 +177,8 @@ export interface Disk {
   writeText(path: string, text: string): void;
   appendText(path: string, text: string): void;
   makeDirectory(path: string): void;
+  /** What was at `to` is gone. */
+  rename(from: string, to: string): void;
 }
 
 export const systemDisk: Disk = {
@@ -184,4 +186,5 @@ export const systemDisk: Disk = {
   writeText: (path, text) => writeFileSync(path, text),
   appendText: (path, text) => appendFileSync(path, text),
   makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
+  rename: (from, to) => renameSync(from, to),
 };

@@ -7,7 +7,7 @@ const warning: RunEvent = { event: 'warning', mirror: 'm', code: 'TOPIC_RULE_EMP
 
 function logOn(appendText: (path: string, text: string) => void) {
   const failures: unknown[] = [];
-  const disk = { readText: () => '', writeText: () => {}, makeDirectory: () => {}, appendText };
+  const disk = { readText: () => '', writeText: () => {}, makeDirectory: () => {}, rename: () => {}, appendText };
   return { log: new EventLog(disk, 'logs', { startedAt: 0, onFailure: (error) => failures.push(error) }), failures };
 }
 
@@ -35,4 +35,27 @@ test('a full disk is reported once and does not stop the run', () => {
   log.write(warning);
   expect(failures).toEqual([new Error('ENOSPC')]);
   expect(writes).toBe(2);
+});
+
+test('a run keeps two files of a bounded size, the newest events in the one with the name of the run', () => {
+  const files = new Map<string, string>();
+  const disk = {
+    readText: () => '',
+    writeText: () => {},
+    makeDirectory: () => {},
+    rename: (from: string, to: string) => {
+      files.set(to, files.get(from) ?? '');
+      files.delete(from);
+    },
+    appendText: (path: string, text: string) => void files.set(path, (files.get(path) ?? '') + text),
+  };
+  const log = new EventLog(disk, 'logs', { startedAt: 0, onFailure: () => {}, fileBytesMax: 1_000 });
+  for (let i = 0; i < 200; i++) log.write({ ...warning, message: `message ${i}` });
+
+  const name = 'logs/run-1970-01-01T00-00-00-000Z';
+  expect([...files.keys()].sort()).toEqual([`${name}.1.jsonl`, `${name}.jsonl`]);
+  expect([...files.values()].every((text) => text.length <= 1_000)).toBe(true);
+  const kept = `${files.get(`${name}.1.jsonl`)}${files.get(`${name}.jsonl`)}`.trimEnd().split('\n');
+  const numbers = kept.map((line) => Number(/message (\d+)/.exec(line)?.[1]));
+  expect(numbers).toEqual(numbers.map((_, i) => 200 - numbers.length + i));
 });
