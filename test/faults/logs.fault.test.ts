@@ -277,7 +277,6 @@ fault(
   {
     id: 'transaction-hanging',
     title: 'an open transaction pins the last stable offset of the source, then its coordinator aborts it',
-    share: true,
   },
   async (run) => {
     const scene = await TwoTopics.open(run, await pair(), { spec: { transactions: 'committed-only' } });

@@ -50,7 +50,6 @@ const refusals: readonly Refusal[] = [
   {
     id: 'timestamps-too-old',
     title: 'records are older than message.timestamp.before.max.ms of the target, until that is widened',
-    share: true,
     strict: { 'message.timestamp.before.max.ms': '3600000' },
     lax: { 'message.timestamp.before.max.ms': '9223372036854775807' },
     refused: { records: 10, lingerMs: 50, timestamps: { mode: 'age', days: 2 } },

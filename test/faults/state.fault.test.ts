@@ -178,31 +178,28 @@ fault(
   },
 );
 
-fault(
-  { id: 'state-deleted-down', title: 'the state topic is deleted while the mirror is stopped', share: true },
-  async (run) => {
-    const scene = await TwoTopics.open(run, await pair());
-    await scene.catchUp();
-    const { id } = await scene.described('target', stateTopic);
-    await scene.admin('target', [{ delete: [stateTopic] }]);
-    await scene.write(100);
+fault({ id: 'state-deleted-down', title: 'the state topic is deleted while the mirror is stopped' }, async (run) => {
+  const scene = await TwoTopics.open(run, await pair());
+  await scene.catchUp();
+  const { id } = await scene.described('target', stateTopic);
+  await scene.admin('target', [{ delete: [stateTopic] }]);
+  await scene.write(100);
 
-    const ended = await runUntilCaughtUp(scene.file);
+  const ended = await runUntilCaughtUp(scene.file);
 
-    run.tookEffect(`the topic with id ${id} is gone; it is ${(await scene.described('target', stateTopic)).id} now`);
-    expect(ended.code, told(ended)).toBe(5);
-    expect(ended.incidents.map(({ code, topic }) => `${code} ${topic}`).sort(), told(ended)).toEqual([
-      `TOPIC_NOT_EMPTY ${scene.hit}`,
-      `TOPIC_NOT_EMPTY ${scene.other}`,
-    ]);
-    run.outcome('stopped by TOPIC_NOT_EMPTY for each topic');
-    expect(await scene.end('target')).toBe(500);
-    await scene.expectSameBelow(500);
-    await scene.admin('target', [{ delete: [scene.hit, scene.other] }]);
-    await scene.catchUp();
-    await scene.expectSame();
-  },
-);
+  run.tookEffect(`the topic with id ${id} is gone; it is ${(await scene.described('target', stateTopic)).id} now`);
+  expect(ended.code, told(ended)).toBe(5);
+  expect(ended.incidents.map(({ code, topic }) => `${code} ${topic}`).sort(), told(ended)).toEqual([
+    `TOPIC_NOT_EMPTY ${scene.hit}`,
+    `TOPIC_NOT_EMPTY ${scene.other}`,
+  ]);
+  run.outcome('stopped by TOPIC_NOT_EMPTY for each topic');
+  expect(await scene.end('target')).toBe(500);
+  await scene.expectSameBelow(500);
+  await scene.admin('target', [{ delete: [scene.hit, scene.other] }]);
+  await scene.catchUp();
+  await scene.expectSame();
+});
 
 fault(
   {

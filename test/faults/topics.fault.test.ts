@@ -141,7 +141,6 @@ fault(
   {
     id: 'target-topic-recreated-up',
     title: 'the target topic is deleted and created anew while it is copied into',
-    share: true,
   },
   async (run) => {
     const scene = await TwoTopics.open(run, await pair());
