@@ -199,7 +199,9 @@ async function runOnce(estate: Estate, system: System, run: number): Promise<Run
   }
 }
 
-const tlsDoorOf = ({ doors, pki }: KafkaCluster): TlsDoor => ({ bootstrap: doors.ssl, caFile: pki.caFile });
+function tlsDoorOf({ doors, pki }: KafkaCluster): TlsDoor {
+  return { bootstrap: doors.ssl, caFile: pki.caFile };
+}
 
 function watch({ source, target, records }: Estate, copy: CopyProcess, counter: TargetRecords): Promise<Measurement> {
   const pidOf = (cluster: KafkaCluster): number => must(cluster.brokers[0], 'broker').pid;
