@@ -16,7 +16,7 @@ export function reportError(io: Io, error: unknown, options: { json: boolean }):
     const lines = message.split('\n').map(printable);
     io.err(`${code}:${lines.length === 1 ? ` ${lines[0]}` : `\n${lines.map((line) => `  ${line}`).join('\n')}`}\n`);
     for (const cause of causes) io.err(`because: ${printable(cause)}\n`);
-    if (nextStep !== null) io.err(`next: ${printable(nextStep)}\n`);
+    if (nextStep !== null) io.err(`next: ${nextStep.split('\n').map(printable).join('\n')}\n`);
   }
   if (io.isDebug && error instanceof Error) io.err(`${error.stack}\n`);
   return errorCodes[code].exit;

@@ -2,13 +2,20 @@
  * Mirrors as a user who holds exactly the rights of docs/permissions.md and no other: the documented data are what is
  * granted. Clusters must be started with `secure: leastRightsUsers`.
  */
-import type { MirrorPermissions, Right } from '#contract/plan.ts';
-import { mirrorSchema } from '#contract/resources.ts';
+import { parseDocuments } from '#contract/documents.ts';
+import type { MirrorPermissions, MirrorPlan, Right } from '#contract/plan.ts';
+import { mirrorSchema, type ClusterResource } from '#contract/resources.ts';
+import { createSecurity } from '#jobs/cluster-secrets.ts';
+import { Cluster } from '#kafka/cluster.ts';
+import { FramePool } from '#kafka/frame.ts';
+import { accessOf } from '#mirror/access.ts';
+import { planMirror } from '#mirror/plan.ts';
 import { permissionsOf } from '#mirror/rights.ts';
 import type { KafkaCluster } from '#testing/kafka-cluster.ts';
 import { runAdmin, type Acl } from '#testing/topic-admin.ts';
 import { must } from '#util/assert.ts';
-import type { Link, MirrorSpec } from './link-file.ts';
+import { systemClock, systemDisk, systemNetwork, systemNonce, systemRandom, systemWeb } from '#util/host.ts';
+import { linkText, type Link, type MirrorSpec } from './link-file.ts';
 
 export const mirrorUser = 'mirror';
 const password = 'the mirror and nobody else';
@@ -24,9 +31,6 @@ export interface SecurePair {
   readonly source: KafkaCluster;
   readonly target: KafkaCluster;
 }
-
-/** By side. */
-export type Acls = Readonly<Record<Right['side'], readonly Acl[]>>;
 
 const security = {
   protocol: 'SASL_PLAINTEXT',
@@ -107,8 +111,51 @@ async function changeAcls(
   );
 }
 
-/** The ACLs of a cluster as Kafka's own client lists them. */
-export async function heldAcls(cluster: KafkaCluster): Promise<Acl[]> {
-  const [acls] = (await runAdmin(cluster.bootstrap, [{ describeAcls: 'all' }])) as [Acl[]];
-  return must(acls, 'answer of describeAcls');
+/**
+ * What `lockstep plan` finds, as the mirror's user, asked in this process: a test asks many times, and a process is slow
+ * to start.
+ */
+export async function planAsMirror(
+  pair: SecurePair,
+  {
+    name,
+    mirror,
+    ...options
+  }: { readonly name: string; readonly mirror: MirrorSpec; readonly rateBytesPerSecond?: number },
+): Promise<MirrorPlan> {
+  const text = linkText(leastRightsLink(pair, { [name]: mirror }));
+  const { clusters, mirrors } = parseDocuments([{ path: 'link.yaml', text }]);
+  const [east, west] = [must(clusters[0], 'east'), must(clusters[1], 'west')];
+  const opened = [open(east), open(west)] as const;
+  try {
+    await Promise.all(opened.map((cluster) => cluster.connect()));
+    const access = { source: accessOf(east), target: accessOf(west) };
+    return await planMirror(must(mirrors[0], 'mirror'), ...opened, { access, ...options });
+  } finally {
+    for (const cluster of opened) cluster.close();
+  }
+}
+
+function open({ metadata, spec }: ClusterResource): Cluster {
+  const secrets = {
+    clock: systemClock,
+    disk: systemDisk,
+    random: systemRandom,
+    nonce: systemNonce,
+    web: systemWeb,
+    network: systemNetwork,
+    environment: leastRightsEnvironment,
+  };
+  return new Cluster({
+    name: metadata.name,
+    bootstrap: spec.bootstrap,
+    network: systemNetwork,
+    clock: systemClock,
+    random: systemRandom,
+    pool: new FramePool({ bytesMax: 16 * 1024 * 1024 }),
+    security: must(
+      createSecurity(spec.security, secrets, { onTrouble: () => {}, signal: new AbortController().signal }),
+      'security',
+    ),
+  });
 }

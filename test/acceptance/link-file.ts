@@ -27,8 +27,15 @@ export interface Link {
   readonly targetSecurity?: object;
 }
 
-/** Writes the documents as JSON, which is YAML, into a file that is gone when the runner is; returns its path. */
+/** Writes the documents into a file that is gone when the runner is; returns its path. */
 export function writeLink(link: Link): string {
+  const path = join(temporaryDirectory('link'), 'link.yaml');
+  writeFileSync(path, linkText(link));
+  return path;
+}
+
+/** The documents as JSON, which is YAML. */
+export function linkText(link: Link): string {
   const { source, target, mirrors, sourceId, sourceSecurity = {}, targetSecurity = {} } = link;
   const apiVersion = 'lockstep/v1';
   const cluster = (name: string, spec: object): object => ({ apiVersion, kind: 'Cluster', metadata: { name }, spec });
@@ -46,7 +53,5 @@ export function writeLink(link: Link): string {
       spec: { source: 'east', target: 'west', ...spec },
     })),
   ];
-  const path = join(temporaryDirectory('link'), 'link.yaml');
-  writeFileSync(path, documents.map((document) => JSON.stringify(document, null, 2)).join('\n---\n'));
-  return path;
+  return documents.map((document) => JSON.stringify(document, null, 2)).join('\n---\n');
 }
