@@ -21,6 +21,29 @@ const echo: Api<{ value: number }, { throttleTimeMs: number; value: number }> = 
   readResponse: (reader) => ({ throttleTimeMs: reader.int32(), value: reader.int32() }),
 };
 
+describe('thousands of requests at once', () => {
+  test('256 are on the wire, the others follow as answers come, and their deadline begins when they are sent', async () => {
+    const { connection, peer, clock } = await open();
+    const answers = Array.from({ length: 300 }, (_, i) => ask(connection, 1_000, i));
+    expect([peer.takeRequests().length, connection.inFlightCount]).toEqual([256, 300]);
+    await clock.advance(999);
+    for (let i = 0; i < 256; i++) peer.send(frame(2 + i, echoBody(i)));
+    expect([peer.takeRequests().length, connection.inFlightCount]).toEqual([44, 44]);
+    await clock.advance(999);
+    for (let i = 256; i < 300; i++) peer.send(frame(2 + i, echoBody(i)));
+    expect((await Promise.all(answers)).map(({ value }) => value)).toEqual(Array.from({ length: 300 }, (_, i) => i));
+    expect(connection.isOpen).toBe(true);
+  });
+
+  test('those that wait when the connection is lost certainly had no effect', async () => {
+    const { connection, peer } = await open();
+    const outcomes = Array.from({ length: 300 }, () => rejection(ask(connection, 1_000)));
+    peer.close(null);
+    const definite = (await Promise.all(outcomes)).map((error) => (error as ConnectionError).definite);
+    expect(definite.filter(Boolean)).toHaveLength(44);
+  });
+});
+
 describe('a length that is only a claim', () => {
   test('takes no memory for bytes that have not come, and grows with those that do', async () => {
     const { connection, peer, pool } = await open();

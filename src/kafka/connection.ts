@@ -36,6 +36,11 @@ const RESPONSE_BYTES_MAX = 256 * 1024 * 1024;
 const DECODED_BYTES_MAX = 32 * 1024 * 1024;
 /** Taken at once for a response that says it is larger than the staging buffer; what is longer gets room as it comes. */
 const FIRST_BYTES = 1024 * 1024;
+/**
+ * A broker serves one request of a connection at a time, so each in flight waits for all before it: thousands of partitions
+ * that ask at once would let the last ones miss their deadline, and with them the whole connection.
+ */
+const IN_FLIGHT_MAX = 256;
 /** ApiVersions is asked before anything is known; every broker since 2.4 answers version 3 (KIP-511). */
 const API_VERSIONS_VERSION = 3;
 
@@ -148,6 +153,8 @@ export class Connection {
   readonly #inFlight: InFlight[] = [];
   /** What was asked during a login, in its order; null while there is none. */
   #held: RawRequest[] | null = null;
+  /** What is sent when an answer has made room; the deadline begins then. */
+  readonly #waiting: RawRequest[] = [];
   #whenAnswered: (() => void) | null = null;
   #nextCorrelationId = 1;
   #cancelDeadline: (() => void) | null = null;
@@ -200,7 +207,7 @@ export class Connection {
 
   /** How many requests wait for their response, or to be sent after a login. */
   get inFlightCount(): number {
-    return this.#inFlight.length + (this.#held?.length ?? 0);
+    return this.#inFlight.length + this.#waiting.length + (this.#held?.length ?? 0);
   }
 
   /** How long the broker asked us to hold back (`throttle_time_ms`, KIP-219); 0 when not throttled. */
@@ -252,13 +259,14 @@ export class Connection {
       return;
     }
     if (this.#held) this.#held.push(request);
+    else if (this.#inFlight.length >= IN_FLIGHT_MAX) this.#waiting.push(request);
     else this.#transmit(request);
   }
 
   /** See SessionConnection. The deadline of a request that is held begins when it is sent. */
   async exclusively(action: (call: Call) => Promise<void>): Promise<void> {
     assert(this.#held === null, 'one login at a time');
-    this.#held = [];
+    this.#held = this.#waiting.splice(0);
     try {
       if (this.#inFlight.length > 0) await new Promise<void>((resolve) => (this.#whenAnswered = resolve));
       this.#requireOpen();
@@ -459,6 +467,8 @@ export class Connection {
       }
       throw error;
     }
+    const next = this.#waiting.shift();
+    if (next) this.#transmit(next);
     if (this.#inFlight.length === 0) this.#allAnswered();
   }
 
@@ -517,7 +527,7 @@ export class Connection {
     this.#onOpen = null;
     for (const request of this.#inFlight.splice(0)) request.onError(error);
     const unsent = new ConnectionError(failure, this.address, message, { definite: true, cause: cause ?? undefined });
-    for (const request of this.#held?.splice(0) ?? []) request.onError(unsent);
+    for (const request of [...this.#waiting.splice(0), ...(this.#held?.splice(0) ?? [])]) request.onError(unsent);
     this.#allAnswered();
     for (const listener of this.#closeListeners.splice(0)) listener(error);
     assert(this.#inFlight.length === 0, 'nothing is sent on a closed connection');
