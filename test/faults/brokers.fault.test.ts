@@ -156,7 +156,7 @@ fault(
 fault(
   {
     id: 'isr-below-minimum',
-    title: 'two of three replicas on the target down, with min.insync.replicas 2, for 15 s',
+    title: 'two of three replicas on the target down, with min.insync.replicas 2, for 45 s',
   },
   async (run) => {
     const mirror = await startMirror(run, await pair(), { name: run.id });
@@ -168,7 +168,7 @@ fault(
     const [stays, ...go] = target.brokers;
     for (const broker of go) await broker.stop();
     const partitions = await readLeaders(target, mirror.topic('plain'));
-    const stood = await standsStill(mirror, 15_000);
+    const stood = await standsStill(mirror, 45_000);
     const startedAt = performance.now();
     await Promise.all(go.map((broker) => broker.start()));
     await mirror.advances('with all replicas');
