@@ -306,6 +306,30 @@ describe('answer to a write', () => {
     expect(incident.cause).toContain('offset 0 was answered with offset 5');
   });
 
+  test('0 with another offset, in a topic that was created anew: TOPIC_RECREATED, not a foreign writer', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    await world.copied();
+    target.onProduce = () => {
+      target.topicId = 'AAAAAAAAAAAAAAAAAAAAAw';
+      return { errorCode: 0, baseOffset: 0 };
+    };
+    write(source.log, [3]);
+
+    expect(await world.incident()).toMatchObject({ code: 'TOPIC_RECREATED', offsets: { from: 3, to: 3 } });
+  });
+
+  test('0 with an append time: SHARD_DIVERGED from that batch on', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    target.onProduce = first(1, { errorCode: 0, isAppended: true, logAppendTimeMs: 77 });
+
+    const incident = await world.incident();
+
+    expect(incident).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 0, to: 1 } });
+    expect(incident.cause).toContain('LogAppendTime');
+  });
+
   test('45: reads the watermark again and goes on', async () => {
     const { source, target } = newWorld();
     write(source.log, [3, 3, 3]);

@@ -62,7 +62,7 @@ export class StateTopic {
   /** Keys whose only record in the log so far cannot be read, and why. */
   readonly #unreadable = new Map<string, AppError>();
   #nextOffset: number | null = null;
-  /** Of the topic that was read. */
+  /** Of the topic that was opened; null where it is only looked at. */
   #topicId: string | null = null;
   #isMissing = false;
   #loading: Promise<void> = Promise.resolve();
@@ -81,6 +81,7 @@ export class StateTopic {
     if (!(await exists(cluster))) await create(cluster);
     await check(cluster);
     const state = new StateTopic(cluster);
+    state.#topicId = topicIdOf(cluster);
     await state.load();
     await state.#restoreOverwritten();
     return state;
@@ -170,8 +171,7 @@ export class StateTopic {
     this.#isMissing = !(await exists(this.#cluster)); // a broker that has just started may not know it for a moment
     if (this.#isMissing) return wasMissing ? 'was deleted' : null;
     const topicId = topicIdOf(this.#cluster);
-    if (this.#topicId !== null && topicId !== this.#topicId) return 'was deleted and created anew';
-    this.#topicId = topicId;
+    if (topicId !== this.#topicId) return 'was deleted and created anew';
     await check(this.#cluster);
     await this.load();
     const logStart = await readLogStart(this.#cluster, STATE_TOPIC, PARTITION);

@@ -169,6 +169,7 @@ export interface ProduceAnswer {
   readonly partition: number;
   readonly errorCode?: number;
   readonly baseOffset?: number;
+  readonly logAppendTimeMs?: number;
   readonly errorMessage?: string;
 }
 
@@ -182,7 +183,7 @@ export function produceBody(answers: readonly ProduceAnswer[], throttleTimeMs = 
       writer.int32(answer.partition);
       writer.int16(answer.errorCode ?? 0);
       writer.int64(answer.baseOffset ?? -1);
-      writer.int64(-1); // append time
+      writer.int64(answer.logAppendTimeMs ?? -1);
       writer.int64(0); // log start
       writer.unsignedVarint(1); // no record errors
       writer.compactNullableString(answer.errorMessage ?? null);

@@ -33,7 +33,12 @@ const BROKER = 1;
 
 /** What becomes of one produced batch; `lose` closes the connection instead of an answer, `ignore` leaves it without one. */
 export type ProduceFate =
-  | { readonly errorCode: number; readonly isAppended?: boolean; readonly baseOffset?: number }
+  | {
+      readonly errorCode: number;
+      readonly isAppended?: boolean;
+      readonly baseOffset?: number;
+      readonly logAppendTimeMs?: number;
+    }
   | { readonly lose: true; readonly isAppended: boolean }
   | { readonly ignore: true };
 
