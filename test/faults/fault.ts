@@ -118,7 +118,7 @@ class Recorder implements FaultRun {
       evidence: this.#evidence,
       outcomes: this.#outcomes,
       figures: this.#figures,
-      error: error?.slice(0, 4000) ?? null,
+      error: error === null || error.length < 6_000 ? error : `${error.slice(0, 3_000)} … ${error.slice(-3_000)}`,
       seconds: this.#seconds(),
     });
   }
