@@ -1072,6 +1072,22 @@ describe('the source', () => {
     expect(await world.copied()).toEqual([]);
   });
 
+  test('with a leader epoch that its leader does not have: fetched again, and nothing of it is recorded', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    let isFirst = true;
+    source.onFetch = (_, answer) => {
+      if (!isFirst || !answer.records?.length) return null;
+      isFirst = false;
+      const records = Buffer.from(answer.records);
+      records.writeInt32BE(1_000_000, 12);
+      return { ...answer, records };
+    };
+    expect(await world.copied()).toEqual([]);
+    expect(isFirst).toBe(false);
+    expect(world.states.get('copy/0')?.leaderEpochs).toEqual([[0, 0]]);
+  });
+
   test('with a batch that stays damaged: SHARD_BATCH_CORRUPT, and everything below is on the target', async () => {
     const { source, target } = newWorld();
     write(source.log, [3, 2, 4]);

@@ -546,13 +546,22 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (walked.stop) this.#onWalkStop(walked.stop);
   }
 
-  #onWalkStop(stop: WalkStop): void {
+  #onWalkStop(walkStop: WalkStop): void {
     this.#fetchOffset = -1;
+    const stop = this.#withDamagedEpoch(walkStop);
     if (stop.kind === 'leader-epoch') return void this.#recordLeaderEpoch(stop);
     if (stop.kind === 'damaged' && this.#corruptAt !== stop.offset)
       return this.#onCorrupt(stop.offset, FROM_SOURCE, stop.error);
     this.#stopAtEnd = this.#stopOf(stop);
     this.#checkEnd();
+  }
+
+  /** A leader appends with its own epoch or an older one. The field is not under the CRC of its batch, and recorded it would stay. */
+  #withDamagedEpoch(stop: WalkStop): WalkStop {
+    const leaderEpoch = this.fetchLeaderEpoch;
+    if (stop.kind !== 'leader-epoch' || leaderEpoch < 0 || stop.epoch <= leaderEpoch) return stop;
+    const message = `the batch at offset ${stop.offset} has leader epoch ${stop.epoch}, and its leader has ${leaderEpoch}`;
+    return { kind: 'damaged', offset: stop.offset, error: new MalformedBatchError(message) };
   }
 
   #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
