@@ -1,20 +1,14 @@
 /** Faults inside Kafka's own fields: error codes, leaders, addresses, records. In the versions that the mirror speaks. */
 import { Reader } from '#kafka/protocol/reader.ts';
 import { apiKeys } from './fault-rule.ts';
-import type { ApiName, Fault } from './fault-rule.ts';
+import type { Fault } from './fault-rule.ts';
 import { rewrite } from './fault-kinds.ts';
 import type { ProxiedFrame } from './fault-kinds.ts';
-
-/** APIs in whose answers `errorCode` knows the places. */
-export type CodedApi = Exclude<
-  ApiName,
-  'ApiVersions' | 'DescribeConfigs' | 'IncrementalAlterConfigs' | 'DescribeProducers'
->;
 
 /**
  * Writes an error code over every one of an answer, of partitions and topics. What the broker has done is done: a
  * Produce that is answered with an error has been appended. An answer that has no place for a code (a Fetch without
- * news) is not altered.
+ * news) is not altered. Throws for a request whose answers it does not know.
  */
 export function errorCode(code: number): Fault {
   return rewrite(`error ${code}`, (answer) => {
