@@ -1,4 +1,4 @@
-/** The launcher itself, on real brokers of both versions. */
+/** The launcher itself, on real brokers. Other versions are started by the suites that use them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -10,7 +10,6 @@ import { runJava } from './java.ts';
 import { startCluster } from './kafka-cluster.ts';
 import type { KafkaCluster } from './kafka-cluster.ts';
 import type { KafkaBroker } from './kafka-broker.ts';
-import { kafkaVersions } from './kafka-home.ts';
 import { processState, processesWithVariable, waitUntil } from './process-stat.ts';
 import { sharedClusters } from './shared-clusters.ts';
 import { runVariable, spawnSupervised } from './supervisor.ts';
@@ -43,8 +42,8 @@ async function brokerProperties(cluster: KafkaCluster): Promise<string[]> {
   return stdout.split('\n').map((line) => must(line.trim().split(' ')[0], 'name=value'));
 }
 
-describe.each(kafkaVersions)('Kafka %s', (version) => {
-  const cluster = sharedClusters({ one: { version }, three: { version, brokers: 3 } });
+describe('brokers', () => {
+  const cluster = sharedClusters({ one: {}, three: { brokers: 3 } });
 
   test('one node and three nodes answer, and the three know each other', async () => {
     expect(await readBrokerIds(firstBroker(cluster('one')).port, answerTimeoutMs)).toEqual([1]);
