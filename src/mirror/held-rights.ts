@@ -1,6 +1,7 @@
 /** Which of the rights that a mirror needs our principal holds, asked without writing anything. */
 import type { Right } from '#contract/plan.ts';
 import type { Cluster } from '#kafka/cluster.ts';
+import { UnsupportedApiError } from '#kafka/errors.ts';
 import {
   clusterOperations,
   mayAlterConfigs,
@@ -51,8 +52,17 @@ interface Known {
   readonly created: ReadonlyMap<string, ValidatedTopic>;
 }
 
-/** Null where it cannot be learnt. */
+/** Null where it cannot be learnt, also because a broker of another make does not know the request. */
 async function isHeld(right: Right, known: Known): Promise<boolean | null> {
+  try {
+    return await askHeld(right, known);
+  } catch (error) {
+    if (!(error instanceof UnsupportedApiError)) throw error;
+    return null;
+  }
+}
+
+async function askHeld(right: Right, known: Known): Promise<boolean | null> {
   const { cluster } = known;
   const operation = right.operation as Operation;
   if (right.resourceType === 'transactional-id') {

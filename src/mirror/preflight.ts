@@ -7,7 +7,7 @@ import type { MirrorResource } from '#contract/resources.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeBrokerConfig } from '#kafka/configs.ts';
-import { KafkaError } from '#kafka/errors.ts';
+import { KafkaError, UnsupportedApiError } from '#kafka/errors.ts';
 import { partitionSizes } from '#kafka/log-dirs.ts';
 import { isDenied, validateCreation, type ValidatedTopic } from '#kafka/permissions.ts';
 import { quotasOf, type Quota } from '#kafka/quotas.ts';
@@ -15,7 +15,7 @@ import type { NewTopic } from '#kafka/topics.ts';
 import { checkRights } from './held-rights.ts';
 import { hiddenTopics } from './hidden-topics.ts';
 import { olderThan, readLogFacts, type LogFacts } from './log-facts.ts';
-import { grantsOf, patternsOfRule, rightsOf, unknownTopic, type RightFacts } from './rights.ts';
+import { grantsOf, patternsOfRule, RIGHTS, rightsOf, unknownTopic, type RightFacts } from './rights.ts';
 import { mirrorIdOf } from './state-records.ts';
 import { newStateTopic, STATE_TOPIC, StateTopic } from './state-topic.ts';
 import { isEmpty } from './topic-configs.ts';
@@ -234,7 +234,14 @@ export async function findUnfitSettings(
       return [each.pair.source, [...findCreation(each.pair, rights), ...findSettings(question), ...late]];
     }),
   );
-  return { byTopic, findings: [...expiration, ...quotas.findings], notChecked: quotas.notChecked };
+  const isSaid = rights.notChecked.some(({ what }) => what === RIGHTS.sourceSizes.without);
+  const why = `cluster "${source.name}" does not tell the size of its logs`;
+  const unsized = sizes || isSaid ? [] : [{ what: RIGHTS.sourceSizes.without, why, command: null }];
+  return {
+    byTopic,
+    findings: [...expiration, ...quotas.findings],
+    notChecked: [...quotas.notChecked, ...unsized],
+  };
 }
 
 /** What the controller would refuse for other reasons than rights: a policy, a setting, too many replicas. */
@@ -416,11 +423,12 @@ function megabytes(bytes: number): string {
   return `${Number((bytes / 1e6).toPrecision(3)).toLocaleString('en-US')} MB`;
 }
 
+/** Null without the right, which is said with the rights, and where a broker of another make does not know the request. */
 async function unlessDenied<T>(ask: () => Promise<T>): Promise<T | null> {
   try {
     return await ask();
   } catch (error) {
-    if (!isDenied(error)) throw error;
+    if (!isDenied(error) && !(error instanceof UnsupportedApiError)) throw error;
     return null;
   }
 }

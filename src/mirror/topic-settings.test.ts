@@ -15,6 +15,7 @@ const log = (more: Partial<LogFacts> = {}): LogFacts => ({
   topic: 'a',
   partition: 0,
   logStart: 0,
+  firstOffset: 0,
   stableOffset: 100,
   position: 0,
   firstTimestamp: NOW - HOUR,
