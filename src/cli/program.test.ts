@@ -702,8 +702,8 @@ test.each([
     describeClusters: () => Promise.resolve(views.clusters),
     describeTopics: () => Promise.resolve(views.topics),
     planMirrors: () => Promise.resolve(views.plans),
-    runMirrors: (_documents, _host, { onEvent }) => {
-      for (const event of views.events) onEvent(event);
+    runMirrors: (_documents, _host, options) => {
+      for (const event of views.events) options.onEvent(event);
       return Promise.reject(
         new AppError('CLUSTER_REFUSED', `m${HOSTILE}`, { nextStep: HOSTILE, cause: new Error(HOSTILE) }),
       );
