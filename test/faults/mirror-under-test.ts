@@ -319,7 +319,7 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
     const isComplete = mirror.shards().length === kinds.length * partitions && isCopying;
     return isComplete && lag !== null && lag < 2 * kinds.length * Math.max(1, recordsPerSecond);
   };
-  await mirror.until(isLive, 'the mirror copies every partition', 120_000);
+  await mirror.until(isLive, 'the mirror copies every partition', 300_000);
   return mirror;
 }
 
