@@ -15,8 +15,8 @@ const head = `# Reliability
 What was done to a mirror while it worked, how it was seen that it really happened, and what came of it. Written by
 \`npm run test:faults -- --report\` from the results of the runs, never by hand. \`npm run test:faults\` runs all of it on
 real brokers; those marked with ✓ run in every \`npm test\`. Each ends in one of two ways: the target is identical, judged
-by a checker on raw batches and by Kafka's Java consumer, and there was no incident; or the partition stopped with
-exactly one incident that names the offsets, and what lies below them is identical.
+by a checker on raw batches and by Kafka's Java consumer, and incidents, where there were any, ended by themselves; or
+the partition stopped with exactly one incident that names the offsets, and what lies below them is identical.
 `;
 
 export function formatReliability(faults: readonly Listed[]): string {
