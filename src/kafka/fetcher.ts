@@ -108,10 +108,7 @@ export class Fetcher {
     }
     const ready = this.#readyPositions();
     if (ready.size === 0 || !pool.reserve(maxBytes)) return;
-    const positions: FetchPosition[] = [];
-    for (const [key, position] of ready) if (!isSame(this.#session.get(key), position)) positions.push(position);
-    const forgotten: FetchPosition[] = [];
-    for (const [key, position] of this.#session) if (!ready.has(key)) forgotten.push(position);
+    const { positions, forgotten } = this.#changesTo(ready);
     const body = encodeFetch({
       maxWaitMs: ready.size < this.#subscribers.size ? MAX_WAIT_MS_WITH_PAUSED : this.#options.maxWaitMs,
       minBytes: this.#options.minBytes,
@@ -177,20 +174,30 @@ export class Fetcher {
     this.#options.afterResponse();
   }
 
+  /** A position that the session has already is the same object: with thousands of partitions most are, at each request. */
   #readyPositions(): Map<string, FetchPosition> {
     const ready = new Map<string, FetchPosition>();
     for (const [key, subscriber] of this.#subscribers) {
-      if (subscriber.fetchOffset < 0) continue;
-      ready.set(key, {
-        topicId: subscriber.topicId,
-        partition: subscriber.partition,
-        leaderEpoch: subscriber.fetchLeaderEpoch,
-        offset: subscriber.fetchOffset,
-        lastFetchedEpoch: subscriber.lastFetchedEpoch,
-        maxBytes: subscriber.fetchBytesMax,
-      });
+      const offset = subscriber.fetchOffset;
+      if (offset < 0) continue;
+      const known = this.#session.get(key);
+      ready.set(key, known && isAt(known, offset, subscriber) ? known : positionOf(subscriber, offset));
     }
     return ready;
+  }
+
+  #changesTo(ready: ReadonlyMap<string, FetchPosition>): { positions: FetchPosition[]; forgotten: FetchPosition[] } {
+    const positions: FetchPosition[] = [];
+    let kept = 0;
+    for (const [key, position] of ready) {
+      const known = this.#session.get(key);
+      if (known) kept++;
+      if (known !== position) positions.push(position);
+    }
+    const forgotten: FetchPosition[] = [];
+    if (kept < this.#session.size)
+      for (const [key, position] of this.#session) if (!ready.has(key)) forgotten.push(position);
+    return { positions, forgotten };
   }
 
   /** Session id 0: the broker's cache is full, every request stays a full one. */
@@ -221,12 +228,22 @@ function keyOf(subscriber: { topicId: string; partition: number }): string {
   return `${subscriber.topicId}/${subscriber.partition}`;
 }
 
-function isSame(a: FetchPosition | undefined, b: FetchPosition): boolean {
+function positionOf(subscriber: FetchSubscriber, offset: number): FetchPosition {
+  return {
+    topicId: subscriber.topicId,
+    partition: subscriber.partition,
+    leaderEpoch: subscriber.fetchLeaderEpoch,
+    offset,
+    lastFetchedEpoch: subscriber.lastFetchedEpoch,
+    maxBytes: subscriber.fetchBytesMax,
+  };
+}
+
+function isAt(position: FetchPosition, offset: number, subscriber: FetchSubscriber): boolean {
   return (
-    a !== undefined &&
-    a.offset === b.offset &&
-    a.leaderEpoch === b.leaderEpoch &&
-    a.lastFetchedEpoch === b.lastFetchedEpoch &&
-    a.maxBytes === b.maxBytes
+    position.offset === offset &&
+    position.leaderEpoch === subscriber.fetchLeaderEpoch &&
+    position.lastFetchedEpoch === subscriber.lastFetchedEpoch &&
+    position.maxBytes === subscriber.fetchBytesMax
   );
 }
