@@ -1,7 +1,6 @@
 /** What a failure of the wire means for a person: the one place where KafkaError becomes AppError. */
 import { AppError, type ErrorCode } from '#contract/errors.ts';
 import {
-  BrokerError,
   ClusterIdChangedError,
   ClusterUnreachableError,
   ConnectionError,

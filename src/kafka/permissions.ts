@@ -60,8 +60,11 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
 /** `hidden`: we may not DESCRIBE the resource, so nothing that implies it is ours. `unknown`: the broker does not tell. */
 export type Operations = ReadonlySet<Operation> | 'hidden' | 'unknown';
 
+/** Nobody tries it again by itself: what is missing is somebody's to give. */
+type DeniedError = BrokerError & { readonly retryable: false };
+
 /** Whether a failure says that a right is missing. */
-export function isDenied(error: unknown): error is BrokerError {
+export function isDenied(error: unknown): error is DeniedError {
   return error instanceof BrokerError && AUTHORISATION.has(error.code);
 }
 

@@ -27,6 +27,8 @@ import { duration, findCatchUp, findSettings, type CatchUp, type SettingsQuestio
 /** Assumed where nobody states a rate: a moderate link between sites. */
 const RATE_ASSUMED = 50_000_000;
 const EXPIRATION = 'producer.id.expiration.ms';
+/** It is an int (TransactionLogConfig.PRODUCER_ID_EXPIRATION_MS_CONFIG): 24.8 days. */
+const EXPIRATION_MAX_MS = 2_147_483_647;
 const TOPIC_ALREADY_EXISTS = 36;
 const TOPICS_NAMED_MAX = 3;
 
@@ -306,7 +308,8 @@ async function findExpiration(ports: PreflightPorts, logs: readonly LogFacts[]):
   const topics = [...new Set(old.map(({ topic }) => topic))];
   const oldest = old.reduce((least, { firstTimestamp }) => Math.min(least, firstTimestamp ?? Infinity), Infinity);
   const age = Number.isFinite(oldest) ? ` (the first is ${duration(nowMs - oldest)} old)` : '';
-  const wanted = Number.isFinite(oldest) ? Math.ceil((nowMs - oldest) * 1.5) : null;
+  const isInReach = Number.isFinite(oldest) && nowMs - oldest < EXPIRATION_MAX_MS;
+  const wanted = isInReach ? Math.min(Math.ceil((nowMs - oldest) * 1.5), EXPIRATION_MAX_MS) : null;
   return [
     {
       code: 'CLUSTER_SETTING_UNFIT',
