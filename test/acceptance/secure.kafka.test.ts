@@ -30,6 +30,7 @@ import {
 } from '#util/host.ts';
 import type { ConnectOptions, Network, Socket } from '#util/network.ts';
 import { describeClusters, runMirrors } from '../../src/main.ts';
+import { lockstep as command } from './command.ts';
 import { writeLink } from './link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, statusOf, told } from './lockstep-process.ts';
 
@@ -144,6 +145,23 @@ test('copies over SASL_SSL on both sides, identically, and says no secret', asyn
   const { recordsEqual } = await identical('secure.copy');
   expect(recordsEqual).toBe(40_000);
 }, 240_000);
+
+test.each([
+  [{ password: put('wrong', `${CANARY} wrong`) }, 4, 'CLUSTER_AUTHENTICATION_FAILED'],
+  [{ password: { file: '/nowhere/password' } }, 1, 'SECRET_UNAVAILABLE'],
+  [{ serverName: 'elsewhere.test' }, 1, 'CLUSTER_TLS_FAILED'],
+])('a run that is refused at its start ends with its code: %j', async (changed, code, words) => {
+  const file = writeLink({
+    source: source.doors.saslSsl,
+    target: target.doors.saslSsl,
+    sourceSecurity: { ...scram(source, put('password', `${CANARY} first`)), ...changed },
+    targetSecurity: scram(target, put('password', `${CANARY} first`)),
+    mirrors: { refused: { topics: [{ match: 'any' }] } },
+  });
+  const ended = await command('run', '-f', file);
+  expect([ended.code, ended.err]).toEqual([code, expect.stringContaining(words)]);
+  expect(ended.out + ended.err).not.toContain(CANARY);
+});
 
 /** What went over each connection and when; the bytes are seen before they are encrypted. */
 class JournalNetwork implements Network {
@@ -279,8 +297,13 @@ test('goes on when a password is changed on the broker and in its file, and when
     'the old password is refused',
     120_000,
   );
+  const isRefusal = (event: RunEvent) =>
+    event.event === 'incident' && event.incident.code === 'CLUSTER_AUTHENTICATION_FAILED';
+  await lockstep.until(() => lockstep.events.some(isRefusal), 'what lasts becomes an incident', 120_000);
   put('rotated', `${CANARY} second\n`);
   await goesOn('the new password works');
+  const hasEnded = () => lockstep.events.some(({ event }) => event === 'incident-ended');
+  await lockstep.until(hasEnded, 'the incident has ended by itself', 120_000);
 
   await traffic.stop();
   const ends = await endsOf('secure.passwords');
