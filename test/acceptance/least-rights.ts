@@ -159,3 +159,9 @@ function open({ metadata, spec }: ClusterResource): Cluster {
     ),
   });
 }
+
+/** The ACLs of a cluster as Kafka's own client lists them. */
+export async function heldAcls(cluster: KafkaCluster): Promise<Acl[]> {
+  const [acls] = (await runAdmin(cluster.bootstrap, [{ describeAcls: 'all' }])) as [Acl[]];
+  return must(acls, 'answer of describeAcls');
+}
