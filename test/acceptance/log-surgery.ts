@@ -31,7 +31,8 @@ export function cutLastBatch(broker: KafkaBroker, place: string): void {
  * second time it is as before.
  */
 export function flipBit(broker: KafkaBroker, place: string, offset: number): void {
-  const { path, bytes, starts } = readSegment(broker, place);
+  // Without an index a broker would look through the segment as it starts, and cut it off at the damage.
+  const { path, bytes, starts } = readSegment(broker, place, { keepsIndexes: true });
   const at = starts.findLast((start) => Number(bytes.readBigInt64BE(start)) <= offset);
   assert(at !== undefined, `${place} holds offset ${offset}`);
   const end = at + 12 + bytes.readInt32BE(at + field.length);
@@ -41,13 +42,17 @@ export function flipBit(broker: KafkaBroker, place: string, offset: number): voi
 }
 
 /** The only segment of a partition (`topic-0`), whole batches only, with where each batch begins. */
-function readSegment(broker: KafkaBroker, place: string): { path: string; bytes: Buffer; starts: number[] } {
+function readSegment(
+  broker: KafkaBroker,
+  place: string,
+  { keepsIndexes = false } = {},
+): { path: string; bytes: Buffer; starts: number[] } {
   const directory = join(broker.dataDir, place);
   const files = readdirSync(directory);
   const segments = files.filter((name) => name.endsWith('.log'));
   assert(segments.length === 1, `${place} has one segment`);
   // Indexes point into the log; the broker makes new ones.
-  for (const name of files) if (name.endsWith('index')) rmSync(join(directory, name));
+  for (const name of keepsIndexes ? [] : files) if (name.endsWith('index')) rmSync(join(directory, name));
   const path = join(directory, segments[0] ?? '');
   const file = readFileSync(path);
   const starts: number[] = [];

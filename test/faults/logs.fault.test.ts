@@ -223,7 +223,8 @@ fault(
       'min.compaction.lag.ms': '0',
       'delete.retention.ms': '100',
     };
-    const shape = { keys: { cycle: 200 }, nullValueRate: 0.3 } as const;
+    // Headers tell one tombstone of a key from another.
+    const shape = { keys: { cycle: 200 }, nullValueRate: 0.3, headers: 'plain' } as const;
     const policy = { isCompacted: true } as const;
     const spec = { transactions: 'committed-only' } as const;
     const scene = await TwoTopics.open(run, await pair(), { configs, shape, policy, spec, records: 5_000 });

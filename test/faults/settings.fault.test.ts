@@ -13,9 +13,10 @@ const megabyte = 1 << 20;
 const unsynced = { spec: { sync: { configs: false } } } as const;
 
 async function setTarget(run: FaultRun, scene: TwoTopics, configs: Readonly<Record<string, string>>): Promise<void> {
-  await scene.admin('target', [{ setConfigs: { topic: scene.hit, configs } }]);
-  const { configs: now } = await scene.described('target');
-  expect(now).toMatchObject(configs);
+  // Read at once: a mirror that synchronises settings puts it back within 30 s.
+  const steps = [{ setConfigs: { topic: scene.hit, configs } }, { describe: [scene.hit] }];
+  const [, described] = await scene.admin('target', steps);
+  expect(described).toMatchObject([{ configs }]);
   run.tookEffect(
     `the target says ${Object.entries(configs)
       .map((entry) => entry.join('='))
