@@ -26,8 +26,8 @@ const head = `# Kafka versions
 The pairs of Apache Kafka versions (KRaft, one broker on either side) on which the suites below ran, and what they came
 to. Written by \`npm run test:versions -- --report\` from the results of the runs. Each pair is held to: nine kinds of topic
 copied to the same offsets, bytes and times, then a second run with nothing to do; eight kills with \`kill -9\` in copying,
-alignment and holes, identical afterwards; the rules of the state topic on the target; the frames of every request that
-Lockstep sends as that version's own classes encode them.
+alignment and holes, identical afterwards; the rules of the state topic on the target; and, in rows of more than nine
+tests, the frames of every request that Lockstep sends, as that version's own classes encode them.
 `;
 
 export function formatVersions(results: readonly PairResult[]): string {
