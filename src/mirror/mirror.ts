@@ -257,12 +257,12 @@ export class Mirror {
       if (isOfRules && !names.has(name)) this.#endTopicIncident(name);
     for (const { target, sources } of conflicts) {
       const cause = `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`;
-      const nextStep = 'Exclude all but one of them, or give them other names with "to".';
+      const nextStep = 'Exclude all but one of them, or give them other names with "to", and start the mirror again.';
       this.#topicIncident(target, { code: 'TOPIC_RULE_CONFLICT', cause, nextStep, isOfRules: true });
     }
     for (const { source, target, problem } of invalid) {
       const cause = `Topic "${source}" would become "${target}": ${problem}.`;
-      const nextStep = 'Change "to" of the rule.';
+      const nextStep = 'Change "to" of the rule and start the mirror again.';
       this.#topicIncident(source, { code: 'TOPIC_NAME_INVALID', cause, nextStep, isOfRules: true });
     }
   }
@@ -301,7 +301,7 @@ export class Mirror {
       const appError = toAppError(error, `topic "${pair.source}"`);
       this.#unprepared.delete(pair.source);
       const { code, message, nextStep } = appError;
-      this.#topicIncident(pair.source, { code, cause: message, nextStep: nextStep ?? '', isOfRules: false });
+      this.#topicIncident(pair.source, { code, cause: sentence(message), nextStep: nextStep ?? '', isOfRules: false });
     }
   }
 
@@ -588,4 +588,8 @@ export class Mirror {
   #emit(event: RunEvent): void {
     this.#options.onEvent(event);
   }
+}
+
+function sentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
 }

@@ -85,7 +85,7 @@ export class Outages {
       partition: isOne ? first.partition : null,
       offsets: isOne && position !== null ? { from: position, to: position } : null,
       cause: `${waiting.length} partition${isOne ? ' has' : 's have'} waited for ${OUTAGE_MS / 1000} s: ${message}.`,
-      consequence: 'They go on by themselves; nothing is lost as long as the source keeps its records.',
+      consequence: `${isOne ? 'It goes on by itself' : 'They go on by themselves'}; nothing is lost as long as the source keeps its records.`,
       nextStep: nextStep ?? '',
       endsByItself: true,
       at: clock.now(),

@@ -34,7 +34,7 @@ export class ShardStop extends Error {
 }
 
 const REBUILD =
-  'Find out which program wrote to the target topic and take its right to write away; then delete the target topic and start the mirror again, which copies it anew.';
+  'Find out which program wrote to the target topic and take its right to write away; then give the copy another name with "to", or stop the mirror, delete the target topic if the source still has everything that it holds, and start the mirror again.';
 
 /** A write landed, or data lies, where the source has something else. */
 export function diverged(offset: number, cause: string): ShardStop {
@@ -85,9 +85,9 @@ export function retentionLoss(from: number, to: number): ShardStop {
     code: 'SHARD_RETENTION_LOSS',
     offsets: { from, to },
     cause: `The source's log begins at offset ${to}, but offset ${from} was next: retention or DeleteRecords removed ${to - from} offsets before they were copied.`,
-    consequence: `Offsets ${from} to ${to - 1} are on neither copy path any more. The target holds everything below ${from}.`,
+    consequence: `Offsets ${from} to ${to - 1} were not copied and are gone on the source. The target holds everything below ${from}.`,
     nextStep:
-      "If the loss is acceptable, delete the target topic and start the mirror again: it begins at the source's log start. Raise the retention of the source topic above the longest outage of the mirror.",
+      'If the loss is acceptable, give the copy another name with "to" and start the mirror again: it begins at the log start of the source, and the old target topic keeps what only it has. Raise the retention of the source topic above the longest outage of the mirror.',
     endsByItself: false,
   });
 }
@@ -99,7 +99,7 @@ export function truncated(from: number, to: number, detail: string): ShardStop {
     cause: `The source lost offsets ${from} to ${to - 1}, which had been copied: ${detail}.`,
     consequence: `The target still holds what the source held at offsets ${from} to ${to - 1}; the source may hold other records there by now.`,
     nextStep:
-      'Decide which side is right. To follow the source, delete the target topic and start the mirror again; keep a copy of the records in the named range first if they matter.',
+      'Copy the records in the named range from the target first: they are nowhere else. To follow the source, give the copy another name with "to" and start the mirror again.',
     endsByItself: false,
   });
 }
@@ -115,7 +115,7 @@ export function recreated(side: 'source' | 'target', topic: string, position: nu
         : 'The new topic is another topic under the old name; up to five batches that were on their way may have landed in it.',
     nextStep:
       side === 'source'
-        ? 'To mirror the new topic, delete the target topic and start the mirror again.'
+        ? 'To mirror the new topic, give it another name with "to"; or, if nobody needs the old records, stop the mirror, delete the target topic, and start the mirror again.'
         : 'Start the mirror again with another target name, or remove the claim by deleting the target topic once more while the mirror is stopped.',
     endsByItself: false,
   });
@@ -206,7 +206,7 @@ export function noProgress(offset: number, seconds: number): ShardStop {
     cause: `The target has refused what follows offset ${offset} as out of sequence for ${seconds} s, and nobody else advanced it.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      'Look for another program that writes to the target topic; if there is none, delete the target topic and start the mirror again.',
+      'The partition tries again by itself. Look for another program that writes to the target topic; if there is none and it stays so, give the copy another name with "to" and start the mirror again.',
     endsByItself: true,
   });
 }

@@ -412,7 +412,7 @@ async function check(cluster: Cluster): Promise<void> {
   const [described] = await describeTopicConfigs(cluster, [STATE_TOPIC]);
   if (described?.error) throw described.error;
   const policy = described?.configs.get('cleanup.policy')?.value;
-  const nextStep = `Is it Lockstep's? If so, undo the change (kafka-configs.sh, cleanup.policy=compact); if not, delete the topic ${STATE_TOPIC}.`;
+  const nextStep = `Undo the change (kafka-configs.sh --alter --entity-type topics --entity-name ${STATE_TOPIC} --add-config cleanup.policy=compact). Never delete this topic: all copies on this cluster would have to be made anew.`;
   if (topic.partitions.length !== 1) {
     throw new AppError(
       'STATE_TOPIC_INVALID',
