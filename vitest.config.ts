@@ -23,7 +23,7 @@ export default defineConfig({
           exclude: [KAFKA_SUITES, FAULT_SUITES],
           // Unit files share nothing that a test changes, and a fresh thread per file costs more than most of them run.
           isolate: false,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
