@@ -1,4 +1,5 @@
 /** What a network does to the connections of a mirror, and what brokers say when they are in trouble, under live load. */
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import { errorCode, flipRecordBit, moveLeader } from '#testing/answer-faults.ts';
 import { bandwidth, blackHole, capture, drop, halfOpen, latency, reset, slice } from '#testing/fault-kinds.ts';
@@ -278,6 +279,31 @@ for (const [side, api] of [
 
 // ---- ghosts
 
+type Moment = 'at once' | 'after a look' | 'at the end';
+
+/** Takes one Produce away with its connection, lets it arrive at a moment, and returns what the broker said to it. */
+async function meetGhost(run: FaultRun, mirror: MirrorUnderTest, moment: Moment): Promise<string> {
+  const topic = mirror.topic('plain');
+  const ghost = capture({ take: true });
+  const name = `${mirror.name}: taken, to arrive ${moment}`;
+  const match = { api: 'Produce', direction: 'request', topic } as const;
+  const taken = injectInto(mirror.pair, 'target', { match, fault: ghost, times: 1, name });
+  await taken.fired(mirror);
+  const proxies = mirror.pair.target.proxies.filter(({ journal }) => journal.some(({ rule }) => rule === name));
+  const endOf = async (): Promise<number> => (await boundsOf(mirror, topic)).highWatermark;
+  const before = await endOf();
+  if (moment === 'after a look') {
+    const look = { api: 'ListOffsets', direction: 'response', topic } as const;
+    await injectInto(mirror.pair, 'target', { match: look, fault: latency(0), times: 1 }).fired(mirror);
+  }
+  if (moment === 'at the end') await mirror.until(async () => (await endOf()) > before, 'it is written again');
+  const end = await endOf();
+  const answer = await must(proxies[0], 'proxy').replay(must(ghost.frames[0], 'captured request'));
+  run.tookEffect(taken.evidence());
+  taken.end();
+  return resultOf(answer, end);
+}
+
 fault(
   {
     id: 'ghost-produce',
@@ -287,40 +313,32 @@ fault(
   },
   async (run) => {
     const mirror = await startProxied(run, await pair(), { partitions: 1, kinds: ['plain'] });
-    const { proxies } = mirror.pair.target;
-    const topic = mirror.topic('plain');
     const answers: string[] = [];
-    const moments = ['at once', 'after a look', 'at the end'] as const;
-    for (const moment of moments) {
-      const ghost = capture({ take: true });
-      const match = { api: 'Produce', direction: 'request', topic } as const;
-      const taken = injectInto(mirror.pair, 'target', {
-        match,
-        fault: ghost,
-        times: 1,
-        name: `taken, to arrive ${moment}`,
-      });
-      await taken.fired(mirror);
-      const from = must(
-        proxies.find((proxy) => proxy.journal.some(({ rule }) => rule === `taken, to arrive ${moment}`)),
-        'proxy',
-      );
-      const endOf = async (): Promise<number> => (await boundsOf(mirror, topic)).highWatermark;
-      const before = await endOf();
-      if (moment === 'after a look') {
-        const look = { api: 'ListOffsets', direction: 'response', topic } as const;
-        await injectInto(mirror.pair, 'target', { match: look, fault: latency(0), times: 1 }).fired(mirror);
-      }
-      if (moment === 'at the end') await mirror.until(async () => (await endOf()) > before, 'it is written again');
-      const end = await endOf();
-      for (const frame of ghost.frames) answers.push(`${moment}: ${resultOf(await from.replay(frame), end)}`);
-      run.tookEffect(taken.evidence());
-      taken.end();
+    for (const moment of ['at once', 'after a look', 'at the end'] as const) {
+      answers.push(`${moment}: ${await meetGhost(run, mirror, moment)}`);
       await mirror.advances('after the ghost');
     }
     run.tookEffect(`answers to the ghosts: ${answers.join(', ')}`);
     expect(answers.at(-1), 'what has been written since is in the way of the last one').toMatch(/error 45|already/);
     await mirror.expectIdenticalAfterwards();
+  },
+);
+
+fault(
+  {
+    id: 'ghost-without-sequences',
+    title: 'a Produce request arrives late, and the mirror has its sequence rule switched off: the fault can do harm',
+  },
+  async (run) => {
+    const script = join(import.meta.dirname, '..', 'acceptance', 'unguarded-run.ts');
+    const options = { partitions: 1, kinds: ['plain'], process: { script } } as const;
+    const mirror = await startProxied(run, await pair(), options);
+    const answer = await meetGhost(run, mirror, 'at the end');
+    run.tookEffect(`answer to the ghost: ${answer}`);
+    expect(answer).toMatch(/^appended/);
+    await mirror.until(() => mirror.incidents().length > 0, 'it finds what it has not written');
+    expect(mirror.incidents().map(({ code }) => code)).toEqual(['SHARD_DIVERGED']);
+    run.outcome('a record twice, and stopped with SHARD_DIVERGED: the sequence rule is what keeps ghosts out');
   },
 );
 
