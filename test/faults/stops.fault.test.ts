@@ -73,15 +73,18 @@ fault(
   },
 );
 
-fault({ id: 'stop-target-black-hole', title: 'SIGTERM while nothing comes back from the target' }, async (run) => {
-  const { source, target } = await pair();
-  const link = { source: source.bootstrap, target: target.proxiedBootstrap };
-  const mirror = await startProxied(run, { source, target }, { link });
-  const hole = injectInto(mirror.pair, 'target', { match: { direction: 'response' }, fault: blackHole() });
-  await hole.fired(mirror);
-  await mirror.until(() => (mirror.lagRecords() ?? 0) > 300, 'the lag grows');
-  await stops(run, mirror.process, hole.evidence());
-});
+fault(
+  { id: 'stop-target-black-hole', title: 'SIGTERM while nothing comes back from the target', share: true },
+  async (run) => {
+    const { source, target } = await pair();
+    const link = { source: source.bootstrap, target: target.proxiedBootstrap };
+    const mirror = await startProxied(run, { source, target }, { link });
+    const hole = injectInto(mirror.pair, 'target', { match: { direction: 'response' }, fault: blackHole() });
+    await hole.fired(mirror);
+    await mirror.until(() => (mirror.lagRecords() ?? 0) > 300, 'the lag grows');
+    await stops(run, mirror.process, hole.evidence());
+  },
+);
 
 fault({ id: 'stop-filling-start', title: 'SIGTERM while offsets below the start are filled' }, async (run) => {
   const { source, target } = await pair();
@@ -99,7 +102,7 @@ fault({ id: 'stop-filling-holes', title: 'SIGTERM while holes are filled' }, asy
     name: 'short',
     topic: run.id,
     partitions: [0, 1],
-    records: 30_000,
+    records: 3_000,
     transactions: { producers: 1, abortRate: 0, records: [1, 1] as const },
   };
   await writeWorkload(source.bootstrap, { topics: [], streams: [stream] });
@@ -112,7 +115,7 @@ fault({ id: 'stop-filling-holes', title: 'SIGTERM while holes are filled' }, asy
   onTestFinished(() => lockstep.kill());
   const shards = () => lockstep.status(run.id)?.shards ?? [];
   const isFilling = (): boolean =>
-    shards().some(({ holesFilled, lagRecords }) => holesFilled > 20 && (lagRecords ?? 0) > 1_000);
+    shards().some(({ holesFilled, lagRecords }) => holesFilled > 20 && (lagRecords ?? 0) > 300);
   await lockstep.until(isFilling, 'holes are filled', 120_000);
   await stops(
     run,
@@ -141,25 +144,28 @@ fault({ id: 'stop-waiting-for-topics', title: 'SIGTERM while no topic matches' }
   await stops(run, lockstep, 'it waited for a topic that is not there');
 });
 
-fault({ id: 'stop-before-contact', title: 'SIGTERM while the bootstrap addresses swallow everything' }, async (run) => {
-  const { source } = await pair();
-  let bytes = 0;
-  const hole = createServer((socket) => {
-    socket.on('data', (data) => (bytes += data.length));
-    socket.on('error', () => {});
-  });
-  await new Promise<void>((resolve) => hole.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void hole.close());
-  const address = `127.0.0.1:${(hole.address() as AddressInfo).port}`;
-  const lockstep = start({ source: source.bootstrap, target: [address, address, address] }, run.id, [{ match: 'x' }]);
-  await lockstep.until(() => bytes > 0, 'the first request has been swallowed');
-  await stops(
-    run,
-    lockstep,
-    `${bytes} bytes had been sent to an address that answers nothing, and no mirror had started`,
-  );
-  expect(lockstep.events.filter(({ event }) => event === 'started')).toEqual([]);
-});
+fault(
+  { id: 'stop-before-contact', title: 'SIGTERM while the bootstrap addresses swallow everything', share: true },
+  async (run) => {
+    const { source } = await pair();
+    let bytes = 0;
+    const hole = createServer((socket) => {
+      socket.on('data', (data) => (bytes += data.length));
+      socket.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => hole.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void hole.close());
+    const address = `127.0.0.1:${(hole.address() as AddressInfo).port}`;
+    const lockstep = start({ source: source.bootstrap, target: [address, address, address] }, run.id, [{ match: 'x' }]);
+    await lockstep.until(() => bytes > 0, 'the first request has been swallowed');
+    await stops(
+      run,
+      lockstep,
+      `${bytes} bytes had been sent to an address that answers nothing, and no mirror had started`,
+    );
+    expect(lockstep.events.filter(({ event }) => event === 'started')).toEqual([]);
+  },
+);
 
 fault({ id: 'stop-all-stopped', title: 'SIGTERM while incidents have stopped every partition' }, async (run) => {
   const { source, target } = await pair();
