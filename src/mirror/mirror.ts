@@ -22,6 +22,7 @@ import { CleanupGate } from './cleanup-gate.ts';
 import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { Outages } from './outages.ts';
+import { measureSource } from './source-lag.ts';
 import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { LEADER_EPOCHS_MAX } from './state-records.ts';
@@ -37,6 +38,8 @@ const MERGED_BYTES_MAX = 256 * 1024;
 const STOP_WITHIN_MS = 10_000;
 const GOAL_POLL_MS = 50;
 const OUTAGE_POLL_MS = 1_000;
+/** How old the source's offsets of a partition may grow. */
+const MEASURE_MS = 10_000;
 /** A mirror that was recorded so long ago begins now: by this process, by one beside it, or by one that died at once. */
 const BEGINNING_MS = 60_000;
 /** How often the settings of topics are compared while the mirror runs. */
@@ -129,8 +132,13 @@ export class Mirror {
       );
       if (!started) return (outcome = 'interrupted');
       const { signal: ending } = stopped;
-      for (const work of [this.#discoverRepeatedly(ending), this.#reportRepeatedly(ending), this.#watchOutages(ending)])
-        this.#runs.push(work.catch(this.#bug.reject));
+      const works = [
+        this.#discoverRepeatedly(ending),
+        this.#reportRepeatedly(ending),
+        this.#watchOutages(ending),
+        this.#measureRepeatedly(ending),
+      ];
+      for (const work of works) this.#runs.push(work.catch(this.#bug.reject));
       outcome = await Promise.race([this.#reachGoal(signal), this.#bug.promise]);
       return outcome;
     } catch (error) {
@@ -529,6 +537,18 @@ export class Mirror {
       await sleep(clock, OUTAGE_POLL_MS, signal);
       if (signal.aborted) return;
       outages.check([...this.#shards.values()]);
+    }
+  }
+
+  /** What is fetched brings the source's offsets along; for partitions that wait or have stopped they are asked. */
+  async #measureRepeatedly(signal: AbortSignal): Promise<void> {
+    const { clock, source } = this.#options;
+    for (;;) {
+      await sleep(clock, MEASURE_MS, signal);
+      if (signal.aborted) return;
+      const before = clock.now() - MEASURE_MS;
+      const stale = [...this.#shards.values()].filter(({ measuredAt }) => (measuredAt ?? 0) <= before);
+      await measureSource(source, stale);
     }
   }
 

@@ -203,6 +203,19 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#fetchBytesMax;
   }
 
+  /** When the source's offsets were measured last; null before the first time. */
+  get measuredAt(): number | null {
+    const confirmedAt = this.#fetcher?.confirmedAt(this) ?? null;
+    return confirmedAt === null ? this.#measuredAt : Math.max(confirmedAt, this.#measuredAt ?? 0);
+  }
+
+  /** The source's offsets while nothing is fetched: its lag grows nevertheless. */
+  measure(ends: { readonly stableOffset: number; readonly highWatermark: number }): void {
+    this.#stableOffset = ends.stableOffset;
+    this.#highWatermark = ends.highWatermark;
+    this.#measuredAt = this.#context.clock.now();
+  }
+
   /** What it waits out, and since when (monotonic) without any progress; null while it goes on. */
   get waiting(): Waiting | null {
     return this.#waiting;
@@ -260,7 +273,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       sourceHighWatermark: this.#highWatermark,
       lagRecords: position === null || stable === null ? null : Math.max(0, stable - position),
       lagMs: this.#lagMs(now),
-      measuredAt: this.#fetcher?.confirmedAt(this) ?? this.#measuredAt,
+      measuredAt: this.measuredAt,
       recordsCopied: this.#recordsCopied,
       bytesCopied: this.#bytesCopied,
       holesFilled: this.#holesFilled,

@@ -50,6 +50,7 @@ fault({ id: 'target-down', title: 'the whole target killed, and started again af
   const copied = mirror.offsetsCopied() - positions;
   const grown = processMemory(mirror.process.pid).rssBytes - before;
   const lagMs = Math.max(...mirror.shards().map((shard) => shard.lagMs ?? 0));
+  const lagRecords = mirror.shards().reduce((sum, shard) => sum + (shard.lagRecords ?? 0), 0);
   await Promise.all(brokers.map((broker) => broker.start()));
   const startedAt = performance.now();
   const recovered = mirror.advances('the target is back');
@@ -59,12 +60,14 @@ fault({ id: 'target-down', title: 'the whole target killed, and started again af
   const recoveredMs = await recovered;
   run.tookEffect(`down for ${downMs / 1000} s, ${copied} offsets copied meanwhile`);
   run.figure('lag told at the end in s', lagMs / 1000);
+  run.figure('lag told at the end in records', lagRecords);
   run.figure('all partitions went on after s', recoveredMs / 1000);
   run.figure('plain records caught up after s', caughtUpMs / 1000);
   run.figure('at records/s', Math.round(copiedPerSecond));
   run.figure('while records/s were written', Math.round(writtenPerSecond));
   run.figure('memory grown meanwhile by MB', grown / 1e6);
   expect(lagMs, 'the lag that is told grows with the outage').toBeGreaterThan(downMs / 2);
+  expect(lagRecords).toBeGreaterThan(((300 * downMs) / 1000) * 0.5);
   expect(copiedPerSecond).toBeGreaterThan(2 * writtenPerSecond);
   await mirror.expectIdenticalAfterwards({ outages: ['CLUSTER_UNREACHABLE'] });
 });
