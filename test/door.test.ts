@@ -213,5 +213,7 @@ test('the lockstep command passes arguments and exit code, and says what to do w
 test('an unknown task names the known ones', async () => {
   const { code, stderr } = await ended(open('dance'));
   expect(code).toBe(2);
-  expect(stderr).toContain(`unknown task 'dance'; it is one of: test, fuzz, test:faults, test:versions, demo, bench, check, fix, gen`);
+  expect(stderr).toContain(
+    `unknown task 'dance'; it is one of: test, fuzz, test:faults, test:versions, demo, bench, check, fix, gen`,
+  );
 });
