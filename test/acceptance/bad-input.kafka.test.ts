@@ -125,7 +125,7 @@ describe.concurrent('what answers is not the cluster', () => {
       link({ m: { topics: orders } }, [address]),
       1,
       `CLUSTER_NOT_KAFKA: no address of cluster "east" answers: ${address} sent bytes that are no Kafka response: they look like TLS; the listener expects an encrypted connection (not-kafka)\n` +
-        'next: Give the address of a plaintext Kafka listener; TLS and SASL are not built yet.\n',
+        "next: Compare security.protocol of the cluster with the broker's listeners, and the ports with theirs.\n",
     );
   });
 
@@ -135,7 +135,7 @@ describe.concurrent('what answers is not the cluster', () => {
       link({ m: { topics: orders } }, [web.address]),
       1,
       `CLUSTER_NOT_KAFKA: no address of cluster "east" answers: ${web.address} sent bytes that are no Kafka response: they look like HTTP (not-kafka)\n` +
-        'next: Give the address of a plaintext Kafka listener; TLS and SASL are not built yet.\n',
+        "next: Compare security.protocol of the cluster with the broker's listeners, and the ports with theirs.\n",
     );
     web.close();
   });
@@ -207,8 +207,8 @@ describe.concurrent('the file', () => {
     ],
     [
       'a key of a later capability',
-      `${head}spec: { bootstrap: [ '127.0.0.1:1' ], security: { protocol: SASL_SSL, username: me } }\n`,
-      'FEATURE_NOT_BUILT:\n  FILE:4:61: spec.security.protocol: SASL_SSL is not built yet; this version speaks PLAINTEXT\n  FILE:4:71: spec.security.username is not built yet; leave it out\nnext: Correct these 2 problems and try "lockstep validate" again.\n',
+      `${head}spec: { bootstrap: [ '127.0.0.1:1' ], security: { protocol: SASL_SSL, mechanism: GSSAPI, username: me } }\n`,
+      'FEATURE_NOT_BUILT: FILE:4:82: spec.security.mechanism: GSSAPI is not built yet; this version speaks PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER\nnext: Correct this and try "lockstep validate" again.\n',
     ],
     [
       'later capabilities of a mirror',
@@ -309,7 +309,7 @@ const REFUSALS = [
     mirror: 'm',
     about: 'one',
     message: 'The rules send "audit" and "clicks" to the one target topic "one".',
-    next: 'Exclude all but one of them, or give them other names with "to".',
+    next: 'Exclude all but one of them, or give them other names with "to", and start the mirror again.',
   },
   {
     code: 'CONFIG_INVALID',
