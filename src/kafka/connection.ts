@@ -497,7 +497,8 @@ export class Connection {
     const isEncrypted = Boolean(this.#options.security?.tls);
     const problem = isEncrypted && error ? tlsProblemOf(error) : null;
     if (problem !== null) return { failure: 'tls', message: `${this.address}: ${problem}` };
-    if (this.#negotiated && !this.#wasAnswered && error === null && !this.#options.security?.sasl) {
+    const wasAsked = this.#inFlight.length > 0 && !this.#wasAnswered;
+    if (this.#negotiated && wasAsked && error === null && !this.#options.security?.sasl) {
       // SaslServerAuthenticator: a request that is no login ends the connection without an answer.
       const message = `${this.address} closed the connection at the first request: does this listener want a login (SASL)?`;
       return { failure: 'authentication', message };

@@ -8,6 +8,8 @@ import { printable } from '#util/printable.ts';
 export abstract class KafkaError extends Error {
   abstract readonly retryable: boolean;
   abstract readonly definite: boolean;
+  /** Our name of the cluster that was asked, once it is known. */
+  cluster: string | null = null;
 
   /** Names, hosts and messages of brokers are in `message`: it is made printable, in one line. */
   constructor(message: string, options?: { cause?: unknown }) {

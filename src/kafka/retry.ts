@@ -56,7 +56,9 @@ export class Retries {
 
   /** Whether another attempt may follow `error`; if so, after a pause and with new metadata where the old may be the cause. */
   async pauseAfter(error: unknown): Promise<boolean> {
-    if (!(error instanceof KafkaError) || !error.retryable) return false;
+    if (!(error instanceof KafkaError)) return false;
+    error.cluster ??= this.#cluster.name;
+    if (!error.retryable) return false;
     if (!error.definite && !this.#options.repeatable) return false;
     if (error instanceof ConnectionError && error.failure === 'denied') return false; // until somebody changes a setting
     const delayMs = this.#backoff.next();
@@ -105,5 +107,7 @@ export async function leaderOf(cluster: Cluster, topic: string, partition: numbe
 export function noLeader(cluster: Cluster, topic: string, partition: number): BrokerError {
   const known = cluster.topicOf(topic);
   const code = known?.errorCode || (known?.partitions[partition] ? LEADER_NOT_AVAILABLE : UNKNOWN_TOPIC_OR_PARTITION);
-  return new BrokerError(errorOf(code), 'Metadata', `${topic}/${partition}`);
+  const error = new BrokerError(errorOf(code), 'Metadata', `${topic}/${partition}`);
+  error.cluster = cluster.name;
+  return error;
 }

@@ -218,6 +218,14 @@ describe('the first login', () => {
     expect(await failureOf(broker.opening)).toMatchObject({ failure: 'timeout' });
   });
 
+  test('is no reason for a connection that is closed because nothing was asked', async () => {
+    const broker = new Played({ plain: true });
+    await broker.accept();
+    const connection = await broker.opening;
+    broker.network.peer.close(null);
+    expect(await failureOf(ask(connection, 1))).toMatchObject({ failure: 'closed' });
+  });
+
   test('that is missing shows as a close at the first request', async () => {
     const broker = new Played({ plain: true });
     await broker.accept();

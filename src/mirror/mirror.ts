@@ -25,7 +25,8 @@ import { Outages } from './outages.ts';
 import { measureSource } from './source-lag.ts';
 import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
-import { LEADER_EPOCHS_MAX } from './state-records.ts';
+import { stateUnreadable } from './shard-stop.ts';
+import { LEADER_EPOCHS_MAX, type PartitionRecord } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
@@ -93,7 +94,7 @@ export class Mirror {
   readonly #unprepared = new Set<string>();
   /** Shard by shard, the source offset that has to be reached for the goal. */
   readonly #goals = new Map<Shard, number>();
-  /** By topic; each is looked at again with a later round. */
+  /** By source topic, or by the key of a rule; each is looked at again with a later round. */
   readonly #topicIncidents = new Map<string, TopicIncident>();
   /** Of topics that are copied, but whose settings cannot follow for lack of a right. By source topic. */
   readonly #settingIncidents = new Map<string, Incident>();
@@ -260,9 +261,10 @@ export class Mirror {
   }
 
   #raiseConflicts({ conflicts, invalid }: TopicPlan): void {
-    const names = new Set([...conflicts.map(({ target }) => target), ...invalid.map(({ source }) => source)]);
-    for (const [name, { isOfRules }] of this.#topicIncidents)
-      if (isOfRules && !names.has(name)) this.#endTopicIncident(name);
+    const names = [...conflicts.map(({ target }) => target), ...invalid.map(({ source }) => source)];
+    const keys = new Set(names.map(ruleKeyOf));
+    for (const [key, { isOfRules }] of this.#topicIncidents)
+      if (isOfRules && !keys.has(key)) this.#endTopicIncident(key);
     for (const { target, sources } of conflicts) {
       const cause = `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`;
       const nextStep = 'Exclude all but one of them, or give them other names with "to", and start the mirror again.';
@@ -357,7 +359,7 @@ export class Mirror {
       state: {
         load: () => state.load(),
         partition: (name, index) => {
-          const record = state.partition(name, index);
+          const record = partitionOf(state, name, index);
           return record?.targetTopicId === topic.targetTopicId ? record : undefined;
         },
         putPartition: (name, index, value: PartitionState) =>
@@ -547,7 +549,10 @@ export class Mirror {
       await sleep(clock, MEASURE_MS, signal);
       if (signal.aborted) return;
       const before = clock.now() - MEASURE_MS;
-      const stale = [...this.#shards.values()].filter(({ measuredAt }) => (measuredAt ?? 0) <= before);
+      const stale = [...this.#shards.values()].filter(
+        // The offsets of a topic created anew say nothing of the one that was copied.
+        ({ measuredAt, incident }) => (measuredAt ?? 0) <= before && incident?.code !== 'TOPIC_RECREATED',
+      );
       await measureSource(source, stale);
     }
   }
@@ -564,12 +569,13 @@ export class Mirror {
   #topicIncident(topic: string, about: { code: ErrorCode; cause: string; nextStep: string; isOfRules: boolean }): void {
     const { code, cause, nextStep, isOfRules } = about;
     const triedMs = this.#options.clock.monotonic();
-    const open = this.#topicIncidents.get(topic);
+    const key = isOfRules ? ruleKeyOf(topic) : topic;
+    const open = this.#topicIncidents.get(key);
     if (open?.incident.code === code) {
       open.triedMs = triedMs;
       return;
     }
-    this.#endTopicIncident(topic);
+    this.#endTopicIncident(key);
     const incident: Incident = {
       code,
       severity: 'error',
@@ -585,14 +591,14 @@ export class Mirror {
       endsByItself: true,
       at: this.#options.clock.now(),
     };
-    this.#topicIncidents.set(topic, { incident, isOfRules, triedMs });
+    this.#topicIncidents.set(key, { incident, isOfRules, triedMs });
     this.#emit({ event: 'incident', incident });
   }
 
-  #endTopicIncident(topic: string): void {
-    const open = this.#topicIncidents.get(topic);
+  #endTopicIncident(key: string): void {
+    const open = this.#topicIncidents.get(key);
     if (!open) return;
-    this.#topicIncidents.delete(topic);
+    this.#topicIncidents.delete(key);
     this.#emit({ event: 'incident-ended', incident: open.incident, at: this.#options.clock.now() });
   }
 
@@ -607,6 +613,20 @@ export class Mirror {
 
   #emit(event: RunEvent): void {
     this.#options.onEvent(event);
+  }
+}
+
+/** A conflict is named after a target topic, which a source topic may be named as too. */
+function ruleKeyOf(topic: string): string {
+  return `rule ${topic}`;
+}
+
+/** One record that cannot be read stops its partition alone. */
+function partitionOf(state: StateTopic, topic: string, partition: number): PartitionRecord | null {
+  try {
+    return state.partition(topic, partition);
+  } catch (error) {
+    throw error instanceof AppError ? stateUnreadable(error) : error;
   }
 }
 

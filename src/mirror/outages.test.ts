@@ -82,6 +82,18 @@ describe('trouble', () => {
     expect(events[0]).toMatchObject({ incident: { topic: 'orders', partition: 1, offsets: { from: 7, to: 7 } } });
   });
 
+  test('is of the cluster that was asked, where both are asked the same', async () => {
+    const noLeader = new BrokerError(
+      { code: 5, name: 'LEADER_NOT_AVAILABLE', retryable: true },
+      'Metadata',
+      'orders/0',
+    );
+    noLeader.cluster = 'source';
+    wait(noLeader, 0);
+    await pass(31_000);
+    expect(events[0]).toMatchObject({ incident: { cause: expect.stringContaining('cluster "source"') } });
+  });
+
   test('of either cluster is an incident of its own, whatever a cluster answers meanwhile', async () => {
     wait(lost('source:9092'), 0);
     await pass(31_000);

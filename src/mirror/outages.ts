@@ -13,7 +13,6 @@ import type { Waiting } from './shard.ts';
 const OUTAGE_MS = 30_000;
 /** Requests that only one side is asked. */
 const OF_SOURCE = new Set(['Fetch', 'OffsetForLeaderEpoch']);
-const OF_TARGET = new Set(['Produce', 'WriteTxnMarkers', 'DescribeProducers', 'DeleteRecords', 'InitProducerId']);
 
 /** A partition as this room of the mirror sees it. */
 interface WaitingShard {
@@ -63,11 +62,12 @@ export class Outages {
   /** What does not tell is taken for the target's, which every partition asks more. */
   #clusterOf(error: KafkaError): Cluster {
     const { source, target } = this.#options;
+    if (error.cluster !== null) return error.cluster === source.name ? source : target;
     if (error instanceof ConnectionError)
       return error.address.split(', ').some((each) => source.has(each)) ? source : target;
-    if (!(error instanceof BrokerError) || OF_TARGET.has(error.api)) return target;
-    if (OF_SOURCE.has(error.api) || error.message.includes('source topic')) return source;
-    return target;
+    const isOfSource =
+      error instanceof BrokerError && (OF_SOURCE.has(error.api) || error.message.includes('source topic'));
+    return isOfSource ? source : target;
   }
 
   #incidentOf(cluster: Cluster, waiting: readonly WaitingShard[]): Incident {

@@ -164,6 +164,12 @@ async function firstInTail(
   return first;
 }
 
+/** The stop that names the first batch of another program below `end`, as far back as is read; null without one. Throws KafkaError. */
+export async function foreignBefore(port: TargetPartition, end: number): Promise<ShardStop | null> {
+  const batch = await firstForeign(port, end);
+  return batch ? foreign(batch) : null;
+}
+
 function firstForeign(port: TargetPartition, end: number): Promise<Buffer | null> {
   return firstInTail(port, end, (batch) => !isOwn(port, batch));
 }

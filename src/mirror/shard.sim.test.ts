@@ -306,6 +306,41 @@ describe('answer to a write', () => {
     expect(incident.cause).toContain('offset 0 was answered with offset 5');
   });
 
+  test.each([1, 3])(
+    'none, behind %i foreign records: the place of the batch is found out though its answer is lost',
+    async (foreign) => {
+      const { source, target } = newWorld();
+      write(source.log, [3]);
+      await world.copied();
+      let isFirst = true;
+      target.onProduce = () => {
+        if (!isFirst) return null;
+        isFirst = false;
+        const records = Array.from({ length: foreign }, () => record('foreign'));
+        target.log.append(sourceBatch({ baseOffset: 0, records, producerId: 99 }));
+        return { lose: true, isAppended: true };
+      };
+      write(source.log, [4, ...Array.from({ length: 30 }, () => 5)]);
+
+      expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+    },
+  );
+
+  test('0 with another offset, behind a batch whose answer was late: the first foreign record is named', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    await world.copied();
+    let calls = 0;
+    target.onProduce = () => {
+      calls++;
+      if (calls === 1) target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+      return calls === 1 ? { errorCode: 7, isAppended: true } : null;
+    };
+    write(source.log, [4, 5]);
+
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
   test('0 with another offset, in a topic that was created anew: TOPIC_RECREATED, not a foreign writer', async () => {
     const { source, target } = newWorld();
     write(source.log, [3]);
@@ -585,6 +620,17 @@ describe('an incident that ends by itself', () => {
     expect(await over()).toEqual([]);
   });
 
+  test('a limit that was raised already is no incident at all', async () => {
+    const { source } = newWorld();
+    world.renew({ batchBytesMax: 2_000 }).start();
+    world.batchBytesMax = 10_000;
+    write(source.log, [2, 1], { bytes: 300 });
+    write(source.log, [1], { bytes: 5_000 });
+    write(source.log, [2], { bytes: 300 });
+    expect(await world.copied()).toEqual([]);
+    expect(world.incidents).toEqual([]);
+  });
+
   test('a refused batch: what comes before it does not end it, whoever wrote it', async () => {
     const { source, target } = newWorld().start();
     let isRefused = true;
@@ -638,6 +684,18 @@ describe('an incident that ends by itself', () => {
     await world.stop(10);
     expect(world.hasEnded).toBe(true);
   });
+});
+
+test('a short loss while there is nothing to copy is not waited out for ever', async () => {
+  const { source, target } = newWorld();
+  write(source.log, [3]);
+  expect(await world.copied()).toEqual([]);
+  source.isTerse = true;
+  target.hangUp();
+  await world.until(() => world.troubles.length > 0);
+  await world.until(() => world.shard.waiting === null);
+  await world.clock.advance(5_000);
+  expect(world.shard.waiting).toBe(null);
 });
 
 describe('answer to markers', () => {

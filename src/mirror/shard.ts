@@ -36,6 +36,7 @@ import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './o
 import {
   checkHoles,
   compareLastRecord,
+  foreignBefore,
   readPosition,
   stillWatermark,
   type Position,
@@ -243,11 +244,14 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       } catch (error) {
         const stop = this.#stopFor(error);
         if (!stop) await this.#pause(error as KafkaError);
-        else {
+        else if (stop.reason.code !== 'SHARD_RECORD_TOO_LARGE' || !(await this.#hasMoreRoom())) {
           this.#raise(stop);
           if (!stop.reason.endsByItself) return;
-          await this.#waitForEnd();
-        }
+          await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
+          if (this.#abort.signal.aborted) break;
+          await this.#hasMoreRoom();
+          this.#lookAnew();
+        } else this.#lookAnew();
       }
     }
     this.#state = 'ended';
@@ -295,20 +299,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** Null when what it began with has changed meanwhile: then it begins again. */
   async #locate(): Promise<Position | null> {
-    const { source, target, state, dataProducerId, markerProducerId } = this.#context;
+    const { source, state } = this.#context;
     this.#state = this.#isFirst ? 'starting' : this.#state;
     await this.#checkTopics();
     await state.load(); // another worker may have copied on, into leader epochs that we have not seen
     const record = state.partition(this.targetTopic, this.partition);
     const isFixed = this.#isStartFixed();
-    const port: TargetPartition = {
-      target,
-      topic: this.targetTopic,
-      partition: this.partition,
-      dataProducerId,
-      markerProducerId,
-      sequenceOffset: record?.sequenceOffset ?? 0,
-    };
+    const port = this.#port();
     this.#markerEpoch = null;
     const watermark = await stillWatermark(port, this.#stillMs, this.#abort.signal);
     let position: Position | null = await readPosition(port, watermark, this.#abort.signal);
@@ -338,6 +335,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return null; // until the first copy the start follows the source
   }
 
+  #port(): TargetPartition {
+    const { target, state, dataProducerId, markerProducerId } = this.#context;
+    const { targetTopic: topic, partition } = this;
+    const sequenceOffset = state.partition(topic, partition)?.sequenceOffset ?? 0;
+    return { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset };
+  }
+
   /** The first record has been copied, by us or by another worker. */
   #isStartFixed(): boolean {
     const record = this.#context.state.partition(this.targetTopic, this.partition);
@@ -358,10 +362,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   #checkTopic(side: 'source' | 'target', name: string, topic: TopicMetadata): void {
     if (topic.errorCode !== 0) {
-      const now = this.#context.clock.monotonic();
-      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) this.#missingSinceMs ??= now;
-      if (this.#missingSinceMs !== null && now - this.#missingSinceMs > MISSING_MS)
-        throw missing(side, name, this.#position);
+      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) {
+        const now = this.#context.clock.monotonic();
+        this.#missingSinceMs ??= now;
+        if (now - this.#missingSinceMs > MISSING_MS) throw missing(side, name, this.#position);
+      }
       throw new BrokerError(errorOf(topic.errorCode), 'Metadata', `${side} topic ${name}`);
     }
     const expected = side === 'source' ? this.topicId : this.#context.targetTopicId;
@@ -375,7 +380,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (leaderEpoch >= 0) {
       const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
       if (end.endOffset >= 0 && end.endOffset < position.offset) {
-        if (this.fetchLeaderEpoch === leaderEpoch) throw beyondSource(end.endOffset, position.offset);
+        if (this.fetchLeaderEpoch === leaderEpoch)
+          throw (await foreignBefore(port, position.offset)) ?? beyondSource(end.endOffset, position.offset);
         throw truncated(
           end.endOffset,
           position.offset,
@@ -387,7 +393,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     }
     const watermark = await readWatermark(source, this.topic, this.partition);
     if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
-    if (!this.#isFirst) return;
+    if (this.#stillMs === 0) return; // all that we wrote since the last look was answered where it had to be
     const place = { cluster: source, topic: this.topic, partition: this.partition };
     if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
     await checkHoles(place, { from: position.controlsFrom, to: position.offset });
@@ -474,6 +480,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#producer = producer;
     this.#state = 'copying';
     this.#cursor = { offset: position.offset, sequence: position.sequence };
+    // A broker says nothing of a partition that joins its fetch session again with nothing new: it has nothing to wait for.
+    if (position.offset >= (this.#stableOffset ?? Infinity)) this.#waiting = null;
     this.#stopAtEnd = null;
     this.#inFlightMax = position.isSequenceFree ? 1 : IN_FLIGHT_MAX;
     const interrupted = new Promise<Interruption>((resolve) => {
@@ -816,10 +824,17 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (this.#misplaced) throw await this.#explained(this.#misplaced);
   }
 
-  /** Produce names topics by their names: what landed elsewhere may have landed in a topic that was created anew. */
+  /**
+   * Produce names topics by their names: what landed elsewhere may have landed in a topic that was created anew. And an
+   * answer names its own batch only: what pushed it aside stands before it, perhaps before others whose answers were lost.
+   */
   async #explained(misplaced: ShardStop): Promise<ShardStop> {
     try {
       await this.#checkTopics();
+      const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
+      const foreign = await foreignBefore(this.#port(), watermark);
+      const isFirst = (foreign?.reason.offsets?.from ?? Infinity) < (misplaced.reason.offsets?.from ?? 0);
+      if (foreign && isFirst) return foreign;
     } catch (error) {
       if (error instanceof ShardStop) return error;
       if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
@@ -901,19 +916,23 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#context.onIncidentEnded(incident);
   }
 
-  /** Then everything is looked at anew, as by a process that has just started: anybody may have written meanwhile. */
-  async #waitForEnd(): Promise<void> {
-    await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
-    if (this.#abort.signal.aborted) return;
+  /** Reads max.message.bytes of the target topic, which may have been changed: whether it is larger than it was. */
+  async #hasMoreRoom(): Promise<boolean> {
+    const before = this.#batchBytesMax;
     try {
       this.#batchBytesMax = await this.#context.readBatchBytesMax();
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error; // what was read last holds on
     }
+    return this.#batchBytesMax > before;
+  }
+
+  /** As by a process that has just started: anybody may have written meanwhile. */
+  #lookAnew(): void {
     this.#walk = this.#newWalk();
     this.#misplaced = null;
     this.#isFirst = true;
-    this.#stillMs = STILL_MS;
+    this.#stillMs = Math.max(STILL_MS, this.#stillMs);
     this.#missingSinceMs = null;
     this.#stuckSinceMs = null;
     this.#corruptAt = -1;

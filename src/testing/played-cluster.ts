@@ -66,6 +66,8 @@ export class PlayedCluster implements Network {
   refreshes = 0;
   /** Decides about a produced batch before the log does; null leaves it to the log. */
   onProduce: (batch: Buffer) => ProduceFate | null = () => null;
+  /** A fetch without news is answered without any partition, as in a session that knows them (KIP-227). */
+  isTerse = false;
   /** Changes the answer to a fetch of this offset; null leaves it as it is. */
   onFetch: (offset: number, answer: FetchAnswer) => FetchAnswer | null = () => null;
   /** Called before a typed request is answered; what it returns is answered instead. */
@@ -209,7 +211,7 @@ export class PlayedCluster implements Network {
       if (peer.isDestroyed) return;
       const list = answers();
       if (isReady(list) || this.clock.monotonic() >= deadline)
-        peer.send(responseFrame(request, fetchBody({ partitions: list })));
+        peer.send(responseFrame(request, fetchBody({ partitions: this.isTerse && !isReady(list) ? [] : list })));
       else this.clock.schedule(10, poll);
     };
     poll();

@@ -270,7 +270,7 @@ describe('the topics', () => {
       m: {
         topics: [
           { match: 'second', to: 'taken' },
-          { match: '/^(audit|clicks)$/', to: 'one' },
+          { match: '/^(audit|clicks)$/', to: 'orders' }, // a source topic has this name, and goes elsewhere
           { match: 'orders', to: 'm.orders' },
         ],
       },
@@ -307,8 +307,8 @@ const REFUSALS = [
   {
     code: 'TOPIC_RULE_CONFLICT',
     mirror: 'm',
-    about: 'one',
-    message: 'The rules send "audit" and "clicks" to the one target topic "one".',
+    about: 'orders',
+    message: 'The rules send "audit" and "clicks" to the one target topic "orders".',
     next: 'Exclude all but one of them, or give them other names with "to", and start the mirror again.',
   },
   {
