@@ -11,7 +11,7 @@ import type { Io } from '#cli/io.ts';
 import type { Context } from '#cli/context.ts';
 import { runCommandLine } from '#cli/program.ts';
 import { LinePrinter } from '#cli/progress/line-printer.ts';
-import { errorCodes, type ErrorCode } from '#contract/errors.ts';
+import { AppError, errorCodes, type ErrorCode } from '#contract/errors.ts';
 import type { Incident, RunEvent } from '#contract/status.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
@@ -59,6 +59,17 @@ const SHARD_STOPS: { readonly [Name in keyof Stops]: readonly Parameters<Stops[N
   ],
   stampedByTarget: [[1500, 'orders']],
   stateLost: [[1500, 'orders']],
+  stateUnreadable: [
+    [
+      new AppError(
+        'STATE_TOPIC_INVALID',
+        'record "partition/orders/0" at offset 48 of the state topic cannot be read',
+        {
+          nextStep: 'Find the other program that writes to the topic.',
+        },
+      ),
+    ],
+  ],
   beyondSource: [[1500, 1501]],
   retentionLoss: [[1500, 1620]],
   truncated: [[1480, 1500, "its leader's log ends at 1480 for leader epoch 4"]],
@@ -251,14 +262,15 @@ function paper(): { readonly io: Io; readonly said: () => string } {
   return { io, said: () => text };
 }
 
-/** `yes`, `no`, or each scope where they differ. */
+/** `yes`, `no`, or each scope where they differ; `no or yes` where one scope has both. */
 function endOf(code: ErrorCode, among = kinds): string {
-  const scopes = new Map(
-    among.filter((kind) => kind.code === code).map(({ scope, endsByItself }) => [scope, endsByItself]),
-  );
-  const word = (isEnding: boolean): string => (isEnding ? 'yes' : 'no');
-  if (new Set(scopes.values()).size === 1) return word([...scopes.values()][0] ?? false);
-  return [...scopes].map(([scope, isEnding]) => `a ${scope}: ${word(isEnding)}`).join(', ');
+  const ofCode = among.filter((kind) => kind.code === code);
+  const scopes = [...new Set(ofCode.map(({ scope }) => scope))].map((scope): [Scope, string] => {
+    const words = ofCode.filter((kind) => kind.scope === scope).map((kind) => (kind.endsByItself ? 'yes' : 'no'));
+    return [scope, [...new Set(words)].sort().join(' or ')];
+  });
+  const [first, ...others] = [...new Set(scopes.map(([, words]) => words))];
+  return others.length === 0 ? (first ?? '') : scopes.map(([scope, words]) => `a ${scope}: ${words}`).join(', ');
 }
 
 function severityOf(code: ErrorCode): string {

@@ -2,7 +2,7 @@
  * Why one partition stops while the others go on (STYLE.md 4). Each says which source offsets are concerned, what it
  * means for the data and what a person should do; the shard adds mirror, topic, partition and time.
  */
-import type { ErrorCode } from '#contract/errors.ts';
+import type { AppError, ErrorCode } from '#contract/errors.ts';
 import type {
   BrokerError,
   ClusterIdChangedError,
@@ -69,6 +69,18 @@ export function stateLost(position: number, topic: string): ShardStop {
     consequence: `What is on the target stays as it is; nothing is copied from offset ${position} on.`,
     nextStep: `Find out who writes to or deletes from the state topic, and take that right away; then delete topic "${topic}" on the target and start the mirror again, which copies it anew.`,
     endsByItself: false,
+  });
+}
+
+/** Somebody wrote under the key of this partition, and no record of ours is left there; or a newer Lockstep did. */
+export function stateUnreadable(error: AppError): ShardStop {
+  return new ShardStop({
+    code: 'STATE_TOPIC_INVALID',
+    offsets: null,
+    cause: `Where this partition begins cannot be read: ${error.message}.`,
+    consequence: 'What is on the target stays as it is; nothing more is copied.',
+    nextStep: `${error.nextStep ?? ''} The partition then goes on by itself.`,
+    endsByItself: true,
   });
 }
 

@@ -50,9 +50,15 @@ describe('state records', () => {
 
   test('a value of a newer version is refused with the version', () => {
     const value = Buffer.from(JSON.stringify({ version: 2, anything: true }));
-    expect(() => decodeState({ key: Buffer.from(mirrorKey('x')), value, offset: 7 })).toThrow(
-      /record "mirror\/x" at offset 7 .* version 2/,
-    );
+    expect(decodeState({ key: Buffer.from(mirrorKey('x')), value, offset: 7 })).toMatchObject({
+      kind: 'unreadable',
+      isLater: true,
+      key: 'mirror/x',
+      error: {
+        code: 'STATE_TOPIC_INVALID',
+        message: 'record "mirror/x" at offset 7 of the state topic has version 2; this Lockstep reads version 1',
+      },
+    });
   });
 
   test.each(['', 'not json', '{}', '{"version":1}', '[]', 'null', '{"version":"1"}'])(
@@ -60,6 +66,7 @@ describe('state records', () => {
     (text) => {
       expect(decodeState({ key: Buffer.from(mirrorKey('x')), value: Buffer.from(text), offset: 7 })).toMatchObject({
         kind: 'unreadable',
+        isLater: false,
         key: 'mirror/x',
         error: {
           code: 'STATE_TOPIC_INVALID',

@@ -91,14 +91,16 @@ export function encodeState(value: MirrorRecord | ClaimRecord | PartitionRecord 
   return value === null ? null : Buffer.from(JSON.stringify({ version: VERSION, ...value }));
 }
 
-/** A record under a key of ours whose value is none; `error` is STATE_TOPIC_INVALID and names the offset. */
+/** A record under a key of ours whose value we cannot read; `error` is STATE_TOPIC_INVALID and names the offset. */
 export interface UnreadableRecord {
   readonly kind: 'unreadable';
+  /** A newer Lockstep has written it, and knows more than we do. */
+  readonly isLater: boolean;
   readonly key: string;
   readonly error: AppError;
 }
 
-/** Null for a key that is not ours. Throws AppError STATE_TOPIC_INVALID for a value of a later version. */
+/** Null for a key that is not ours. Never throws: one value that cannot be read is the matter of its key alone. */
 export function decodeState(record: {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
@@ -108,26 +110,24 @@ export function decodeState(record: {
   const kind = key.slice(0, key.indexOf('/'));
   if (kind !== 'mirror' && kind !== 'claim' && kind !== 'partition') return null;
   if (record.value === null) return { kind, key, value: null };
-  const value = parseValue(kind, record.value, `record "${key}" at offset ${record.offset}`);
-  return value instanceof AppError ? { kind: 'unreadable', key, error: value } : ({ kind, key, value } as StateRecord);
+  const json = parseJson(record.value);
+  const subject = `record "${key}" at offset ${record.offset} of the state topic`;
+  const version = z.object({ version: z.int().min(1) }).safeParse(json).data?.version;
+  if (version !== undefined && version > VERSION)
+    return { kind: 'unreadable', key, isLater: true, error: laterVersion(subject, version) };
+  const parsed = version === undefined ? null : schemas[kind].safeParse(json);
+  if (!parsed?.success) return { kind: 'unreadable', key, isLater: false, error: unreadable(subject, parsed?.error) };
+  return { kind, key, value: parsed.data } as StateRecord;
 }
 
-function parseValue(kind: keyof typeof schemas, bytes: Buffer, subject: string): unknown {
-  const json = parseJson(bytes);
-  const version = z.object({ version: z.int().min(1) }).safeParse(json).data?.version;
-  if (version !== undefined && version > VERSION) {
-    throw new AppError(
-      'STATE_TOPIC_INVALID',
-      `${subject} of the state topic has version ${version}; this Lockstep reads version ${VERSION}`,
-      {
-        nextStep: 'Run the newer Lockstep that wrote it.',
-      },
-    );
-  }
-  const parsed = version === undefined ? null : schemas[kind].safeParse(json);
-  if (parsed?.success) return parsed.data;
-  return new AppError('STATE_TOPIC_INVALID', `${subject} of the state topic cannot be read`, {
-    cause: parsed?.error,
+function laterVersion(subject: string, version: number): AppError {
+  const message = `${subject} has version ${version}; this Lockstep reads version ${VERSION}`;
+  return new AppError('STATE_TOPIC_INVALID', message, { nextStep: 'Run the newer Lockstep that wrote it.' });
+}
+
+function unreadable(subject: string, cause: unknown): AppError {
+  return new AppError('STATE_TOPIC_INVALID', `${subject} cannot be read`, {
+    cause,
     nextStep:
       'Another program has written to the topic: find it and take its right to write there away; the record then has to be written anew with its former value.',
   });

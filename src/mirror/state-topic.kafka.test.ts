@@ -7,7 +7,7 @@ import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
 import { kafkaVersions } from '#testing/kafka-home.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { testedVersions } from '#testing/tested-versions.ts';
-import { claimKey, encodeState, type ClaimRecord } from './state-records.ts';
+import { claimKey, encodeState, mirrorIdOf, type ClaimRecord } from './state-records.ts';
 import { STATE_TOPIC, StateTopic, type MirrorChoices } from './state-topic.ts';
 
 const choices: MirrorChoices = {
@@ -149,6 +149,50 @@ describe.each(target ? [target] : kafkaVersions)('the state topic on Kafka %s', 
     const renewed = { ...value, targetTopicId: 'other' };
     await two.putPartition('p', 0, renewed);
     expect(two.partition('p', 0)).toEqual(renewed);
+  });
+
+  test('a record that cannot be read is refused to who asks for its key alone, until it is replaced', async () => {
+    const mirrorId = mirrorIdOf(choices);
+    const value = { mirrorId, targetTopicId: 'id', logStart: 1, sequenceOffset: 0, leaderEpochs: [] };
+    const running = await StateTopic.open(clusters[0]!);
+    const { record } = await running.establishMirror(choices);
+    await running.putPartition('known', 0, value);
+    const later = JSON.stringify({ version: 2, ...value, logStart: 2 });
+    const foreign = [
+      ['partition/zzz/0', 'nonsense'],
+      ['claim/zzz', later],
+      ['mirror/zzz', 'nonsense'],
+      ['partition/known/0', later],
+      ['partition/known/0', 'nonsense'],
+    ].map(([key, text]) => ({ key: Buffer.from(key!), value: Buffer.from(text!), timestamp: 0 }));
+    await appendRecords(clusters[2]!, { topic: STATE_TOPIC, partition: 0, records: foreign });
+
+    await running.putPartition('other', 0, value);
+    await running.verify();
+    const started = await StateTopic.open(clusters[1]!);
+    const peeked = (await StateTopic.peek(clusters[2]!))!;
+
+    const isRefused = expect.objectContaining({ code: 'STATE_TOPIC_INVALID' });
+    for (const each of [running, started, peeked]) {
+      expect(() => each.partition('zzz', 0)).toThrow(isRefused);
+      expect(() => each.claim('zzz')).toThrow(/"claim\/zzz" at offset \d+ of the state topic has version 2/);
+      expect(() => each.mirror('zzz')).toThrow(isRefused);
+      expect(() => each.partition('known', 0)).toThrow(isRefused); // a newer Lockstep knows more than we do
+      expect(each.partition('other', 0)).toEqual(value);
+    }
+    expect((await started.establishMirror(choices)).record).toEqual(record);
+    const ofKnown = [];
+    for await (const batch of readLog(clusters[0]!, { topic: STATE_TOPIC, partition: 0 }))
+      for (let i = 0; i < batch.count; i++)
+        if (batch.recordAt(i).key?.toString() === 'partition/known/0') ofKnown.push(String(batch.recordAt(i).value));
+    expect(ofKnown.slice(1), 'nothing was written over the later record').toEqual([later, 'nonsense']);
+
+    await running.putPartition('zzz', 0, value);
+    expect(running.partition('zzz', 0)).toEqual(value);
+    const tombstone = { key: Buffer.from('claim/zzz'), value: null, timestamp: 0 };
+    await appendRecords(clusters[2]!, { topic: STATE_TOPIC, partition: 0, records: [tombstone] });
+    await running.load();
+    expect(running.claim('zzz')).toBeNull();
   });
 
   test('is refused when somebody changed its cleanup policy', async () => {

@@ -59,7 +59,10 @@ export class StateTopic {
   readonly #records = new Map<string, { readonly record: StateRecord; readonly offset: number }>();
   /** Keys whose last record in the log is not the valid one. */
   readonly #overwritten = new Set<string>();
-  /** Keys whose only record in the log so far cannot be read, and why. */
+  /**
+   * Keys of which the log holds no record that we can read, or a later version's as the last one, and why. Only who asks
+   * for such a key is refused: what a foreign program, or a newer Lockstep, writes under one key is no matter of the others.
+   */
   readonly #unreadable = new Map<string, AppError>();
   #nextOffset: number | null = null;
   /** Of the topic that was opened; null where it is only looked at. */
@@ -75,7 +78,7 @@ export class StateTopic {
 
   /**
    * Creates the topic when it is missing, and reads it. Throws AppError STATE_TOPIC_INVALID when it exists with other
-   * partitions or another cleanup policy or holds what we cannot read, KafkaError when the cluster refuses.
+   * partitions or another cleanup policy, KafkaError when the cluster refuses.
    */
   static async open(cluster: Cluster): Promise<StateTopic> {
     if (!(await exists(cluster))) await create(cluster);
@@ -96,20 +99,27 @@ export class StateTopic {
     return state;
   }
 
+  /** Throws AppError STATE_TOPIC_INVALID when its record cannot be read; so do `claim` and `partition`. */
   mirror(mirrorId: string): MirrorRecord | null {
-    const record = this.#records.get(mirrorKey(mirrorId))?.record;
+    const record = this.#recordOf(mirrorKey(mirrorId));
     return record?.kind === 'mirror' ? record.value : null;
   }
 
   claim(targetTopic: string): ClaimRecord | null {
-    const record = this.#records.get(claimKey(targetTopic))?.record;
+    const record = this.#recordOf(claimKey(targetTopic));
     return record?.kind === 'claim' ? record.value : null;
   }
 
   /** Of the topic that its `targetTopicId` names, which may be gone. */
   partition(targetTopic: string, partition: number): PartitionRecord | null {
-    const record = this.#records.get(partitionKey(targetTopic, partition))?.record;
+    const record = this.#recordOf(partitionKey(targetTopic, partition));
     return record?.kind === 'partition' ? record.value : null;
+  }
+
+  #recordOf(key: string): StateRecord | undefined {
+    const error = this.#unreadable.get(key);
+    if (error) throw error;
+    return this.#records.get(key)?.record;
   }
 
   /** Reads what was appended since the last read, to the end of the log as of now. */
@@ -127,6 +137,7 @@ export class StateTopic {
   async #load(): Promise<void> {
     if (this.#nextOffset !== null && (await this.#isEarlierLog(this.#nextOffset))) this.#readAnew();
     const from = this.#nextOffset;
+    const before = from === null ? [...this.#unreadable] : []; // the log that they were found in may be gone
     const read = { topic: STATE_TOPIC, partition: PARTITION, ...(from === null ? {} : { from }) };
     for await (const batch of readLog(this.#cluster, read)) {
       for (let i = 0; i < batch.count; i++) {
@@ -136,7 +147,7 @@ export class StateTopic {
         this.#nextOffset = offset + 1;
       }
     }
-    for (const error of this.#unreadable.values()) throw error;
+    for (const [key, error] of before) if (this.#unreadable.get(key) === error) this.#unreadable.delete(key);
   }
 
   /** What somebody else has written over a valid record is no record: the valid one is written again. */
@@ -144,7 +155,7 @@ export class StateTopic {
     const decoded = decodeState(bytes);
     if (decoded === null) return;
     if (decoded.kind !== 'unreadable') this.#take(decoded, bytes.offset);
-    else if (this.#records.has(decoded.key)) this.#overwritten.add(decoded.key);
+    else if (this.#records.has(decoded.key) && !decoded.isLater) this.#overwritten.add(decoded.key);
     else this.#unreadable.set(decoded.key, decoded.error);
   }
 
@@ -268,20 +279,22 @@ export class StateTopic {
   #take(record: StateRecord, offset: number): void {
     const current = this.#records.get(record.key);
     if (current && current.offset >= offset) return; // a read that was under way while we wrote
-    this.#unreadable.delete(record.key);
     if (record.value === null) {
       this.#records.delete(record.key);
       this.#overwritten.delete(record.key);
+      this.#unreadable.delete(record.key);
     } else if (current && !mayReplace(current.record, record)) {
       this.#overwritten.add(record.key);
     } else {
       this.#records.set(record.key, { record, offset });
       this.#overwritten.delete(record.key);
+      this.#unreadable.delete(record.key);
     }
   }
 
   async #restoreOverwritten(): Promise<void> {
-    const isLost = (key: string, offset: number): boolean => offset === NOWHERE || this.#overwritten.has(key);
+    const isLost = (key: string, offset: number): boolean =>
+      !this.#unreadable.has(key) && (offset === NOWHERE || this.#overwritten.has(key)); // never over a later version's
     const records = [...this.#records].flatMap(([key, { record, offset }]) => (isLost(key, offset) ? [record] : []));
     if (records.length === 0) return;
     await this.#append(records);

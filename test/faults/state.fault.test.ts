@@ -78,7 +78,7 @@ fault(
 fault(
   {
     id: 'state-foreign-record',
-    title: 'another program writes nonsense under keys of the mirror into the state topic',
+    title: 'another program writes nonsense into the state topic, under keys of the mirror and under unused ones',
   },
   async (run) => {
     const clusters = await pair();
@@ -89,7 +89,9 @@ fault(
     for (const value of ['nonsense', '{"version":1}'])
       for (const key of [`partition/${scene.hit}/0`, `claim/${scene.hit}`, 'foreign'])
         await writeState(bootstrap, key, value);
-    run.tookEffect(`the state topic ends with the keys ${(await stateKeys(bootstrap)).slice(-6).join(', ')}`);
+    for (const key of ['partition/zzz/0', 'claim/zzz', 'mirror/zzz'])
+      for (const value of ['nonsense', '{"version":2}']) await writeState(bootstrap, key, value); // nobody uses these keys
+    run.tookEffect(`the state topic ends with the keys ${(await stateKeys(bootstrap)).slice(-12).join(', ')}`);
     await must(clusters.source.brokers[0], 'broker').restart(); // a new leader epoch, which is recorded
     await scene.caughtUp(lockstep);
     await scene.finish(lockstep, []);
