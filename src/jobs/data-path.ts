@@ -69,8 +69,8 @@ export class DataPath {
         requestBytesMax: PRODUCE_BYTES,
         ackTimeoutMs: ACK_TIMEOUT_MS,
         requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        // What a broker that stands still holds is not given back before it is answered or lost: the others get as much anew.
-        onStall: () => this.#pool.extend(this.#pool.bytesInUse),
+        // What a broker that stands still holds is not given back before it is answered or lost: the others get room anew.
+        onStall: () => this.#pool.extend(),
       });
       this.#live.add(producer);
       connection.onClose(() => this.#live.delete(producer));

@@ -101,3 +101,35 @@ test('a response larger than the bound has memory of its own, which is not kept'
   expect(next.buffer.buffer).not.toBe(memory);
   usual.release();
 });
+
+test('six holders that stand still one after the other take no more than seven times the bound, and leave it to the others', () => {
+  const base = 4 * MIB;
+  const pool = new FramePool({ bytesMax: base });
+  const held: Frame[] = [];
+  const ends: (() => void)[] = [];
+  const fetch = (): boolean => {
+    if (!pool.reserve(MIB)) return false;
+    pool.unreserve(MIB);
+    held.push(pool.take(MIB));
+    return true;
+  };
+  for (let stalled = 0; stalled <= 6; stalled++) {
+    while (fetch()); // all that the next holder can get
+    expect(pool.bytesInUse).toBe(base * (stalled + 1));
+    if (stalled < 6) ends.push(pool.extend());
+  }
+
+  for (const frame of held) frame.release();
+  for (const end of ends) end();
+  held.length = 0;
+  while (fetch());
+  expect(pool.bytesInUse).toBe(base);
+});
+
+test('room is raised by no more than what is in use', () => {
+  const pool = new FramePool({ bytesMax: 4 * MIB });
+  pool.take(MIB);
+  pool.extend();
+  expect(pool.reserve(4 * MIB)).toBe(true);
+  expect(pool.reserve(1)).toBe(false);
+});

@@ -44,6 +44,7 @@ export class Frame {
  */
 export class FramePool {
   readonly #slabs: Slab[] = [];
+  readonly #baseBytesMax: number;
   #bytesMax: number;
   readonly #freeListeners = new Set<() => void>();
   #slabBytes = 0;
@@ -51,6 +52,7 @@ export class FramePool {
   #bytesReserved = 0;
 
   constructor(options: { bytesMax: number }) {
+    this.#baseBytesMax = options.bytesMax;
     this.#bytesMax = options.bytesMax;
   }
 
@@ -73,8 +75,13 @@ export class FramePool {
     this.#tellFree();
   }
 
-  /** Raises the bound by `bytes` until the function that it returns is called. */
-  extend(bytes: number): () => void {
+  /**
+   * Raises the bound by what is in use, at most by the bound that the pool was made with, until the function that it
+   * returns is called. So n holders that stand still take no more than n + 1 times that bound, and the others have all of
+   * it: who stands still holds at most what is in use now, which is at most the bound before this call.
+   */
+  extend(): () => void {
+    const bytes = Math.min(this.#bytesInUse, this.#baseBytesMax);
     this.#bytesMax += bytes;
     this.#tellFree();
     return () => {
