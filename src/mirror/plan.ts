@@ -146,8 +146,11 @@ function planTopic({ pair, facts, decision, start }: SurveyedPair, context: Topi
   if (facts instanceof KafkaError || decision === null) return refusedPair(pair, source, must(asError(facts), 'error'));
   const question = { ...context, facts, start };
   const isUnclear = isStateHidden && facts.target !== null;
-  const own = isUnclear ? [] : [...findStart(question, decision), ...findCollision(question, decision)];
-  const found = isUnclear ? [] : [...decision.findings, ...own, ...settings];
+  const collisions = findCollision(question, decision);
+  const own = isUnclear ? [] : [...findStart(question, decision), ...collisions];
+  // A broker that was asked whether it would create the topic refuses a collision too, in fewer words.
+  const unfit = settings.filter(({ code }) => collisions.length === 0 || code !== 'CLUSTER_REFUSED');
+  const found = isUnclear ? [] : [...decision.findings, ...own, ...unfit];
   const lacksRight = missing.some((right) => stopsTopic(right, pair));
   const isRefused = isUnclear || lacksRight || found.some(({ severity }) => severity === 'error');
   const { set, remove } = decision.configs;

@@ -607,8 +607,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
           leaderEpochs: [...epochs, [epoch, offset]],
         });
     } catch (error) {
-      if (!(error instanceof KafkaError)) throw error;
-      if (this.#interrupt === interrupt) interrupt?.({ kind: 'error', error });
+      if (!(error instanceof KafkaError) && !(error instanceof ShardStop)) throw error;
+      if (this.#interrupt === interrupt)
+        interrupt?.(error instanceof ShardStop ? { kind: 'stop', stop: error } : { kind: 'error', error });
       return;
     }
     if (this.#interrupt !== interrupt || !interrupt) return;

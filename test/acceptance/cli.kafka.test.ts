@@ -120,7 +120,7 @@ test('--until offset=N and time=T end by themselves, and say so', async () => {
   const time = await lockstep('run', '-f', at, '--until', 'time=3s');
   expectExit(time, 0);
   expect(time.tookMs).toBeGreaterThan(3_000);
-  expect(time.out).toMatch(/Z at: reached --until: [\d,]+ records?, .* in [3-9]\.\d s\n/);
+  expect(time.out).toMatch(/Z at: reached --until: [\d,]+ records?, .* in \d+\.\d s\n/);
 });
 
 test('two mirrors of two files run side by side', async () => {
