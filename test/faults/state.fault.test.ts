@@ -25,13 +25,17 @@ async function writeState(bootstrap: readonly string[], key: string, value: stri
 
 /** The keys of the state topic, as they are in its log. */
 async function stateKeys(bootstrap: readonly string[]): Promise<string[]> {
+  return (await stateRecords(bootstrap)).map(({ key }) => key);
+}
+
+async function stateRecords(bootstrap: readonly string[]): Promise<{ key: string; value: string }[]> {
   const reader = new RawReader(bootstrap);
-  const keys: string[] = [];
+  const records: { key: string; value: string }[] = [];
   const { logStart, highWatermark } = await reader.bounds(stateTopic, 0);
   for await (const batch of reader.batches(stateTopic, 0, { from: logStart, to: highWatermark }))
-    for (const { key } of batch.records()) keys.push(String(key));
+    for (const { key, value } of batch.records()) records.push({ key: String(key), value: String(value) });
   reader.close();
-  return keys;
+  return records;
 }
 
 async function untilTold(lockstep: LockstepProcess, text: string): Promise<void> {
@@ -96,6 +100,37 @@ fault(
     await scene.caughtUp(lockstep);
     await scene.finish(lockstep, []);
     await scene.write(100);
+    await scene.catchUp();
+    await scene.expectSame();
+  },
+);
+
+fault(
+  {
+    id: 'state-record-unreadable',
+    title: 'a later version has written the state record of one partition, and somebody puts the former one back',
+  },
+  async (run) => {
+    const clusters = await pair();
+    const { bootstrap } = clusters.target;
+    const scene = await TwoTopics.open(run, clusters);
+    await scene.catchUp();
+    const key = `partition/${scene.hit}/0`;
+    const former = must((await stateRecords(bootstrap)).findLast((record) => record.key === key)?.value, 'its record');
+    await writeState(bootstrap, key, '{"version":2}');
+    await scene.write(100);
+    const end = await scene.end('target');
+
+    const ended = await runUntilCaughtUp(scene.file);
+
+    expect(ended.code, told(ended)).toBe(5);
+    expect(ended.incidents, told(ended)).toMatchObject([
+      { code: 'STATE_TOPIC_INVALID', topic: scene.hit, partition: 0, cause: expect.stringContaining('has version 2') },
+    ]);
+    run.tookEffect(must(ended.incidents[0], 'incident').cause);
+    expect(await scene.end('target')).toBe(end);
+    await scene.expectSame([scene.other]);
+    await writeState(bootstrap, key, former);
     await scene.catchUp();
     await scene.expectSame();
   },
