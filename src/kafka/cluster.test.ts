@@ -6,6 +6,7 @@ import { createRandom } from '#util/random.ts';
 import { Cluster } from './cluster.ts';
 import { FramePool } from './frame.ts';
 import { mergeTopic, type TopicMetadata } from './metadata.ts';
+import { topicOperations } from './permissions.ts';
 import { describeCluster } from './protocol/describe-cluster.ts';
 import { Writer } from './protocol/writer.ts';
 
@@ -139,6 +140,39 @@ test('another cluster id at a known address is an error, and its metadata is not
   expect(cluster.brokers()[0]?.id).toBe(1);
 });
 
+describe('what a damaged answer says of topics', () => {
+  test.each([
+    ['another topic than the one asked for', [{ name: 'other', partitions: [0] }], 'Metadata left out topic t'],
+    ['a topic with a gap in its partitions', [{ name: 't', partitions: [0, 2] }], 'Metadata left out a partition of t'],
+  ])('%s is refused', async (_, topics, message) => {
+    const { cluster, network } = await connected();
+    const refreshing = cluster.refresh(['t']).catch((error: unknown) => error);
+    await settle();
+    answer(network.peers[0]!, { clusterId: 'id', brokerId: 1, topics });
+
+    expect(await refreshing).toMatchObject({ name: 'MalformedFrameError', message });
+    expect(cluster.topicOf('t')).toBeUndefined();
+  });
+
+  test('another topic than the one whose operations were asked for is refused', async () => {
+    const { cluster, network } = await connected();
+    const asking = topicOperations(cluster, ['t']).catch((error: unknown) => error);
+    await settle();
+    const topics = [{ name: 'other', partitions: [0] }];
+    answer(network.peers[0]!, { clusterId: 'id', brokerId: 1, topics });
+    expect(await asking).toMatchObject({ name: 'MalformedFrameError', message: 'Metadata left out topic t' });
+  });
+
+  test('a topic that nobody asked for does not stand in for one that was', async () => {
+    const { cluster, network } = await connected();
+    const refreshing = cluster.refresh(['t', 'u']);
+    await settle();
+    const topics = ['other', 'u', 't'].map((name) => ({ name, partitions: [0] }));
+    answer(network.peers[0]!, { clusterId: 'id', brokerId: 1, topics });
+    expect((await refreshing).map(({ name }) => name)).toEqual(['t', 'u']);
+  });
+});
+
 test('an answer from a broker that is behind does not bring an old leader back', () => {
   const topic = (topicId: string, leaderEpoch: number, leader: number): TopicMetadata => ({
     name: 't',
@@ -201,7 +235,13 @@ async function serve(peer: ScriptedPeer): Promise<void> {
   await settle();
 }
 
-function answer(peer: ScriptedPeer, cluster: { clusterId: string; brokerId: number }): void {
+interface PlayedCluster {
+  readonly clusterId: string;
+  readonly brokerId: number;
+  readonly topics?: readonly { readonly name: string; readonly partitions: readonly number[] }[];
+}
+
+function answer(peer: ScriptedPeer, cluster: PlayedCluster): void {
   for (const bytes of peer.takeRequests()) {
     const key = bytes.readInt16BE(0);
     const writer = new Writer();
@@ -229,7 +269,7 @@ function writeApiVersions(writer: Writer): void {
 }
 
 /** Metadata response, version 12, behind the tagged fields of its header. */
-function writeMetadata(writer: Writer, { clusterId, brokerId }: { clusterId: string; brokerId: number }): void {
+function writeMetadata(writer: Writer, { clusterId, brokerId, topics = [] }: PlayedCluster): void {
   writer.noTaggedFields();
   writer.int32(0);
   writer.array(true, 12, [brokerId], (to, id) => {
@@ -241,6 +281,21 @@ function writeMetadata(writer: Writer, { clusterId, brokerId }: { clusterId: str
   });
   writer.compactNullableString(clusterId);
   writer.int32(brokerId);
-  writer.arrayLength(0, true);
+  writer.array(true, 12, topics, (to, { name, partitions }) => {
+    to.int16(0);
+    to.compactNullableString(name);
+    to.uuid('AAAAAAAAAAAAAAAAAAAAAA');
+    to.boolean(false);
+    to.array(true, 12, partitions, writePartition);
+    to.int32(0);
+    to.noTaggedFields();
+  });
   writer.noTaggedFields();
+}
+
+function writePartition(to: Writer, partition: number): void {
+  to.int16(0);
+  for (const field of [partition, 1, 0]) to.int32(field); // with its leader and leader epoch
+  for (let replicas = 0; replicas < 3; replicas++) to.arrayLength(0, true);
+  to.noTaggedFields();
 }

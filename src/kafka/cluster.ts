@@ -3,22 +3,16 @@
  * each broker. It asks when it is told to (`refresh`) and makes one attempt per call; when to ask again is the
  * caller's, and retry.ts has the rule for most of them. The data path opens its own connections (`openDedicated`).
  */
-import { assert } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
 import { createAddressCheck, type AdvertisedRules } from './advertised.ts';
 import type { Api } from './api.ts';
 import { openConnection, type Connection, type ConnectionOptions } from './connection.ts';
-import {
-  BrokerError,
-  ClusterIdChangedError,
-  ClusterUnreachableError,
-  ConnectionError,
-  MalformedFrameError,
-} from './errors.ts';
+import { BrokerError, ClusterIdChangedError, ClusterUnreachableError, ConnectionError } from './errors.ts';
 import type { FramePool } from './frame.ts';
-import { brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
+import { assertAnswered, brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { metadata, type MetadataResponse } from './protocol/metadata.ts';
 import type { Security } from './security.ts';
@@ -164,8 +158,8 @@ export class Cluster {
   }
 
   /**
-   * Asks the cluster, never the cache, about topics; they are not created by it. A topic that does not exist is
-   * answered with error code 3. Equal questions at the same time share one request.
+   * Asks the cluster, never the cache, about topics; they are not created by it. One answer per name, in their order; a
+   * topic that does not exist is answered with error code 3. Equal questions at the same time share one request.
    */
   refresh(topics: readonly string[] | 'all'): Promise<TopicMetadata[]> {
     const key = topics === 'all' ? '*' : topics.toSorted().join(' '); // neither is part of a topic's name
@@ -225,10 +219,9 @@ export class Cluster {
     do {
       const names = topics.slice(from, from + TOPICS_PER_REQUEST); // none at all asks for the brokers
       const answer = await this.#askMetadata(await this.#anyConnection(), names);
-      const answered = new Set(answer.topics.map(({ name }) => name));
-      const missing = names.find((name) => !answered.has(name));
-      if (missing !== undefined) throw new MalformedFrameError(`Metadata left out topic ${missing}`);
-      answers.push(...this.#learn(answer));
+      assertAnswered(answer, names);
+      const byName = new Map(this.#learn(answer).map((topic) => [topic.name, topic]));
+      answers.push(...names.map((name) => must(byName.get(name), 'answer about a topic')));
       from += TOPICS_PER_REQUEST;
     } while (from < topics.length);
     return answers;

@@ -39,14 +39,21 @@ export function brokersOf(response: MetadataResponse): Broker[] {
   });
 }
 
+/** Throws MalformedFrameError for a topic whose partitions have gaps. */
 export function topicsOf(response: MetadataResponse): TopicMetadata[] {
-  return response.topics.map((topic) => ({
-    name: topic.name ?? '',
-    topicId: topic.topicId,
-    isInternal: topic.isInternal,
-    errorCode: topic.errorCode,
-    partitions: topic.partitions.map(partitionOf).toSorted((a, b) => a.partition - b.partition),
-  }));
+  return response.topics.map(({ name, topicId, isInternal, errorCode, partitions: answers }) => {
+    const partitions = answers.map(partitionOf).toSorted((a, b) => a.partition - b.partition);
+    if (errorCode === 0 && partitions.some(({ partition }, i) => partition !== i))
+      throw new MalformedFrameError(`Metadata left out a partition of ${name}`);
+    return { name: name ?? '', topicId, isInternal, errorCode, partitions };
+  });
+}
+
+/** Throws MalformedFrameError for a topic that was asked for and not answered. */
+export function assertAnswered(response: MetadataResponse, names: readonly string[]): void {
+  const answered = new Set(response.topics.map(({ name }) => name));
+  const missing = names.find((name) => !answered.has(name));
+  if (missing !== undefined) throw new MalformedFrameError(`Metadata left out topic ${missing}`);
 }
 
 function partitionOf(answer: MetadataResponse['topics'][number]['partitions'][number]): PartitionMetadata {

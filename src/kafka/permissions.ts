@@ -6,6 +6,7 @@
 import type { Cluster } from './cluster.ts';
 import { configsOf, describeTopicConfigs, type Configs } from './configs.ts';
 import { BrokerError, MalformedFrameError } from './errors.ts';
+import { assertAnswered } from './metadata.ts';
 import { addPartitionsToTxn } from './protocol/add-partitions-to-txn.ts';
 import { createTopics } from './protocol/create-topics.ts';
 import { describeCluster } from './protocol/describe-cluster.ts';
@@ -110,6 +111,7 @@ export async function topicOperations(
         { broker: 'any' },
       );
     const response = await retrying(cluster, ask, { repeatable: true });
+    assertAnswered(response, names);
     for (const topic of response.topics) {
       const isHidden = topic.errorCode === TOPIC_AUTHORIZATION_FAILED;
       found.set(topic.name ?? '', isHidden ? 'hidden' : operationsOf(topic.topicAuthorizedOperations));
