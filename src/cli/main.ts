@@ -1,30 +1,13 @@
 /** The `lockstep` program: gives the commands the real terminal and the real host. */
 import { fileURLToPath } from 'node:url';
-import {
-  systemClock,
-  systemDisk,
-  systemEnvironment,
-  systemNetwork,
-  systemNonce,
-  systemRandom,
-  systemWeb,
-} from '#util/host.ts';
+import { systemHost as host } from '#util/host.ts';
 import * as app from '../main.ts';
 import { systemIo } from './io.ts';
 import { runCommandLine } from './program.ts';
 import { reportError } from './report-error.ts';
 
-const host = {
-  network: systemNetwork,
-  clock: systemClock,
-  random: systemRandom,
-  disk: systemDisk,
-  environment: systemEnvironment,
-  web: systemWeb,
-  nonce: systemNonce,
-};
 const packageFile = fileURLToPath(new URL('../../package.json', import.meta.url));
-const { version } = JSON.parse(systemDisk.readText(packageFile)) as { version: string };
+const { version } = JSON.parse(host.disk.readText(packageFile)) as { version: string };
 
 const io = systemIo();
 const argv = process.argv.slice(2);

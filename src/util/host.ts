@@ -169,7 +169,7 @@ export function systemNonce(): string {
 }
 
 /** Read anew at each use. */
-export const systemEnvironment: Readonly<Record<string, string | undefined>> = process.env;
+const systemEnvironment: Readonly<Record<string, string | undefined>> = process.env;
 
 /** Files as the command line needs them. */
 export interface Disk {
@@ -187,4 +187,15 @@ export const systemDisk: Disk = {
   appendText: (path, text) => appendFileSync(path, text),
   makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
   rename: (from, to) => renameSync(from, to),
+};
+
+/** All of it, as `src/main.ts` takes it. */
+export const systemHost = {
+  network: systemNetwork,
+  clock: systemClock,
+  random: systemRandom,
+  disk: systemDisk,
+  environment: systemEnvironment,
+  web: systemWeb,
+  nonce: systemNonce,
 };

@@ -19,15 +19,7 @@ import type { LiveTraffic } from '#testing/workload.ts';
 import { spawnLiveTraffic, writeWorkload } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
-import {
-  systemClock,
-  systemDisk,
-  systemEnvironment,
-  systemNetwork,
-  systemNonce,
-  systemRandom,
-  systemWeb,
-} from '#util/host.ts';
+import { systemHost as host, systemNetwork } from '#util/host.ts';
 import type { ConnectOptions, Network, Socket } from '#util/network.ts';
 import { describeClusters, runMirrors } from '../../src/main.ts';
 import { lockstep as command } from './command.ts';
@@ -40,15 +32,6 @@ const CANARY = 'Canary9x';
 const REAUTH_MS = 15_000;
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
 const directory = temporaryDirectory('secure');
-const host = {
-  network: systemNetwork,
-  clock: systemClock,
-  random: systemRandom,
-  disk: systemDisk,
-  environment: systemEnvironment,
-  web: systemWeb,
-  nonce: systemNonce,
-};
 
 let oauth: OAuthServer;
 let source: KafkaCluster;

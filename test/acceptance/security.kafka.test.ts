@@ -17,30 +17,13 @@ import { Pki, selfSigned } from '#testing/pki.ts';
 import type { Certificate } from '#testing/pki.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics, runAdmin } from '#testing/topic-admin.ts';
-import {
-  systemClock,
-  systemDisk,
-  systemEnvironment,
-  systemNetwork,
-  systemNonce,
-  systemRandom,
-  systemWeb,
-} from '#util/host.ts';
+import { systemHost as host } from '#util/host.ts';
 import { must } from '#util/assert.ts';
 import { describeClusters } from '../../src/main.ts';
 
 /** Stands in every secret, and so in no output. */
 const CANARY = 'Canary9x';
 const ALICE = `${CANARY} alice "=,%`;
-const host = {
-  network: systemNetwork,
-  clock: systemClock,
-  random: systemRandom,
-  disk: systemDisk,
-  environment: systemEnvironment,
-  web: systemWeb,
-  nonce: systemNonce,
-};
 
 let oauth: OAuthServer;
 let cluster: KafkaCluster;

@@ -4,30 +4,13 @@
  */
 import { systemIo } from '#cli/io.ts';
 import { runCommandLine } from '#cli/program.ts';
-import {
-  systemClock,
-  systemDisk,
-  systemEnvironment,
-  systemNetwork,
-  systemNonce,
-  systemRandom,
-  systemWeb,
-} from '#util/host.ts';
+import { systemHost as host } from '#util/host.ts';
 import * as main from '../../src/main.ts';
 
 const app: typeof main = {
   ...main,
   runMirrors: (documents, host, options) =>
     main.runMirrors(documents, host, { ...options, guards: { sequence: false } }),
-};
-const host = {
-  network: systemNetwork,
-  clock: systemClock,
-  random: systemRandom,
-  disk: systemDisk,
-  environment: systemEnvironment,
-  web: systemWeb,
-  nonce: systemNonce,
 };
 
 process.exitCode = await runCommandLine(process.argv.slice(2), { io: systemIo(), host, app, version: 'unguarded' });
