@@ -11,7 +11,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatReliability } from '../test/faults/report.ts';
-import { readResult, selectionVariable, treeDigest } from '../test/faults/results.ts';
+import { readResult, selectionVariable, sourcesDigest, type FaultResult } from '../test/faults/results.ts';
 
 interface Known {
   readonly id: string;
@@ -39,11 +39,10 @@ else if (values.report) report();
 else await run();
 
 async function run(): Promise<void> {
-  const tree = treeDigest();
   const wanted = named.length > 0 ? known.filter(({ id }) => named.includes(id)) : known;
-  const isDone = ({ id }: Known): boolean => {
-    const result = readResult(id);
-    return result?.state === 'passed' && result.tree === tree;
+  const isDone = (fault: Known): boolean => {
+    const result = readResult(fault.id);
+    return result?.state === 'passed' && isCurrent(fault, result);
   };
   const due = named.length > 0 || values.again ? wanted : wanted.filter((fault) => !isDone(fault));
   const kept = wanted.length - due.length;
@@ -101,19 +100,27 @@ function knownFaults(): Known[] {
   return faults;
 }
 
+/** Whether a result is of the sources as they are. */
+function isCurrent({ file }: Known, { sources }: FaultResult): boolean {
+  return sources === sourcesDigest([file]);
+}
+
 function list(): void {
-  const tree = treeDigest();
-  for (const { id, area, title } of known) {
+  for (const fault of known) {
+    const { id, area, title } = fault;
     const result = readResult(id);
-    const state = result === null ? 'not run' : `${result.state}${result.tree === tree ? '' : ' before a change'}`;
+    const state = result === null ? 'not run' : `${result.state}${isCurrent(fault, result) ? '' : ' before a change'}`;
     console.log(`${area.padEnd(12)} ${id.padEnd(32)} ${state.padEnd(24)} ${title}`);
   }
 }
 
 function report(): void {
-  const faults = known.map(({ id, title, area }) => ({ id, title, area, result: readResult(id) }));
+  const faults = known.map((fault) => {
+    const result = readResult(fault.id);
+    return { ...fault, result, isCurrent: result !== null && isCurrent(fault, result) };
+  });
   const path = join('docs', 'reliability.md');
   writeFileSync(join(root, path), formatReliability(faults));
-  const passed = faults.filter(({ result }) => result?.state === 'passed').length;
-  console.log(`${path}: ${faults.length} faults, ${passed} passed`);
+  const passed = faults.filter((fault) => fault.isCurrent && fault.result?.state === 'passed').length;
+  console.log(`${path}: ${faults.length} faults, ${passed} passed with these sources`);
 }

@@ -10,7 +10,7 @@ const passed: PairResult = {
   error: null,
   seconds: 140,
   startedAt: '2026-11-21T10:00:00.000Z',
-  tree: 'abc',
+  sources: 'abc',
   version: '0.1.0',
   commit: 'c2a640f',
 };

@@ -16,7 +16,7 @@ export interface PairResult {
   /** ISO 8601. */
   readonly startedAt: string;
   /** Digest of src/ and test/ as they were. */
-  readonly tree: string;
+  readonly sources: string;
   readonly version: string;
   readonly commit: string | null;
 }

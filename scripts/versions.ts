@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheDirectory, furtherVersions, kafkaVersions, repository } from '#testing/kafka-home.ts';
 import { parseVersionPair, versionsVariable } from '#testing/tested-versions.ts';
-import { currentVersion, treeDigest } from '../test/faults/results.ts';
+import { currentVersion, sourcesDigest } from '../test/faults/results.ts';
 import { setup } from './setup.ts';
 import { formatVersions } from './versions-report.ts';
 import type { PairResult } from './versions-report.ts';
@@ -54,11 +54,11 @@ else if (values.report) writeFileSync(join(repository, 'docs', 'versions.md'), f
 else await run();
 
 async function run(): Promise<void> {
-  const tree = treeDigest();
+  const sources = sourcesDigest(suites);
   const wanted = named.length > 0 ? named : allPairs;
   const isDone = (pair: string): boolean => {
     const result = readResult(pair);
-    return result?.state === 'passed' && result.tree === tree;
+    return result?.state === 'passed' && result.sources === sources;
   };
   const due = named.length > 0 || values.again ? wanted : wanted.filter((pair) => !isDone(pair));
   if (due.length < wanted.length) {
@@ -118,7 +118,7 @@ async function runPair(pair: string): Promise<PairResult> {
     error: hasPassed ? null : (tests.find(({ error }) => error)?.error ?? unloaded ?? `Vitest ended with ${code}`),
     seconds: Math.round((performance.now() - started) / 1000),
     startedAt,
-    tree: treeDigest(),
+    sources: sourcesDigest(suites),
     ...currentVersion(),
   };
   writeFileSync(resultFile(pair), `${JSON.stringify(result, null, 2)}\n`);

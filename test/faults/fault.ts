@@ -4,7 +4,8 @@
  */
 import { assert } from '#util/assert.ts';
 import { test } from 'vitest';
-import { currentVersion, selectionVariable, treeDigest, writeResult } from './results.ts';
+import { relative } from 'node:path';
+import { currentVersion, root, selectionVariable, sourcesDigest, writeResult } from './results.ts';
 import type { FaultResult } from './results.ts';
 
 export interface Fault {
@@ -35,13 +36,19 @@ export interface FaultRun {
 export function fault(spec: Fault, body: (run: FaultRun) => Promise<void>): void {
   assert(/^[a-z0-9]+(-[a-z0-9]+)*$/.test(spec.id), `the id of a fault is kebab-case: ${spec.id}`);
   if (!isSelected(spec, process.env[selectionVariable])) return;
-  test(`${spec.id}: ${spec.title}`, { timeout: spec.timeoutMs ?? 600_000 }, async ({ onTestFinished }) => {
-    const record = new Recorder(spec);
-    // Registered first, so it runs last: after what the body cleans up, and also when the body never ends.
-    onTestFinished(({ task }) => record.end(task.result?.state === 'fail', task.result?.errors?.[0]?.message ?? null));
-    await body(record);
-    record.complete();
-  });
+  test(
+    `${spec.id}: ${spec.title}`,
+    { timeout: spec.timeoutMs ?? 600_000 },
+    async ({ onTestFinished, task: { file } }) => {
+      const record = new Recorder(spec, relative(root, file.filepath));
+      // Registered first, so it runs last: after what the body cleans up, and also when the body never ends.
+      onTestFinished(({ task }) =>
+        record.end(task.result?.state === 'fail', task.result?.errors?.[0]?.message ?? null),
+      );
+      await body(record);
+      record.complete();
+    },
+  );
 }
 
 /** `selection` is the value of LOCKSTEP_FAULTS. */
@@ -63,17 +70,17 @@ class Recorder implements FaultRun {
   readonly #outcomes: string[] = [];
   readonly #figures: [string, number | string][] = [];
   readonly #startedAt = performance.now();
-  readonly #head: Pick<FaultResult, 'id' | 'title' | 'isShared' | 'startedAt' | 'tree' | 'version' | 'commit'>;
+  readonly #head: Pick<FaultResult, 'id' | 'title' | 'isShared' | 'startedAt' | 'sources' | 'version' | 'commit'>;
   #isComplete = false;
 
-  constructor({ id, title, share = false }: Fault) {
+  constructor({ id, title, share = false }: Fault, file: string) {
     this.id = id;
     this.#head = {
       id,
       title,
       isShared: share,
       startedAt: new Date().toISOString(),
-      tree: treeDigest(),
+      sources: sourcesDigest([file]),
       ...currentVersion(),
     };
     this.#write('started', null);

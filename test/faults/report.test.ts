@@ -13,15 +13,16 @@ const result: FaultResult = {
   error: null,
   startedAt: '2026-11-21T10:00:00.000Z',
   seconds: 62,
-  tree: 'abc',
+  sources: 'abc',
   version: '0.1.0',
   commit: 'c2a640f',
 };
-const listed = (change: Partial<FaultResult> | null) => ({
+const listed = (change: Partial<FaultResult> | null, isCurrent = true) => ({
   id: 'leader-killed',
   title: 'a leader is killed',
   area: 'brokers',
   result: change === null ? null : { ...result, ...change },
+  isCurrent,
 });
 
 test('a fault that passed is shown with its evidence, outcome, figures, date and version', () => {
@@ -37,6 +38,12 @@ test('what failed, was interrupted or never ran is said, and never shows the out
   expect(text).toContain('3 faults: 0 passed in 0 minutes, 1 failed, 1 interrupted, 1 not run');
   for (const word of ['**failed**', '**interrupted**', '**not run**']) expect(text).toContain(word);
   expect(text).not.toContain('identical, 100 records');
+});
+
+test('what passed with other sources is counted and marked as such', () => {
+  const text = formatReliability([listed({}), listed({}, false)]);
+  expect(text).toContain('2 faults: 1 passed in 1 minutes, 1 passed before a change of the sources. 1 of them');
+  expect(text).toContain('| before a change: identical, 100 records |');
 });
 
 test('text of a fault cannot break the table', () => {

@@ -8,6 +8,8 @@ export interface Listed {
   /** The area: what its file is called before `.fault.test.ts`. */
   readonly area: string;
   readonly result: FaultResult | null;
+  /** The result is of the sources as they are. */
+  readonly isCurrent: boolean;
 }
 
 const head = `# Reliability
@@ -26,9 +28,10 @@ export function formatReliability(faults: readonly Listed[]): string {
 
 function countsOf(faults: readonly Listed[]): string {
   const inState = (state: FaultResult['state']): Listed[] => faults.filter(({ result }) => result?.state === state);
-  const passed = inState('passed');
+  const passed = inState('passed').filter(({ isCurrent }) => isCurrent);
   const minutes = passed.reduce((sum, { result }) => sum + (result?.seconds ?? 0), 0) / 60;
   const others = [
+    [inState('passed').length - passed.length, 'passed before a change of the sources'],
     [inState('failed').length, 'failed'],
     [inState('started').length, 'interrupted'],
     [faults.filter(({ result }) => result === null).length, 'not run'],
@@ -50,11 +53,12 @@ function sectionOf(area: string, faults: readonly Listed[]): string {
   ].join('\n');
 }
 
-function rowOf({ id, title, result }: Listed): string {
+function rowOf({ id, title, result, isCurrent }: Listed): string {
   const name = `\`${id}\`: ${title}`;
   if (result === null) return row([name, '', '', '**not run**', '', '']);
   const { state, evidence, outcomes, figures, startedAt, version, commit, isShared, seconds } = result;
-  const outcome = state === 'passed' ? outcomes.join('; ') : state === 'failed' ? '**failed**' : '**interrupted**';
+  const then = `${isCurrent ? '' : 'before a change: '}${outcomes.join('; ')}`;
+  const outcome = state === 'passed' ? then : state === 'failed' ? '**failed**' : '**interrupted**';
   const measured = figures.map(([label, value]) => `${label} ${value}`).join('; ');
   const run = `${startedAt.slice(0, 10)}, ${version}${commit === null ? '' : ` at ${commit}`}, ${seconds.toFixed(0)} s`;
   return row([name, isShared ? '✓' : '', evidence.join('; '), outcome, measured, run]);

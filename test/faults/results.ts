@@ -2,10 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const folder = join(root, '.cache', 'faults');
 
 /** Names the faults to run, `all` or ids with commas between; without it those of the share run. */
@@ -28,21 +28,26 @@ export interface FaultResult {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly seconds: number;
-  /** Digest of src/ and test/ as they were. */
-  readonly tree: string;
+  /** Digest of the sources as they were. */
+  readonly sources: string;
   readonly version: string;
   /** The last commit before the run; null outside a repository. */
   readonly commit: string | null;
 }
 
-/** Digest of every file in src/ and test/: the same where the sources are the same, committed or not. */
-export function treeDigest(): string {
+/**
+ * Digest of what a test file's outcome depends on: it, and every file in src/ and test/ that is no test. The same where
+ * the sources are the same, committed or not. `tests` are paths from the root.
+ */
+export function sourcesDigest(tests: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const top of ['src', 'test']) {
-    const entries = readdirSync(join(root, top), { recursive: true, withFileTypes: true });
-    const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-    for (const path of paths.sort()) hash.update(`${path.slice(root.length)}\0`).update(readFileSync(path));
-  }
+  const files = ['src', 'test'].flatMap((top) =>
+    readdirSync(join(root, top), { recursive: true, withFileTypes: true }),
+  );
+  const paths = files
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+  for (const path of [...paths, ...tests].sort()) hash.update(`${path}\0`).update(readFileSync(join(root, path)));
   return hash.digest('hex').slice(0, 16);
 }
 
