@@ -16,11 +16,11 @@ import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError, type BrokerError } from '#kafka/errors.ts';
 import type { FramePool } from '#kafka/frame.ts';
-import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { CleanupGate } from './cleanup-gate.ts';
 import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
+import { readEnds } from './offsets.ts';
 import { Outages } from './outages.ts';
 import { measureSource } from './source-lag.ts';
 import type { PartitionState } from './shard-context.ts';
@@ -413,20 +413,17 @@ export class Mirror {
     const { source, until } = this.#options;
     const shards = [...this.#shards.values()].filter((shard) => !this.#goals.has(shard));
     if (until === null || until.kind === 'time' || shards.length === 0) return;
-    const queries = shards.map((shard) => ({ topic: shard.topic, partition: shard.partition, timestamp: LATEST }));
-    const [stable, watermarks] = await Promise.all([
-      listOffsets(source, queries, { isolation: 'read_committed' }),
-      listOffsets(source, queries),
-    ]);
+    const ends = await readEnds(source, shards);
     for (const [i, shard] of shards.entries()) {
-      const end = must(stable[i], 'answer');
-      if (end.error) continue;
-      this.#goals.set(shard, until.kind === 'offset' ? Math.min(until.offset, end.offset) : end.offset);
-      const held = (watermarks[i]?.offset ?? end.offset) - end.offset;
+      const end = ends[i];
+      if (!end) continue;
+      const { stableOffset, highWatermark } = end;
+      this.#goals.set(shard, until.kind === 'offset' ? Math.min(until.offset, stableOffset) : stableOffset);
+      const held = (highWatermark ?? stableOffset) - stableOffset;
       if (held > 0)
         this.#warn(
           'SHARD_TRANSACTION_OPEN',
-          `${shard.topic}/${shard.partition} is held back at offset ${end.offset} by an open transaction on the source; ${held} offsets wait behind it`,
+          `${shard.topic}/${shard.partition} is held back at offset ${stableOffset} by an open transaction on the source; ${held} offsets wait behind it`,
         );
     }
   }

@@ -21,6 +21,32 @@ export function readStableOffset(cluster: Cluster, topic: string, partition: num
   return readOffset(cluster, { topic, partition, timestamp: LATEST }, 'read_committed');
 }
 
+/** Where a partition ends as of now. */
+export interface LogEnds {
+  /** The last stable offset: everything below it is decided. */
+  readonly stableOffset: number;
+  /** Never below the stable offset; beyond it only where a transaction is open. Null where it could not be had. */
+  readonly highWatermark: number | null;
+}
+
+/**
+ * One entry per partition, in their order; null where not even the stable offset could be had. The watermark is asked
+ * before: what is written in between would else look like records that an open transaction holds back.
+ */
+export async function readEnds(
+  cluster: Cluster,
+  partitions: readonly { readonly topic: string; readonly partition: number }[],
+): Promise<(LogEnds | null)[]> {
+  const queries = partitions.map(({ topic, partition }) => ({ topic, partition, timestamp: LATEST }));
+  const watermarks = await listOffsets(cluster, queries);
+  const stable = await listOffsets(cluster, queries, { isolation: 'read_committed' });
+  return stable.map((end, i) => {
+    if (end.error) return null;
+    const watermark = must(watermarks[i], 'answer of ListOffsets');
+    return { stableOffset: end.offset, highWatermark: watermark.error ? null : Math.max(watermark.offset, end.offset) };
+  });
+}
+
 /** The first offset whose record is at or after `timestampMs`; −1 when there is none. */
 export function readOffsetAt(
   cluster: Cluster,

@@ -26,17 +26,32 @@ async function measured(cluster: Cluster, clock: ManualClock): Promise<Ends[]> {
   return found;
 }
 
-test('is measured by the end of the source, and left as it was where that does not answer', async () => {
+const record = { timestamp: 1_700_000_000_000, key: null, value: Buffer.from('x') };
+
+function playedSource() {
   const clock = new ManualClock();
   const pool = new FramePool({ bytesMax: 1024 * 1024 });
   const log = new ModelLog();
   const source = new PlayedCluster({ name: 's', topic: 'orders', topicId: 'AAAAAAAAAAAAAAAAAAAAAQ', clock, pool, log });
-  const records = [1, 2, 3].map(() => ({ timestamp: 1_700_000_000_000, key: null, value: Buffer.from('x') }));
-  log.append(sourceBatch({ baseOffset: 0, records }));
+  log.append(sourceBatch({ baseOffset: 0, records: [record, record, record] }));
+  return { clock, log, source };
+}
+
+test('is measured by the end of the source, and left as it was where that does not answer', async () => {
+  const { clock, source } = playedSource();
   expect(await measured(source.cluster, clock)).toEqual([{ stableOffset: 3, highWatermark: 3 }]);
 
   source.onCall = () => {
     throw new BrokerError({ code: 6, name: 'NOT_LEADER_OR_FOLLOWER', retryable: false }, 'ListOffsets', 'orders/0');
   };
   expect(await measured(source.cluster, clock)).toEqual([]);
+});
+
+test('records written between the two questions do not look held back', async () => {
+  const { clock, log, source } = playedSource();
+  let questions = 0;
+  source.onCall = () => {
+    if (++questions === 2) log.append(sourceBatch({ baseOffset: 0, records: [record] }));
+  };
+  expect(await measured(source.cluster, clock)).toEqual([{ stableOffset: 4, highWatermark: 4 }]);
 });

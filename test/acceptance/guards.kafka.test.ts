@@ -116,10 +116,10 @@ const copying = (lockstep: LockstepProcess, mirror: string, shards: number): boo
 const retryable = `Object.assign(Object.create(KafkaError.prototype), { message: 'planted', retryable: true })`;
 const once = (call: string): string =>
   `globalThis.planted ? ${call} : () => { globalThis.planted = true; throw ${retryable}; }`;
-const failingEnds = `listOffsets(source, queries, { isolation: 'read_committed' }).then((answers) => {
+const failingEnds = `readEnds(source, shards).then((ends) => {
   const fails = !globalThis.planted;
   globalThis.planted = true;
-  return fails ? answers.map((answer) => ({ ...answer, error: ${retryable} })) : answers;
+  return fails ? ends.map(() => null) : ends;
 })`;
 
 /** A name for mirrors and topics. */
@@ -473,10 +473,7 @@ describe('what is no reason to stop', () => {
 
   test.each([
     ['prepared', { find: 'await prepareTopic(', replace: `await (${once('prepareTopic')})(` }],
-    [
-      'asked for its end',
-      { find: `listOffsets(source, queries, { isolation: 'read_committed' })`, replace: failingEnds },
-    ],
+    ['asked for its end', { find: 'readEnds(source, shards)', replace: failingEnds }],
   ])(
     'a topic that cannot be %s at first is waited for, and not left out of --until',
     async (name, bug) => {
