@@ -48,10 +48,13 @@ test('tokens come from an endpoint or from a file', () => {
   const login = (token: string) => read(security(`protocol: SASL_SSL, mechanism: OAUTHBEARER, token: ${token}`)).sasl;
   expect(login('{ file: token }')).toEqual({ mechanism: 'OAUTHBEARER', token: { file: 'token' } });
   const endpoint = 'endpoint: https://id.example/token, clientId: mirror, clientSecret: { env: SECRET }';
-  expect(login(`{ ${endpoint} }`)).toMatchObject({ token: { clientId: 'mirror', scope: null, extensions: {} } });
+  expect(login(`{ ${endpoint} }`)).toMatchObject({
+    token: { clientId: 'mirror', scope: null, ca: null, extensions: {} },
+  });
   expect(login(`{ ${endpoint}, scope: kafka, extensions: { logicalCluster: lkc-1 } }`)).toMatchObject({
     token: { scope: 'kafka', extensions: { logicalCluster: 'lkc-1' } },
   });
+  expect(login(`{ ${endpoint}, ca: { file: id.pem } }`)).toMatchObject({ token: { ca: { file: 'id.pem' } } });
 });
 
 test.each([
@@ -90,6 +93,12 @@ test.each([
   [`protocol: SSL, key: ${CANARY}`, 'key: must be a reference'],
   [`token: ${CANARY}`, 'token: must be { endpoint, clientId, clientSecret } or { file: path }; the token itself'],
   [`token: { file: t, endpoint: 'https://a' }`, 'token: must have endpoint, clientId and clientSecret, or file'],
+  [`token: { file: t, ca: { file: c } }`, 'token: must have endpoint, clientId and clientSecret, or file'],
+  [`token: { endpoint: 'https://a', ca: ${CANARY} }`, 'token.ca: must be a reference'],
+  [
+    `token: { endpoint: 'http://127.0.0.1/t', clientId: a, clientSecret: { env: A }, ca: { file: c } }`,
+    'token.ca: has no meaning with an http:// endpoint',
+  ],
   [`token: { endpoint: 'http://id.example/t' }`, 'token.endpoint: must be an https:// address'],
   [`token: { endpoint: 'https://me:${CANARY}@id.example/t' }`, 'token.endpoint: must be an https:// address'],
 ])('{ %s } is refused: %s', (keys, message, code = 'CONFIG_INVALID') => {

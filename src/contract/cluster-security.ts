@@ -24,6 +24,8 @@ export type TokenRef =
       readonly clientId: string;
       readonly clientSecret: SecretRef;
       readonly scope: string | null;
+      /** Of the endpoint's certificate; null: the authorities that Node trusts. */
+      readonly ca: SecretRef | null;
       /** SASL extensions (KIP-342). */
       readonly extensions: Readonly<Record<string, string>>;
     };
@@ -92,6 +94,7 @@ const token = z
       clientId: text('the client id').optional(),
       clientSecret: secret().optional(),
       scope: text('a scope, or several with spaces between them').optional(),
+      ca: secret().optional(),
       extensions: z
         .record(
           z.string().regex(/^(?!auth$)[A-Za-z]+$/, 'must be letters, and not "auth"'),
@@ -103,12 +106,17 @@ const token = z
     must('{ endpoint, clientId, clientSecret } or { file: path }; the token itself never stands here'),
   )
   .transform((value, context): TokenRef => {
-    const { file, endpoint, clientId, clientSecret, scope, extensions } = value;
+    const { file, endpoint, clientId, clientSecret, scope, ca, extensions } = value;
     const isComplete = endpoint !== undefined && clientId !== undefined && clientSecret !== undefined;
-    const hasOther = [endpoint, clientId, clientSecret, scope, extensions].some((each) => each !== undefined);
+    const hasOther = [endpoint, clientId, clientSecret, scope, ca, extensions].some((each) => each !== undefined);
+    if (ca !== undefined && endpoint !== undefined && /^http:/i.test(endpoint)) {
+      const message = 'has no meaning with an http:// endpoint';
+      context.issues.push({ code: 'custom', input: null, path: ['ca'], message });
+      return z.NEVER;
+    }
     if (file !== undefined && !hasOther) return { file };
     if (file === undefined && endpoint !== undefined && clientId !== undefined && clientSecret !== undefined)
-      return { endpoint, clientId, clientSecret, scope: scope ?? null, extensions: extensions ?? {} };
+      return { endpoint, clientId, clientSecret, scope: scope ?? null, ca: ca ?? null, extensions: extensions ?? {} };
     const message = isComplete
       ? 'must be either { file } or { endpoint, clientId, clientSecret }, not both'
       : 'must have endpoint, clientId and clientSecret, or file';

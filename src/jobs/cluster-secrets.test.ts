@@ -15,7 +15,7 @@ class PlayedHost {
   readonly environment: Record<string, string | undefined> = {};
   readonly clock = new ManualClock();
   readonly random = { next: () => 0 };
-  readonly asked: { url: string; headers: Readonly<Record<string, string>>; body: string }[] = [];
+  readonly asked: { url: string; headers: Readonly<Record<string, string>>; body: string; ca: string | null }[] = [];
   answer: () => Promise<{ status: number; text: string }> = () => Promise.reject(new Error('no endpoint'));
   readonly nonce = () => 'nonce';
   readonly disk = {
@@ -26,7 +26,10 @@ class PlayedHost {
     },
   };
   readonly web = {
-    postForm: (url: string, request: { headers: Readonly<Record<string, string>>; body: string }) => {
+    postForm: (
+      url: string,
+      request: { headers: Readonly<Record<string, string>>; body: string; ca: string | null },
+    ) => {
       this.asked.push({ url, ...request });
       return this.answer();
     },
@@ -124,6 +127,7 @@ describe('tokens', () => {
     clientId: 'a:b',
     clientSecret: { env: 'CLIENT' },
     scope: 'kafka',
+    ca: null,
     extensions: { logicalCluster: 'lkc-1' },
   };
   const granted = (token: string, expires?: unknown) => () =>
@@ -172,7 +176,7 @@ describe('tokens', () => {
   test.each<[string, () => Promise<{ status: number; text: string }>, string]>([
     [
       'does not answer',
-      () => Promise.reject(Object.assign(new TypeError('fetch failed'), { cause: { code: 'ECONNREFUSED' } })),
+      () => Promise.reject(Object.assign(new Error('x'), { code: 'ECONNREFUSED' })),
       'does not answer (ECONNREFUSED)',
     ],
     [
@@ -185,6 +189,22 @@ describe('tokens', () => {
       () => Promise.resolve({ status: 401, text: JSON.stringify({ error: `invalid ${SECRET} +%\u0007` }) }),
       'answered 401: invalid (hidden)',
     ],
+    [
+      'shows the certificate of an authority that is not trusted',
+      () => Promise.reject(Object.assign(new Error('x'), { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' })),
+      'was not asked: its certificate is of an authority that is not trusted here; "ca" must hold that authority (UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
+    ],
+    [
+      'shows the certificate of another host',
+      () =>
+        Promise.reject(
+          Object.assign(new Error('x'), {
+            code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+            cert: { subjectaltname: 'DNS:id.example' },
+          }),
+        ),
+      'was not asked: its certificate is for DNS:id.example, not for the host that was asked (ERR_TLS_CERT_ALTNAME_INVALID)',
+    ],
     ['redirects', () => Promise.resolve({ status: 302, text: '' }), 'answered 302'],
     ['answers with a page', () => Promise.resolve({ status: 200, text: '<html>' }), 'answered without an access_token'],
     ['answers with null', () => Promise.resolve({ status: 200, text: 'null' }), 'answered without an access_token'],
@@ -192,6 +212,22 @@ describe('tokens', () => {
     const host = played();
     host.answer = answer;
     expect(await refusal(() => host.token(endpoint))).toBe(`"token": https://id.example/token ${message}`);
+  });
+
+  test('are asked for with authorities that are read anew for each request', async () => {
+    const host = played();
+    const token = { ...endpoint, ca: { file: 'ca' } };
+    const pem = (name: string) => `-----BEGIN CERTIFICATE-----\n${name}\n-----END CERTIFICATE-----`;
+    const security = host.security({ sasl: { mechanism: 'OAUTHBEARER', token } });
+    expect(await refusal(() => host.token(token, security))).toBe('"ca": file ca is not there');
+    host.files.set('ca', SECRET);
+    expect(await refusal(() => host.token(token, security))).toBe('"ca": file ca holds no CERTIFICATE in PEM');
+    host.files.set('ca', pem('old'));
+    await host.token(token, security);
+    host.files.set('ca', pem('new'));
+    await host.clock.advance(80_000);
+    await host.token(token, security);
+    expect(host.asked.map(({ ca }) => ca)).toEqual([pem('old'), pem('new')]);
   });
 
   test('are not asked for without the client secret', async () => {

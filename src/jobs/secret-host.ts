@@ -37,7 +37,14 @@ function readFile(path: string, what: string, host: Pick<SecretHost, 'disk'>): s
   }
 }
 
+/** A secret that is PEM. Node ignores authorities in which it finds no certificate: whoever shows one would then seem to be of an unknown one. */
+export function readPem(ref: SecretRef, label: string, options: { what: string; host: SecretHost }): string {
+  const text = readSecret(ref, options.what, options.host);
+  if (new RegExp(`-----BEGIN [A-Z ]*${label}-----`).test(text)) return text;
+  throw new SecretError(`"${options.what}": ${placeOf(ref)} holds no ${label} in PEM`);
+}
+
 /** For messages. */
-export function placeOf(ref: SecretRef): string {
+function placeOf(ref: SecretRef): string {
   return 'env' in ref ? `environment variable ${ref.env}` : `file ${ref.file}`;
 }

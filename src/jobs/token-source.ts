@@ -3,7 +3,8 @@ import type { TokenRef } from '#contract/cluster-security.ts';
 import { SecretError } from '#kafka/errors.ts';
 import type { SaslCredentials } from '#kafka/security.ts';
 import { printable } from '#kafka/sasl.ts';
-import { readSecret, type SecretHost } from './secret-host.ts';
+import { tlsProblemOf } from '#kafka/tls-failure.ts';
+import { readPem, readSecret, type SecretHost } from './secret-host.ts';
 
 type Token = Extract<SaslCredentials, { token: string }>;
 
@@ -60,14 +61,16 @@ class EndpointTokens implements TokenSource {
   }
 
   async #ask(): Promise<string> {
-    const { endpoint, clientId, clientSecret, scope } = this.#ref;
+    const { endpoint, clientId, clientSecret, scope, ca } = this.#ref;
     const { clock, web } = this.#host;
     const secret = readSecret(clientSecret, 'clientSecret', this.#host);
+    const authorities = ca && readPem(ca, 'CERTIFICATE', { what: 'ca', host: this.#host });
     const askedMs = clock.monotonic();
     let answer: { status: number; text: string };
     try {
       answer = await web.postForm(endpoint, {
         headers: { authorization: basic(clientId, secret) },
+        ca: authorities,
         signal: this.#signal,
         body: new URLSearchParams({
           grant_type: 'client_credentials',
@@ -75,7 +78,8 @@ class EndpointTokens implements TokenSource {
         }).toString(),
       });
     } catch (error) {
-      throw this.#failed(`does not answer (${reasonOf(error)})`);
+      const problem = tlsProblemOf(error as Error, { hasServerName: false });
+      throw this.#failed(problem === null ? `does not answer (${reasonOf(error)})` : `was not asked: ${problem}`);
     }
     const fields = fieldsOf(answer.text);
     if (answer.status !== 200) {

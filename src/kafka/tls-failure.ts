@@ -46,18 +46,22 @@ const ALERTS: Readonly<Record<string, string>> = {
   UNSUPPORTED_CERTIFICATE: 'it does not take certificates of the kind that ours is',
 };
 
-/** What `error` says about TLS, with its code; null when it is about something else. Certificates and keys are never in it. */
-export function tlsProblemOf(error: Error): string | null {
+/**
+ * What `error` says about TLS, with its code; null when it is about something else. Certificates and keys are never in it.
+ * `hasServerName`: whether there is a key that says which name the certificate must carry.
+ */
+export function tlsProblemOf(error: Error, { hasServerName = true } = {}): string | null {
   const { code } = error as { code?: string };
   if (code === undefined) return null;
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `${otherHost(error)} (${code})`;
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `${otherHost(error, hasServerName)} (${code})`;
   const known = PROBLEMS[code] ?? ALERTS[/^ERR_SSL_.*_ALERT_([A-Z_]+)$/.exec(code)?.[1] ?? ''];
   if (known !== undefined) return `${known} (${code})`;
   return /^ERR_(?:SSL|OSSL|TLS)_/.test(code) ? `the TLS handshake failed (${code})` : null;
 }
 
-function otherHost(error: Error): string {
+function otherHost(error: Error, hasServerName: boolean): string {
   const names = (error as { cert?: { subjectaltname?: string } }).cert?.subjectaltname;
   const whose = typeof names === 'string' ? `is for ${names.slice(0, 200)}` : 'names no host';
-  return `its certificate ${whose}, not for the host that was asked; "serverName" says which name it must carry`;
+  const advice = hasServerName ? '; "serverName" says which name it must carry' : '';
+  return `its certificate ${whose}, not for the host that was asked${advice}`;
 }

@@ -1,8 +1,13 @@
 /** The host's own edges: what a token endpoint may not do to us. */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Pki } from '#testing/pki.ts';
+import { temporaryDirectory } from '#testing/supervisor.ts';
 import { systemNonce, systemWeb } from './host.ts';
 
 async function serve(answer: RequestListener): Promise<string> {
@@ -15,8 +20,8 @@ async function serve(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`;
 }
 
-const post = (url: string, signal = new AbortController().signal) =>
-  systemWeb.postForm(url, { headers: { authorization: 'Basic x' }, body: 'a=b', signal });
+const post = (url: string, { signal = new AbortController().signal, ca = null as string | null } = {}) =>
+  systemWeb.postForm(url, { headers: { authorization: 'Basic x' }, body: 'a=b', ca, signal });
 
 test('a form is posted with its headers, and the answer comes whatever its status', async () => {
   const url = await serve((request, response) => {
@@ -52,9 +57,39 @@ test('an answer larger than 64 KiB is not read to its end', async () => {
 test('a signal gives up at once', async () => {
   const url = await serve(() => {});
   const abort = new AbortController();
-  const asked = post(url, abort.signal);
+  const asked = post(url, { signal: abort.signal });
   abort.abort();
   await expect(asked).rejects.toThrow('aborted');
+});
+
+test('an https:// endpoint is believed by its authority and its name only, whatever the environment says', async () => {
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const pki = new Pki(join(temporaryDirectory('host'), 'pki'));
+  const ca = readFileSync(pki.caFile, 'utf8');
+  const serveTls = async (hosts: readonly string[]): Promise<{ url: string; heard: string[] }> => {
+    const { certificateFile, keyFile } = pki.issue({ commonName: 'identity', hosts });
+    const heard: string[] = [];
+    const settings = { cert: readFileSync(certificateFile), key: readFileSync(keyFile) };
+    const server = createTlsServer(settings, (request, response) => {
+      heard.push(String(request.headers.authorization));
+      response.end('{}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/token`, heard };
+  };
+  const right = await serveTls(['127.0.0.1', 'localhost']);
+  expect(await post(right.url, { ca })).toEqual({ status: 200, text: '{}' });
+  expect(await post(right.url.replace('127.0.0.1', 'localhost'), { ca })).toMatchObject({ status: 200 });
+  await expect(post(right.url)).rejects.toMatchObject({ code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+  expect(right.heard).toHaveLength(2);
+  const other = await serveTls(['identity.test', '127.0.0.2']);
+  await expect(post(other.url, { ca })).rejects.toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+  expect(other.heard).toEqual([]);
 });
 
 test('nonces fit into SCRAM and differ', () => {

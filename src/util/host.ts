@@ -5,6 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
 import { readFileSync, renameSync, writeFileSync, appendFileSync, mkdirSync } from 'node:fs';
+import { request as requestHttp, type IncomingMessage } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import {
   connect as connectTcp,
   isIP,
@@ -127,13 +129,16 @@ const closedSocket: Socket = { write: () => true, pause() {}, resume() {}, destr
 export interface Web {
   /**
    * Answers with status and text, whatever the status. Rejects where there is no answer: within 10 s, in up to 64 KiB.
-   * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go.
+   * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go. The certificate of
+   * an https:// address and the name in it are always checked, as TlsOptions says; each request is a new connection.
    */
   postForm(
     url: string,
     options: {
       readonly headers: Readonly<Record<string, string>>;
       readonly body: string;
+      /** Authorities that are trusted, PEM; null: those that the runtime trusts. */
+      readonly ca: string | null;
       /** Gives up at once. */
       readonly signal: AbortSignal;
     },
@@ -143,25 +148,44 @@ export interface Web {
 const WEB_DEADLINE_MS = 10_000;
 const WEB_ANSWER_BYTES_MAX = 64 * 1024;
 
+/** Not `fetch`: that takes no authorities, and lets NODE_TLS_REJECT_UNAUTHORIZED decide whether it looks at them. */
 export const systemWeb: Web = {
-  async postForm(url, { headers, body, signal }) {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
-      body,
-      redirect: 'manual',
-      signal: AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), signal]),
-    });
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const chunk of response.body ?? []) {
-      bytes += chunk.length;
-      if (bytes > WEB_ANSWER_BYTES_MAX) throw new Error(`the answer is larger than ${WEB_ANSWER_BYTES_MAX} bytes`);
-      chunks.push(chunk);
+  async postForm(url, { headers, body, ca, signal }) {
+    const ends = AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), signal]);
+    try {
+      const response = await post(url, {
+        headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+        body,
+        ca,
+        signal: ends,
+      });
+      const chunks: Uint8Array[] = [];
+      let bytes = 0;
+      for await (const chunk of response as AsyncIterable<Uint8Array>) {
+        bytes += chunk.length;
+        if (bytes > WEB_ANSWER_BYTES_MAX) throw new Error(`the answer is larger than ${WEB_ANSWER_BYTES_MAX} bytes`);
+        chunks.push(chunk);
+      }
+      return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
+    } catch (error) {
+      throw ends.aborted ? ends.reason : error; // what an end in the middle of an answer looks like says less
     }
-    return { status: response.status, text: Buffer.concat(chunks).toString('utf8') };
   },
 };
+
+/** Resolves when status and headers are there. */
+function post(url: string, { body, ca, ...rest }: Parameters<Web['postForm']>[1]): Promise<IncomingMessage> {
+  const { protocol, hostname } = new URL(url);
+  const options = { ...rest, method: 'POST', agent: false };
+  const serverName = hostname.replace(/^\[|\]$/g, '');
+  return new Promise((resolve, reject) => {
+    const request =
+      protocol === 'https:'
+        ? requestHttps(url, { ...options, ...nodeTlsOptions({ serverName, ca, identity: null }) })
+        : requestHttp(url, options);
+    request.on('response', resolve).on('error', reject).end(body);
+  });
+}
 
 /** What nobody can foretell, as text without "=" and ",": 144 bits. */
 export function systemNonce(): string {

@@ -133,6 +133,14 @@ describe('the right secrets open', () => {
     await expectIn(cluster.doors.saslSsl, overTls('OAUTHBEARER', tokenFile(oauth.token('alice'))), 1);
   });
 
+  test('the login listener by a token from an encrypted endpoint of a private authority', async () => {
+    const endpoint = await encryptedEndpoint(strangers.issue({ commonName: 'identity' }));
+    const login = fromEndpoint({ endpoint, ca: file(strangers.caFile) });
+    const before = oauth.requests.length;
+    await expectIn(cluster.doors.saslSsl, overTls('OAUTHBEARER', login), 1);
+    expect(oauth.requests.length).toBeGreaterThan(before);
+  });
+
   test('a listener whose certificate carries another name, where that name is given', async () => {
     const front = await tlsFront(cluster.pki.issue({ commonName: 'kafka', hosts: ['kafka.internal'] }));
     await expectIn([front], { protocol: 'SSL', ca: ca(), serverName: 'kafka.internal' }, 2);
@@ -214,6 +222,21 @@ describe('a secret is not there', () => {
     await oauth.up();
     const wrong = overTls('OAUTHBEARER', fromEndpoint({ clientSecret: passwordFile(`${CANARY} wrong`) }));
     await expectRefused(cluster.doors.saslSsl, wrong, unavailable('answered 401: invalid_client'));
+  });
+
+  test('where the token endpoint shows a certificate that is not trusted or for another host: it hears no secret', async () => {
+    const strange = await encryptedEndpoint(strangers.issue({ commonName: 'identity' }));
+    const elsewhere = await encryptedEndpoint(strangers.issue({ commonName: '127.0.0.1', hosts: ['identity.test'] }));
+    const untrusted = 'was not asked: its certificate is of an authority that is not trusted here';
+    const before = oauth.requests.length;
+    for (const [token, message] of [
+      [{ endpoint: strange }, untrusted],
+      [{ endpoint: strange, ca: ca() }, untrusted],
+      [{ endpoint: elsewhere, ca: file(strangers.caFile) }, 'is for DNS:identity.test, not for the host'],
+      [{ endpoint: strange, ca: file('/nowhere/ca.pem') }, '"ca": file /nowhere/ca.pem is not there'],
+    ] as const)
+      await expectRefused(cluster.doors.saslSsl, overTls('OAUTHBEARER', fromEndpoint(token)), unavailable(message));
+    expect(oauth.requests).toHaveLength(before);
   });
 
   test('where a certificate or key is none', async () => {
@@ -298,9 +321,17 @@ describe('no encrypted connection comes about', () => {
   });
 });
 
-/** Shows `certificate` and passes what it hears on to the plain listener of a broker. Returns `host:port`. */
-async function tlsFront({ certificateFile, keyFile }: Certificate): Promise<string> {
-  const [address = '', port = ''] = must(cluster.bootstrap[0], 'broker').split(':');
+/** The token endpoint behind a certificate. */
+async function encryptedEndpoint(certificate: Certificate): Promise<string> {
+  return `https://${await tlsFront(certificate, new URL(oauth.tokenUrl).host)}/token`;
+}
+
+/** Shows `certificate` and passes what it hears on, to the plain listener of a broker by default. Returns `host:port`. */
+async function tlsFront(
+  { certificateFile, keyFile }: Certificate,
+  behind = must(cluster.bootstrap[0], 'broker'),
+): Promise<string> {
+  const [address = '', port = ''] = behind.split(':');
   const server = createServer({ cert: readFileSync(certificateFile), key: readFileSync(keyFile) }, (client) => {
     const broker = connect(Number(port), address);
     client.pipe(broker).pipe(client);
