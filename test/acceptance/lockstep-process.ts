@@ -15,6 +15,7 @@ export interface RunResult {
   readonly events: readonly RunEvent[];
   readonly stderr: string;
   readonly incidents: readonly Incident[];
+  readonly outages: readonly Incident[];
 }
 
 export interface ProcessOptions {
@@ -76,7 +77,7 @@ export class LockstepProcess {
     return this.#incidents('error');
   }
 
-  /** Of clusters that partitions waited for longer than 30 s: a loaded machine alone may do that. */
+  /** Those that only warn: of clusters that partitions waited for longer than 30 s, and of settings. */
   get outages(): Incident[] {
     return this.#incidents('warning');
   }
@@ -111,7 +112,7 @@ export class LockstepProcess {
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs);
     const code = await this.#closed;
     clearTimeout(timer);
-    return { code, events: this.events, stderr: this.#stderr, incidents: this.incidents };
+    return { code, events: this.events, stderr: this.#stderr, incidents: this.incidents, outages: this.outages };
   }
 
   /** Ctrl-C, then the end. */

@@ -7,8 +7,6 @@ import type { ApiName } from '#testing/fault-rule.ts';
 import type { Direction } from '#testing/frame-splitter.ts';
 import { Reader } from '#kafka/protocol/reader.ts';
 import { decodeProduce } from '#kafka/produce.ts';
-import { RawReader } from '#testing/raw-reader.ts';
-import type { PartitionBounds } from '#testing/raw-reader.ts';
 import { must } from '#util/assert.ts';
 import { fault } from './fault.ts';
 import type { FaultRun } from './fault.ts';
@@ -16,7 +14,7 @@ import { clusterPair } from './mirror-under-test.ts';
 import type { MirrorUnderTest, Side } from './mirror-under-test.ts';
 import { injectInto, startProxied } from './network.ts';
 import type { NetworkFault } from './network.ts';
-import { TwoTopics } from './two-topics.ts';
+import { readBounds, TwoTopics } from './two-topics.ts';
 
 const pair = clusterPair({ source: { proxied: true }, target: { brokers: 3, proxied: true } });
 const sides = ['source', 'target'] as const;
@@ -290,7 +288,7 @@ async function meetGhost(run: FaultRun, mirror: MirrorUnderTest, moment: Moment)
   const taken = injectInto(mirror.pair, 'target', { match, fault: ghost, times: 1, name });
   await taken.fired(mirror);
   const proxies = mirror.pair.target.proxies.filter(({ journal }) => journal.some(({ rule }) => rule === name));
-  const endOf = async (): Promise<number> => (await boundsOf(mirror, topic)).highWatermark;
+  const endOf = async (): Promise<number> => (await readBounds(mirror.pair.target, topic)).highWatermark;
   const before = await endOf();
   if (moment === 'after a look') {
     const look = { api: 'ListOffsets', direction: 'response', topic } as const;
@@ -341,16 +339,6 @@ fault(
     run.outcome('a record twice, and stopped with SHARD_DIVERGED: the sequence rule is what keeps ghosts out');
   },
 );
-
-/** Of partition 0 on the target, past the proxies. */
-async function boundsOf(mirror: MirrorUnderTest, topic: string): Promise<PartitionBounds> {
-  const reader = new RawReader(mirror.pair.target.bootstrap);
-  try {
-    return await reader.bounds(topic, 0);
-  } finally {
-    reader.close();
-  }
-}
 
 /** What a broker said to a replayed request when the log ended there. */
 function resultOf(response: Buffer, end: number): string {

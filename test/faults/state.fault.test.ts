@@ -99,9 +99,7 @@ fault(
     await must(clusters.source.brokers[0], 'broker').restart(); // a new leader epoch, which is recorded
     await scene.caughtUp(lockstep);
     await scene.finish(lockstep, []);
-    await scene.write(100);
-    await scene.catchUp();
-    await scene.expectSame();
+    await scene.copiesMore();
   },
 );
 
@@ -152,9 +150,7 @@ fault(
     await must(clusters.source.brokers[0], 'broker').restart();
     await scene.caughtUp(lockstep);
     await scene.finish(lockstep, []);
-    await scene.write(100);
-    await scene.catchUp();
-    await scene.expectSame();
+    await scene.copiesMore();
   },
 );
 
@@ -178,9 +174,7 @@ fault(
     await scene.caughtUp(lockstep);
     await untilTold(lockstep, 'written again from memory');
     await scene.finish(lockstep, []);
-    await scene.write(100);
-    await scene.catchUp();
-    await scene.expectSame();
+    await scene.copiesMore();
   },
 );
 
@@ -209,9 +203,7 @@ fault(
     await untilTold(lockstep, 'has lost records; it was written again from memory');
     await scene.caughtUp(lockstep);
     await scene.finish(lockstep, []);
-    await scene.write(100);
-    await scene.catchUp();
-    await scene.expectSame();
+    await scene.copiesMore();
   },
 );
 

@@ -10,6 +10,7 @@ import type { Finding, MirrorPolicy } from '#testing/checker/check-replication.t
 import { Entries, HistoryBuilder } from '#testing/checker/history.ts';
 import type { PartitionHistory } from '#testing/checker/history.ts';
 import { expectIdentical, verifyMirror } from '#testing/checker/verify-mirror.ts';
+import type { KafkaCluster } from '#testing/kafka-cluster.ts';
 import { waitUntil } from '#testing/process-stat.ts';
 import { RawReader } from '#testing/raw-reader.ts';
 import type { PartitionBounds } from '#testing/raw-reader.ts';
@@ -23,7 +24,8 @@ import { writeLink } from '../acceptance/link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, statusOf, told } from '../acceptance/lockstep-process.ts';
 import type { RunResult } from '../acceptance/lockstep-process.ts';
 import type { FaultRun } from './fault.ts';
-import type { ClusterPair, Side } from './mirror-under-test.ts';
+import { expectOutages } from './mirror-under-test.ts';
+import type { ClusterPair, Side, Waits } from './mirror-under-test.ts';
 
 export interface SceneOptions {
   /** Of each topic. Default: 1. */
@@ -43,6 +45,20 @@ export interface SceneOptions {
 /** How long a person may wait for what a mirror does by itself: generous, since the machine is shared. */
 const waitMs = 90_000;
 const endMs = 5_000;
+
+/** Of a partition, without what is between it and a mirror. */
+export async function readBounds(
+  { bootstrap }: Pick<KafkaCluster, 'bootstrap'>,
+  topic: string,
+  partition = 0,
+): Promise<PartitionBounds> {
+  const reader = new RawReader(bootstrap);
+  try {
+    return await reader.bounds(topic, partition);
+  } finally {
+    reader.close();
+  }
+}
 
 export class TwoTopics {
   readonly hit: string;
@@ -103,13 +119,8 @@ export class TwoTopics {
     return must((await describeTopics(this.#ends[side].bootstrap, [topic]))[0], 'description');
   }
 
-  async bounds(side: Side, topic = this.hit, partition = 0): Promise<PartitionBounds> {
-    const reader = new RawReader(this.#ends[side].bootstrap);
-    try {
-      return await reader.bounds(topic, partition);
-    } finally {
-      reader.close();
-    }
+  bounds(side: Side, topic = this.hit, partition = 0): Promise<PartitionBounds> {
+    return readBounds(this.#ends[side], topic, partition);
   }
 
   async end(side: Side, topic = this.hit, partition = 0): Promise<number> {
@@ -229,14 +240,15 @@ export class TwoTopics {
     await lockstep.until(hasEnded, `the incident ${code} has ended`, waitMs);
   }
 
-  /** Ends load and mirror, and holds it to the incidents, by code, that it may have told: each exactly once. */
-  async finish(lockstep: LockstepProcess, codes: readonly Incident['code'][]): Promise<RunResult> {
+  /** Ends load and mirror, and holds it to the incidents, by code, that it has told: each exactly once. */
+  async finish(lockstep: LockstepProcess, codes: readonly Incident['code'][], waits: Waits = {}): Promise<RunResult> {
     await this.stopLoad();
     const run = lockstep.isRunning ? await lockstep.interrupt() : await lockstep.ended();
     expect(
       run.incidents.map(({ code }) => code),
       told(run),
     ).toEqual(codes);
+    expectOutages(run, waits);
     expect(run.stderr, told(run)).not.toContain('    at ');
     return run;
   }
@@ -245,7 +257,15 @@ export class TwoTopics {
   async catchUp(file = this.file): Promise<RunResult> {
     const run = await runUntilCaughtUp(file);
     expect([run.code, run.incidents], told(run)).toEqual([0, []]);
+    expectOutages(run);
     return run;
+  }
+
+  /** Writes more, and has a mirror that is started anew copy it: both topics are identical then. */
+  async copiesMore(): Promise<void> {
+    await this.write(100);
+    await this.catchUp();
+    await this.expectSame();
   }
 
   // ---- the judgement
