@@ -33,8 +33,10 @@ export type AdminStep =
   | { readonly setScram: Readonly<Record<string, string | null>> }
   /** Topic/partition. `preferred`: the first replica; `unclean`: any that is alive, where no leader is. */
   | { readonly electLeaders: 'preferred' | 'unclean'; readonly partitions: readonly TopicPartition[] }
-  /** Waits until the partitions have exactly these replicas and the first of them leads. */
+  /** Waits until the partitions have exactly these replicas and the first of them leads. Answers with the wall time then, in ms. */
   | { readonly reassign: readonly (TopicPartition & { readonly replicas: readonly number[] })[] }
+  /** Goes on so many ms after the tool has started, or at once when that has passed: what is to happen at a rate. */
+  | { readonly at: number }
   /** Answers with a PartitionReplicas[], also where a partition has no leader. */
   | { readonly describeReplicas: string }
   | { readonly describe: readonly string[] };

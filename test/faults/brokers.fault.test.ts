@@ -3,6 +3,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { KafkaBroker } from '#testing/kafka-broker.ts';
 import { runAdmin } from '#testing/topic-admin.ts';
 import { partitionsUpTo } from '#testing/workload.ts';
+import { must } from '#util/assert.ts';
 import { fault } from './fault.ts';
 import type { FaultRun } from './fault.ts';
 import { controllerOf, leaderEpochs, leaderOf, readLeaders, waitForInSync, waitForOther } from './leaders.ts';
@@ -76,13 +77,17 @@ for (const side of sides) {
   );
 }
 
+/** As often as leaders are to move, and what a machine may make of it. */
+const MOVE_MS = 2_000;
+const MOVE_MS_MAX = 2_200;
+
 fault(
-  { id: 'leaders-moved', title: 'leaders and replicas of both sides moved 30 times on end', timeoutMs: 900_000 },
+  { id: 'leaders-moved', title: 'leaders and replicas of both sides moved every 2 s, 30 times', timeoutMs: 900_000 },
   async (run) => {
     const mirror = await startMirror(run, await pair(), { name: run.id, replicationFactor: 2 });
     const topic = mirror.topic('plain');
     const epochs = (): Promise<number[]> => Promise.all(sides.map((side) => leaderEpochs(mirror.pair[side], [topic])));
-    const before = { epochs: await epochs(), copied: mirror.offsetsCopied(), at: performance.now() };
+    const before = { epochs: await epochs(), copied: mirror.offsetsCopied() };
     // Two of three brokers hold each partition: each round takes one away and gives another, and moves the leader.
     const rounds = Array.from({ length: 30 }, (_, round) => ({
       reassign: partitionsUpTo(3).map((partition) => {
@@ -90,23 +95,35 @@ fault(
         return { topic, partition, replicas: [1 + first, 1 + ((first + 1) % 3)] };
       }),
     }));
-    for (let at = 0; at < rounds.length; at += 10) {
-      const some = rounds.slice(at, at + 10); // a tool has two minutes
-      await Promise.all(sides.map((side) => runAdmin(mirror.pair[side].bootstrap, some)));
-    }
-    const tookMs = performance.now() - before.at;
+    const steps = rounds.flatMap((round, index) => [{ at: (index + 1) * MOVE_MS }, round]);
+    const answers = await Promise.all(sides.map((side) => runAdmin(mirror.pair[side].bootstrap, steps)));
+    const periods = answers.map((answer) => periodsOf(answer.filter((at) => typeof at === 'number')));
+    const medians = periods.map((sorted) => must(sorted[sorted.length >> 1], 'median'));
     const copied = mirror.offsetsCopied() - before.copied;
     const changes = (await epochs()).map((sum, index) => `${sides[index]} ${sum - (before.epochs[index] ?? 0)}`);
     run.tookEffect(
-      `${rounds.length} reassignments of 3 partitions on each side, leader epochs risen by: ${changes.join(', ')}`,
+      `${rounds.length} reassignments of 3 partitions on each side, one every ${medians.map((ms) => seconds(ms).toFixed(2)).join(' and ')} s, leader epochs risen by: ${changes.join(', ')}`,
     );
-    run.figure('a move every s', seconds(tookMs) / rounds.length);
+    for (const [index, side] of sides.entries()) {
+      const ms = must(medians[index], 'median');
+      run.figure(`leaders of the ${side} moved every s, median`, seconds(ms));
+      run.figure('longest', seconds(must(periods[index]?.at(-1), 'longest period')));
+      expect(ms, `the period in which leaders of the ${side} moved`).toBeLessThanOrEqual(MOVE_MS_MAX);
+    }
     run.figure('offsets copied meanwhile', copied);
     expect(copied, 'it goes on while leaders move').toBeGreaterThan(0);
     await mirror.advances('after the last move');
     await mirror.expectIdenticalAfterwards();
   },
 );
+
+/** Between what happened at these times: the shortest first, in ms. */
+function periodsOf(times: readonly number[]): number[] {
+  return times
+    .slice(1)
+    .map((at, index) => at - must(times[index], 'time'))
+    .sort((a, b) => a - b);
+}
 
 fault({ id: 'controllers-killed', title: 'the active controller of each side killed with SIGKILL' }, async (run) => {
   const mirror = await startMirror(run, await pair(), { name: run.id });

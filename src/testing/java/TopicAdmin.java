@@ -54,13 +54,14 @@ import org.apache.kafka.common.resource.ResourceType;
 /**
  * Topics through Kafka's own admin client. One argument, a JSON request: {"bootstrap", "steps": [...]}. The steps run
  * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas,
- * addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, describeReplicas, describe. Prints one JSON
+ * addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, at, describeReplicas, describe. Prints one JSON
  * array with an answer for each step. Returns only when every broker's view is said to be there: a created topic has leaders for all its
  * partitions, ACLs, passwords and settings have reached all brokers.
  */
 public final class TopicAdmin {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final long DEADLINE_MS = 30_000;
+  private static final long STARTED_AT = System.nanoTime();
 
   public static void main(String[] args) throws Exception {
     JsonNode request = JSON.readTree(args[0]);
@@ -121,6 +122,8 @@ public final class TopicAdmin {
         return Map.of();
       case "reassign":
         return reassign(admin, detail);
+      case "at":
+        return waitUntilAge(detail.asLong());
       case "describeReplicas":
         return describeReplicas(admin, detail.asText());
       case "describe":
@@ -271,24 +274,34 @@ public final class TopicAdmin {
     admin.alterPartitionReassignments(changes).all().get();
     waitUntil("the reassignment ends", () ->
         admin.listPartitionReassignments(replicas.keySet()).reassignments().get().isEmpty());
-    for (var place : replicas.entrySet()) lead(admin, place.getKey(), place.getValue());
-    return Map.of();
+    lead(admin, replicas);
+    return System.currentTimeMillis();
   }
 
   /** A new order of the same replicas moves no leader: that takes an election, once the first replica is in sync. */
-  private static void lead(Admin admin, TopicPartition partition, List<Integer> replicas) throws Exception {
-    waitUntil(replicas.get(0) + " leads " + partition, () -> {
-      TopicPartitionInfo info = admin.describeTopics(List.of(partition.topic())).allTopicNames().get()
-          .get(partition.topic()).partitions().get(partition.partition());
-      List<Integer> now = info.replicas().stream().map(Node::id).collect(Collectors.toList());
-      if (now.equals(replicas) && info.leader() != null && info.leader().id() == replicas.get(0)) return true;
+  private static void lead(Admin admin, Map<TopicPartition, List<Integer>> wanted) throws Exception {
+    Set<String> topics = wanted.keySet().stream().map(TopicPartition::topic).collect(Collectors.toSet());
+    waitUntil("the first replicas lead " + wanted, () -> {
+      var descriptions = admin.describeTopics(topics).allTopicNames().get();
+      boolean isDone = wanted.entrySet().stream().allMatch(place -> {
+        TopicPartitionInfo info = descriptions.get(place.getKey().topic()).partitions().get(place.getKey().partition());
+        List<Integer> now = info.replicas().stream().map(Node::id).collect(Collectors.toList());
+        return now.equals(place.getValue()) && info.leader() != null && info.leader().id() == now.get(0);
+      });
+      if (isDone) return true;
       try {
-        admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).all().get();
+        admin.electLeaders(ElectionType.PREFERRED, wanted.keySet()).all().get();
       } catch (ExecutionException notNeededOrNotYet) {
         return false;
       }
       return false;
     });
+  }
+
+  /** Waits until so long after the start of this program. */
+  private static Object waitUntilAge(long ageMs) throws Exception {
+    Thread.sleep(Math.max(0, ageMs - (System.nanoTime() - STARTED_AT) / 1_000_000));
+    return Map.of();
   }
 
   private static TopicPartition partition(JsonNode place) {
