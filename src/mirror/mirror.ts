@@ -20,6 +20,7 @@ import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { CleanupGate } from './cleanup-gate.ts';
 import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
+import { findLostTopics } from './lost-topics.ts';
 import { readEnds } from './offsets.ts';
 import { Outages } from './outages.ts';
 import { measureSource } from './source-lag.ts';
@@ -188,6 +189,9 @@ export class Mirror {
       targetClusterId: target.clusterId,
       at: clock.now(),
     });
+    const ports = { source, target, state: this.#state, mirrorId };
+    for (const { code, message, nextStep } of await findLostTopics(ports, this.#rules))
+      this.#warn(code, `${message} ${nextStep}`);
     this.#isBeginning = clock.now() - record.createdAt < BEGINNING_MS;
     await this.#discover({ mustMatch: this.#options.until !== null });
     this.#isBeginning = false;

@@ -10,6 +10,7 @@ import { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
+import { findLostTopics } from './lost-topics.ts';
 import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
 import { grantsOf } from './rights.ts';
 import { mirrorIdOf } from './state-records.ts';
@@ -48,11 +49,13 @@ export async function planMirror(
     );
   }
   const access = options.access ?? { source: unknownAccess(source), target: unknownAccess(target) };
+  const mirrorId = mirrorIdOf(choicesOf(resource, source, target));
   const ports = { resource, source, target, access, rateBytesPerSecond: options.rateBytesPerSecond ?? null };
   const sourceTopics = (await source.refresh('all')).filter(({ errorCode }) => errorCode === 0);
-  const rules = planTopics(compileTopicRules(resource.spec.topics), sourceTopics);
+  const compiled = compileTopicRules(resource.spec.topics);
+  const rules = planTopics(compiled, sourceTopics);
   const recorded = await peekState(target);
-  const surveyed = await surveyPairs({ resource, source, target, state: recorded.state }, rules.pairs);
+  const surveyed = await surveyPairs({ resource, source, target, mirrorId, state: recorded.state }, rules.pairs);
   const rights = await findRights(ports, { surveyed, rules, state: recorded });
   const settings = await findUnfitSettings(ports, surveyed, rights);
   const existing = (await target.refresh('all')).map((topic) => topic.name);
@@ -69,6 +72,7 @@ export async function planMirror(
   const findings = [
     ...findChanges(resource, { source, target, state: recorded.state }),
     ...findRules(resource, source, withoutHidden(rules, resource, rights.hidden), sourceTopics),
+    ...(recorded.state ? await findLostTopics({ source, target, state: recorded.state, mirrorId }, compiled) : []),
     ...settings.findings,
   ];
   return {
@@ -102,6 +106,7 @@ interface Ports {
   readonly resource: MirrorResource;
   readonly source: Cluster;
   readonly target: Cluster;
+  readonly mirrorId: string;
   readonly state: StateTopic | null;
 }
 
@@ -114,8 +119,7 @@ async function surveyPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<S
     facts.filter((each): each is TopicFacts => !(each instanceof KafkaError)),
     resource.spec.start,
   );
-  const mirrorId = mirrorIdOf(choicesOf(resource, source, target));
-  const options = decisionOptions({ source, target, resource, mirrorId });
+  const options = decisionOptions(ports);
   return pairs.map((pair, i) => {
     const each = must(facts[i], 'facts of a pair');
     const decision = each instanceof KafkaError ? null : decideTopic(each, targetFacts, options);
@@ -301,7 +305,10 @@ function isCompacted({ sourceConfigs }: TopicFacts): boolean {
   return sourceConfigs?.get('cleanup.policy')?.value?.includes('compact') ?? false;
 }
 
-function findChanges(resource: MirrorResource, { source, target, state }: Omit<Ports, 'resource'>): Finding[] {
+function findChanges(
+  resource: MirrorResource,
+  { source, target, state }: Pick<Ports, 'source' | 'target' | 'state'>,
+): Finding[] {
   try {
     state?.checkMirror(choicesOf(resource, source, target));
     return [];

@@ -53,6 +53,8 @@ export type MirrorChoices = Pick<
   'name' | 'sourceClusterId' | 'targetClusterId' | 'transactions' | 'timestamps' | 'start'
 >;
 
+export type TopicClaim = ClaimRecord & { readonly targetTopic: string };
+
 export class StateTopic {
   readonly #cluster: Cluster;
   /** The valid record of each key, and where it stands in the log. */
@@ -108,6 +110,15 @@ export class StateTopic {
   claim(targetTopic: string): ClaimRecord | null {
     const record = this.#recordOf(claimKey(targetTopic));
     return record?.kind === 'claim' ? record.value : null;
+  }
+
+  /** All of a mirror, also of topics that are gone; without those that cannot be read. */
+  claimsOf(mirrorId: string): TopicClaim[] {
+    return [...this.#records].flatMap(([key, { record }]) =>
+      record.kind === 'claim' && record.value?.mirrorId === mirrorId && !this.#unreadable.has(key)
+        ? [{ ...record.value, targetTopic: key.slice(claimKey('').length) }]
+        : [],
+    );
   }
 
   /** Of the topic that its `targetTopicId` names, which may be gone. */

@@ -489,6 +489,26 @@ describe('what is no reason to stop', () => {
     60_000,
   );
 
+  test('a topic of a regular expression that was deleted while the mirror was down is one warning at each start', async () => {
+    const [gone, stays] = ['lost.gone', 'lost.stays'];
+    await createAndWrite([gone, stays]);
+    const start = (...topics: object[]): Promise<RunResult> => runUntilCaughtUp(fileOf({ lost: { topics } }));
+    const all = { match: '/lost\\..*/' };
+    const lossesIn = (run: RunResult): string[] => {
+      expect(run.code, told(run)).toBe(0);
+      return run.events.flatMap((each) =>
+        each.event === 'warning' && each.code === 'TOPIC_NOT_FOUND' ? [each.message] : [],
+      );
+    };
+    expect(lossesIn(await start(all))).toEqual([]);
+    await runAdmin(bootstrapOf('source'), [{ delete: [gone] }]);
+    const said = /^Topic "lost.gone" of .* does not exist any more\. The copy "lost.gone" on "west" stays as it is/;
+    expect(lossesIn(await start(all))).toEqual([expect.stringMatching(said)]);
+    expect(lossesIn(await start(all, { exclude: gone }))).toEqual([]);
+    expect(await endOf('target', gone)).toBe(500);
+    await expectSame(stays);
+  }, 120_000);
+
   test('a rule that matches nothing ends --until with code 1 and its place; without --until it waits for the topic', async () => {
     await createAndWrite(['rule.there']);
     const topics = [{ match: 'rule.there' }, { match: 'rule.later' }];
