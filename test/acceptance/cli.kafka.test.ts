@@ -12,10 +12,12 @@ import { writeWorkloads } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
 import { Command, lockstep, type Ended } from './command.ts';
+import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
 import { writeLink, type MirrorSpec } from './link-file.ts';
 import { statusOf } from './lockstep-process.ts';
 
-const cluster = sharedClusters({ source: {}, target: {} });
+const cluster = sharedClusters({ source: { secure: leastRightsUsers }, target: { secure: leastRightsUsers } });
+const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }), { plan: true });
 const ESCAPE = '\u001B';
 
 beforeAll(async () => {
@@ -26,11 +28,12 @@ beforeAll(async () => {
   ]);
 });
 
-function link(mirrors: Readonly<Record<string, MirrorSpec>>): string {
-  return writeLink({ source: cluster('source').bootstrap, target: cluster('target').bootstrap, mirrors });
-}
-
 const renamed = (prefix: string, ...topics: string[]) => topics.map((match) => ({ match, to: `${prefix}.${match}` }));
+
+/** Of a mirror that copies topics under names that begin with its own. */
+function declareCopy(name: string, topics: readonly string[] = ['orders'], more: Partial<MirrorSpec> = {}) {
+  return declare({ [name]: { topics: renamed(name, ...topics), ...more } });
+}
 
 function eventsOf(out: string): RunEvent[] {
   return out
@@ -60,9 +63,11 @@ async function expectCopied(prefix: string, ...topics: string[]): Promise<void> 
   expect(differences, formatDifferences(differences)).toEqual([]);
 }
 
+const topics = ['orders', 'audit', 'payments'];
+const whole = declareCopy('whole', topics, { transactions: 'committed-only' });
+
 test('validate, plan, run, and plan again: what was pending is done, and the numbers are those of a Java consumer', async () => {
-  const topics = ['orders', 'audit', 'payments'];
-  const file = link({ whole: { topics: renamed('whole', ...topics), transactions: 'committed-only' } });
+  const file = whole();
   const log = temporaryDirectory('log');
 
   expect(await lockstep('validate', '-f', file)).toMatchObject({
@@ -110,8 +115,10 @@ test('validate, plan, run, and plan again: what was pending is done, and the num
   expect(again.out).toMatch(/Z whole: caught up: 0 records, 0 B in [\d.]+ s\n/);
 });
 
+const untilMirror = declareCopy('at');
+
 test('--until offset=N and time=T end by themselves, and say so', async () => {
-  const at = link({ at: { topics: renamed('at', 'orders') } });
+  const at = untilMirror();
   const offset = await lockstep('run', '-f', at, '--until', 'offset=700', '--json');
   expectExit(offset, 0);
   expect(eventsOf(offset.out).at(-1)).toMatchObject({ event: 'ended', outcome: 'until-reached' });
@@ -123,12 +130,10 @@ test('--until offset=N and time=T end by themselves, and say so', async () => {
   expect(time.out).toMatch(/Z at: reached --until: [\d,]+ records?, .* in \d+\.\d s\n/);
 });
 
+const two = declare({ one: { topics: renamed('one', 'orders') }, two: { topics: renamed('two', 'audit') } });
+
 test('two mirrors of two files run side by side', async () => {
-  const whole = readFileSync(
-    link({ one: { topics: renamed('one', 'orders') }, two: { topics: renamed('two', 'audit') } }),
-    'utf8',
-  );
-  const documents = whole.split('\n---\n');
+  const documents = readFileSync(two(), 'utf8').split('\n---\n');
   const [clusters, mirrors] = ['clusters.yaml', 'mirrors.yaml'].map((name) => join(temporaryDirectory('two'), name));
   writeFileSync(must(clusters, 'file'), documents.slice(0, 2).join('\n---\n'));
   writeFileSync(must(mirrors, 'file'), documents.slice(2).join('\n---\n'));
@@ -149,8 +154,8 @@ test('two mirrors of two files run side by side', async () => {
 });
 
 test('topics and clusters are shown as they are', async () => {
-  const file = link({});
   const { clusterId, bootstrap } = cluster('source');
+  const file = writeLink({ source: bootstrap, target: cluster('target').bootstrap, mirrors: {} });
   const all = await lockstep('clusters', 'list', '-f', file, '--json');
   expectExit(all, 0);
   expect(JSON.parse(all.out)).toMatchObject({
@@ -180,11 +185,10 @@ test('topics and clusters are shown as they are', async () => {
 
 describe('a run that is ended from outside', () => {
   /** Starts a run and waits until it copies, slowly. */
-  async function start(name: string): Promise<{ run: Command; file: string }> {
-    const file = link({ [name]: { topics: renamed(name, 'orders') } });
+  async function start(file: string): Promise<Command> {
     const run = new Command(['run', '-f', file, '--json']);
     await run.says(/"recordsCopied":[1-9]/);
-    return { run, file };
+    return run;
   }
 
   async function limited<T>(bytesPerSecond: number, use: () => Promise<T>): Promise<T> {
@@ -197,14 +201,17 @@ describe('a run that is ended from outside', () => {
     }
   }
 
+  const name = 'middle';
+  const middle = declareCopy(name);
+
   test('Ctrl-C ends it in good order in the middle, and the next run goes on there', async () => {
-    const name = 'middle';
-    const { ended, file, took } = await limited(1_000_000, async () => {
-      const { run, file } = await start(name);
+    const file = middle();
+    const { ended, took } = await limited(1_000_000, async () => {
+      const run = await start(file);
       const signalledMs = performance.now();
       run.child.kill('SIGINT');
       const ended = await run.ended();
-      return { ended, file, took: performance.now() - signalledMs };
+      return { ended, took: performance.now() - signalledMs };
     });
     expectExit(ended, 130);
     expect(ended.err).toBe('stopping: waiting for what is in flight; Ctrl-C again ends at once\n');
@@ -221,8 +228,8 @@ describe('a run that is ended from outside', () => {
 
   describe('while the target does not answer', () => {
     /** A run in the middle of its start, when the target stops to answer. */
-    async function startAndPause(name: string): Promise<Command> {
-      const run = new Command(['run', '-f', link({ [name]: { topics: renamed(name, 'orders') } }), '--json']);
+    async function startAndPause(file: string): Promise<Command> {
+      const run = new Command(['run', '-f', file, '--json']);
       await run.says(/"event":"topic"/);
       await must(cluster('target').brokers[0], 'broker').pause();
       await run.says(/"event":"progress"/);
@@ -230,8 +237,11 @@ describe('a run that is ended from outside', () => {
     }
     afterEach(() => must(cluster('target').brokers[0], 'broker').resume());
 
+    const once = declareCopy('once');
+    const twice = declareCopy('twice');
+
     test('SIGTERM, like Ctrl-C, waits no longer than its deadline', async () => {
-      const run = await startAndPause('once');
+      const run = await startAndPause(once());
       const signalledMs = performance.now();
       run.child.kill('SIGTERM');
       const ended = await run.ended();
@@ -242,7 +252,7 @@ describe('a run that is ended from outside', () => {
     });
 
     test('a second Ctrl-C ends it at once', async () => {
-      const run = await startAndPause('twice');
+      const run = await startAndPause(twice());
       run.child.kill('SIGINT');
       await run.says(/Ctrl-C again ends at once/);
       const secondMs = performance.now();
@@ -252,9 +262,10 @@ describe('a run that is ended from outside', () => {
     });
   });
 
+  const pipe = declareCopy('pipe');
+
   test('a reader that goes away ends it like Ctrl-C, without a stack trace', async () => {
-    const file = link({ pipe: { topics: renamed('pipe', 'orders') } });
-    const run = new Command(['run', '-f', file, '--json']);
+    const run = new Command(['run', '-f', pipe(), '--json']);
     await run.says(/"event":"started"/);
     must(run.child.stdout, 'stdout').destroy();
     const { code, err } = await run.ended(30_000);
@@ -265,11 +276,12 @@ describe('a run that is ended from outside', () => {
   });
 });
 
+const gone = declareCopy('gone', ['short-lived', 'audit'], { refreshMs: 200 });
+
 test('a source topic that is deleted while it is copied is reported, and the others go on', async () => {
   const { bootstrap } = cluster('source');
   await createTopics(bootstrap, [{ name: 'short-lived', partitions: 1 }]);
-  const file = link({ gone: { topics: [...renamed('gone', 'short-lived', 'audit')], refreshMs: 200 } });
-  const run = new Command(['run', '-f', file, '--until', 'time=4s']);
+  const run = new Command(['run', '-f', gone(), '--until', 'time=4s']);
   await run.says(/topic short-lived as gone\.short-lived/);
   await deleteTopics(bootstrap, ['short-lived']);
   const ended = await run.ended();

@@ -11,7 +11,7 @@ import { writeWorkload } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
 import { readSourceBytes } from './eligible-bytes.ts';
-import { writeLink } from './link-file.ts';
+import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
 import { runUntilCaughtUp, statusOf, told } from './lockstep-process.ts';
 
 /** LOCKSTEP_FULL=1 copies ten times the data; on other Kafka versions a fifth says as much. */
@@ -36,7 +36,12 @@ const pairsOf = (topics: readonly string[]) => topics.map((name) => ({ source: n
 
 export function describeCopy(versions: { source: KafkaVersion; target: KafkaVersion }): void {
   describe(`from Kafka ${versions.source} to ${versions.target}`, () => {
-    const cluster = sharedClusters({ source: { version: versions.source }, target: { version: versions.target } });
+    const cluster = sharedClusters({
+      source: { version: versions.source, secure: leastRightsUsers },
+      target: { version: versions.target, secure: leastRightsUsers },
+    });
+    const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }));
+    const copy = declare({ copy: { topics: [{ match: '/^copy\\..+$/' }], transactions: 'committed-only' } });
 
     test('mirrors every kind of topic to the same offsets, bytes and times, and a second run has nothing to do', async () => {
       const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
@@ -49,11 +54,7 @@ export function describeCopy(versions: { source: KafkaVersion; target: KafkaVers
           for (const workload of Object.values(others)) await writeWorkload(source, workload, { seed });
         })(),
       ]);
-      const file = writeLink({
-        source,
-        target,
-        mirrors: { copy: { topics: [{ match: '/^copy\\..+$/' }], transactions: 'committed-only' } },
-      });
+      const file = copy();
 
       const first = await runUntilCaughtUp(file);
 

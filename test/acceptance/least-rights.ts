@@ -1,7 +1,10 @@
 /**
  * Mirrors as a user who holds exactly the rights of docs/permissions.md and no other: the documented data are what is
- * granted. Clusters must be started with `secure: leastRightsUsers`.
+ * granted. Clusters must be started with `secure: leastRightsUsers`; workloads and checkers keep to their plain listener.
  */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll } from 'vitest';
 import { parseDocuments } from '#contract/documents.ts';
 import type { MirrorPermissions, MirrorPlan, Right } from '#contract/plan.ts';
 import { mirrorSchema, type ClusterResource } from '#contract/resources.ts';
@@ -12,41 +15,66 @@ import { accessOf } from '#mirror/access.ts';
 import { planMirror } from '#mirror/plan.ts';
 import { permissionsOf } from '#mirror/rights.ts';
 import type { KafkaCluster } from '#testing/kafka-cluster.ts';
+import { temporaryDirectory } from '#testing/supervisor.ts';
 import { runAdmin, type Acl } from '#testing/topic-admin.ts';
-import { must } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
 import { systemClock, systemDisk, systemNetwork, systemNonce, systemRandom, systemWeb } from '#util/host.ts';
-import { linkText, type Link, type MirrorSpec } from './link-file.ts';
+import { linkText, writeLink, type Link, type MirrorSpec } from './link-file.ts';
 
 export const mirrorUser = 'mirror';
 const password = 'the mirror and nobody else';
-const PASSWORD_VARIABLE = 'LOCKSTEP_TEST_PASSWORD';
 
 /** The option `secure` of clusters whose mirror user has no right until it is granted. */
 export const leastRightsUsers = { users: { [mirrorUser]: password } } as const;
-
-/** What the environment of the command must hold. */
-export const leastRightsEnvironment: Readonly<Record<string, string>> = { [PASSWORD_VARIABLE]: password };
 
 export interface SecurePair {
   readonly source: KafkaCluster;
   readonly target: KafkaCluster;
 }
 
-const security = {
-  protocol: 'SASL_PLAINTEXT',
-  mechanism: 'SCRAM-SHA-512',
-  username: mirrorUser,
-  password: { env: PASSWORD_VARIABLE },
-};
-
-/** A file in which both clusters are reached as the mirror's user. */
+/** A file in which both clusters are reached as the mirror's user, with the password in a file of its own. */
 export function leastRightsLink({ source, target }: SecurePair, mirrors: Link['mirrors']): Link {
+  const file = join(temporaryDirectory('mirror'), 'password');
+  writeFileSync(file, password);
+  const security = {
+    protocol: 'SASL_PLAINTEXT',
+    mechanism: 'SCRAM-SHA-512',
+    username: mirrorUser,
+    password: { file },
+  };
   return {
     source: source.doors.saslPlaintext,
     target: target.doors.saslPlaintext,
     sourceSecurity: security,
     targetSecurity: security,
     mirrors,
+  };
+}
+
+/**
+ * Declares the files of a suite, beside its tests: the documented rights of all their mirrors, and nothing else, are
+ * granted before the first test, at the price of one start of the admin tool on each side. `plan`: those of the plan too.
+ *
+ *     const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }));
+ *     const orders = declare({ orders: { topics: [{ match: 'orders' }] } });
+ *     test('…', async () => { await runUntilCaughtUp(orders()) … });
+ */
+export function leastRightsFiles(
+  pair: () => SecurePair,
+  options: { readonly plan?: boolean } = {},
+): (mirrors: Link['mirrors']) => () => string {
+  const declared: Record<string, MirrorSpec> = {};
+  let areGranted = false;
+  beforeAll(async () => {
+    const entries = Object.entries(declared);
+    const ofPlan = options.plan ? entries.flatMap(([name, spec]) => planRights(name, spec)) : [];
+    await grant(pair(), [...entries.flatMap(([name, spec]) => leastRights(name, spec)), ...ofPlan]);
+    areGranted = true;
+  });
+  return (mirrors) => {
+    assert(!areGranted, 'mirrors are declared before the first test');
+    Object.assign(declared, mirrors);
+    return () => writeLink(leastRightsLink(pair(), mirrors));
   };
 }
 
@@ -144,7 +172,7 @@ function open({ metadata, spec }: ClusterResource): Cluster {
     nonce: systemNonce,
     web: systemWeb,
     network: systemNetwork,
-    environment: leastRightsEnvironment,
+    environment: {},
   };
   return new Cluster({
     name: metadata.name,

@@ -18,7 +18,6 @@ import {
   grant,
   grantLeastRights,
   leastRights,
-  leastRightsEnvironment,
   leastRightsLink,
   leastRightsUsers,
   mirrorUser,
@@ -101,12 +100,10 @@ describe('before anything is granted', () => {
 
   test('plan and run list every documented right, and write nothing', { timeout: 300_000 }, async () => {
     const file = writeLink(leastRightsLink(pair(), { bare }));
-    const refused = await new Command(['run', '-f', file, '--until', 'caught-up'], leastRightsEnvironment).ended(
-      120_000,
-    );
+    const refused = await new Command(['run', '-f', file, '--until', 'caught-up']).ended(120_000);
     expect(refused.code, refused.err).toBe(4);
     expect(refused.err).toMatch(/^PERMISSION_DENIED: Mirror "bare" can copy nothing, for lack of rights: /m);
-    const shown = await new Command(['plan', '-f', file], leastRightsEnvironment).ended(120_000);
+    const shown = await new Command(['plan', '-f', file]).ended(120_000);
     expect(shown.code, shown.err).toBe(5);
 
     const plan = await planOf('bare', bare);
@@ -197,8 +194,7 @@ test(
     const mirrors = { whole: spec('whole', topics) };
     const rights = await grantLeastRights(pair(), mirrors);
     const file = writeLink(leastRightsLink(pair(), mirrors));
-    const run = () =>
-      LockstepProcess.run(file, ['--until', 'caught-up'], { env: leastRightsEnvironment }).ended(170_000);
+    const run = () => LockstepProcess.run(file, ['--until', 'caught-up']).ended(170_000);
     const first = await run();
     expect(first.code, told(first)).toBe(0);
     expect(first.incidents).toEqual([]);
@@ -274,7 +270,7 @@ test(
       rights.filter((right) => !withheld.includes(right)),
     );
     const file = writeLink(leastRightsLink(pair(), mirrors));
-    const mirror = LockstepProcess.run(file, [], { env: leastRightsEnvironment });
+    const mirror = LockstepProcess.run(file);
     /** Of every severity, but for those of whole clusters: a slow machine alone may bring one about. */
     const incidents = () => mirror.events.flatMap((event) => (event.event === 'incident' ? [event.incident] : []));
     const ofTopics = () => incidents().filter(({ topic }) => topic !== null);

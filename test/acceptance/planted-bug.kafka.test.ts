@@ -6,13 +6,21 @@ import { codecBugs, plantBug } from '#testing/planted-bug.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { writeWorkload } from '#testing/workload.ts';
 import { oddHeaders } from '#testing/workloads.ts';
-import { writeLink } from './link-file.ts';
+import { must } from '#util/assert.ts';
+import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
 import { runUntilCaughtUp, told } from './lockstep-process.ts';
 
 const topic = 'planted';
 
 describe('a codec bug', () => {
-  const cluster = sharedClusters({ source: {}, target: {} });
+  const cluster = sharedClusters({ source: { secure: leastRightsUsers }, target: { secure: leastRightsUsers } });
+  const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }));
+  const files = Object.fromEntries(
+    ['none', 'repeatedHeader', 'nullValue', 'timestamp'].map((name) => {
+      const topics = [{ match: topic, to: `${topic}.${name}` }];
+      return [name, declare({ [name.toLowerCase()]: { topics, transactions: 'committed-only' } })];
+    }),
+  );
 
   beforeAll(async () => {
     const configs = { 'message.timestamp.type': 'LogAppendTime' }; // every batch is encoded anew
@@ -27,10 +35,7 @@ describe('a codec bug', () => {
   async function mirrorAndVerify(name: string, env: Readonly<Record<string, string>>): Promise<CheckReport> {
     const clusters = { source: cluster('source').bootstrap, target: cluster('target').bootstrap };
     const to = `${topic}.${name}`;
-    const mirrors = {
-      [name.toLowerCase()]: { topics: [{ match: topic, to }], transactions: 'committed-only' as const },
-    };
-    const run = await runUntilCaughtUp(writeLink({ ...clusters, mirrors }), { env });
+    const run = await runUntilCaughtUp(must(files[name], 'declared file')(), { env });
     if (run.code !== 0) throw new Error(told(run));
     const topics = [{ source: topic, target: to }];
     return verifyMirror({ ...clusters, topics, policy: { timestamps: 'append' } });

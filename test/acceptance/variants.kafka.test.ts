@@ -10,12 +10,12 @@ import type { RecordStream, Workload } from '#testing/workload.ts';
 import { writeStreams, writeWorkload } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
-import { writeLink } from './link-file.ts';
-import type { MirrorSpec } from './link-file.ts';
+import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
 import { LockstepProcess, runUntilCaughtUp, statusOf, told } from './lockstep-process.ts';
 
 const dayMs = 86_400_000;
-const cluster = sharedClusters({ source: {}, target: {} });
+const cluster = sharedClusters({ source: { secure: leastRightsUsers }, target: { secure: leastRightsUsers } });
+const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }));
 const bootstraps = () => ({ source: cluster('source').bootstrap, target: cluster('target').bootstrap });
 
 const stream = (topic: string, records: number, more: Partial<RecordStream> = {}): RecordStream => ({
@@ -35,29 +35,26 @@ async function logStarts(side: 'source' | 'target', topic: string): Promise<numb
   return (await described(side, topic)).partitions.map(({ earliest }) => earliest);
 }
 
-function fileOf(mirrors: Readonly<Record<string, MirrorSpec>>): string {
-  return writeLink({ ...bootstraps(), mirrors });
-}
-
 async function expectSame(source: string, target: string, policy: object = {}): Promise<void> {
   await expectIdentical({ ...bootstraps(), topics: [{ source, target }], policy });
 }
 
+const only = (match: string) => ({ topics: [{ match }] });
+const startsBaseMs = Date.now() - dayMs;
+const starts = declare({
+  'start-latest': { ...only('start.latest'), start: 'latest' },
+  'start-time': { ...only('start.time'), start: { timestamp: startsBaseMs + 1_000_000 + 500 } },
+  'start-offsets': { ...only('start.offsets'), start: { offsets: { 'start.offsets': { 0: 1_234, 1: 7 } } } },
+});
+
 test('starts at the end, at a time and at given offsets, each with the offsets of the source', async () => {
   const { source } = bootstraps();
-  const baseMs = Date.now() - dayMs;
   const topic = (name: string): Workload => ({
     topics: [{ name, partitions: 2 }],
-    streams: [stream(name, 4_000, { timestamps: { mode: 'fixed', baseMs, stepMs: 1_000 } })],
+    streams: [stream(name, 4_000, { timestamps: { mode: 'fixed', baseMs: startsBaseMs, stepMs: 1_000 } })],
   });
   for (const name of ['start.latest', 'start.time', 'start.offsets']) await writeWorkload(source, topic(name));
-  const only = (match: string) => ({ topics: [{ match }] });
-  const atMs = baseMs + 1_000_000 + 500;
-  const file = fileOf({
-    'start-latest': { ...only('start.latest'), start: 'latest' },
-    'start-time': { ...only('start.time'), start: { timestamp: atMs } },
-    'start-offsets': { ...only('start.offsets'), start: { offsets: { 'start.offsets': { 0: 1_234, 1: 7 } } } },
-  });
+  const file = starts();
 
   const first = await runUntilCaughtUp(file);
 
@@ -85,6 +82,16 @@ test('starts at the end, at a time and at given offsets, each with the offsets o
   expect(await logStarts('target', 'start.latest')).toEqual([2_000, 2_000]);
 }, 120_000);
 
+const rename = declare({
+  rename: {
+    topics: [
+      { match: 'pay.plain' },
+      { match: '/^pay\\.(\\w+)\\.(\\w+)$/', to: 'dr.$2.$1' },
+      { exclude: '/\\.internal$/' },
+    ],
+  },
+});
+
 test('renames with captures, takes a dot for a dot, leaves out what is excluded and what is internal', async () => {
   const { source, target } = bootstraps();
   const names = ['pay.eu.in', 'pay.us.in', 'pay.eu.internal', 'payXeu', 'pay.plain'];
@@ -92,12 +99,7 @@ test('renames with captures, takes a dot for a dot, leaves out what is excluded 
     topics: names.map((name) => ({ name, partitions: 2 })),
     streams: names.map((name) => stream(name, 200)),
   });
-  const topics = [
-    { match: 'pay.plain' },
-    { match: '/^pay\\.(\\w+)\\.(\\w+)$/', to: 'dr.$2.$1' },
-    { exclude: '/\\.internal$/' },
-  ];
-  const run = await runUntilCaughtUp(fileOf({ rename: { topics } }));
+  const run = await runUntilCaughtUp(rename());
   expect(run.code, told(run)).toBe(0);
   for (const [from, to] of [
     ['pay.eu.in', 'dr.in.eu'],
@@ -113,11 +115,13 @@ test('renames with captures, takes a dot for a dot, leaves out what is excluded 
   await expect(describeTopics(target, ['dr.internal.eu'])).rejects.toThrow(/UnknownTopicOrPartition/);
 }, 120_000);
 
+const refreshMs = 1_000;
+const grow = declare({ grow: { topics: [{ match: '/^grow\\..+$/' }], refreshMs } });
+
 test('picks up new partitions and new topics while it runs, from their first record', async () => {
   const { source } = bootstraps();
-  const refreshMs = 1_000;
   await writeWorkload(source, { topics: [{ name: 'grow.old', partitions: 2 }], streams: [stream('grow.old', 500)] });
-  const lockstep = LockstepProcess.run(fileOf({ grow: { topics: [{ match: '/^grow\\..+$/' }], refreshMs } }));
+  const lockstep = LockstepProcess.run(grow());
   const isCopying = (topic: string, shards: number): boolean =>
     lockstep.status('grow')?.shards.filter((shard) => shard.topic === topic && shard.state === 'copying').length ===
     shards;
@@ -145,13 +149,15 @@ test('picks up new partitions and new topics while it runs, from their first rec
   await expectSame('grow.new', 'grow.new');
 }, 120_000);
 
+const late = declare({ late: { ...only('late'), start: 'latest', refreshMs: 2_000 } });
+
 test('copies a partition that is added later from its first record, also when the mirror began at the end', async () => {
   const { source } = bootstraps();
   await writeWorkload(source, {
     topics: [{ name: 'late', partitions: 1 }],
     streams: [stream('late', 400, { partitions: [0] })],
   });
-  const file = fileOf({ late: { topics: [{ match: 'late' }], start: 'latest', refreshMs: 2_000 } });
+  const file = late();
   const lockstep = LockstepProcess.run(file);
   await lockstep.until(() => lockstep.status('late')?.shards[0]?.state === 'copying', 'the mirror has begun');
   await runAdmin(source, [{ addPartitions: { topic: 'late', total: 2 } }]);
@@ -163,6 +169,8 @@ test('copies a partition that is added later from its first record, also when th
   const again = await runUntilCaughtUp(file);
   expect([again.code, again.incidents]).toEqual([0, []]);
 }, 120_000);
+
+const split = declare({ split: only('split') });
 
 test('splits batches that are larger than the target topic takes, in every codec', async () => {
   const { source, target } = bootstraps();
@@ -184,12 +192,14 @@ test('splits batches that are larger than the target topic takes, in every codec
   // The limit is lowered when the batches are there already; the adopted target begins with a smaller one still.
   await runAdmin(source, [{ setConfigs: { topic: 'split', configs: { 'max.message.bytes': '60000' } } }]);
   await createTopics(target, [{ name: 'split', partitions: 2, configs: { 'max.message.bytes': '20000' } }]);
-  const run = await runUntilCaughtUp(fileOf({ split: { topics: [{ match: 'split' }] } }));
+  const run = await runUntilCaughtUp(split());
   expect(run.code, told(run)).toBe(0);
   expect(run.incidents).toEqual([]);
   expect(statusOf(run.events, 'split')?.bytes.reencoded.split).toBeGreaterThan(1_000_000);
   await expectSame('split', 'split');
 }, 120_000);
+
+const lowered = declare({ lowered: only('lowered') });
 
 test('goes on when the limit of the target is lowered while it runs, as long as each record fits', async () => {
   const { source, target } = bootstraps();
@@ -197,7 +207,7 @@ test('goes on when the limit of the target is lowered while it runs, as long as 
     topics: [{ name: 'lowered', partitions: 1 }],
     streams: [stream('lowered', 100, { partitions: [0] })],
   });
-  const lockstep = LockstepProcess.run(fileOf({ lowered: { topics: [{ match: 'lowered' }] } }));
+  const lockstep = LockstepProcess.run(lowered());
   await lockstep.until(() => lockstep.status('lowered')?.recordsCopied === 100, 'the first records are copied');
   await runAdmin(target, [{ setConfigs: { topic: 'lowered', configs: { 'max.message.bytes': '50000' } } }]);
   // In one batch: a record that is larger than half of what is too large, and small ones around it.
@@ -220,14 +230,16 @@ test('goes on when the limit of the target is lowered while it runs, as long as 
   await expectSame('lowered', 'lowered');
 }, 120_000);
 
+const times = declare({
+  'times-producer': { ...only('times.producer'), timestamps: 'producer' },
+  'times-target': { ...only('times.target'), timestamps: 'target' },
+});
+
 test("keeps producers' times or leaves the target its clock, as the file says", async () => {
   const { source, target } = bootstraps();
   for (const name of ['times.producer', 'times.target'])
     await writeWorkload(source, workloads.logAppendTime(name, { records: 2_000 }));
-  const file = fileOf({
-    'times-producer': { topics: [{ match: 'times.producer' }], timestamps: 'producer' },
-    'times-target': { topics: [{ match: 'times.target' }], timestamps: 'target' },
-  });
+  const file = times();
   const startedAt = Date.now();
   for (const round of [0, 1]) {
     const run = await runUntilCaughtUp(file);
@@ -254,6 +266,8 @@ test("keeps producers' times or leaves the target its clock, as the file says", 
   ).toBe(true);
 }, 120_000);
 
+const open = declare({ open: { ...only('open'), transactions: 'committed-only' } });
+
 test('is caught up at an open transaction, says what it holds back, and goes on when it has ended', async () => {
   const { source } = bootstraps();
   const transactions = { producers: 2, abortRate: 0.2, records: [1, 30], leaveOpen: 1, timeoutMs: 5_000 } as const;
@@ -261,7 +275,7 @@ test('is caught up at an open transaction, says what it holds back, and goes on 
     topics: [{ name: 'open', partitions: 1 }],
     streams: [stream('open', 1_000, { partitions: [0], transactions })],
   });
-  const file = fileOf({ open: { topics: [{ match: 'open' }], transactions: 'committed-only' } });
+  const file = open();
   const held = must((await described('source', 'open')).partitions[0], 'partition');
   expect(held.lastStable).toBeLessThan(held.latest);
 
@@ -283,6 +297,8 @@ test('is caught up at an open transaction, says what it holds back, and goes on 
   await expectSame('open', 'open');
 }, 120_000);
 
+const cleaned = declare({ cleaned: { ...only('cleaned'), transactions: 'committed-only' } });
+
 test('loses nothing when the source is compacted while it is copied and the mirror is killed', async () => {
   const { source, target } = bootstraps();
   const configs = {
@@ -295,7 +311,7 @@ test('loses nothing when the source is compacted while it is copied and the mirr
     { setBrokerConfigs: { 'log.cleaner.backoff.ms': '100' } },
     { create: [{ name: 'cleaned', partitions: 2, configs }] },
   ]);
-  const file = fileOf({ cleaned: { topics: [{ match: 'cleaned' }], transactions: 'committed-only' } });
+  const file = cleaned();
   for (const round of [0, 1, 2]) {
     const shape: Partial<RecordStream> = { keys: { cycle: 300 }, partitionRuns: false };
     await writeStreams(source, [stream('cleaned', 6_000, { ...shape, name: `fast-${round}` })]);

@@ -14,7 +14,6 @@ import {
   grant,
   grantLeastRights,
   heldAcls,
-  leastRightsEnvironment,
   leastRightsLink,
   leastRightsUsers,
   revoke,
@@ -97,7 +96,6 @@ async function startLeast(
     recordsPerSecond: 60,
     spec,
     link,
-    process: { env: leastRightsEnvironment },
   });
   return { mirror, rights };
 }
