@@ -6,18 +6,19 @@ import type { Access, Finding, MirrorPlan, PlannedTopic, Right } from '#contract
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { KafkaError } from '#kafka/errors.ts';
+import type { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
 import { grantsOf } from './rights.ts';
+import { stateUnreadable } from './shard-stop.ts';
 import { mirrorIdOf } from './state-records.ts';
 import type { MirrorChoices, StateTopic } from './state-topic.ts';
 import { decisionOptions } from './target-topics.ts';
 import { decideTopic, type TopicDecision } from './topic-decision.ts';
-import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
+import { readTargetFacts, readTopicFacts, type FactsError, type TopicFacts } from './topic-facts.ts';
 import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from './topic-rules.ts';
 
 /** Measured: 1,000 million offsets in 72 s. */
@@ -64,6 +65,7 @@ export async function planMirror(
       source,
       isAuto: resource.spec.offsets === 'auto',
       existing,
+      state: recorded.state,
       isStateHidden: recorded.isHidden,
       missing: rights.missing,
       settings: settings.byTopic.get(each.pair.source) ?? [],
@@ -116,13 +118,13 @@ async function surveyPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<S
   const facts = await readTopicFacts(ports, pairs);
   const starts = await readStarts(
     source,
-    facts.filter((each): each is TopicFacts => !(each instanceof KafkaError)),
+    facts.filter((each): each is TopicFacts => !(each instanceof Error)),
     resource.spec.start,
   );
   const options = decisionOptions(ports);
   return pairs.map((pair, i) => {
     const each = must(facts[i], 'facts of a pair');
-    const decision = each instanceof KafkaError ? null : decideTopic(each, targetFacts, options);
+    const decision = each instanceof Error ? null : decideTopic(each, targetFacts, options);
     return { pair, facts: each, decision, start: starts.get(pair.source) ?? 0 };
   });
 }
@@ -133,6 +135,7 @@ interface TopicContext {
   readonly isAuto: boolean;
   /** Names of all topics of the target. */
   readonly existing: readonly string[];
+  readonly state: StateTopic | null;
   /** Whose the target topic is cannot be read. */
   readonly isStateHidden: boolean;
   readonly missing: readonly Right[];
@@ -145,13 +148,14 @@ interface TopicQuestion extends Pick<TopicContext, 'isAuto' | 'existing'> {
   readonly start: number | KafkaError;
 }
 
-function planTopic({ pair, facts, decision, start }: SurveyedPair, context: TopicContext): PlannedTopic {
-  const { source, isStateHidden, missing, settings } = context;
-  if (facts instanceof KafkaError || decision === null) return refusedPair(pair, source, must(asError(facts), 'error'));
+function planTopic({ pair, facts, start, ...surveyed }: SurveyedPair, context: TopicContext): PlannedTopic {
+  const { source, state, isStateHidden, missing, settings } = context;
+  if (facts instanceof Error) return refusedPair(pair, source, facts);
+  const decision = must(surveyed.decision, 'decision about known facts');
   const question = { ...context, facts, start };
   const isUnclear = isStateHidden && facts.target !== null;
   const collisions = findCollision(question, decision);
-  const own = isUnclear ? [] : [...findStart(question, decision), ...collisions];
+  const own = isUnclear ? [] : [...findStart(question, decision), ...collisions, ...findUnreadable(facts, state)];
   // A broker that was asked whether it would create the topic refuses a collision too, in fewer words.
   const unfit = settings.filter(({ code }) => collisions.length === 0 || code !== 'CLUSTER_REFUSED');
   const found = isUnclear ? [] : [...decision.findings, ...own, ...unfit];
@@ -174,10 +178,6 @@ function planTopic({ pair, facts, decision, start }: SurveyedPair, context: Topi
 
 export function stopsTopic({ stops, side, resourceType, resource }: Right, pair: TopicPair): boolean {
   return stops === 'topic' && resourceType === 'topic' && resource === (side === 'source' ? pair.source : pair.target);
-}
-
-function asError(facts: TopicFacts | KafkaError): KafkaError | null {
-  return facts instanceof KafkaError ? facts : null;
 }
 
 /** A topic that a rule names and that our principal may not see; perhaps there is none. */
@@ -249,8 +249,22 @@ function findCollision({ facts, existing }: TopicQuestion, { action }: TopicDeci
   ];
 }
 
+/** Where partitions begin that a run would stop; the first of them stands for all. */
+function findUnreadable({ pair, source: { partitions } }: TopicFacts, state: StateTopic | null): Finding[] {
+  for (const { partition } of partitions) {
+    try {
+      state?.partition(pair.target, partition);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const { code, cause, nextStep } = stateUnreadable(error).reason;
+      return [{ code, severity: 'error', message: `${pair.source}/${partition}: ${cause}`, nextStep }];
+    }
+  }
+  return [];
+}
+
 /** Where a right is missing, the list of missing rights says it. */
-function refusedPair(pair: TopicPair, source: Cluster, error: KafkaError): PlannedTopic {
+function refusedPair(pair: TopicPair, source: Cluster, error: FactsError): PlannedTopic {
   const { code, message, nextStep } = toAppError(error, `topic "${pair.source}"`);
   return {
     ...pair,

@@ -7,7 +7,7 @@ import type { MirrorResource } from '#contract/resources.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeBrokerConfig } from '#kafka/configs.ts';
-import { KafkaError, UnsupportedApiError } from '#kafka/errors.ts';
+import { type KafkaError, UnsupportedApiError } from '#kafka/errors.ts';
 import { partitionSizes } from '#kafka/log-dirs.ts';
 import { isDenied, validateCreation, type ValidatedTopic } from '#kafka/permissions.ts';
 import { quotasOf, type Quota } from '#kafka/quotas.ts';
@@ -20,7 +20,7 @@ import { mirrorIdOf } from './state-records.ts';
 import { newStateTopic, STATE_TOPIC, StateTopic } from './state-topic.ts';
 import { isEmpty } from './topic-configs.ts';
 import type { TopicDecision } from './topic-decision.ts';
-import type { TopicFacts } from './topic-facts.ts';
+import type { FactsError, TopicFacts } from './topic-facts.ts';
 import type { TopicPair, TopicPlan } from './topic-rules.ts';
 import { duration, findCatchUp, findSettings, type CatchUp, type SettingsQuestion } from './topic-settings.ts';
 
@@ -44,7 +44,7 @@ export interface PreflightPorts {
 /** A pair of topics as the plan has found it. */
 export interface SurveyedPair {
   readonly pair: TopicPair;
-  readonly facts: TopicFacts | KafkaError;
+  readonly facts: TopicFacts | FactsError;
   /** Null where the facts are not known. */
   readonly decision: TopicDecision | null;
   /** The largest first offset of its partitions. */
@@ -149,7 +149,7 @@ function newTopics(
   { hidden, target, state }: { hidden: readonly TopicPair[]; target: Cluster; state: StateTopic | null },
 ): NewTopic[] {
   const topics = surveyed.flatMap(({ pair, facts, decision }): NewTopic[] => {
-    if (facts instanceof KafkaError) return isDenied(facts) ? [unseenTopic(pair.target)] : [];
+    if (facts instanceof Error) return isDenied(facts) ? [unseenTopic(pair.target)] : [];
     if (decision?.action !== 'create') return [];
     const { replicationFactor, configs } = decision;
     const partitions = facts.source.partitions.length;
@@ -164,7 +164,7 @@ const unseenTopic = (name: string): NewTopic => ({ name, partitions: -1, replica
 
 function rightFactsOf({ pair, facts, decision, start }: SurveyedPair): RightFacts['topics'][number] {
   const names = { source: literal(pair.source), target: literal(pair.target) };
-  if (facts instanceof KafkaError || decision === null) return unknownTopic(names);
+  if (facts instanceof Error || decision === null) return unknownTopic(names);
   const isCompacted = facts.sourceConfigs?.get('cleanup.policy')?.value?.includes('compact') ?? true;
   const beginsLater = decision.action !== 'resume' && start !== 0;
   return {
@@ -209,9 +209,7 @@ export async function findUnfitSettings(
 ): Promise<SettingsFound> {
   const { source, target } = ports;
   const known = surveyed.flatMap(({ pair, facts, decision }) =>
-    facts instanceof KafkaError || decision === null || decision.action === 'refused'
-      ? []
-      : [{ pair, facts, decision }],
+    facts instanceof Error || decision === null || decision.action === 'refused' ? [] : [{ pair, facts, decision }],
   );
   const logs = await readLogFacts(
     { source, target },

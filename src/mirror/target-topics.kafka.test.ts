@@ -10,7 +10,7 @@ import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { deleteTopics } from '#testing/topic-admin.ts';
 import { planMirror } from './plan.ts';
-import { StateTopic } from './state-topic.ts';
+import { STATE_TOPIC, StateTopic } from './state-topic.ts';
 import { prepareTopic, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { UNLIMITED } from './topic-configs.ts';
 
@@ -269,6 +269,28 @@ describe('a plan', () => {
     });
   });
 
+  test('refuses a topic whose state record cannot be read, as a run does, and shows the others', async () => {
+    const topics = ['unread.claim', 'unread.partition', 'well'];
+    for (const name of topics) await createTopic(source, { name, partitions: 1, replicationFactor: 1 });
+    await writeState('claim/unread.claim', 'nonsense');
+    await writeState('partition/unread.partition/0', '{"version":2}');
+
+    const plan = await planMirror(mirror([{ match: '/unread.*/' }, { match: 'well' }], {}), source, target);
+
+    expect(plan.topics.map((topic) => [topic.source, topic.action, topic.findings.map(({ code }) => code)])).toEqual([
+      ['unread.claim', 'refused', ['STATE_TOPIC_INVALID']],
+      ['unread.partition', 'refused', ['STATE_TOPIC_INVALID']],
+      ['well', 'create', []],
+    ]);
+    const [claim, partition] = plan.topics.map(({ findings }) => findings[0]);
+    const { code, message, nextStep } = must(claim, 'finding');
+    await expect(prepare({ match: 'unread.claim' })).rejects.toMatchObject({ code, message, nextStep });
+    expect(partition).toMatchObject({
+      message: expect.stringMatching(/^unread\.partition\/0: Where this partition begins cannot be read: .*version 2/),
+      nextStep: expect.stringContaining('goes on by itself'),
+    });
+  });
+
   test('refuses one cluster on both sides', async () => {
     await expect(planMirror(mirror([{ match: 'orders' }], {}), source, source)).rejects.toMatchObject({
       code: 'CLUSTER_SAME',
@@ -303,6 +325,11 @@ async function append(topic: string, cluster = target): Promise<void> {
     partition: 0,
     records: [{ key: Buffer.from('k'), value: Buffer.from('v'), timestamp: 1 }],
   });
+}
+
+async function writeState(key: string, value: string): Promise<void> {
+  const record = { key: Buffer.from(key), value: Buffer.from(value), timestamp: 1 };
+  await appendRecords(target, { topic: STATE_TOPIC, partition: 0, records: [record] });
 }
 
 async function configsOf(topic: string): Promise<Record<string, string | null>> {

@@ -123,7 +123,7 @@ async function readFacts(
   pair: TopicPair,
 ): Promise<TopicFacts> {
   const facts = must((await readTopicFacts(clusters, [pair]))[0], 'facts of a pair');
-  if (facts instanceof KafkaError) throw facts;
+  if (facts instanceof Error) throw facts;
   return facts;
 }
 

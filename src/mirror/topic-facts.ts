@@ -1,5 +1,6 @@
 /** What the two clusters and the state topic say about pairs of topics: asked in few requests for many pairs, nothing written. */
 import { must } from '#util/assert.ts';
+import { AppError } from '#contract/errors.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs, type Configs } from '#kafka/configs.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
@@ -38,11 +39,14 @@ export interface TargetFacts {
   readonly knownConfigs: ReadonlySet<string> | null;
 }
 
+/** Why the facts of one pair could not be learnt: a cluster's refusal, or STATE_TOPIC_INVALID of its claim. */
+export type FactsError = KafkaError | AppError;
+
 /** One entry per pair, in their order: its facts, or why they could not be learnt. Throws KafkaError when a cluster does not answer at all. */
 export async function readTopicFacts(
   clusters: { readonly source: Cluster; readonly target: Cluster; readonly state: StateTopic | null },
   pairs: readonly TopicPair[],
-): Promise<(TopicFacts | KafkaError)[]> {
+): Promise<(TopicFacts | FactsError)[]> {
   const { source, target, state } = clusters;
   const [sources, targets] = await Promise.all([
     readTopics(
@@ -66,15 +70,27 @@ export async function readTopicFacts(
     const error = from.error ?? (from.metadata ? null : unknownTopic(pair.source)) ?? to.error;
     if (error) return error;
     if (typeof emptiness !== 'boolean') return emptiness;
+    const claim = claimOf(state, pair.target);
+    if (claim instanceof AppError) return claim;
     return {
       pair,
       source: must(from.metadata, 'source topic'),
       sourceConfigs: from.configs,
       target: to.metadata ? { metadata: to.metadata, configs: to.configs, isEmpty: emptiness } : null,
       configsDenied: from.configsDenied ?? to.configsDenied,
-      claim: state?.claim(pair.target) ?? null,
+      claim,
     };
   });
+}
+
+/** One record that cannot be read is the matter of its topic alone. */
+function claimOf(state: StateTopic | null, targetTopic: string): ClaimRecord | null | AppError {
+  try {
+    return state?.claim(targetTopic) ?? null;
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
 }
 
 /** What holds for all topics of a target. Throws KafkaError. */
