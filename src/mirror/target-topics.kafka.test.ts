@@ -215,6 +215,19 @@ describe('a target topic', () => {
 
     await expect(syncConfigs({ ...ports({ match: name }), topic })).resolves.toBeNull();
   });
+
+  test('follows the settings of its source whatever a later version wrote about it meanwhile', async () => {
+    await createTopic(source, { name: 'later-claim', partitions: 1, replicationFactor: 1 });
+    const topic = await prepare({ match: 'later-claim' });
+    await writeState('claim/later-claim', '{"version":2}');
+    await state.load();
+    expect(() => state.claim('later-claim')).toThrow('has version 2');
+    await alterTopicConfigs(source, 'later-claim', { set: new Map([['compression.type', 'lz4']]), remove: [] });
+
+    await expect(syncConfigs({ ...ports({ match: 'later-claim' }), topic })).resolves.toBeNull();
+
+    expect(await configsOf('later-claim')).toMatchObject({ 'compression.type': 'lz4' });
+  });
 });
 
 describe('a plan', () => {

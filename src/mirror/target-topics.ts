@@ -4,7 +4,7 @@ import { AppError } from '#contract/errors.ts';
 import type { MirrorResource } from '#contract/resources.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, describeTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
-import { BrokerError, KafkaError, MalformedFrameError } from '#kafka/errors.ts';
+import { BrokerError, MalformedFrameError } from '#kafka/errors.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
 import type { ClaimRecord } from './state-records.ts';
@@ -82,13 +82,15 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
  * the right that is missing to it, or null. Throws KafkaError.
  */
 export async function syncConfigs(
-  options: PrepareOptions & { readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'> },
+  options: Pick<PrepareOptions, 'source' | 'target' | 'resource'> & {
+    readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'>;
+  },
 ): Promise<BrokerError | null> {
-  const { source, target, state, resource, topic } = options;
+  const { source, target, resource, topic } = options;
   if (!resource.spec.sync.configs) return null;
   const targetFacts = await readTargetFacts(target);
   const pair = { source: topic.sourceTopic, target: topic.targetTopic };
-  const facts = await readFacts({ source, target, state }, pair).catch(nullIfGone);
+  const facts = await readFacts({ source, target, state: null }, pair).catch(nullIfGone); // whoever claims it, it is being copied
   if (!facts?.target) return null; // deleted meanwhile: the shards say so, and other topics are not kept from theirs
   const policy = {
     timestamps: resource.spec.timestamps,
@@ -118,10 +120,7 @@ export function decisionOptions({
   return { mirrorId, timestamps, sync, targetReplicationFactor, sourceName: source.name, targetName: target.name };
 }
 
-async function readFacts(
-  clusters: { readonly source: Cluster; readonly target: Cluster; readonly state: StateTopic },
-  pair: TopicPair,
-): Promise<TopicFacts> {
+async function readFacts(clusters: Parameters<typeof readTopicFacts>[0], pair: TopicPair): Promise<TopicFacts> {
   const facts = must((await readTopicFacts(clusters, [pair]))[0], 'facts of a pair');
   if (facts instanceof Error) throw facts;
   return facts;
