@@ -12,7 +12,7 @@ import { partitionsUpTo, writeStreams, writeWorkload } from '#testing/workload.t
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
-import { writeLink } from './link-file.ts';
+import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
 import { LockstepProcess, runUntilCaughtUp, told } from './lockstep-process.ts';
 import { hasGrown, LogEnds } from './log-ends.ts';
 import type { Bounds } from './log-ends.ts';
@@ -95,12 +95,15 @@ const equalNames = ['kill.mixed', 'kill.single', 'kill.start', 'kill.holes', 'ki
 const allNames = [...equalNames, 'kill.append'];
 
 const cluster = sharedClusters({
-  source: { version: other?.source ?? '4.3.1' },
+  source: { version: other?.source ?? '4.3.1', secure: leastRightsUsers },
   target: {
     version: other?.target ?? '4.3.1',
+    secure: leastRightsUsers,
     properties: { 'quota.window.num': '2', 'quota.window.size.seconds': '1' },
   },
 });
+const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }));
+const kill = declare({ kill: { topics: [{ match: '/^kill\\..+$/' }], transactions: 'committed-only' } });
 
 test(`is identical after ${kills} random kills -9 while it copies, aligns and fills holes`, async () => {
   const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
@@ -124,11 +127,7 @@ test(`is identical after ${kills} random kills -9 while it copies, aligns and fi
     })(),
   ]);
   await runAdmin(target, [{ setQuotas: { producer_byte_rate: targetBytesPerSecond } }]);
-  const file = writeLink({
-    source,
-    target,
-    mirrors: { kill: { topics: [{ match: '/^kill\\..+$/' }], transactions: 'committed-only' } },
-  });
+  const file = kill();
   const holes = await readHoles(source, ['kill.holes', 'kill.transactions']);
   const ends = await LogEnds.open(target, allNames);
   const sourceLogs = await LogEnds.open(source, allNames);

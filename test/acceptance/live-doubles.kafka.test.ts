@@ -11,7 +11,7 @@ import type { RecordStream } from '#testing/workload.ts';
 import { spawnLiveTraffic } from '#testing/workload.ts';
 import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
-import { writeLink } from './link-file.ts';
+import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
 import type { ProcessOptions, RunResult } from './lockstep-process.ts';
 import { LockstepProcess, statusOf, told } from './lockstep-process.ts';
 import { hasGrown, LogEnds } from './log-ends.ts';
@@ -21,7 +21,11 @@ const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
 const partitions = 3;
 const processes = 3;
 
-const cluster = sharedClusters({ source: {}, target: {} });
+const cluster = sharedClusters({ source: { secure: leastRightsUsers }, target: { secure: leastRightsUsers } });
+const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }));
+const topicsOf = (name: string) => [`${name}.batches`, `${name}.single`];
+const fileOf = (name: string) => declare({ [name]: { topics: topicsOf(name).map((match) => ({ match })) } });
+const files = { guarded: fileOf('guarded'), unguarded: fileOf('unguarded') };
 
 test('three live mirrors, one of them stopped and continued, are identical at read_uncommitted', async () => {
   const { runs, report } = await runTogether('guarded', {});
@@ -59,14 +63,17 @@ test('the same without the sequence rule is not identical', async () => {
 }, 240_000);
 
 /** Starts three mirrors of `name` at the same moment on a target that knows nothing of them, then lets traffic come. */
-async function runTogether(name: string, options: ProcessOptions): Promise<{ runs: RunResult[]; report: CheckReport }> {
+async function runTogether(
+  name: keyof typeof files,
+  options: ProcessOptions,
+): Promise<{ runs: RunResult[]; report: CheckReport }> {
   const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
-  const topics = [`${name}.batches`, `${name}.single`];
+  const topics = topicsOf(name);
   await createTopics(
     source,
     topics.map((topic) => ({ name: topic, partitions })),
   );
-  const file = writeLink({ source, target, mirrors: { [name]: { topics: topics.map((match) => ({ match })) } } });
+  const file = files[name]();
   const mirrors = Array.from({ length: processes }, () => LockstepProcess.run(file, [], options));
   const isCopying = (mirror: LockstepProcess): boolean => {
     const shards = mirror.status(name)?.shards ?? [];
