@@ -61,7 +61,7 @@ export class ProxiedConnection {
 
   /** RST to both sides, at once. */
   reset(): void {
-    for (const socket of [this.#client, this.#broker]) socket.resetAndDestroy();
+    for (const socket of [this.#client, this.#broker]) reset(socket);
     for (const lane of Object.values(this.#lanes)) lane.silence();
   }
 
@@ -91,6 +91,15 @@ export class ProxiedConnection {
     this.#asked.delete(correlationId);
     return head;
   }
+}
+
+/**
+ * RST, or a plain close while the socket's own end is on its way: libuv refuses a reset then (uv_tcp_close_reset: EINVAL),
+ * and Node would never say 'close'.
+ */
+export function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 interface LaneOptions {
@@ -196,7 +205,7 @@ class Lane {
   async #pass(passage: Passage, isAbrupt: boolean): Promise<void> {
     const { to } = this.#options;
     if (this.#isSilent) return;
-    if (passage.isEnd && isAbrupt) to.resetAndDestroy();
+    if (passage.isEnd && isAbrupt) reset(to);
     else if (passage.isEnd) to.end();
     else await this.#write(passage);
     passage.after?.();
