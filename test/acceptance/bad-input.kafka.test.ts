@@ -10,7 +10,6 @@ import { hugeLength, rewrite, truncate } from '#testing/fault-kinds.ts';
 import type { ProxiedFrame } from '#testing/fault-kinds.ts';
 import type { Fault, FaultRule, Match } from '#testing/fault-rule.ts';
 import { freePorts } from '#testing/free-ports.ts';
-import { compareWithJava, formatDifferences } from '#testing/java-reader.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics } from '#testing/topic-admin.ts';
@@ -19,13 +18,13 @@ import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
 import { Command, lockstep, type Ended } from './command.ts';
 import { writeLink, type MirrorSpec } from './link-file.ts';
+import { expectSameRecords } from './same-records.ts';
 
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
 let controllerPort = 0;
 const cluster = sharedClusters({
   source: {
     proxied: true,
-    secure: { authorizer: false },
     findPorts: async (count) => {
       const ports = await freePorts(count);
       controllerPort = must(ports[1], 'port of the controller');
@@ -33,6 +32,7 @@ const cluster = sharedClusters({
     },
   },
   target: { proxied: true },
+  secured: { secure: { authorizer: false } },
 });
 const orders = [{ match: 'orders' }];
 /** Runs whose answers are damaged at random; LOCKSTEP_FULL=1 has ten times as many. */
@@ -120,7 +120,7 @@ describe.concurrent('what answers is not the cluster', () => {
   });
 
   test('a TLS listener', async () => {
-    const address = must(cluster('source').doors.ssl[0], 'address of the TLS listener');
+    const address = must(cluster('secured').doors.ssl[0], 'address of the TLS listener');
     await expectError(
       link({ m: { topics: orders } }, [address]),
       1,
@@ -356,15 +356,7 @@ describe('what the brokers answer', () => {
 
   async function expectCopied(name: string): Promise<void> {
     const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
-    const topics = [{ source: 'orders', target: `${name}.orders` }];
-    const differences = await compareWithJava({
-      source,
-      target,
-      topics,
-      isolation: 'read_uncommitted',
-      timestamps: 'equal',
-    });
-    expect(differences, formatDifferences(differences)).toEqual([]);
+    await expectSameRecords({ source, target, topics: [{ source: 'orders', target: `${name}.orders` }] });
   }
 
   test('an error code that nobody knows is named with the request and its object', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { MirrorPlan } from '#contract/plan.ts';
 import type { MirrorStatus, RunEvent } from '#contract/status.ts';
-import { compareWithJava, formatDifferences, readDigests } from '#testing/java-reader.ts';
+import { readDigests } from '#testing/java-reader.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics, deleteTopics, describeTopics, runAdmin } from '#testing/topic-admin.ts';
@@ -15,6 +15,7 @@ import { Command, lockstep, type Ended } from './command.ts';
 import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
 import { writeLink, type MirrorSpec } from './link-file.ts';
 import { statusOf } from './lockstep-process.ts';
+import { expectSameRecords } from './same-records.ts';
 
 const cluster = sharedClusters({ source: { secure: leastRightsUsers }, target: { secure: leastRightsUsers } });
 const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }), { plan: true });
@@ -53,14 +54,11 @@ function expectExit(ended: Ended, code: number): void {
 }
 
 async function expectCopied(prefix: string, ...topics: string[]): Promise<void> {
-  const differences = await compareWithJava({
+  await expectSameRecords({
     source: cluster('source').bootstrap,
     target: cluster('target').bootstrap,
     topics: topics.map((topic) => ({ source: topic, target: `${prefix}.${topic}` })),
-    isolation: 'read_uncommitted',
-    timestamps: 'equal',
   });
-  expect(differences, formatDifferences(differences)).toEqual([]);
 }
 
 const topics = ['orders', 'audit', 'payments'];
