@@ -96,7 +96,8 @@ class Session {
       if (failure === 'authentication' || (failure === 'secret' && this.#connection.isOpen)) {
         this.#sasl.onTrouble(error);
       }
-      // A failed login has ended the connection already; without credentials nothing has been asked yet.
+      // A failed login has ended the connection already; without credentials nothing has been asked yet. Then this ends it,
+      // once what is in flight is answered. That it throws the same error again is no news: it is told already.
       if (this.#connection.isOpen) await this.#connection.exclusively(() => Promise.reject(error)).catch(() => {});
     }
   }

@@ -243,15 +243,19 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         if (position) await this.#copy(position);
       } catch (error) {
         const stop = this.#stopFor(error);
-        if (!stop) await this.#pause(error as KafkaError);
-        else if (stop.reason.code !== 'SHARD_RECORD_TOO_LARGE' || !(await this.#hasMoreRoom())) {
+        if (!stop) {
+          await this.#pause(error as KafkaError);
+          continue;
+        }
+        const isCured = stop.reason.code === 'SHARD_RECORD_TOO_LARGE' && (await this.#hasMoreRoom());
+        if (!isCured) {
           this.#raise(stop);
           if (!stop.reason.endsByItself) return;
           await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
           if (this.#abort.signal.aborted) break;
           await this.#hasMoreRoom();
-          this.#lookAnew();
-        } else this.#lookAnew();
+        }
+        this.#lookAnew();
       }
     }
     this.#state = 'ended';
