@@ -21,6 +21,7 @@ import { CleanupGate } from './cleanup-gate.ts';
 import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
+import { Goals } from './goals.ts';
 import { readEnds } from './offsets.ts';
 import { Outages } from './outages.ts';
 import { measureSource } from './source-lag.ts';
@@ -93,8 +94,7 @@ export class Mirror {
   readonly #bug = Promise.withResolvers<never>();
   /** Source topics whose target could not be prepared yet: they are tried again, and nothing is caught up without them. */
   readonly #unprepared = new Set<string>();
-  /** Shard by shard, the source offset that has to be reached for the goal. */
-  readonly #goals = new Map<Shard, number>();
+  readonly #goals: Goals;
   /** By source topic, or by the key of a rule; each is looked at again with a later round. */
   readonly #topicIncidents = new Map<string, TopicIncident>();
   /** Of topics that are copied, but whose settings cannot follow for lack of a right. By source topic. */
@@ -120,6 +120,15 @@ export class Mirror {
     this.#limit = new WarningLimit(clock);
     this.#rules = compileTopicRules(resource.spec.topics);
     this.#dataPath = new DataPath({ source, target, clock, pool });
+    this.#goals = new Goals({
+      until: options.until,
+      readEnds: (partitions) => readEnds(source, partitions),
+      onHeld: ({ topic, partition }, { at, offsets }) =>
+        this.#warn(
+          'SHARD_TRANSACTION_OPEN',
+          `${topic}/${partition} is held back at offset ${at} by an open transaction on the source; ${offsets} offsets wait behind it`,
+        ),
+    });
     this.#bug.promise.catch(() => {}); // there may be nobody left to be told
   }
 
@@ -253,7 +262,7 @@ export class Mirror {
     for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
       await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
     }
-    await this.#setGoals();
+    await this.#goals.set([...this.#shards.values()]);
   }
 
   /** Of a topic that is being copied, each partition says it itself. */
@@ -409,29 +418,6 @@ export class Mirror {
 
   // ---- goal
 
-  /**
-   * What 'caught up' asks of each shard: the source's last stable offset as of now. A shard whose leader does
-   * not answer has none until the topics are looked up again, and is not caught up before.
-   */
-  async #setGoals(): Promise<void> {
-    const { source, until } = this.#options;
-    const shards = [...this.#shards.values()].filter((shard) => !this.#goals.has(shard));
-    if (until === null || until.kind === 'time' || shards.length === 0) return;
-    const ends = await readEnds(source, shards);
-    for (const [i, shard] of shards.entries()) {
-      const end = ends[i];
-      if (!end) continue;
-      const { stableOffset, highWatermark } = end;
-      this.#goals.set(shard, until.kind === 'offset' ? Math.min(until.offset, stableOffset) : stableOffset);
-      const held = (highWatermark ?? stableOffset) - stableOffset;
-      if (held > 0)
-        this.#warn(
-          'SHARD_TRANSACTION_OPEN',
-          `${shard.topic}/${shard.partition} is held back at offset ${stableOffset} by an open transaction on the source; ${held} offsets wait behind it`,
-        );
-    }
-  }
-
   async #reachGoal(signal: AbortSignal): Promise<MirrorOutcome> {
     const { clock, until } = this.#options;
     for (;;) {
@@ -450,9 +436,7 @@ export class Mirror {
 
   #isGoalReached(): boolean {
     if (this.#unprepared.size > 0) return false;
-    return [...this.#shards.values()].every(
-      (shard) => shard.incident || (shard.position ?? -1) >= (this.#goals.get(shard) ?? Infinity),
-    );
+    return this.#goals.areReached([...this.#shards.values()]);
   }
 
   /** Every partition has stopped for good, and no topic may still come. */

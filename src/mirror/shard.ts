@@ -106,6 +106,8 @@ type Interruption =
 export interface Waiting {
   readonly error: KafkaError;
   readonly sinceMs: number;
+  /** When it was told `error`. */
+  readonly toldMs: number;
 }
 
 export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
@@ -215,6 +217,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#stableOffset = ends.stableOffset;
     this.#highWatermark = ends.highWatermark;
     this.#measuredAt = this.#context.clock.now();
+  }
+
+  get isCaughtUp(): boolean {
+    return this.#position !== null && this.#stableOffset !== null && this.#position >= this.#stableOffset;
   }
 
   /** What it waits out, and since when (monotonic) without any progress; null while it goes on. */
@@ -884,7 +890,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   async #pause(error: KafkaError): Promise<void> {
-    this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? this.#context.clock.monotonic() };
+    const toldMs = this.#context.clock.monotonic();
+    this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? toldMs, toldMs };
     this.#context.onTrouble(this, error);
     await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
   }
