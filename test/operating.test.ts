@@ -229,7 +229,7 @@ function outageKinds(): Kind[] {
       clock,
       onEvent: (event) => told.push(event),
     });
-    outages.check([{ topic: 'orders', partition: 0, position: 1500, waiting: { error, sinceMs: 0 } }]);
+    outages.check([{ topic: 'orders', partition: 0, position: 1500, waiting: { error, sinceMs: 0, toldMs: 30_000 } }]);
     const event = must(told[0], 'event of an outage');
     if (event.event !== 'incident') throw new Error(`an outage told ${event.event}`);
     return kindOf('cluster', event.incident, print(event.incident));

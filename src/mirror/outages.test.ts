@@ -30,15 +30,21 @@ beforeEach(() => {
   shards = [0, 1, 2].map((partition) => ({ topic: 'orders', partition, position: 7, waiting: null }));
 });
 
-/** These partitions begin to wait now. */
+/** These partitions begin to wait now, or are told another cause. */
 function wait(error: KafkaError, ...partitions: number[]): void {
   for (const shard of shards)
-    if (partitions.includes(shard.partition)) shard.waiting = { error, sinceMs: clock.monotonic() };
+    if (partitions.includes(shard.partition)) {
+      const toldMs = clock.monotonic();
+      shard.waiting = { error, sinceMs: shard.waiting?.sinceMs ?? toldMs, toldMs };
+    }
 }
 
-async function pass(ms: number): Promise<void> {
+/** They are told the same all the time, unless they wait for an answer (`isSilent`). */
+async function pass(ms: number, { isSilent = false } = {}): Promise<void> {
   for (let left = ms; left > 0; left -= 1_000) {
     await clock.advance(Math.min(1_000, left));
+    for (const shard of shards)
+      if (shard.waiting && !isSilent) shard.waiting = { ...shard.waiting, toldMs: clock.monotonic() };
     outages.check(shards);
   }
 }
@@ -74,6 +80,23 @@ describe('trouble', () => {
     wait(notEnough, 1);
     await pass(31_000);
     expect(told().at(-1)).toBe('incident SHARD_WAITING');
+  });
+
+  test('is told by its cause of now, not by what partitions were told at its beginning', async () => {
+    wait(new BrokerError({ code: 74, name: 'FENCED_LEADER_EPOCH', retryable: true }, 'Fetch', 'orders/0'), 0, 1, 2);
+    await pass(31_000, { isSilent: true });
+    wait(new ConnectionError('tls', 'source:9092', 'source:9092: its certificate', { definite: true }), 1);
+    await pass(1_000, { isSilent: true });
+    expect(told()).toEqual(['incident CLUSTER_TLS_FAILED']);
+    expect(events[0]).toMatchObject({ incident: { cause: expect.stringContaining('its certificate') } });
+  });
+
+  test('is told after 60 s where partitions are told nothing more', async () => {
+    wait(notEnough, 0);
+    await pass(59_000, { isSilent: true });
+    expect(events).toEqual([]);
+    await pass(1_000, { isSilent: true });
+    expect(told()).toEqual(['incident SHARD_WAITING']);
   });
 
   test('of one partition names it and its offset', async () => {

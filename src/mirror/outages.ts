@@ -11,6 +11,11 @@ import type { Waiting } from './shard.ts';
 
 /** A leader election or the restart of a broker is over by then. */
 const OUTAGE_MS = 30_000;
+/**
+ * What a partition was told before may be over: a broker that goes fences its leader, and the one that comes may refuse us.
+ * Whoever asks again since then has an answer before the double of the time (kafka/retry.ts).
+ */
+const RECENT_MS = 10_000;
 /** Requests that only one side is asked. */
 const OF_SOURCE = new Set(['Fetch', 'OffsetForLeaderEpoch']);
 
@@ -56,7 +61,10 @@ export class Outages {
   }
 
   #lasts(waiting: Waiting | null): boolean {
-    return waiting !== null && this.#options.clock.monotonic() - waiting.sinceMs >= OUTAGE_MS;
+    if (waiting === null) return false;
+    const nowMs = this.#options.clock.monotonic();
+    const lastedMs = nowMs - waiting.sinceMs;
+    return lastedMs >= OUTAGE_MS && (nowMs - waiting.toldMs < RECENT_MS || lastedMs >= 2 * OUTAGE_MS);
   }
 
   /** What does not tell is taken for the target's, which every partition asks more. */
