@@ -31,6 +31,7 @@ import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { Outages } from '#mirror/outages.ts';
 import * as stops from '#mirror/shard-stop.ts';
 import type { ShardStop } from '#mirror/shard-stop.ts';
+import { TopicIncidents } from '#mirror/topic-incidents.ts';
 import type { Clock } from '#util/clock.ts';
 import { must } from '#util/assert.ts';
 
@@ -197,25 +198,26 @@ function shardKinds(): Kind[] {
 /** Codes that preparing a topic can end with: those of the decision, of the state topic, and of a cluster's refusal. */
 function topicKinds(): Kind[] {
   const mirror = read('src/mirror/mirror.ts');
-  const raised = [...mirror.matchAll(/#topicIncident\(\w+, \{ code: '(\w+)'/g)].map((match) => match[1] ?? '');
+  const raised = [...mirror.matchAll(/#\w+Incidents\.raise\(\w+, \{ code: '(\w+)'/g)].map((match) => match[1] ?? '');
   const texts = ['topic-decision', 'target-topics', 'state-records'].map((name) => read(`src/mirror/${name}.ts`));
   const named = texts.flatMap((text) => [...text.matchAll(/'([A-Z][A-Z_]+)'/g)].map((match) => match[1] ?? ''));
   const refusals = TOPIC_FAILURES.map((error) => toAppError(error, 'topic').code);
   const found = [...raised, ...named, ...refusals].filter((code): code is ErrorCode => Object.hasOwn(errorCodes, code));
-  const isEnding = / #topicIncident\([\s\S]*?endsByItself: (true|false)/.exec(mirror)?.[1];
   expect(raised.length, 'mirror.ts raises incidents of its own').toBeGreaterThan(0);
-  expect(isEnding, 'mirror.ts says whether they end').toBeDefined();
-  const ofTopic = (code: ErrorCode, severity: string, ending: string): Kind => ({
-    scope: 'topic',
-    code,
-    severity: severity as Kind['severity'],
-    endsByItself: ending === 'true',
-    printed: null,
-  });
-  const [, severity = '', ending = ''] =
-    / #judgeSettings\([\s\S]*?severity: '(\w+)'[\s\S]*?endsByItself: (true|false)/.exec(mirror) ?? [];
+  const severities = [...mirror.matchAll(/severity: '(\w+)'/g)].map((match) => match[1]);
+  expect(severities, 'of topics that cannot be prepared, and of settings').toEqual(['error', 'warning']);
   const denied = toAppError(refused(29, 'DescribeConfigs', 'orders'), 'settings').code;
-  return [...found.map((code) => ofTopic(code, 'error', isEnding ?? '')), ofTopic(denied, severity, ending)];
+  return [...found.map((code) => topicKind(code, 'error')), topicKind(denied, 'warning')];
+}
+
+function topicKind(code: ErrorCode, severity: Incident['severity']): Kind {
+  const told: RunEvent[] = [];
+  const onEvent = (event: RunEvent): void => void told.push(event);
+  const incidents = new TopicIncidents({ mirror: 'm', clock, severity, consequenceOf: () => '', onEvent });
+  incidents.raise('orders', { code, cause: '', nextStep: '' });
+  const event = must(told[0], 'event of a topic');
+  if (event.event !== 'incident') throw new Error(`a topic told ${event.event}`);
+  return { ...kindOf('topic', event.incident, ''), printed: null };
 }
 
 function outageKinds(): Kind[] {

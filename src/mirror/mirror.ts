@@ -9,7 +9,7 @@ import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 import { AppError, type ErrorCode } from '#contract/errors.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
-import type { Incident, MirrorStatus, ReencodeReason, RunEvent } from '#contract/status.ts';
+import type { MirrorStatus, ReencodeReason, RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { toAppError } from '#jobs/app-error.ts';
@@ -32,6 +32,7 @@ import { LEADER_EPOCHS_MAX, type PartitionRecord } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
+import { TopicIncidents, type TopicIncidentsOptions } from './topic-incidents.ts';
 import { WarningLimit } from './warning-limit.ts';
 import { compileTopicRules, planTopics, type TopicPair, type TopicPlan, type TopicRules } from './topic-rules.ts';
 
@@ -47,8 +48,6 @@ const MEASURE_MS = 10_000;
 const BEGINNING_MS = 60_000;
 /** How often the settings of topics are compared while the mirror runs. */
 const CONFIG_SYNC_MS = 30_000;
-/** How long a topic that cannot be copied waits before it is tried again. */
-const TOPIC_RETRY_MS = 30_000;
 /** Topics that are prepared side by side; each takes a few requests to both clusters. */
 const TOPICS_AT_ONCE = 8;
 
@@ -56,14 +55,6 @@ const TOPICS_AT_ONCE = 8;
 export interface Guards {
   /** Batches carry PID and sequence (exactness.md rule 2). */
   readonly sequence: boolean;
-}
-
-interface TopicIncident {
-  readonly incident: Incident;
-  /** Of the rules: it ends as soon as they say something else. */
-  readonly isOfRules: boolean;
-  /** Monotonic time of the last attempt. */
-  triedMs: number;
 }
 
 export interface MirrorOptions {
@@ -95,10 +86,12 @@ export class Mirror {
   /** Source topics whose target could not be prepared yet: they are tried again, and nothing is caught up without them. */
   readonly #unprepared = new Set<string>();
   readonly #goals: Goals;
-  /** By source topic, or by the key of a rule; each is looked at again with a later round. */
-  readonly #topicIncidents = new Map<string, TopicIncident>();
+  /** By source topic; each is looked at again with a later round. */
+  readonly #topicIncidents: TopicIncidents;
+  /** Of the rules, by target topic or source topic: they end as soon as the rules say something else. */
+  readonly #ruleIncidents: TopicIncidents;
   /** Of topics that are copied, but whose settings cannot follow for lack of a right. By source topic. */
-  readonly #settingIncidents = new Map<string, Incident>();
+  readonly #settingIncidents: TopicIncidents;
   /** Source topics whose first shards run; partitions that come later were added to them. */
   readonly #started = new Set<string>();
   /** During the first look at the topics of a mirror that has never run before. */
@@ -120,6 +113,22 @@ export class Mirror {
     this.#limit = new WarningLimit(clock);
     this.#rules = compileTopicRules(resource.spec.topics);
     this.#dataPath = new DataPath({ source, target, clock, pool });
+    const incidents = { mirror: this.#name, clock, onEvent: (event: RunEvent) => this.#emit(event) };
+    const stopping: TopicIncidentsOptions = {
+      ...incidents,
+      severity: 'error',
+      consequenceOf: (topic) =>
+        this.#started.has(topic)
+          ? 'Its new partitions are not copied; the others go on.'
+          : 'Nothing of this topic is copied; the others go on.',
+    };
+    this.#topicIncidents = new TopicIncidents(stopping);
+    this.#ruleIncidents = new TopicIncidents(stopping);
+    this.#settingIncidents = new TopicIncidents({
+      ...incidents,
+      severity: 'warning',
+      consequenceOf: () => 'Its records are copied; the settings of the copy do not follow the source.',
+    });
     this.#goals = new Goals({
       until: options.until,
       readEnds: (partitions) => readEnds(source, partitions),
@@ -256,8 +265,7 @@ export class Mirror {
     }
     const sources = new Set([...plan.pairs.map((pair) => pair.source), ...hidden.values()]);
     for (const topic of this.#unprepared) if (!sources.has(topic)) this.#unprepared.delete(topic); // deleted meanwhile
-    for (const [topic, { isOfRules }] of this.#topicIncidents)
-      if (!isOfRules && !sources.has(topic)) this.#endTopicIncident(topic);
+    this.#topicIncidents.endBut(sources);
     for (const topic of hidden.values()) this.#raiseHidden(topic);
     for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
       await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
@@ -270,23 +278,21 @@ export class Mirror {
     if (this.#topics.has(topic)) return;
     const cause = `Topic "${topic}" of cluster "${this.#options.source.name}" is hidden from us: the right to it is missing, or there is no such topic.`;
     const nextStep = `Grant our principal READ on the topic, or correct the rule; "lockstep plan" shows the command.`;
-    this.#topicIncident(topic, { code: 'PERMISSION_DENIED', cause, nextStep, isOfRules: false });
+    this.#topicIncidents.raise(topic, { code: 'PERMISSION_DENIED', cause, nextStep });
   }
 
   #raiseConflicts({ conflicts, invalid }: TopicPlan): void {
     const names = [...conflicts.map(({ target }) => target), ...invalid.map(({ source }) => source)];
-    const keys = new Set(names.map(ruleKeyOf));
-    for (const [key, { isOfRules }] of this.#topicIncidents)
-      if (isOfRules && !keys.has(key)) this.#endTopicIncident(key);
+    this.#ruleIncidents.endBut(new Set(names));
     for (const { target, sources } of conflicts) {
       const cause = `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`;
       const nextStep = 'Exclude all but one of them, or give them other names with "to", and start the mirror again.';
-      this.#topicIncident(target, { code: 'TOPIC_RULE_CONFLICT', cause, nextStep, isOfRules: true });
+      this.#ruleIncidents.raise(target, { code: 'TOPIC_RULE_CONFLICT', cause, nextStep });
     }
     for (const { source, target, problem } of invalid) {
       const cause = `Topic "${source}" would become "${target}": ${problem}.`;
       const nextStep = 'Change "to" of the rule and start the mirror again.';
-      this.#topicIncident(source, { code: 'TOPIC_NAME_INVALID', cause, nextStep, isOfRules: true });
+      this.#ruleIncidents.raise(source, { code: 'TOPIC_NAME_INVALID', cause, nextStep });
     }
   }
 
@@ -294,9 +300,8 @@ export class Mirror {
     const known = this.#topics.get(pair.source);
     const partitions = must(this.#options.source.topicOf(pair.source), 'metadata of a source topic').partitions.length;
     if (known && known.partitions >= partitions) return;
-    const open = this.#topicIncidents.get(pair.source);
-    if (open && this.#options.clock.monotonic() - open.triedMs < TOPIC_RETRY_MS) return;
-    if (!open) this.#unprepared.add(pair.source);
+    if (!this.#topicIncidents.isDue(pair.source)) return;
+    if (!this.#topicIncidents.has(pair.source)) this.#unprepared.add(pair.source);
     try {
       const prepared = await prepareTopic({ ...this.#prepareOptions(), pair });
       this.#topics.set(pair.source, prepared);
@@ -310,7 +315,7 @@ export class Mirror {
         at: this.#options.clock.now(),
       });
       this.#unprepared.delete(pair.source);
-      this.#endTopicIncident(pair.source);
+      this.#topicIncidents.end(pair.source);
       this.#judgeSettings(pair.source, prepared.configsDenied);
       this.#startShards(prepared);
     } catch (error) {
@@ -324,7 +329,7 @@ export class Mirror {
       const appError = toAppError(error, `topic "${pair.source}"`);
       this.#unprepared.delete(pair.source);
       const { code, message, nextStep } = appError;
-      this.#topicIncident(pair.source, { code, cause: sentence(message), nextStep: nextStep ?? '', isOfRules: false });
+      this.#topicIncidents.raise(pair.source, { code, cause: sentence(message), nextStep: nextStep ?? '' });
     }
   }
 
@@ -442,12 +447,13 @@ export class Mirror {
   /** Every partition has stopped for good, and no topic may still come. */
   #hasNothingLeft(): boolean {
     const shards = [...this.#shards.values()];
-    if ([...this.#topicIncidents.values()].some(({ isOfRules }) => !isOfRules)) return false;
+    if (this.#topicIncidents.size > 0) return false;
     return shards.length > 0 && shards.every(({ incident }) => incident !== null && !incident.endsByItself);
   }
 
   #hasIncidents(): boolean {
-    return this.#topicIncidents.size > 0 || [...this.#shards.values()].some(({ incident }) => incident);
+    const ofTopics = this.#topicIncidents.size + this.#ruleIncidents.size;
+    return ofTopics > 0 || [...this.#shards.values()].some(({ incident }) => incident);
   }
 
   /** Also once before 'caught up'. */
@@ -458,30 +464,9 @@ export class Mirror {
 
   /** A missing right to settings is an incident that stops nothing; it ends when settings have been compared again. */
   #judgeSettings(topic: string, denied: BrokerError | null): void {
-    const open = this.#settingIncidents.get(topic);
-    if (denied === null) {
-      if (!open) return;
-      this.#settingIncidents.delete(topic);
-      this.#emit({ event: 'incident-ended', incident: open, at: this.#options.clock.now() });
-      return;
-    }
-    if (open) return;
+    if (denied === null) return this.#settingIncidents.end(topic);
     const { code, message, nextStep } = toAppError(denied, `settings of topic "${topic}"`);
-    const incident: Incident = {
-      code,
-      severity: 'warning',
-      mirror: this.#name,
-      topic,
-      partition: null,
-      offsets: null,
-      cause: message,
-      consequence: 'Its records are copied; the settings of the copy do not follow the source.',
-      nextStep: nextStep ?? '',
-      endsByItself: true,
-      at: this.#options.clock.now(),
-    };
-    this.#settingIncidents.set(topic, incident);
-    this.#emit({ event: 'incident', incident });
+    this.#settingIncidents.raise(topic, { code, cause: message, nextStep: nextStep ?? '' });
   }
 
   /** A change of its settings is refused by the next start only: what runs has in memory what it needs. */
@@ -550,43 +535,6 @@ export class Mirror {
     }
   }
 
-  /** The same cause as before is the same incident. */
-  #topicIncident(topic: string, about: { code: ErrorCode; cause: string; nextStep: string; isOfRules: boolean }): void {
-    const { code, cause, nextStep, isOfRules } = about;
-    const triedMs = this.#options.clock.monotonic();
-    const key = isOfRules ? ruleKeyOf(topic) : topic;
-    const open = this.#topicIncidents.get(key);
-    if (open?.incident.code === code) {
-      open.triedMs = triedMs;
-      return;
-    }
-    this.#endTopicIncident(key);
-    const incident: Incident = {
-      code,
-      severity: 'error',
-      mirror: this.#name,
-      topic,
-      partition: null,
-      offsets: null,
-      cause,
-      consequence: this.#started.has(topic)
-        ? 'Its new partitions are not copied; the others go on.'
-        : 'Nothing of this topic is copied; the others go on.',
-      nextStep,
-      endsByItself: true,
-      at: this.#options.clock.now(),
-    };
-    this.#topicIncidents.set(key, { incident, isOfRules, triedMs });
-    this.#emit({ event: 'incident', incident });
-  }
-
-  #endTopicIncident(key: string): void {
-    const open = this.#topicIncidents.get(key);
-    if (!open) return;
-    this.#topicIncidents.delete(key);
-    this.#emit({ event: 'incident-ended', incident: open.incident, at: this.#options.clock.now() });
-  }
-
   /** Once per text, unless it is worth saying again. */
   #warn(code: ErrorCode, message: string, options: { again?: boolean } = {}): void {
     if (this.#isStopping) return; // the end of its connections is our own doing
@@ -599,11 +547,6 @@ export class Mirror {
   #emit(event: RunEvent): void {
     this.#options.onEvent(event);
   }
-}
-
-/** A conflict is named after a target topic, which a source topic may be named as too. */
-function ruleKeyOf(topic: string): string {
-  return `rule ${topic}`;
 }
 
 /** One record that cannot be read stops its partition alone. */
