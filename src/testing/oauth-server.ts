@@ -26,8 +26,8 @@ interface SigningKey {
 export class OAuthServer {
   readonly issuer = 'https://identity.test';
   readonly audience = 'kafka';
-  /** Client id → secret; may be changed while it runs. */
-  readonly clients: Map<string, string>;
+  /** Client id → secrets that are taken; may be changed while it runs. */
+  readonly clients: Map<string, readonly string[]>;
   /** Of the tokens that are issued from now on. */
   expiresInSeconds: number;
   /** Tokens issued so far. */
@@ -39,7 +39,7 @@ export class OAuthServer {
   #port = 0;
 
   private constructor(options: OAuthOptions) {
-    this.clients = new Map(Object.entries(options.clients));
+    this.clients = new Map(Object.entries(options.clients).map(([id, secret]) => [id, [secret]]));
     this.expiresInSeconds = options.expiresInSeconds ?? 3600;
   }
 
@@ -134,7 +134,7 @@ export class OAuthServer {
 
   #grant(clientId: string, secret: string, form: URLSearchParams): number {
     if (form.get('grant_type') !== 'client_credentials') return 400;
-    return this.clients.get(clientId) === secret ? 200 : 401;
+    return this.clients.get(clientId)?.includes(secret) ? 200 : 401;
   }
 }
 

@@ -299,6 +299,63 @@ test('goes on when a password is changed on the broker and in its file, and when
   await identical('secure.passwords');
 }, 400_000);
 
+test('goes on when the client secret is changed at the token endpoint and in its file', async () => {
+  oauth.expiresInSeconds = REAUTH_MS / 1000;
+  onTestFinished(() => {
+    oauth.expiresInSeconds = 3600;
+    oauth.clients.set('mirror', [`${CANARY} client`]);
+  });
+  const traffic = await liveTraffic('secure.secrets');
+  const security = (cluster: KafkaCluster) => {
+    const login = byToken(cluster);
+    return { ...login, token: { ...login.token, clientSecret: put('rotated-secret', `${CANARY} client`) } };
+  };
+  const file = writeLink({
+    source: source.doors.saslSsl,
+    target: target.doors.saslSsl,
+    sourceSecurity: security(source),
+    targetSecurity: security(target),
+    mirrors: { secrets: { topics: [{ match: 'secure.secrets' }] } },
+  });
+  const lockstep = LockstepProcess.run(file);
+  onTestFinished(() => lockstep.kill());
+  const answers = (wanted: number) => oauth.requests.filter(({ status }) => status === wanted).length;
+  /** Both clusters ask twice, so what was granted before has ended; and records come. */
+  const goesOn = async (what: string): Promise<void> => {
+    const [granted, position] = [answers(200), positionOf(lockstep.events, 'secrets')];
+    const hasCome = () => answers(200) >= granted + 4 && positionOf(lockstep.events, 'secrets') > position + 400;
+    await lockstep.until(hasCome, what, 120_000);
+  };
+  await goesOn('the first secret works');
+
+  // Both are taken while the file changes: the old one is never said again.
+  const refusals = answers(401);
+  oauth.clients.set('mirror', [`${CANARY} client`, `${CANARY} second`]);
+  put('rotated-secret', `${CANARY} second\n`);
+  oauth.clients.set('mirror', [`${CANARY} second`]);
+  await goesOn('the second secret works');
+  expect(answers(401)).toBe(refusals);
+
+  // Endpoint first: the old one is refused and told, until the file has the new one.
+  oauth.clients.set('mirror', [`${CANARY} third`]);
+  await lockstep.until(
+    () => warned(lockstep.events, 'answered 401: invalid_client'),
+    'the old secret is refused',
+    120_000,
+  );
+  put('rotated-secret', `${CANARY} third`);
+  await goesOn('the third secret works');
+
+  await traffic.stop();
+  const ends = await endsOf('secure.secrets');
+  await lockstep.until(() => hasCopied(lockstep.events, 'secrets', ends), 'all is copied', 120_000);
+  const run = await lockstep.interrupt();
+  expect(run.code, told(run)).toBe(130);
+  expect(run.incidents, told(run)).toEqual([]);
+  expect(`${JSON.stringify(run.events)}${run.stderr}`).not.toContain(CANARY);
+  await identical('secure.secrets');
+}, 400_000);
+
 test('goes on when client certificate and authority are replaced, without a restart', async () => {
   const traffic = await liveTraffic('secure.certificates');
   const successor = new Pki(join(directory, 'successor'), { commonName: 'Successor' });
