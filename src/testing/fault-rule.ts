@@ -8,6 +8,7 @@ export const apiKeys = {
   Fetch: 1,
   ListOffsets: 2,
   Metadata: 3,
+  SaslHandshake: 17,
   ApiVersions: 18,
   CreateTopics: 19,
   DeleteRecords: 21,
@@ -15,6 +16,7 @@ export const apiKeys = {
   OffsetForLeaderEpoch: 23,
   WriteTxnMarkers: 27,
   DescribeConfigs: 32,
+  SaslAuthenticate: 36,
   IncrementalAlterConfigs: 44,
   DescribeProducers: 61,
 } as const;

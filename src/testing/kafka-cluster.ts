@@ -34,7 +34,10 @@ export interface ClusterOptions {
   readonly jvm?: readonly string[];
   /** Adds listeners with TLS and SASL, users and ACLs. The plain one stays, as the door of the administrator. */
   readonly secure?: SecureOptions;
-  /** Puts a fault proxy before each broker, and a listener that advertises it: whoever comes that way stays there. */
+  /**
+   * Puts a fault proxy before each broker, and a listener that advertises it: whoever comes that way stays there. With
+   * `secure` that listener asks for a login, without TLS, so that the proxy can read the frames.
+   */
   readonly proxied?: boolean;
   /** Finds the ports. Default: freePorts. */
   readonly findPorts?: (count: number) => Promise<number[]>;
@@ -207,19 +210,22 @@ async function prepareCluster(options: ClusterOptions): Promise<KafkaCluster> {
       heapMb,
       jvm: [...(secure?.jvmFlags() ?? []), ...(options.jvm ?? [])],
       classPath,
-      properties: behindProxy(proxies[node.id - 1], {
-        'process.roles': 'broker,controller',
-        'node.id': String(node.id),
-        'controller.quorum.voters': voters,
-        listeners: `${clientAddresses},CONTROLLER://127.0.0.1:${node.controllerPort}`,
-        'advertised.listeners': clientAddresses,
-        'controller.listener.names': 'CONTROLLER',
-        'listener.security.protocol.map': ['CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT', ...more.protocols].join(','),
-        'log.dirs': join(home, 'data'),
-        ...sharedProperties(count),
-        ...secure?.properties(node.id),
-        ...options.properties,
-      }),
+      properties: behindProxy(
+        { proxy: proxies[node.id - 1], isSecure: secure !== null },
+        {
+          'process.roles': 'broker,controller',
+          'node.id': String(node.id),
+          'controller.quorum.voters': voters,
+          listeners: `${clientAddresses},CONTROLLER://127.0.0.1:${node.controllerPort}`,
+          'advertised.listeners': clientAddresses,
+          'controller.listener.names': 'CONTROLLER',
+          'listener.security.protocol.map': ['CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT', ...more.protocols].join(','),
+          'log.dirs': join(home, 'data'),
+          ...sharedProperties(count),
+          ...secure?.properties(node.id),
+          ...options.properties,
+        },
+      ),
     });
     format(broker, { version, clusterId });
     return broker;
@@ -230,14 +236,14 @@ async function prepareCluster(options: ClusterOptions): Promise<KafkaCluster> {
 
 /** Adds a listener that advertises the proxy. */
 function behindProxy(
-  proxy: FaultProxy | undefined,
+  { proxy, isSecure }: { readonly proxy: FaultProxy | undefined; readonly isSecure: boolean },
   properties: Readonly<Record<string, string>>,
 ): Record<string, string> {
   if (proxy === undefined) return properties;
   const addresses: Record<string, string> = {
     listeners: `PROXIED://127.0.0.1:${proxy.brokerPort}`,
     'advertised.listeners': `PROXIED://${proxy.address}`,
-    'listener.security.protocol.map': 'PROXIED:PLAINTEXT',
+    'listener.security.protocol.map': `PROXIED:${isSecure ? 'SASL_PLAINTEXT' : 'PLAINTEXT'}`,
   };
   const added = Object.entries(addresses).map(([name, value]) => [name, `${properties[name]},${value}`] as const);
   return { ...properties, ...Object.fromEntries(added) };

@@ -103,6 +103,7 @@ export class SecureFiles {
       'sasl.enabled.mechanisms': mechanisms.join(','),
       ...this.#saslOf('sasl_ssl'),
       ...this.#saslOf('sasl_plaintext'),
+      ...this.#saslOf('proxied'),
       ...(oauth && {
         'sasl.oauthbearer.jwks.endpoint.url': oauth.jwksUrl,
         'sasl.oauthbearer.expected.issuer': oauth.issuer,
