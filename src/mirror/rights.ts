@@ -157,7 +157,9 @@ export const RIGHTS = {
     operation: 'ALTER',
     when: 'where a source topic is compacted, or with transactions: committed-only',
     why: 'offsets without a record are filled with control records (WriteTxnMarkers); CLUSTER_ACTION allows it as well',
-    without: 'A partition stops at the first offset of its source that holds no record.',
+    // KIP-1037: ALTER is enough from 3.8 on.
+    without:
+      'A partition stops at the first offset of its source that holds no record. Brokers before 3.8 want CLUSTER_ACTION in its place.',
     stops: 'part',
   },
   sourceSizes: {

@@ -279,7 +279,7 @@ export function holesNotAllowed(offset: number, target: string, error: BrokerErr
     offsets: { from: offset, to: offset },
     cause: `Offset ${offset} of the source holds no record for readers, and the target refuses the control record that would stand for it: ${error.message}.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep: `Grant the mirror's principal ALTER (or CLUSTER_ACTION) on cluster "${target}": kafka-acls.sh --add --allow-principal User:NAME --operation Alter --cluster. The partition then goes on by itself.`,
+    nextStep: `Grant the mirror's principal ALTER (or CLUSTER_ACTION) on cluster "${target}": kafka-acls.sh --add --allow-principal User:NAME --operation Alter --cluster; brokers before 3.8 want ClusterAction. The partition then goes on by itself.`,
     endsByItself: true,
   });
 }

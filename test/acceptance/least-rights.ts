@@ -109,6 +109,12 @@ export function aclOf({ resourceType, resource, pattern, operation }: Right): Ac
   };
 }
 
+/** As docs/permissions.md says, brokers before 3.8 want CLUSTER_ACTION in the place of ALTER on the cluster. */
+function aclOn({ version }: KafkaCluster, right: Right): Acl {
+  const isMarkers = right.resourceType === 'cluster' && right.operation === 'ALTER';
+  return aclOf(isMarkers && /^3\.[0-7]\./.test(version) ? { ...right, operation: 'CLUSTER_ACTION' } : right);
+}
+
 /** Grants rights, by default the documented ones of these mirrors; returns when every broker knows them. */
 export async function grantLeastRights(pair: SecurePair, mirrors: Link['mirrors']): Promise<Right[]> {
   const rights = Object.entries(mirrors).flatMap(([name, spec]) => leastRights(name, spec));
@@ -133,7 +139,7 @@ async function changeAcls(
   const bySide = Map.groupBy(rights, ({ side }) => side);
   await Promise.all(
     [...bySide].map(([side, each]) => {
-      const acls = new Map(each.map(aclOf).map((acl) => [JSON.stringify(acl), acl]));
+      const acls = new Map(each.map((right) => aclOn(pair[side], right)).map((acl) => [JSON.stringify(acl), acl]));
       return runAdmin(pair[side].bootstrap, [step([...acls.values()])]);
     }),
   );
