@@ -6,6 +6,7 @@ import { Cluster } from '#kafka/cluster.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
 import { ScriptedNetwork } from '#testing/scripted-network.ts';
+import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { Outages } from './outages.ts';
 import type { Waiting } from './shard.ts';
@@ -89,6 +90,27 @@ describe('trouble', () => {
     await pass(1_000, { isSilent: true });
     expect(told()).toEqual(['incident CLUSTER_TLS_FAILED']);
     expect(events[0]).toMatchObject({ incident: { cause: expect.stringContaining('its certificate') } });
+  });
+
+  test('of both clusters is one incident each, whichever of them partitions were told of last', async () => {
+    const clusters = ['source:9092', 'target:9092'];
+    for (let second = 0; second < 40; second += 1) {
+      wait(lost(must(clusters[second % 2], 'cluster')), 0);
+      await pass(1_000);
+    }
+    expect(told()).toEqual(['incident CLUSTER_UNREACHABLE', 'incident CLUSTER_UNREACHABLE']);
+    shards[0]!.waiting = null;
+    await pass(1_000);
+    expect(told().slice(2)).toEqual(['incident-ended CLUSTER_UNREACHABLE', 'incident-ended CLUSTER_UNREACHABLE']);
+  });
+
+  test('ends with its partitions, also where another begins to wait for the other cluster', async () => {
+    wait(lost('source:9092'), 0);
+    await pass(31_000);
+    shards[0]!.waiting = null;
+    wait(lost('target:9092'), 1);
+    await pass(1_000);
+    expect(told()).toEqual(['incident CLUSTER_UNREACHABLE', 'incident-ended CLUSTER_UNREACHABLE']);
   });
 
   test('is told after 60 s where partitions are told nothing more', async () => {

@@ -27,6 +27,12 @@ interface WaitingShard {
   readonly waiting: Waiting | null;
 }
 
+interface Outage {
+  readonly incident: Incident;
+  /** Of the partitions that wait for the cluster, since when: one that waits on for the other cluster may come back to this. */
+  readonly waiters: Map<string, number>;
+}
+
 export interface OutagesOptions {
   readonly mirror: string;
   readonly source: Cluster;
@@ -37,7 +43,7 @@ export interface OutagesOptions {
 
 export class Outages {
   readonly #options: OutagesOptions;
-  readonly #open = new Map<Cluster, Incident>();
+  readonly #open = new Map<Cluster, Outage>();
 
   constructor(options: OutagesOptions) {
     this.#options = options;
@@ -48,16 +54,21 @@ export class Outages {
     const { source, target, clock } = this.#options;
     for (const cluster of [source, target]) {
       const waiting = shards.filter((shard) => shard.waiting && this.#clusterOf(shard.waiting.error) === cluster);
-      const open = this.#open.get(cluster);
-      if (open && waiting.length === 0) {
-        this.#open.delete(cluster);
-        this.#options.onEvent({ event: 'incident-ended', incident: open, at: clock.now() });
-      } else if (!open && waiting.some(({ waiting: since }) => this.#lasts(since))) {
-        const incident = this.#incidentOf(cluster, waiting);
-        this.#open.set(cluster, incident);
-        this.#options.onEvent({ event: 'incident', incident });
-      }
+      const open = this.#open.get(cluster) ?? this.#begin(cluster, waiting);
+      if (!open) continue;
+      for (const shard of waiting) if (shard.waiting) open.waiters.set(placeOf(shard), shard.waiting.sinceMs);
+      if (shards.some((shard) => shard.waiting && open.waiters.get(placeOf(shard)) === shard.waiting.sinceMs)) continue;
+      this.#open.delete(cluster);
+      this.#options.onEvent({ event: 'incident-ended', incident: open.incident, at: clock.now() });
     }
+  }
+
+  #begin(cluster: Cluster, waiting: readonly WaitingShard[]): Outage | null {
+    if (!waiting.some((shard) => this.#lasts(shard.waiting))) return null;
+    const outage: Outage = { incident: this.#incidentOf(cluster, waiting), waiters: new Map() };
+    this.#open.set(cluster, outage);
+    this.#options.onEvent({ event: 'incident', incident: outage.incident });
+    return outage;
   }
 
   #lasts(waiting: Waiting | null): boolean {
@@ -99,4 +110,8 @@ export class Outages {
       at: clock.now(),
     };
   }
+}
+
+function placeOf({ topic, partition }: WaitingShard): string {
+  return `${topic}/${partition}`;
 }
