@@ -45,8 +45,8 @@ export interface RecordStream {
   readonly lingerMs?: number;
   /** A batch for every record. */
   readonly oneRecordBatches?: boolean;
-  /** Runs of 50 records to each partition in turn, which fill batches, instead of a draw for each record. */
-  readonly partitionRuns?: boolean;
+  /** Runs of 50 records, or of so many, to each partition in turn, which fill batches, instead of a draw for each record. */
+  readonly partitionRuns?: boolean | number;
   /** Default: unique. `mixed` is null, empty, short and long ones; `cycle` comes back after so many, for compaction. */
   readonly keys?: 'unique' | 'null' | 'mixed' | { readonly cycle: number };
   /** Default: 100. */

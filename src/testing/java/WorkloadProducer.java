@@ -284,8 +284,9 @@ public final class WorkloadProducer {
 
     private void send(KafkaProducer<byte[], byte[]> producer, String producerName) {
       long number = sequence++;
-      int partition = partitions[spec.path("partitionRuns").asBoolean(false)
-          ? (int) (number / 50 % partitions.length)
+      JsonNode runs = spec.path("partitionRuns");
+      int partition = partitions[runs.asBoolean(false)
+          ? (int) (number / (runs.isNumber() ? runs.asInt() : 50) % partitions.length)
           : random.nextInt(partitions.length)];
       byte[] key = key(number);
       boolean tombstone = random.nextDouble() < spec.path("nullValueRate").asDouble(0);
