@@ -17,8 +17,8 @@ import type { RecordStream } from '#testing/workload.ts';
 import { writeStreams, writeWorkload } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
-import type { MirrorSpec } from './link-file.ts';
-import { writeLink } from './link-file.ts';
+import { leastRightsFiles, leastRightsLink, leastRightsUsers, type SecurePair } from './least-rights.ts';
+import { writeLink, type Link } from './link-file.ts';
 import type { ProcessOptions, RunResult } from './lockstep-process.ts';
 import { LockstepProcess, runUntilCaughtUp, told } from './lockstep-process.ts';
 import { alterLastBatch, cutLastBatch } from './log-surgery.ts';
@@ -26,10 +26,12 @@ import { alterLastBatch, cutLastBatch } from './log-surgery.ts';
 const isFull = process.env['LOCKSTEP_FULL'] === '1';
 
 const cluster = sharedClusters({
-  source: {},
+  source: { secure: leastRightsUsers },
   // Quotas that are measured over 2 s, not 11: they then slow a short copy down as well.
-  target: { properties: { 'quota.window.num': '2', 'quota.window.size.seconds': '1' } },
+  target: { secure: leastRightsUsers, properties: { 'quota.window.num': '2', 'quota.window.size.seconds': '1' } },
 });
+const pair = (): SecurePair => ({ source: cluster('source'), target: cluster('target') });
+const declare = leastRightsFiles(pair);
 const bootstrapOf = (side: 'source' | 'target'): readonly string[] => cluster(side).bootstrap;
 
 interface Guard {
@@ -70,8 +72,14 @@ async function createAndWrite(topics: readonly string[], count = 500): Promise<v
   });
 }
 
-function fileOf(mirrors: Readonly<Record<string, MirrorSpec>>): string {
-  return writeLink({ source: bootstrapOf('source'), target: bootstrapOf('target'), mirrors });
+/** Of mirrors whose topics have been declared, whatever else they are told. */
+function fileOf(mirrors: Link['mirrors']): string {
+  return writeLink(leastRightsLink(pair(), mirrors));
+}
+
+function declareScene(name: string): void {
+  const [hit, other] = [{ match: `${name}.hit` }, { match: `${name}.other` }];
+  declare({ [name]: { topics: [hit, other] }, [`${name}-first`]: { topics: [hit] } });
 }
 
 async function expectStop(run: RunResult, incident: { code: string; topic: string }): Promise<Incident> {
@@ -116,7 +124,7 @@ const copying = (lockstep: LockstepProcess, mirror: string, shards: number): boo
 const retryable = `Object.assign(Object.create(KafkaError.prototype), { message: 'planted', retryable: true })`;
 const once = (call: string): string =>
   `globalThis.planted ? ${call} : () => { globalThis.planted = true; throw ${retryable}; }`;
-const failingEnds = `readEnds(source, shards).then((ends) => {
+const failingEnds = `readEnds(source, partitions).then((ends) => {
   const fails = !globalThis.planted;
   globalThis.planted = true;
   return fails ? ends.map(() => null) : ends;
@@ -414,6 +422,8 @@ test('every guard stands in the source exactly once, so that it can be cut out',
 });
 
 const byName = guards.map((guard) => [guard.name, guard] as const);
+for (const { name } of guards)
+  for (const suffix of isFull ? ['', '-off'] : ['']) declareScene(`${idOf(name)}${suffix}`);
 
 describe('a partition stops alone, with code and offsets', () => {
   test.each(byName)(
@@ -439,15 +449,14 @@ describe('a partition stops alone, with code and offsets', () => {
 });
 
 describe('what is no reason to stop', () => {
+  const outage = declare({ outage: { topics: [{ match: 'outage.mixed' }, { match: 'outage.single' }] } });
+
   test('brokers killed with -9 and started again during the copy: identical, no incident', async () => {
     const [mixed, single] = ['outage.mixed', 'outage.single'];
     await writeWorkload(bootstrapOf('source'), workloads.mixed(mixed, { records: 60_000 }));
     await writeWorkload(bootstrapOf('source'), workloads.oneRecordBatches(single, { records: 10_000 }));
     await runAdmin(bootstrapOf('target'), [{ setQuotas: { producer_byte_rate: 1_500_000 } }]);
-    const lockstep = LockstepProcess.run(fileOf({ outage: { topics: [{ match: mixed }, { match: single }] } }), [
-      '--until',
-      'caught-up',
-    ]);
+    const lockstep = LockstepProcess.run(outage(), ['--until', 'caught-up']);
     const copiedAtKills: number[] = [];
     for (const side of ['target', 'source', 'target'] as const) {
       const before = lockstep.status('outage')?.recordsCopied ?? 0;
@@ -471,13 +480,17 @@ describe('what is no reason to stop', () => {
     await expectSame(single);
   }, 180_000);
 
+  const idOfLate = (name: string): string => `late.${name.replaceAll(' ', '-')}`;
+  for (const name of [idOfLate('prepared'), idOfLate('asked for its end')])
+    declare({ [name]: { topics: [{ match: name }] } });
+
   test.each([
     ['prepared', { find: 'await prepareTopic(', replace: `await (${once('prepareTopic')})(` }],
-    ['asked for its end', { find: 'readEnds(source, shards)', replace: failingEnds }],
+    ['asked for its end', { find: 'readEnds(source, partitions)', replace: failingEnds }],
   ])(
     'a topic that cannot be %s at first is waited for, and not left out of --until',
     async (name, bug) => {
-      const topic = `late.${name.replaceAll(' ', '-')}`;
+      const topic = idOfLate(name);
       await createAndWrite([topic]);
       const planted = plantBug({ file: 'src/mirror/mirror.ts', ...bug });
       const file = fileOf({ [topic]: { topics: [{ match: topic }], refreshMs: 500 } });
@@ -489,11 +502,13 @@ describe('what is no reason to stop', () => {
     60_000,
   );
 
+  const all = { match: '/lost\\..*/' };
+  declare({ lost: { topics: [all] } });
+
   test('a topic of a regular expression that was deleted while the mirror was down is one warning at each start', async () => {
     const [gone, stays] = ['lost.gone', 'lost.stays'];
     await createAndWrite([gone, stays]);
     const start = (...topics: object[]): Promise<RunResult> => runUntilCaughtUp(fileOf({ lost: { topics } }));
-    const all = { match: '/lost\\..*/' };
     const lossesIn = (run: RunResult): string[] => {
       expect(run.code, told(run)).toBe(0);
       return run.events.flatMap((each) =>
@@ -509,10 +524,13 @@ describe('what is no reason to stop', () => {
     await expectSame(stays);
   }, 120_000);
 
+  const rule = declare({
+    rule: { topics: [{ match: 'rule.there' }, { match: 'rule.later' }], refreshMs: 300 },
+  });
+
   test('a rule that matches nothing ends --until with code 1 and its place; without --until it waits for the topic', async () => {
     await createAndWrite(['rule.there']);
-    const topics = [{ match: 'rule.there' }, { match: 'rule.later' }];
-    const file = fileOf({ rule: { topics, refreshMs: 300 } });
+    const file = rule();
     const run = await runUntilCaughtUp(file);
     expect(run.code, told(run)).toBe(1);
     expect(run.stderr).toContain('TOPIC_RULE_EMPTY');
