@@ -130,14 +130,16 @@ for (const [side, api] of [
   fault(
     {
       id: `stop-without-answer-of-${api.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase()}`,
-      title: `SIGTERM while the ${side} has answered no ${api} since the start`,
+      title: `SIGTERM while the ${side} has answered no ${api}${api === 'Produce' ? ' of data' : ''} since the start`,
     },
     async (run) => {
       const { source, target } = await pair();
       const transactions = { producers: 1, abortRate: 0, records: [1, 1] as const };
       const stream = { name: 'short', topic: run.id, partitions: [0, 1], records: 200, transactions };
       await writeWorkload(source.bootstrap, { topics: [{ name: run.id, partitions: 2 }], streams: [stream] });
-      const match = { api, direction: 'response' } as const;
+      // The first Produce of all is the state topic's, and what data is on its way is another state to stop in.
+      const ofData = api === 'Produce' ? { topic: run.id } : {};
+      const match = { api, direction: 'response', ...ofData } as const;
       const held = injectInto({ source, target }, side, { match, fault: blackHole() });
       const ends = { source: source.proxiedBootstrap, target: target.proxiedBootstrap };
       const spec = { topics: [{ match: run.id }], transactions: 'committed-only' } as const;
