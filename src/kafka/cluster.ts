@@ -162,7 +162,7 @@ export class Cluster {
    * topic that does not exist is answered with error code 3. Equal questions at the same time share one request.
    */
   refresh(topics: readonly string[] | 'all'): Promise<TopicMetadata[]> {
-    const key = topics === 'all' ? '*' : topics.toSorted().join(' '); // neither is part of a topic's name
+    const key = topics === 'all' ? '*' : topics.join(' '); // neither is part of a topic's name
     let refresh = this.#refreshes.get(key);
     if (!refresh) {
       refresh = this.#refresh(topics).finally(() => this.#refreshes.delete(key));

@@ -142,7 +142,10 @@ export class UnsupportedApiError extends KafkaError {
   }
 }
 
-/** Bytes that do not follow the protocol. The connection that carried them is closed: nothing behind them can be trusted. */
+/**
+ * Bytes that do not follow the protocol, whose connection is closed: nothing behind them can be trusted. Or an answer that
+ * leaves out what was asked for.
+ */
 export class MalformedFrameError extends KafkaError {
   override name = 'MalformedFrameError';
   readonly retryable = true;

@@ -2,6 +2,9 @@
 import { MalformedFrameError } from './errors.ts';
 import type { MetadataResponse } from './protocol/metadata.ts';
 
+/** What a broker says of a topic whose partitions it does not all know; it passes, or that topic is not copied. */
+const LEADER_NOT_AVAILABLE = 5;
+
 export interface Broker {
   readonly id: number;
   readonly host: string;
@@ -24,7 +27,7 @@ export interface TopicMetadata {
   /** Stays the same for the life of the topic; a topic that is created again under its name has another (KIP-516). */
   readonly topicId: string;
   readonly isInternal: boolean;
-  /** 0, or why the answer is incomplete: 3 unknown topic, 29 no right to describe it, 5 a leader is missing. */
+  /** 0, or why the answer is incomplete: 3 unknown topic, 29 no right to describe it, 5 a leader or a partition is missing. */
   readonly errorCode: number;
   /** By partition number, from 0 without gaps when errorCode is 0. */
   readonly partitions: readonly PartitionMetadata[];
@@ -39,13 +42,17 @@ export function brokersOf(response: MetadataResponse): Broker[] {
   });
 }
 
-/** Throws MalformedFrameError for a topic whose partitions have gaps. */
 export function topicsOf(response: MetadataResponse): TopicMetadata[] {
   return response.topics.map(({ name, topicId, isInternal, errorCode, partitions: answers }) => {
     const partitions = answers.map(partitionOf).toSorted((a, b) => a.partition - b.partition);
-    if (errorCode === 0 && partitions.some(({ partition }, i) => partition !== i))
-      throw new MalformedFrameError(`Metadata left out a partition of ${name}`);
-    return { name: name ?? '', topicId, isInternal, errorCode, partitions };
+    const isWhole = partitions.every(({ partition }, i) => partition === i);
+    return {
+      name: name ?? '',
+      topicId,
+      isInternal,
+      errorCode: errorCode === 0 && !isWhole ? LEADER_NOT_AVAILABLE : errorCode,
+      partitions: isWhole ? partitions : [],
+    };
   });
 }
 

@@ -12,6 +12,7 @@ import { createTopics } from './protocol/create-topics.ts';
 import { describeCluster } from './protocol/describe-cluster.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { incrementalAlterConfigs } from './protocol/incremental-alter-configs.ts';
+import { initProducerId } from './protocol/init-producer-id.ts';
 import { metadata } from './protocol/metadata.ts';
 import { writeTxnMarkers } from './protocol/write-txn-markers.ts';
 import { retrying } from './retry.ts';
@@ -152,6 +153,15 @@ export async function mayWriteMarkers(cluster: Cluster): Promise<boolean | null>
   const ask = () => cluster.call(writeTxnMarkers, { markers: [marker] }, { broker: 'any' });
   const { markers } = await retrying(cluster, ask, { repeatable: true });
   return verdict(markers[0]?.topics[0]?.partitions[0]?.errorCode, CLUSTER_AUTHORIZATION_FAILED);
+}
+
+/**
+ * Whether only CLUSTER_ACTION allows control records: ALTER does since 3.8 (KIP-1037), whose brokers are the first to
+ * speak InitProducerId 5 (KIP-890). Throws KafkaError.
+ */
+export async function markersNeedClusterAction(cluster: Cluster): Promise<boolean> {
+  const connection = await cluster.connection('any');
+  return (connection.offered(initProducerId.key)?.max ?? 0) < 5;
 }
 
 /**

@@ -13,12 +13,14 @@ const shard = (position: number | null, isCaughtUp = false, incident: unknown = 
 /** Answers one end after the other, and tells what is held. */
 function goals(ends: (LogEnds | null)[], offset?: number) {
   const held: number[] = [];
+  const lowered: [number, number][] = [];
   const made = new Goals({
     until: offset === undefined ? { kind: 'caught-up' } : { kind: 'offset', offset },
     readEnds: async (partitions) => partitions.map(() => ends.shift() ?? null),
     onHeld: (_, { offsets }) => held.push(offsets),
+    onLowered: (_, { from, to }) => lowered.push([from, to]),
   });
-  return { made, held };
+  return { made, held, lowered };
 }
 const end = (stableOffset: number, highWatermark: number | null = stableOffset): LogEnds => ({
   stableOffset,
@@ -52,7 +54,7 @@ test('a shard whose leader does not answer is asked again, and has not reached a
 });
 
 test('a goal beyond the end of the source is asked for anew once the shard is at that end', async () => {
-  const { made, held } = goals([end(1_000_010), end(10, 12)]);
+  const { made, held, lowered } = goals([end(1_000_010), end(10, 12), end(10, 12)]);
   const moving = shard(5);
   await made.set([moving]);
   await made.set([moving]);
@@ -62,10 +64,21 @@ test('a goal beyond the end of the source is asked for anew once the shard is at
   await made.set([moving]);
   expect(made.areReached([moving])).toBe(true);
   expect(held).toEqual([]);
+  expect(lowered).toEqual([[1_000_010, 10]]);
+});
+
+test('an end that a damaged answer puts too low does not end the run early', async () => {
+  const { made, held } = goals([end(36, 100), end(100)]);
+  const half = shard(36);
+  await made.set([half]);
+  expect(made.areReached([half])).toBe(false);
+  half.position = 100;
+  expect(made.areReached([half])).toBe(true);
+  expect(held).toEqual([]);
 });
 
 test('an open transaction that holds a shard back is told once', async () => {
-  const { made, held } = goals([end(10, 15)]);
+  const { made, held } = goals([end(10, 15), end(10, 15)]);
   await made.set([shard(0)]);
   expect(held).toEqual([5]);
 });

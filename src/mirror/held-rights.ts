@@ -70,7 +70,7 @@ async function askHeld(right: Right, known: Known): Promise<boolean | null> {
     return mayWriteTransactionalId(cluster, id);
   }
   if (right.resourceType === 'cluster') {
-    if (operation === 'ALTER') return mayWriteMarkers(cluster);
+    if (operation === 'ALTER' || operation === 'CLUSTER_ACTION') return mayWriteMarkers(cluster);
     return has(known.onCluster, operation);
   }
   const operations = must(known.onTopics.get(nameUnder(right)), 'operations of a topic');

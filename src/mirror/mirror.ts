@@ -15,6 +15,7 @@ import { DataPath } from '#jobs/data-path.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError, type BrokerError } from '#kafka/errors.ts';
+import { retrying } from '#kafka/retry.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { CleanupGate } from './cleanup-gate.ts';
@@ -88,8 +89,9 @@ export class Mirror {
   readonly #goals: Goals;
   /** By source topic; each is looked at again with a later round. */
   readonly #topicIncidents: TopicIncidents;
-  /** Of the rules, by target topic or source topic: they end as soon as the rules say something else. */
-  readonly #ruleIncidents: TopicIncidents;
+  /** Of the rules, by target topic and by source topic: they end as soon as the rules say something else. */
+  readonly #conflictIncidents: TopicIncidents;
+  readonly #nameIncidents: TopicIncidents;
   /** Of topics that are copied, but whose settings cannot follow for lack of a right. By source topic. */
   readonly #settingIncidents: TopicIncidents;
   /** Source topics whose first shards run; partitions that come later were added to them. */
@@ -123,7 +125,8 @@ export class Mirror {
           : 'Nothing of this topic is copied; the others go on.',
     };
     this.#topicIncidents = new TopicIncidents(stopping);
-    this.#ruleIncidents = new TopicIncidents(stopping);
+    this.#conflictIncidents = new TopicIncidents(stopping);
+    this.#nameIncidents = new TopicIncidents(stopping);
     this.#settingIncidents = new TopicIncidents({
       ...incidents,
       severity: 'warning',
@@ -136,6 +139,11 @@ export class Mirror {
         this.#warn(
           'SHARD_TRANSACTION_OPEN',
           `${topic}/${partition} is held back at offset ${at} by an open transaction on the source; ${offsets} offsets wait behind it`,
+        ),
+      onLowered: ({ topic, partition }, { from, to }) =>
+        this.#warn(
+          'SHARD_TRUNCATED',
+          `${topic}/${partition} of the source ends at offset ${to} and not at ${from}, as it said before: its log was truncated before that was copied, or that answer was damaged; the run ends at ${to}`,
         ),
     });
     this.#bug.promise.catch(() => {}); // there may be nobody left to be told
@@ -208,8 +216,8 @@ export class Mirror {
       at: clock.now(),
     });
     const ports = { source, target, state: this.#state, mirrorId };
-    for (const { code, message, nextStep } of await findLostTopics(ports, this.#rules))
-      this.#warn(code, `${message} ${nextStep}`);
+    const lost = await retrying(source, () => findLostTopics(ports, this.#rules), { repeatable: true });
+    for (const { code, message, nextStep } of lost) this.#warn(code, `${message} ${nextStep}`, { again: true });
     this.#isBeginning = clock.now() - record.createdAt < BEGINNING_MS;
     await this.#discover({ mustMatch: this.#options.until !== null });
     this.#isBeginning = false;
@@ -282,17 +290,17 @@ export class Mirror {
   }
 
   #raiseConflicts({ conflicts, invalid }: TopicPlan): void {
-    const names = [...conflicts.map(({ target }) => target), ...invalid.map(({ source }) => source)];
-    this.#ruleIncidents.endBut(new Set(names));
+    this.#conflictIncidents.endBut(new Set(conflicts.map(({ target }) => target)));
+    this.#nameIncidents.endBut(new Set(invalid.map(({ source }) => source)));
     for (const { target, sources } of conflicts) {
       const cause = `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`;
       const nextStep = 'Exclude all but one of them, or give them other names with "to", and start the mirror again.';
-      this.#ruleIncidents.raise(target, { code: 'TOPIC_RULE_CONFLICT', cause, nextStep });
+      this.#conflictIncidents.raise(target, { code: 'TOPIC_RULE_CONFLICT', cause, nextStep });
     }
     for (const { source, target, problem } of invalid) {
       const cause = `Topic "${source}" would become "${target}": ${problem}.`;
       const nextStep = 'Change "to" of the rule and start the mirror again.';
-      this.#ruleIncidents.raise(source, { code: 'TOPIC_NAME_INVALID', cause, nextStep });
+      this.#nameIncidents.raise(source, { code: 'TOPIC_NAME_INVALID', cause, nextStep });
     }
   }
 
@@ -452,7 +460,7 @@ export class Mirror {
   }
 
   #hasIncidents(): boolean {
-    const ofTopics = this.#topicIncidents.size + this.#ruleIncidents.size;
+    const ofTopics = this.#topicIncidents.size + this.#conflictIncidents.size + this.#nameIncidents.size;
     return ofTopics > 0 || [...this.#shards.values()].some(({ incident }) => incident);
   }
 

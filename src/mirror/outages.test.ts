@@ -104,6 +104,23 @@ describe('trouble', () => {
     expect(told().slice(2)).toEqual(['incident-ended CLUSTER_UNREACHABLE', 'incident-ended CLUSTER_UNREACHABLE']);
   });
 
+  test('of a cluster ends while partitions wait on for the other, whose own 30 s begin with the first word of it', async () => {
+    wait(lost('source:9092'), 0);
+    await pass(40_000);
+    expect(told()).toEqual(['incident CLUSTER_UNREACHABLE']);
+    wait(notEnough, 0);
+    await pass(29_000);
+    expect(told().length).toBe(1);
+    await pass(2_000);
+    expect(told().slice(1)).toEqual(['incident SHARD_WAITING']);
+    expect(events[1]).toMatchObject({ incident: { cause: expect.stringContaining('waited for 30 s') } });
+    await pass(30_000);
+    expect(told().slice(2)).toEqual(['incident-ended CLUSTER_UNREACHABLE']);
+    shards[0]!.waiting = null;
+    await pass(1_000);
+    expect(told().slice(3)).toEqual(['incident-ended SHARD_WAITING']);
+  });
+
   test('ends with its partitions, also where another begins to wait for the other cluster', async () => {
     wait(lost('source:9092'), 0);
     await pass(31_000);

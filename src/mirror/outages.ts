@@ -7,6 +7,7 @@ import type { Incident, RunEvent } from '#contract/status.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError, ConnectionError, type KafkaError } from '#kafka/errors.ts';
+import { must } from '#util/assert.ts';
 import type { Waiting } from './shard.ts';
 
 /** A leader election or the restart of a broker is over by then. */
@@ -16,6 +17,8 @@ const OUTAGE_MS = 30_000;
  * Whoever asks again since then has an answer before the double of the time (kafka/retry.ts).
  */
 const RECENT_MS = 10_000;
+/** A cluster that nobody was told of for so long, while another is waited for, is there again. */
+const FORGOTTEN_MS = 60_000;
 /** Requests that only one side is asked. */
 const OF_SOURCE = new Set(['Fetch', 'OffsetForLeaderEpoch']);
 
@@ -27,10 +30,14 @@ interface WaitingShard {
   readonly waiting: Waiting | null;
 }
 
-interface Outage {
-  readonly incident: Incident;
-  /** Of the partitions that wait for the cluster, since when: one that waits on for the other cluster may come back to this. */
-  readonly waiters: Map<string, number>;
+/** What a partition was told of one cluster since it made progress last. Monotonic times. */
+interface Trouble {
+  readonly shard: WaitingShard;
+  /** When the wait began that it belongs to. */
+  readonly waitMs: number;
+  readonly sinceMs: number;
+  readonly toldMs: number;
+  readonly error: KafkaError;
 }
 
 export interface OutagesOptions {
@@ -43,39 +50,57 @@ export interface OutagesOptions {
 
 export class Outages {
   readonly #options: OutagesOptions;
-  readonly #open = new Map<Cluster, Outage>();
+  /** By cluster and partition: one that waits for both is told now of the one and now of the other. */
+  readonly #troubles: ReadonlyMap<Cluster, Map<string, Trouble>>;
+  readonly #open = new Map<Cluster, Incident>();
 
   constructor(options: OutagesOptions) {
     this.#options = options;
+    this.#troubles = new Map([options.source, options.target].map((cluster) => [cluster, new Map()]));
   }
 
   /** Opens and ends incidents by what the partitions wait for now. */
   check(shards: readonly WaitingShard[]): void {
-    const { source, target, clock } = this.#options;
-    for (const cluster of [source, target]) {
-      const waiting = shards.filter((shard) => shard.waiting && this.#clusterOf(shard.waiting.error) === cluster);
-      const open = this.#open.get(cluster) ?? this.#begin(cluster, waiting);
-      if (!open) continue;
-      for (const shard of waiting) if (shard.waiting) open.waiters.set(placeOf(shard), shard.waiting.sinceMs);
-      if (shards.some((shard) => shard.waiting && open.waiters.get(placeOf(shard)) === shard.waiting.sinceMs)) continue;
-      this.#open.delete(cluster);
-      this.#options.onEvent({ event: 'incident-ended', incident: open.incident, at: clock.now() });
+    for (const shard of shards) this.#note(shard);
+    for (const [cluster, troubles] of this.#troubles) {
+      const open = this.#open.get(cluster);
+      if (open && troubles.size === 0) {
+        this.#open.delete(cluster);
+        this.#options.onEvent({ event: 'incident-ended', incident: open, at: this.#options.clock.now() });
+      }
+      const lasting = open ? undefined : [...troubles.values()].find((trouble) => this.#lasts(trouble));
+      if (!lasting) continue;
+      const incident = this.#incidentOf(cluster, lasting, troubles.size);
+      this.#open.set(cluster, incident);
+      this.#options.onEvent({ event: 'incident', incident });
     }
   }
 
-  #begin(cluster: Cluster, waiting: readonly WaitingShard[]): Outage | null {
-    if (!waiting.some((shard) => this.#lasts(shard.waiting))) return null;
-    const outage: Outage = { incident: this.#incidentOf(cluster, waiting), waiters: new Map() };
-    this.#open.set(cluster, outage);
-    this.#options.onEvent({ event: 'incident', incident: outage.incident });
-    return outage;
+  #note(shard: WaitingShard): void {
+    const place = `${shard.topic}/${shard.partition}`;
+    const { waiting } = shard;
+    for (const troubles of this.#troubles.values()) {
+      const known = troubles.get(place);
+      if (known && this.#isOver(known, waiting)) troubles.delete(place);
+    }
+    if (!waiting) return;
+    const { error, toldMs } = waiting;
+    const troubles = must(this.#troubles.get(this.#clusterOf(error)), 'troubles of a cluster');
+    const isFirst = [...this.#troubles.values()].every((each) => !each.has(place));
+    const sinceMs = troubles.get(place)?.sinceMs ?? (isFirst ? waiting.sinceMs : toldMs);
+    troubles.set(place, { shard, waitMs: waiting.sinceMs, sinceMs, toldMs, error });
   }
 
-  #lasts(waiting: Waiting | null): boolean {
-    if (waiting === null) return false;
+  /** The partition went on, or has been told of the other cluster alone for long. */
+  #isOver({ waitMs, toldMs }: Trouble, waiting: Waiting | null): boolean {
+    if (waiting?.sinceMs !== waitMs) return true;
+    return waiting.toldMs !== toldMs && this.#options.clock.monotonic() - toldMs >= FORGOTTEN_MS;
+  }
+
+  #lasts({ sinceMs, toldMs }: Trouble): boolean {
     const nowMs = this.#options.clock.monotonic();
-    const lastedMs = nowMs - waiting.sinceMs;
-    return lastedMs >= OUTAGE_MS && (nowMs - waiting.toldMs < RECENT_MS || lastedMs >= 2 * OUTAGE_MS);
+    const lastedMs = nowMs - sinceMs;
+    return lastedMs >= OUTAGE_MS && (nowMs - toldMs < RECENT_MS || lastedMs >= 2 * OUTAGE_MS);
   }
 
   /** What does not tell is taken for the target's, which every partition asks more. */
@@ -89,29 +114,24 @@ export class Outages {
     return isOfSource ? source : target;
   }
 
-  #incidentOf(cluster: Cluster, waiting: readonly WaitingShard[]): Incident {
+  #incidentOf(cluster: Cluster, { shard, sinceMs, error }: Trouble, count: number): Incident {
     const { mirror, clock } = this.#options;
-    const first = waiting.find((shard) => this.#lasts(shard.waiting));
-    const error = first?.waiting?.error;
     const { code, message, nextStep } = toAppError(error, `cluster "${cluster.name}"`);
-    const isOne = waiting.length === 1 && first !== undefined;
-    const position = first?.position ?? null;
+    const isOne = count === 1;
+    const { topic, partition, position } = shard;
+    const seconds = Math.floor((clock.monotonic() - sinceMs) / 1000);
     return {
       code: code === 'CLUSTER_REFUSED' ? 'SHARD_WAITING' : code,
       severity: 'warning',
       mirror,
-      topic: isOne ? first.topic : null,
-      partition: isOne ? first.partition : null,
+      topic: isOne ? topic : null,
+      partition: isOne ? partition : null,
       offsets: isOne && position !== null ? { from: position, to: position } : null,
-      cause: `${waiting.length} partition${isOne ? ' has' : 's have'} waited for ${OUTAGE_MS / 1000} s: ${message}.`,
+      cause: `${count} partition${isOne ? ' has' : 's have'} waited for ${seconds} s: ${message}.`,
       consequence: `${isOne ? 'It goes on by itself' : 'They go on by themselves'}; nothing is lost as long as the source keeps its records.`,
       nextStep: nextStep ?? '',
       endsByItself: true,
       at: clock.now(),
     };
   }
-}
-
-function placeOf({ topic, partition }: WaitingShard): string {
-  return `${topic}/${partition}`;
 }

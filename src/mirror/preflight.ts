@@ -9,7 +9,7 @@ import type { Cluster } from '#kafka/cluster.ts';
 import { describeBrokerConfig } from '#kafka/configs.ts';
 import { type KafkaError, UnsupportedApiError } from '#kafka/errors.ts';
 import { partitionSizes } from '#kafka/log-dirs.ts';
-import { isDenied, validateCreation, type ValidatedTopic } from '#kafka/permissions.ts';
+import { isDenied, markersNeedClusterAction, validateCreation, type ValidatedTopic } from '#kafka/permissions.ts';
 import { quotasOf, type Quota } from '#kafka/quotas.ts';
 import type { NewTopic } from '#kafka/topics.ts';
 import { checkRights } from './held-rights.ts';
@@ -87,6 +87,7 @@ export async function findRights(
   const created = await validateCreation(target, newTopics(found.surveyed, { hidden, target, state }));
   const facts: RightFacts = {
     stateIsMissing: state === null && (!isHidden || created.get(STATE_TOPIC)?.error?.code !== TOPIC_ALREADY_EXISTS),
+    markersNeedClusterAction: await markersNeedClusterAction(target),
     mirrorIsNew: !state?.mirror(mirrorIdOf({ name: resource.metadata.name, ...idsOf(ports) })),
     topics: [
       ...found.surveyed.map(rightFactsOf),

@@ -13,6 +13,7 @@ function mirror(spec: object = {}): MirrorResource {
 }
 
 const settled: RightFacts = {
+  markersNeedClusterAction: false,
   stateIsMissing: false,
   mirrorIsNew: false,
   topics: [
@@ -55,6 +56,12 @@ describe('the rights that a mirror needs', () => {
     ['a target topic is missing', {}, { targetIsMissing: true }, ['target CREATE a']],
     ['a partition begins above offset 0', {}, { beginsLater: true }, ['target DELETE a']],
     ['a topic is compacted', {}, { mayHaveHoles: true }, ['target ALTER kafka-cluster']],
+    [
+      'a topic is compacted, and the target is older than 3.8',
+      { markersNeedClusterAction: true },
+      { mayHaveHoles: true },
+      ['target CLUSTER_ACTION kafka-cluster'],
+    ],
   ])('and one more where %s', (_, facts, topic, more) => {
     const all = named({ ...settled, ...facts, topics: settled.topics.map((each) => ({ ...each, ...topic })) });
     expect(new Set(all)).toEqual(new Set([...always, ...more]));

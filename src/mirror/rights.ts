@@ -202,6 +202,8 @@ export interface NamePattern {
 /** What is known of the mirror's topics; where something is not known, true. */
 export interface RightFacts {
   readonly stateIsMissing: boolean;
+  /** Brokers of the target before 3.8 do not take ALTER for control records (KIP-1037). */
+  readonly markersNeedClusterAction: boolean;
   /** It has no producer ids yet. */
   readonly mirrorIsNew: boolean;
   readonly topics: readonly {
@@ -217,7 +219,12 @@ export interface RightFacts {
 
 /** Everything that a mirror may need, by its file alone: nothing is known of its topics. */
 function factsOfRules(resource: MirrorResource): RightFacts {
-  return { stateIsMissing: true, mirrorIsNew: true, topics: patternsOf(resource).map(unknownTopic) };
+  return {
+    stateIsMissing: true,
+    mirrorIsNew: true,
+    markersNeedClusterAction: false,
+    topics: patternsOf(resource).map(unknownTopic),
+  };
 }
 
 /** A topic of which nothing but the names is known. */
@@ -235,7 +242,8 @@ export function rightsOf(
   access: { readonly source: Access; readonly target: Access },
 ): Right[] {
   return (Object.keys(RIGHTS) as RightKey[]).flatMap((key) => {
-    const row = RIGHTS[key];
+    const isOld = key === 'markers' && facts.markersNeedClusterAction;
+    const row: RightRow = isOld ? { ...RIGHTS[key], operation: 'CLUSTER_ACTION' } : RIGHTS[key];
     const names = new Map(namesOf(key, resource, facts).map((each) => [`${each.pattern} ${each.name}`, each]));
     return [...names.values()].map((name) => toRight(row, name, access[row.side]));
   });
