@@ -35,19 +35,23 @@ export interface FaultResult {
   readonly commit: string | null;
 }
 
+/** Beside the sources: what chooses the packages and the Node that they run on. */
+const doors = ['package.json', 'package-lock.json', 'scripts/run.js', 'scripts/pinned-node.js'];
+
 /**
- * Digest of what a test file's outcome depends on: it, and every file in src/ and test/ that is no test. The same where
- * the sources are the same, committed or not. `tests` are paths from the root.
+ * Digest of what a test file's outcome depends on: it, every file in src/, test/ and bin/ that is no test, and what
+ * installs and starts them. The same where the sources are the same, committed or not. `tests` are paths from the root.
  */
-export function sourcesDigest(tests: readonly string[]): string {
+export function sourcesDigest(tests: readonly string[], base = root): string {
   const hash = createHash('sha256');
-  const files = ['src', 'test'].flatMap((top) =>
-    readdirSync(join(root, top), { recursive: true, withFileTypes: true }),
+  const files = ['src', 'test', 'bin'].flatMap((top) =>
+    readdirSync(join(base, top), { recursive: true, withFileTypes: true }),
   );
   const paths = files
     .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
-  for (const path of [...paths, ...tests].sort()) hash.update(`${path}\0`).update(readFileSync(join(root, path)));
+    .map((entry) => relative(base, join(entry.parentPath, entry.name)));
+  for (const path of [...paths, ...doors, ...tests].sort())
+    hash.update(`${path}\0`).update(readFileSync(join(base, path)));
   return hash.digest('hex').slice(0, 16);
 }
 
