@@ -30,7 +30,11 @@ function rights(): Right[] {
     const [source, target] = ['TOPIC', 'COPY'].map((name) => ({ name, pattern: 'literal' as const }));
     const topic = { source: must(source, 'source'), target: must(target, 'target'), changesConfigs: false };
     const settled = { ...topic, targetIsMissing: false, beginsLater: false, mayHaveHoles: false };
-    return rightsOf(mirror, { stateIsMissing: false, mirrorIsNew: false, topics: [settled] }, accesses);
+    return rightsOf(
+      mirror,
+      { stateIsMissing: false, mirrorIsNew: false, markersNeedClusterAction: false, topics: [settled] },
+      accesses,
+    );
   });
 }
 
