@@ -1,14 +1,16 @@
-/** Bounds under the worst load that the issue names: memory, output, and one broker of three that stands still. */
+/** Bounds under the worst load that the issue names: memory, output, one broker of three that stands still, catching up. */
 import { expect, onTestFinished } from 'vitest';
 import { formatReport, verifyMirror } from '#testing/checker/verify-mirror.ts';
-import { processCpuSeconds, processMemory } from '#testing/process-stat.ts';
+import { processCpuSeconds, processMemory, processState } from '#testing/process-stat.ts';
 import { createTopics, deleteTopics, describeReplicas } from '#testing/topic-admin.ts';
 import { partitionsUpTo, writeWorkload } from '#testing/workload.ts';
 import { must } from '#util/assert.ts';
 import { writeLink } from '../acceptance/link-file.ts';
 import { LockstepProcess, told } from '../acceptance/lockstep-process.ts';
+import { LogEnds } from '../acceptance/log-ends.ts';
 import { fault, type FaultRun } from './fault.ts';
-import { clusterPair, expectOutages, startMirror, type ClusterPair } from './mirror-under-test.ts';
+import { clusterPair, expectOutages, startMirror } from './mirror-under-test.ts';
+import type { ClusterPair, MirrorUnderTest, Side } from './mirror-under-test.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** docs/operating/limits.md has where it comes from. */
@@ -216,3 +218,101 @@ fault(
     run.outcome(`${told.length} events, within the bound`);
   },
 );
+
+const PAUSE_MS = 60_000;
+/** Of 1 to 10 KB: 20 MB/s, of which half must be reached for the factor to say something. */
+const PAUSE_RECORDS_PER_SECOND = 3_600;
+const INGEST_MB_MIN = 10;
+/** Catching up at less than the double would take longer than the pause did. */
+const CATCH_UP_FACTOR_MIN = 2;
+
+fault(
+  { id: 'paused-for-a-minute', title: 'the mirror stopped by SIGSTOP for 60 s, while 20 MB/s are written' },
+  async (run) => {
+    const mirror = await startMirror(run, await single(), {
+      name: run.id,
+      kinds: ['plain'],
+      partitions: 6,
+      recordsPerSecond: PAUSE_RECORDS_PER_SECOND,
+      stream: { codec: 'none', valueBytes: [[1, 1_000, 10_000]], batchBytes: 65_536 },
+    });
+    const ends = await SideEnds.open(mirror);
+    mirror.process.signal('SIGSTOP');
+    await mirror.until(() => processState(mirror.process.pid) === 'T', 'it is stopped');
+    await mirror.lasts(1_000); // what was on its way has landed
+    const stopped = await ends.read();
+    await mirror.lasts(PAUSE_MS);
+    const resumed = await ends.read();
+    mirror.process.signal('SIGCONT');
+    const written = perSecond(stopped, resumed, 'source');
+    expect(resumed.target, 'nothing is copied by a process that is stopped').toBe(stopped.target);
+
+    let now = resumed;
+    const isLive = async (): Promise<boolean> => {
+      now = await ends.read();
+      return now.source - now.target < written;
+    };
+    await mirror.until(isLive, 'less than a second of traffic is missing', 300_000);
+    const copied = perSecond(resumed, now, 'target');
+    const meanwhile = perSecond(resumed, now, 'source');
+    await mirror.expectIdenticalAfterwards();
+
+    const summary = await must(mirror.traffic, 'traffic').stop();
+    const bytes = must(summary.topics[mirror.topic('plain')], 'topic').reduce((sum, each) => sum + each.bytes, 0);
+    const megabytes = (records: number): number => (records * bytes) / summary.records / 1e6;
+    run.tookEffect(
+      `stopped for ${((resumed.atMs - stopped.atMs) / 1000).toFixed(0)} s; the source grew by ${resumed.source - stopped.source} ` +
+        `offsets (${megabytes(resumed.source - stopped.source).toFixed(0)} MB), the target by ${resumed.target - stopped.target}`,
+    );
+    run.figure('ingest in MB/s', megabytes(written));
+    run.figure('ingest while it catches up, in MB/s', megabytes(meanwhile));
+    run.figure('catch-up in MB/s', megabytes(copied));
+    run.figure('times the ingest', copied / written);
+    run.figure('caught up within s', (now.atMs - resumed.atMs) / 1000);
+    expect(megabytes(written), 'the traffic is held').toBeGreaterThan(INGEST_MB_MIN);
+    expect(copied / written).toBeGreaterThanOrEqual(CATCH_UP_FACTOR_MIN);
+  },
+);
+
+/** Ends of the logs, all partitions of a side together, as the brokers tell them. Monotonic time. */
+interface EndsNow {
+  readonly source: number;
+  readonly target: number;
+  readonly atMs: number;
+}
+
+class SideEnds {
+  readonly #source: LogEnds;
+  readonly #target: LogEnds;
+
+  private constructor(source: LogEnds, target: LogEnds) {
+    this.#source = source;
+    this.#target = target;
+  }
+
+  /** Ends with the test. */
+  static async open({ pair: { source, target }, topics }: MirrorUnderTest): Promise<SideEnds> {
+    const logs = new SideEnds(
+      await LogEnds.open(source.bootstrap, topics),
+      await LogEnds.open(target.bootstrap, topics),
+    );
+    onTestFinished(() => {
+      logs.#source.close();
+      logs.#target.close();
+    });
+    return logs;
+  }
+
+  async read(): Promise<EndsNow> {
+    const [source = 0, target = 0] = await Promise.all(
+      [this.#source, this.#target].map(async (logs) =>
+        [...(await logs.read()).values()].reduce((sum, { end }) => sum + end, 0),
+      ),
+    );
+    return { source, target, atMs: performance.now() };
+  }
+}
+
+function perSecond(from: EndsNow, to: EndsNow, side: Side): number {
+  return (to[side] - from[side]) / ((to.atMs - from.atMs) / 1000);
+}
