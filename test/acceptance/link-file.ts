@@ -27,6 +27,9 @@ export interface Link {
   readonly targetSecurity?: object;
 }
 
+/** What the files call the clusters. */
+export const clusterNames = { source: 'east', target: 'west' } as const;
+
 /** Writes the documents into a file that is gone when the runner is; returns its path. */
 export function writeLink(link: Link): string {
   const path = join(temporaryDirectory('link'), 'link.yaml');
@@ -40,17 +43,17 @@ export function linkText(link: Link): string {
   const apiVersion = 'lockstep/v1';
   const cluster = (name: string, spec: object): object => ({ apiVersion, kind: 'Cluster', metadata: { name }, spec });
   const documents = [
-    cluster('east', {
+    cluster(clusterNames.source, {
       bootstrap: source,
       security: sourceSecurity,
       ...(sourceId === undefined ? {} : { id: sourceId }),
     }),
-    cluster('west', { bootstrap: target, security: targetSecurity }),
+    cluster(clusterNames.target, { bootstrap: target, security: targetSecurity }),
     ...Object.entries(mirrors).map(([name, spec]) => ({
       apiVersion,
       kind: 'Mirror',
       metadata: { name },
-      spec: { source: 'east', target: 'west', ...spec },
+      spec: { ...clusterNames, ...spec },
     })),
   ];
   return documents.map((document) => JSON.stringify(document, null, 2)).join('\n---\n');

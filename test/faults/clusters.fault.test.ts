@@ -7,7 +7,7 @@ import { repository } from '#testing/kafka-home.ts';
 import { runAdmin } from '#testing/topic-admin.ts';
 import { must } from '#util/assert.ts';
 import { fault } from './fault.ts';
-import { clusterPair, startMirror } from './mirror-under-test.ts';
+import { clusterPair, startMirror, waitsForStart } from './mirror-under-test.ts';
 import type { MirrorUnderTest } from './mirror-under-test.ts';
 import { onSmallDisk } from './small-disk.ts';
 
@@ -105,9 +105,11 @@ for (const side of sides) {
       const full = must(broker, 'broker');
       // Kafka takes a log directory that failed out of use; a broker without any other ends (LogManager.handleLogDirFailure).
       await mirror.until(() => !full.isRunning(), 'the broker has found its disk full and ended');
+      await mirror.lasts(2_000); // what was copied until then is told once a second
       const positions = mirror.offsetsCopied();
       await mirror.lasts(5_000);
       const copied = mirror.offsetsCopied() - positions;
+      expect(copied, 'nothing is copied without the broker').toBe(0);
       disk.free();
       await full.start();
       const startedAt = performance.now();
@@ -115,7 +117,7 @@ for (const side of sides) {
       run.tookEffect(`${disk.kind}: ${said}; the broker ended, ${copied} offsets copied in 5 s without it`);
       run.figure('all partitions went on s after the restart', (performance.now() - startedAt) / 1000);
       // The only broker is away until it has noticed its disk, which is nobody's to hurry, and has started again.
-      await mirror.expectIdenticalAfterwards({ mayWait: ['CLUSTER_UNREACHABLE', 'SHARD_WAITING'] });
+      await mirror.expectIdenticalAfterwards({ mayWait: waitsForStart(side) });
     },
   );
 

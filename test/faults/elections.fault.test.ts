@@ -6,14 +6,14 @@ import { waitUntil } from '#testing/process-stat.ts';
 import { must } from '#util/assert.ts';
 import { fault } from './fault.ts';
 import { readLeaders } from './leaders.ts';
-import { clusterPair } from './mirror-under-test.ts';
+import { clusterPair, waitsForStart, type Side } from './mirror-under-test.ts';
 import { TwoTopics } from './two-topics.ts';
 
 const three = { brokers: 3 } as const;
 const fromThree = clusterPair({ source: three, target: {} });
 const toThree = clusterPair({ source: {}, target: three });
 /** A partition has no leader while a broker is started, which takes a slow machine longer than 30 s. */
-const mayWait = ['SHARD_WAITING', 'CLUSTER_UNREACHABLE'] as const;
+const waits = (side: Side) => ({ mayWait: waitsForStart(side) });
 const unclean = { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' };
 
 interface Replicas {
@@ -79,7 +79,7 @@ for (const isCopied of [true, false]) {
       }
       await scene.stopLoad();
       await scene.caughtUp(lockstep, isCopied ? [scene.other] : undefined);
-      await scene.finish(lockstep, codes, { mayWait });
+      await scene.finish(lockstep, codes, waits('source'));
       if (isCopied) {
         expect(await scene.end('target'), 'nothing more was written').toBe(520);
         await scene.expectSameBelow(520, before);
@@ -121,7 +121,7 @@ for (const isOnSource of [true, false]) {
       await scene.write(100, [scene.hit]);
       await scene.stopLoad();
       await scene.caughtUp(lockstep, isOnSource ? undefined : [scene.other]);
-      await scene.finish(lockstep, isOnSource ? [] : ['SHARD_RETENTION_LOSS'], { mayWait });
+      await scene.finish(lockstep, isOnSource ? [] : ['SHARD_RETENTION_LOSS'], waits('target'));
       const copied = lockstep.status(scene.mirror)?.shards.find(({ topic }) => topic === scene.hit)?.recordsCopied;
       if (isOnSource) expect(copied, 'the lost records were copied again').toBe(500 + 300 + 300 + 100);
       else expect(await scene.end('target')).toBe(500);

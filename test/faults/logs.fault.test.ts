@@ -90,7 +90,8 @@ fault(
     scene.stopped(incident);
     await scene.caughtUp(lockstep, [scene.other]);
     // Retention takes its time; requests to the target fail after 30 s, and 30 s later that is an outage.
-    await scene.finish(lockstep, ['SHARD_RETENTION_LOSS'], { mayWait: ['CLUSTER_UNREACHABLE'] });
+    const mayWait = [{ code: 'CLUSTER_UNREACHABLE', side: 'target' }] as const;
+    await scene.finish(lockstep, ['SHARD_RETENTION_LOSS'], { mayWait });
     await scene.expectSameBelow(end, before);
     await scene.expectSame([scene.other]);
   },

@@ -14,7 +14,7 @@ import type { LiveTraffic, RecordStream } from '#testing/workload.ts';
 import { partitionsUpTo, spawnLiveTraffic, writeWorkload } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { assert, must } from '#util/assert.ts';
-import { writeLink } from '../acceptance/link-file.ts';
+import { clusterNames, writeLink } from '../acceptance/link-file.ts';
 import type { Link, MirrorSpec } from '../acceptance/link-file.ts';
 import { LockstepProcess, told } from '../acceptance/lockstep-process.ts';
 import type { ProcessOptions, RunResult } from '../acceptance/lockstep-process.ts';
@@ -90,18 +90,37 @@ export interface MirrorOptions {
   readonly seed?: number;
 }
 
+/** Of which cluster a wait may be told, under which code. */
+export interface Wait {
+  readonly code: ErrorCode;
+  readonly side: Side;
+}
+
 /** Warnings that last. Partitions that have waited for a cluster for 30 s are one for that cluster (mirror/outages.ts). */
 export interface Waits {
   /** Those that the fault makes: exactly these are told. Default: none. */
   readonly outages?: readonly ErrorCode[];
   /** Those that it makes on a slow machine only: each may be told once. Default: none. */
-  readonly mayWait?: readonly ErrorCode[];
+  readonly mayWait?: readonly Wait[];
+}
+
+/** A cluster that starts again: nobody answers, then a partition has no leader yet. */
+export function waitsForStart(side: Side): Wait[] {
+  return [
+    { code: 'CLUSTER_UNREACHABLE', side },
+    { code: 'SHARD_WAITING', side },
+  ];
+}
+
+/** The code alone does not say whose outage it is; the cause names the cluster as the resource file does. */
+function isWait({ code, cause }: Incident, wait: Wait): boolean {
+  return code === wait.code && cause.includes(`cluster "${clusterNames[wait.side]}"`);
 }
 
 export function expectOutages(run: RunResult, { outages = [], mayWait = [] }: Waits = {}): void {
   const allowed = [...mayWait];
-  const others = run.outages.filter(({ code }) => {
-    const at = allowed.indexOf(code);
+  const others = run.outages.filter((outage) => {
+    const at = allowed.findIndex((wait) => isWait(outage, wait));
     if (at !== -1) allowed.splice(at, 1);
     return at === -1;
   });
@@ -235,8 +254,7 @@ export class MirrorUnderTest {
     } & Waits = {},
   ): Promise<number> {
     await this.settle(options);
-    const count = (kind: RunEvent['event']): number => this.process.events.filter(({ event }) => event === kind).length;
-    await this.until(() => count('incident') === count('incident-ended'), 'every incident has ended');
+    await this.until(() => openIncidents(this.process.events).length === 0, 'every incident has ended');
     const run = await this.process.interrupt();
     expect(run.code, told(run)).toBe(130);
     const codes = run.incidents.map(({ code }) => code).sort();
@@ -295,6 +313,19 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
   };
   await mirror.until(isLive, 'the mirror copies every partition', 300_000);
   return mirror;
+}
+
+/** Incidents, errors and warnings, that were opened and have not ended. One that opened twice ends twice. */
+export function openIncidents(events: readonly RunEvent[]): Incident[] {
+  const open: Incident[] = [];
+  for (const event of events) {
+    if (event.event === 'incident') open.push(event.incident);
+    if (event.event !== 'incident-ended') continue;
+    const key = JSON.stringify(event.incident);
+    const at = open.findIndex((incident) => JSON.stringify(incident) === key);
+    if (at !== -1) open.splice(at, 1);
+  }
+  return open;
 }
 
 function incidentsOf(codes: readonly string[]): string {

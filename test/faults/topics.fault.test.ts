@@ -303,7 +303,7 @@ for (const side of ['source', 'target'] as const) {
       else await expect(scene.described('target')).rejects.toThrow(/UnknownTopicOrPartition/);
       const codes = ['CLUSTER_ID_MISMATCH', 'CLUSTER_ID_MISMATCH'] as const;
       // Nothing answers on the port while clusters are started there.
-      const waits = { mayWait: ['CLUSTER_UNREACHABLE'] } as const;
+      const waits = { mayWait: [{ code: 'CLUSTER_UNREACHABLE', side }] } as const;
       if (side === 'target') {
         await second.stop();
         await former.start(); // the advice: the former cluster answers again

@@ -24,7 +24,7 @@ import { writeLink } from '../acceptance/link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, statusOf, told } from '../acceptance/lockstep-process.ts';
 import type { RunResult } from '../acceptance/lockstep-process.ts';
 import type { FaultRun } from './fault.ts';
-import { expectOutages } from './mirror-under-test.ts';
+import { expectOutages, openIncidents } from './mirror-under-test.ts';
 import type { ClusterPair, Side, Waits } from './mirror-under-test.ts';
 
 export interface SceneOptions {
@@ -240,9 +240,14 @@ export class TwoTopics {
     await lockstep.until(hasEnded, `the incident ${code} has ended`, waitMs);
   }
 
-  /** Ends load and mirror, and holds it to the incidents, by code, that it has told: each exactly once. */
+  /**
+   * Ends load and mirror, and holds it to the incidents, by code, that it has told: each exactly once. Outages that it has
+   * told must have ended by themselves, also where an incident stops a partition.
+   */
   async finish(lockstep: LockstepProcess, codes: readonly Incident['code'][], waits: Waits = {}): Promise<RunResult> {
     await this.stopLoad();
+    const lasting = (): Incident[] => openIncidents(lockstep.events).filter(({ severity }) => severity === 'warning');
+    if (lockstep.isRunning) await lockstep.until(() => lasting().length === 0, 'every outage has ended', waitMs);
     const run = lockstep.isRunning ? await lockstep.interrupt() : await lockstep.ended();
     expect(
       run.incidents.map(({ code }) => code),
