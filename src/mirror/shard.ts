@@ -521,23 +521,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         throw interruption.stop;
       case 'error':
         throw interruption.error;
-      case 'out-of-range':
-        return this.#checkRange();
-      case 'diverging': // what was fetched is gone from the source: whether any of it was copied is found at the position
+      case 'out-of-range': // passed by retention or truncated, or the leader is catching up
+      case 'diverging': // what was fetched is gone from the source
+        // Which it is, and whether any of it was copied, is found at the position that the next round reads from the
+        // target: what was on its way there has landed meanwhile.
         return sleep(clock, this.#backoff.next(), this.#abort.signal);
       case 'refused':
         if (this.#isStuck()) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
         await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
     }
-  }
-
-  /** The source has no such offset: passed by retention, or truncated; a leader that is catching up is asked again. */
-  async #checkRange(): Promise<void> {
-    const { source } = this.#context;
-    const position = must(this.#position, 'position');
-    const logStart = await readLogStart(source, this.topic, this.partition);
-    if (logStart > position && this.#isStartFixed()) throw retentionLoss(position, logStart);
-    await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
   }
 
   onFetched(result: FetchedPartition, frame: Frame, askedOffset: number): void {

@@ -384,10 +384,7 @@ const guards: readonly Guard[] = [
   },
   {
     name: 'when DeleteRecords has passed the position, with the exact range',
-    off: [
-      always('shard.ts', 'this.#sourceLogStart <= position.offset'),
-      never('shard.ts', 'logStart > position && this.#isStartFixed()'),
-    ],
+    off: [always('shard.ts', 'this.#sourceLogStart <= position.offset')],
     scenario: retentionPassed,
   },
   {
