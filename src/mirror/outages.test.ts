@@ -92,6 +92,16 @@ describe('trouble', () => {
     expect(events[0]).toMatchObject({ incident: { cause: expect.stringContaining('its certificate') } });
   });
 
+  test('is told by a refusal rather than by an answer that did not come', async () => {
+    wait(new ConnectionError('timeout', 'target:9092', 'target:9092 did not answer', { definite: false }), 0, 2);
+    wait(notEnough, 1);
+    await pass(31_000);
+    expect(told()).toEqual(['incident SHARD_WAITING']);
+    expect(events[0]).toMatchObject({
+      incident: { cause: expect.stringMatching(/^3 partitions .*NOT_ENOUGH_REPLICAS/) },
+    });
+  });
+
   test('of both clusters is one incident each, whichever of them partitions were told of last', async () => {
     const clusters = ['source:9092', 'target:9092'];
     for (let second = 0; second < 40; second += 1) {

@@ -68,9 +68,10 @@ export class Outages {
         this.#open.delete(cluster);
         this.#options.onEvent({ event: 'incident-ended', incident: open, at: this.#options.clock.now() });
       }
-      const lasting = open ? undefined : [...troubles.values()].find((trouble) => this.#lasts(trouble));
-      if (!lasting) continue;
-      const incident = this.#incidentOf(cluster, lasting, troubles.size);
+      const lasting = open ? [] : [...troubles.values()].filter((trouble) => this.#lasts(trouble));
+      const telling = lasting.find(({ error }) => error.definite) ?? lasting[0]; // a refusal says more than silence
+      if (!telling) continue;
+      const incident = this.#incidentOf(cluster, telling, troubles.size);
       this.#open.set(cluster, incident);
       this.#options.onEvent({ event: 'incident', incident });
     }
