@@ -306,6 +306,19 @@ describe('answer to a write', () => {
     expect(incident.cause).toContain('offset 0 was answered with offset 5');
   });
 
+  test('0 with a lower offset: SHARD_DIVERGED from where the batch lies', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    await world.copied();
+    target.onProduce = first(1, { errorCode: 0, baseOffset: 1 });
+    write(source.log, [3]);
+
+    const incident = await world.incident();
+
+    expect(incident).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 1, to: 2 } });
+    expect(incident.cause).toContain('offset 3 was answered with offset 1');
+  });
+
   test.each([1, 3])(
     'none, behind %i foreign records: the place of the batch is found out though its answer is lost',
     async (foreign) => {

@@ -718,7 +718,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (result.errorCode !== 0) this.#onRefused(item, result);
     else if (result.baseOffset !== item.baseOffset) {
       const cause = `The batch for offset ${item.baseOffset} was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
-      this.#onMisplaced(diverged(item.baseOffset, cause));
+      // Appended before its place, it lies on offsets that an earlier batch was to have: they are not the source's either.
+      const from = result.baseOffset < 0 ? item.baseOffset : Math.min(item.baseOffset, result.baseOffset);
+      this.#onMisplaced(diverged(from, cause));
     } else if (this.#isStamped(item, result)) this.#onMisplaced(stampedByTarget(item.baseOffset, this.targetTopic));
     else this.#onAppended(item);
     this.#checkEnd();
