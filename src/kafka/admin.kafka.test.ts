@@ -222,7 +222,7 @@ describe.each(kafkaVersions)('Kafka %s', (version) => {
   });
 
   test('asks equal questions at the same time once', async () => {
-    const [first, second] = [cluster.refresh(['created', 'grown']), cluster.refresh(['grown', 'created'])];
+    const [first, second] = [cluster.refresh(['created', 'grown']), cluster.refresh(['created', 'grown'])];
     expect(first).toBe(second);
     await first;
   });
