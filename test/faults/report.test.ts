@@ -42,7 +42,7 @@ test('what failed, was interrupted or never ran is said, and never shows the out
 
 test('what passed with other sources is counted and marked as such', () => {
   const text = formatReliability([listed({}), listed({}, false)]);
-  expect(text).toContain('2 faults: 1 passed in 1 minutes, 1 passed before a change of the sources. 1 of them');
+  expect(text).toContain('2 faults: 1 passed in 1 minutes, 1 passed before a change of the sources. 2 of them');
   expect(text).toContain('| before a change: identical, 100 records |');
 });
 

@@ -37,7 +37,7 @@ function countsOf(faults: readonly Listed[]): string {
     [faults.filter(({ result }) => result === null).length, 'not run'],
   ] as const;
   const rest = others.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : []));
-  const shared = passed.filter(({ result }) => result?.isShared).length;
+  const shared = faults.filter(({ result }) => result?.isShared).length;
   return `${[`${faults.length} faults: ${passed.length} passed in ${minutes.toFixed(0)} minutes`, ...rest].join(', ')}. ${shared} of them run in every \`npm test\`.\n`;
 }
 
