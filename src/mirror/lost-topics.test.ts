@@ -52,7 +52,7 @@ async function codesIn(changes: Partial<World> = {}): Promise<string[]> {
       refresh: async () => [world.copyId === null ? answer('a.gone', UNKNOWN) : answer('a.gone', 0, world.copyId)],
     },
   };
-  const findings = await findLostTopics(ports, compileTopicRules(world.rules));
+  const findings = await findLostTopics(ports, compileTopicRules(world.rules), await ports.source.refresh('all'));
   expect(findings.every(({ severity }) => severity === 'warning')).toBe(true);
   for (const { message } of findings) expect(message).toMatch(/"a.gone" of cluster "east".*"a.gone" on "west" stays/);
   return findings.map(({ code }) => code);

@@ -21,13 +21,17 @@ interface LostPorts {
   readonly mirrorId: string;
 }
 
-/** One warning per topic whose copy is still there. Throws KafkaError. */
-export async function findLostTopics(ports: LostPorts, rules: TopicRules): Promise<Finding[]> {
+/** One warning per topic whose copy is still there. `topics`: all of the source, as it has just said. Throws KafkaError. */
+export async function findLostTopics(
+  ports: LostPorts,
+  rules: TopicRules,
+  topics: readonly Pick<TopicMetadata, 'name'>[],
+): Promise<Finding[]> {
   const { source, target, state, mirrorId } = ports;
+  const seen = new Set(topics.map(({ name }) => name));
   const claims = state.claimsOf(mirrorId).filter((claim) => isPicked(rules, claim));
-  if (claims.length === 0) return [];
-  const seen = new Set((await source.refresh('all')).map(({ name }) => name));
   const unseen = claims.filter(({ sourceTopic }) => !seen.has(sourceTopic));
+  if (unseen.length === 0) return [];
   const [sources, copies] = await Promise.all([
     source.refresh(unseen.map(({ sourceTopic }) => sourceTopic)),
     target.refresh(unseen.map(({ targetTopic }) => targetTopic)),

@@ -15,6 +15,7 @@ import { DataPath } from '#jobs/data-path.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError, type BrokerError } from '#kafka/errors.ts';
+import type { TopicMetadata } from '#kafka/metadata.ts';
 import { retrying } from '#kafka/retry.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
@@ -216,10 +217,11 @@ export class Mirror {
       at: clock.now(),
     });
     const ports = { source, target, state: this.#state, mirrorId };
-    const lost = await retrying(source, () => findLostTopics(ports, this.#rules), { repeatable: true });
+    const topics = await retrying(source, () => source.refresh('all'), { repeatable: true });
+    const lost = await retrying(source, () => findLostTopics(ports, this.#rules, topics), { repeatable: true });
     for (const { code, message, nextStep } of lost) this.#warn(code, `${message} ${nextStep}`, { again: true });
     this.#isBeginning = clock.now() - record.createdAt < BEGINNING_MS;
-    await this.#discover({ mustMatch: this.#options.until !== null });
+    await this.#discover(topics, { mustMatch: this.#options.until !== null });
     this.#isBeginning = false;
   }
 
@@ -231,8 +233,8 @@ export class Mirror {
     for (;;) {
       await sleep(clock, resource.spec.refreshMs, signal);
       if (signal.aborted) return;
-      await this.#attempt(`The topics of "${source.name}" could not be looked up`, () =>
-        this.#discover({ mustMatch: false }),
+      await this.#attempt(`The topics of "${source.name}" could not be looked up`, async () =>
+        this.#discover(await source.refresh('all'), { mustMatch: false }),
       );
       if (clock.monotonic() - syncedMs < CONFIG_SYNC_MS) continue;
       syncedMs = clock.monotonic();
@@ -253,9 +255,9 @@ export class Mirror {
   }
 
   /** New topics and partitions of the source become shards. With a goal each rule must match at the start: nothing else says when it is reached. */
-  async #discover({ mustMatch }: { mustMatch: boolean }): Promise<void> {
+  async #discover(all: readonly TopicMetadata[], { mustMatch }: { mustMatch: boolean }): Promise<void> {
     const { source, resource } = this.#options;
-    const topics = (await source.refresh('all')).filter((topic) => topic.errorCode === 0);
+    const topics = all.filter((topic) => topic.errorCode === 0);
     const plan = planTopics(this.#rules, topics);
     const hidden = await hiddenTopics(source, resource, plan.unmatchedRules);
     for (const rule of plan.unmatchedRules) {

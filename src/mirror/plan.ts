@@ -52,7 +52,8 @@ export async function planMirror(
   const access = options.access ?? { source: unknownAccess(source), target: unknownAccess(target) };
   const mirrorId = mirrorIdOf(choicesOf(resource, source, target));
   const ports = { resource, source, target, access, rateBytesPerSecond: options.rateBytesPerSecond ?? null };
-  const sourceTopics = (await source.refresh('all')).filter(({ errorCode }) => errorCode === 0);
+  const allTopics = await source.refresh('all');
+  const sourceTopics = allTopics.filter(({ errorCode }) => errorCode === 0);
   const compiled = compileTopicRules(resource.spec.topics);
   const rules = planTopics(compiled, sourceTopics);
   const recorded = await peekState(target);
@@ -74,7 +75,9 @@ export async function planMirror(
   const findings = [
     ...findChanges(resource, { source, target, state: recorded.state }),
     ...findRules(resource, source, withoutHidden(rules, resource, rights.hidden), sourceTopics),
-    ...(recorded.state ? await findLostTopics({ source, target, state: recorded.state, mirrorId }, compiled) : []),
+    ...(recorded.state
+      ? await findLostTopics({ source, target, state: recorded.state, mirrorId }, compiled, allTopics)
+      : []),
     ...settings.findings,
   ];
   return {
