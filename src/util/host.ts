@@ -28,7 +28,7 @@ export const systemClock: Clock = {
   },
 };
 
-export const systemRandom: Random = { next: () => Math.random() };
+const systemRandom: Random = { next: () => Math.random() };
 
 export const systemNetwork: Network = {
   connect(options: ConnectOptions): Socket {
@@ -205,7 +205,7 @@ export interface Disk {
   rename(from: string, to: string): void;
 }
 
-export const systemDisk: Disk = {
+const systemDisk: Disk = {
   readText: (path) => readFileSync(path, 'utf8'),
   writeText: (path, text) => writeFileSync(path, text),
   appendText: (path, text) => appendFileSync(path, text),

@@ -18,7 +18,7 @@ import type { KafkaCluster } from '#testing/kafka-cluster.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { runAdmin, type Acl } from '#testing/topic-admin.ts';
 import { assert, must } from '#util/assert.ts';
-import { systemClock, systemDisk, systemNetwork, systemNonce, systemRandom, systemWeb } from '#util/host.ts';
+import { systemHost } from '#util/host.ts';
 import { linkText, writeLink, type Link, type MirrorSpec } from './link-file.ts';
 
 export const mirrorUser = 'mirror';
@@ -171,24 +171,16 @@ export async function planAsMirror(
 }
 
 function open({ metadata, spec }: ClusterResource): Cluster {
-  const secrets = {
-    clock: systemClock,
-    disk: systemDisk,
-    random: systemRandom,
-    nonce: systemNonce,
-    web: systemWeb,
-    network: systemNetwork,
-    environment: {},
-  };
+  const host = { ...systemHost, environment: {} };
   return new Cluster({
     name: metadata.name,
     bootstrap: spec.bootstrap,
-    network: systemNetwork,
-    clock: systemClock,
-    random: systemRandom,
+    network: host.network,
+    clock: host.clock,
+    random: host.random,
     pool: new FramePool({ bytesMax: 16 * 1024 * 1024 }),
     security: must(
-      createSecurity(spec.security, secrets, { onTrouble: () => {}, signal: new AbortController().signal }),
+      createSecurity(spec.security, host, { onTrouble: () => {}, signal: new AbortController().signal }),
       'security',
     ),
   });
