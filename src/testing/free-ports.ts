@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 const lowest = 10_240;
 
 /**
- * `count` different ports that were free on 127.0.0.1 a moment ago. They lie below the kernel's ephemeral range:
+ * `count` different ports that are free on 127.0.0.1 and that no other caller of this function gets while this process
+ * lives, so that a broker finds its port again when it comes back. They lie below the kernel's ephemeral range:
  * inside it an outgoing connection could take the port of a broker that is down, or, dialling that port again and
  * again, connect to itself (TCP simultaneous open).
  */
@@ -13,7 +14,7 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
     const port = lowest + Math.floor(Math.random() * (ephemeralStart() - lowest));
-    if (!ports.has(port) && (await isFree(port))) ports.add(port);
+    if ((await reserve(port)) && (await isFree(port))) ports.add(port);
   }
   return [...ports];
 }
@@ -21,6 +22,15 @@ export async function freePorts(count: number): Promise<number[]> {
 function ephemeralStart(): number {
   const start = Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1').split(/\s+/)[0]);
   return start > lowest + 1000 ? start : 32_768;
+}
+
+/** False: reserved already. The mark is a socket that listens at the same port of another loopback address; it ends with us. */
+function reserve(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const mark = createServer().unref();
+    mark.once('error', () => resolve(false));
+    mark.listen({ port, host: '127.0.0.2', exclusive: true }, () => resolve(true));
+  });
 }
 
 function isFree(port: number): Promise<boolean> {

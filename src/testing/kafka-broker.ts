@@ -1,6 +1,6 @@
 /** One Apache Kafka broker (KRaft, combined with a controller) as a JVM process that tests kill, stop and restart. */
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '#util/assert.ts';
 import { readBrokerIds } from './broker-ready.ts';
@@ -9,6 +9,12 @@ import type { JvmProfile, KafkaVersion } from './kafka-home.ts';
 import { processCpuSeconds, processMemory, processState, waitUntil } from './process-stat.ts';
 import { spawnSupervised } from './supervisor.ts';
 
+/**
+ * The last thing that a broker says of its start (KafkaRaftServer.startup), when all its listeners are bound. An answer
+ * proves less: the first listener answers before the last one is bound (SocketServer.enableRequestProcessing), and
+ * a broker that has lost its port to another one lives on for a while, during which that one answers.
+ */
+const startedMessage = 'Kafka Server started';
 const readyTimeoutMs = 90_000; // a loaded 2-core machine that starts 6 brokers at once needed 25 s
 const stopTimeoutMs = 60_000; // the last of three waits 5 s for a quorum that is gone
 
@@ -78,6 +84,7 @@ export class KafkaBroker {
    */
   async start(expected: readonly number[] = [this.id]): Promise<void> {
     assert(this.#process === null, `broker ${this.id} is not running yet`);
+    const logStart = existsSync(this.logFile) ? statSync(this.logFile).size : 0;
     const child = this.#spawn();
     this.#process = child;
     this.#exited = new Promise((resolve) => {
@@ -89,7 +96,8 @@ export class KafkaBroker {
       child.once('error', end);
     });
     const what = (): string => `broker ${this.id} serves and lists ${expected.join(', ')}\n${this.logTail()}`;
-    await waitUntil(() => this.#isServing(child, expected), what, { timeoutMs: readyTimeoutMs });
+    const isServing = (): Promise<boolean> => this.#isServing(child, { logStart, expected });
+    await waitUntil(isServing, what, { timeoutMs: readyTimeoutMs });
   }
 
   /** SIGKILL. Resolves when the process is gone. */
@@ -158,7 +166,10 @@ export class KafkaBroker {
     }
   }
 
-  async #isServing(child: ChildProcess, expected: readonly number[]): Promise<boolean> {
+  async #isServing(
+    child: ChildProcess,
+    { logStart, expected }: { readonly logStart: number; readonly expected: readonly number[] },
+  ): Promise<boolean> {
     if (this.#process !== child) {
       const tail = this.logTail();
       throw new BrokerStartError(
@@ -166,6 +177,7 @@ export class KafkaBroker {
         tail.includes('Address already in use'),
       );
     }
+    if (!readFileSync(this.logFile).subarray(logStart).includes(startedMessage)) return false;
     try {
       const ids = await readBrokerIds(this.port, 1000);
       return expected.every((id) => ids.includes(id));

@@ -119,7 +119,10 @@ describe('brokers', () => {
   });
 });
 
-test('a cluster whose port is taken meanwhile starts on another one', async () => {
+test.each([
+  { listener: 'the first', secure: undefined, place: 0 },
+  { listener: 'the last, which is bound when the first answers already,', secure: { users: { ada: 'secret' } }, place: -1 },
+])('a cluster starts on other ports when that of $listener listener is taken meanwhile', async ({ secure, place }) => {
   const server = createServer();
   const taken = await new Promise<number>((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
@@ -128,12 +131,13 @@ test('a cluster whose port is taken meanwhile starts on another one', async () =
   const findPorts = async (count: number): Promise<number[]> => {
     attempts += 1;
     const ports = await freePorts(count);
-    return attempts === 1 ? [taken, ...ports.slice(1)] : ports;
+    return attempts === 1 ? ports.with(place, taken) : ports;
   };
 
-  const cluster = await startCluster({ findPorts });
+  const cluster = await startCluster({ findPorts, ...(secure && { secure }) });
 
   expect(attempts).toBe(2);
+  expect(firstBroker(cluster).isRunning()).toBe(true);
   expect(firstBroker(cluster).port).not.toBe(taken);
   await cluster.stop();
   expect(existsSync(cluster.directory)).toBe(false);

@@ -163,7 +163,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<KafkaC
       return cluster;
     } catch (error) {
       const again = isPortTaken(error) && attempt < startAttemptsMax;
-      if (!again) cluster.keep();
+      if (!again) {
+        process.stderr.write(`${cluster.logs()}\n`);
+        cluster.keep();
+      }
       await cluster.stop();
       if (!again) throw error;
     }

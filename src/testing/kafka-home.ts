@@ -74,6 +74,7 @@ export function jvmFlags(profile: JvmProfile, heapMb: number, places: JvmPlaces)
     `-XX:ErrorFile=${places.directory}/hs_err.log`,
     `-Djava.io.tmpdir=${places.directory}`,
     '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+    '-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info', // startedMessage
     '-Dorg.slf4j.simpleLogger.showDateTime=true',
     '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS',
   ];
