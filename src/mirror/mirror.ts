@@ -42,6 +42,8 @@ const MERGE_BELOW_BYTES = 8 * 1024;
 const MERGED_BYTES_MAX = 256 * 1024;
 /** A graceful stop waits so long for what is in flight; then the connections are closed. */
 const STOP_WITHIN_MS = 10_000;
+/** The status of a partition is 400 bytes of JSON: with more partitions than these it is told less often. */
+const SHARDS_PER_REPORT = 1_000;
 const GOAL_POLL_MS = 50;
 const OUTAGE_POLL_MS = 1_000;
 /** How old the source's offsets of a partition may grow. */
@@ -538,8 +540,9 @@ export class Mirror {
   }
 
   async #reportRepeatedly(signal: AbortSignal): Promise<void> {
+    const { clock, progressMs } = this.#options;
     for (;;) {
-      await sleep(this.#options.clock, this.#options.progressMs, signal);
+      await sleep(clock, progressMs * Math.max(1, this.#shards.size / SHARDS_PER_REPORT), signal);
       if (signal.aborted) return;
       this.#emit({ event: 'progress', status: this.status() });
     }

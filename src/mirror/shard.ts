@@ -91,6 +91,11 @@ const FENCED = new Set([47, 90]);
 const OFFSET_OUT_OF_RANGE = 1;
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const CORRUPT_MESSAGE = 2;
+/**
+ * Of a Produce this is damage too: no batch that we write has the transactional bit, and the broker looks at that bit before
+ * it checks the CRC (KafkaApis.handleProduceRequest, RequestUtils.hasTransactionalRecords).
+ */
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 const MESSAGE_TOO_LARGE = 10;
 const OUT_OF_ORDER = new Set([45, 46]);
 
@@ -779,7 +784,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (POLICY.has(code))
       return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
     if (code === MESSAGE_TOO_LARGE) return this.#onTooLarge(item);
-    if (code === CORRUPT_MESSAGE) return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
+    if (code === CORRUPT_MESSAGE || code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+      return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
     if (!error.definite) this.#stillMs = STILL_MS;
     this.#interrupt?.({ kind: 'error', error });
   }

@@ -121,7 +121,11 @@ describe('brokers', () => {
 
 test.each([
   { listener: 'the first', secure: undefined, place: 0 },
-  { listener: 'the last, which is bound when the first answers already,', secure: { users: { ada: 'secret' } }, place: -1 },
+  {
+    listener: 'the last, which is bound when the first answers already,',
+    secure: { users: { ada: 'secret' } },
+    place: -1,
+  },
 ])('a cluster starts on other ports when that of $listener listener is taken meanwhile', async ({ secure, place }) => {
   const server = createServer();
   const taken = await new Promise<number>((resolve) => {

@@ -143,8 +143,9 @@ for (const [side, match] of [
     },
     async (run) => {
       const mirror = await startProxied(run, await pair());
-      // Of a batch that is damaged twice in a row a person is told; the counter goes on with empty answers too.
-      const flips = injectInto(mirror.pair, side, { match: { ...match, probability: 0.02 }, fault: flipRecordBit() });
+      // Apart from each other: of a batch that is damaged twice in a row a person is told.
+      const nth = Array.from({ length: 1_000 }, (_, i) => 25 * (i + 1));
+      const flips = injectInto(mirror.pair, side, { match: { ...match, nth }, fault: flipRecordBit() });
       await flips.fired(mirror, 10, 120_000);
       await heals(run, mirror, [flips]);
     },
