@@ -1,7 +1,7 @@
 /**
  * The language of topic rules: exact names, and regular expressions between slashes with captures for the target name.
  * Expressions are RE2 (linear in the length of the name, whatever a user writes), so there are no backreferences and no
- * look-around. What is written here is checked when a file is read; mirror/topic-rules.ts applies it to topics.
+ * look-around. What is written here is checked when a file is read; topic-rules.ts applies it to topics.
  */
 import { RE2JS, RE2JSSyntaxException } from 're2js';
 

@@ -11,6 +11,13 @@ import { AppError, type ErrorCode } from '#contract/errors.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
 import type { MirrorStatus, ReencodeReason, RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
+import {
+  compileTopicRules,
+  planTopics,
+  type TopicPair,
+  type TopicPlan,
+  type TopicRules,
+} from '#contract/topic-rules.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
@@ -36,7 +43,6 @@ import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { TopicIncidents, type TopicIncidentsOptions } from './topic-incidents.ts';
 import { WarningLimit } from './warning-limit.ts';
-import { compileTopicRules, planTopics, type TopicPair, type TopicPlan, type TopicRules } from './topic-rules.ts';
 
 const MERGE_BELOW_BYTES = 8 * 1024;
 const MERGED_BYTES_MAX = 256 * 1024;

@@ -4,6 +4,7 @@ import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Access, Finding, MirrorPlan, PlannedTopic, Right } from '#contract/plan.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
+import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from '#contract/topic-rules.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import type { KafkaError } from '#kafka/errors.ts';
@@ -19,7 +20,6 @@ import type { MirrorChoices, StateTopic } from './state-topic.ts';
 import { decisionOptions } from './target-topics.ts';
 import { decideTopic, type TopicDecision } from './topic-decision.ts';
 import { readTargetFacts, readTopicFacts, type FactsError, type TopicFacts } from './topic-facts.ts';
-import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from './topic-rules.ts';
 
 /** Measured: 1,000 million offsets in 72 s. */
 const FILL_SECONDS_PER_OFFSET = 72e-9;

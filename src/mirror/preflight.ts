@@ -4,6 +4,7 @@
  */
 import type { Access, Finding, Grant, NotChecked, Right } from '#contract/plan.ts';
 import type { MirrorResource } from '#contract/resources.ts';
+import type { TopicPair, TopicPlan } from '#contract/topic-rules.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeBrokerConfig } from '#kafka/configs.ts';
@@ -21,7 +22,6 @@ import { newStateTopic, STATE_TOPIC, StateTopic } from './state-topic.ts';
 import { isEmpty } from './topic-configs.ts';
 import type { TopicDecision } from './topic-decision.ts';
 import type { FactsError, TopicFacts } from './topic-facts.ts';
-import type { TopicPair, TopicPlan } from './topic-rules.ts';
 import { duration, findCatchUp, findSettings, type CatchUp, type SettingsQuestion } from './topic-settings.ts';
 
 /** Assumed where nobody states a rate: a moderate link between sites. */

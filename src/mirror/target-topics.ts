@@ -2,6 +2,7 @@
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { MirrorResource } from '#contract/resources.ts';
+import type { TopicPair } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, describeTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
 import { BrokerError, MalformedFrameError } from '#kafka/errors.ts';
@@ -12,7 +13,6 @@ import type { StateTopic } from './state-topic.ts';
 import { isEmpty } from './topic-configs.ts';
 import { configDifference, decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
 import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
-import type { TopicPair } from './topic-rules.ts';
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const INVALID_PARTITIONS = 37;

@@ -5,7 +5,7 @@
  * Excludes hold wherever they stand; of the other rules the first that matches wins. Kafka's internal topics and those
  * that begin with `__` are only copied by a rule that names them exactly.
  */
-import type { TopicRule } from '#contract/resources.ts';
+import type { TopicRule } from './resources.ts';
 import {
   parseTargetTemplate,
   parseTopicPattern,
@@ -13,7 +13,7 @@ import {
   type Parsed,
   type TargetTemplate,
   type TopicPattern,
-} from '#contract/topic-pattern.ts';
+} from './topic-pattern.ts';
 import { assert } from '#util/assert.ts';
 
 /** Compiled rules. `rule` is the index in the mirror's file. */
