@@ -5,6 +5,7 @@ import { AppError } from '#contract/errors.ts';
 import { limitFindings, withLimits } from '#contract/provider-limits.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
+import type { MirrorVerification } from '#contract/verification.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import { createSecurity } from '#jobs/cluster-secrets.ts';
@@ -18,6 +19,7 @@ import { checkBeforeRun } from '#mirror/before-run.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
 import { permissionsOf } from '#mirror/rights.ts';
+import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
 import { must } from '#util/assert.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
@@ -133,6 +135,23 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
     return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
   };
   return withClusters(documents.clusters, host, run, warn);
+}
+
+/**
+ * Compares source and target of the mirrors, one after the other in the order of the files; what `signal` cut off is
+ * missing. Changes nothing. Throws an AppError where a cluster cannot be asked.
+ */
+export function verifyMirrors(documents: Documents, host: Host, options: VerifyOptions): Promise<MirrorVerification[]> {
+  return withClusters(documents.clusters, host, async (clusterOf, pool) => {
+    const verified: MirrorVerification[] = [];
+    for (const mirror of documents.mirrors) {
+      const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+      const clusters = { source, target, pool, clock: host.clock };
+      const verify = () => verifyMirror(mirror, clusters, options);
+      verified.push(await asAppError(`mirror "${mirror.metadata.name}"`, verify));
+    }
+    return verified;
+  });
 }
 
 /** The clusters of the files, in their order; one that does not answer carries its error. */

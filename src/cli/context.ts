@@ -1,4 +1,12 @@
-import type { describeClusters, describeTopics, Host, permissionsOfMirrors, planMirrors, runMirrors } from '../main.ts';
+import type {
+  describeClusters,
+  describeTopics,
+  Host,
+  permissionsOfMirrors,
+  planMirrors,
+  runMirrors,
+  verifyMirrors,
+} from '../main.ts';
 import type { Io } from './io.ts';
 
 /** What commands do is done by the composition root; a test puts its own in its place. */
@@ -6,6 +14,7 @@ export interface App {
   readonly planMirrors: typeof planMirrors;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
+  readonly verifyMirrors: typeof verifyMirrors;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;
 }

@@ -79,6 +79,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     planMirrors: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
+    verifyMirrors: unexpected,
     describeClusters: unexpected,
     describeTopics: unexpected,
     ...app,

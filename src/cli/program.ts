@@ -7,6 +7,7 @@ import { run } from './commands/run.ts';
 import { getTopic } from './commands/topics/get.ts';
 import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
+import { verify } from './commands/verify.ts';
 import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
@@ -48,6 +49,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [program, 'validate', validate],
     [program, 'plan', plan],
     [program, 'run', run],
+    [program, 'verify', verify],
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],
@@ -57,6 +59,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     'lockstep validate -f link.yaml',
     'lockstep plan -f link.yaml',
     'lockstep run -f link.yaml --until caught-up',
+    'lockstep verify -f link.yaml',
   ];
   program.addHelpText('after', `${examples(lines)}\nExit codes: ${EXIT_CODES}.`);
   return program;

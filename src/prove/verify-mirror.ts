@@ -1,0 +1,395 @@
+/**
+ * `lockstep verify`: source and target of a mirror compared by a reader that knows nothing of the mirror but its file. It
+ * reads both logs, never the state topic, writes nothing, and works while producers and the mirror do.
+ */
+import { must } from '#util/assert.ts';
+import { sleep, type Clock } from '#util/clock.ts';
+import { AppError } from '#contract/errors.ts';
+import type { MirrorResource } from '#contract/resources.ts';
+import { compileTopicRules, planTopics, type TopicPair, type TopicPlan } from '#contract/topic-rules.ts';
+import type {
+  Difference,
+  MirrorVerification,
+  PartitionVerification,
+  UnverifiedPart,
+  VerificationClass,
+  VerifyProgress,
+} from '#contract/verification.ts';
+import { toAppError } from '#jobs/app-error.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { describeTopicConfigs } from '#kafka/configs.ts';
+import { KafkaError } from '#kafka/errors.ts';
+import { fetchLog, type LogPlace } from '#kafka/fetch-log.ts';
+import type { FramePool } from '#kafka/frame.ts';
+import type { TopicMetadata } from '#kafka/metadata.ts';
+import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import { retrying } from '#kafka/retry.ts';
+import { Comparison, readRecord, type ComparePolicy } from './compare-partition.ts';
+import type { LogBounds, PartitionLog } from './log-side.ts';
+
+/** Partitions at a time. Each holds two frames of 1 MB on each side: 16 MB, but for larger batches. */
+const WORKERS = 4;
+/** Beside the period in which a mirror looks for topics: what it takes to create one. */
+const CREATION_MS = 2_000;
+/** How often, a second apart, a source that ends before its copy is asked again. */
+const END_QUESTIONS = 4;
+
+export interface VerifyClusters {
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly pool: FramePool;
+  readonly clock: Clock;
+}
+
+export interface VerifyOptions {
+  readonly class: VerificationClass;
+  /** Goes on behind the first difference of a partition. */
+  readonly isFull: boolean;
+  /** Offsets of every partition; null for all that is there. */
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly progressMs: number;
+  readonly signal: AbortSignal;
+  onProgress(progress: VerifyProgress): void;
+}
+
+interface Task {
+  readonly pair: TopicPair;
+  readonly partition: number;
+  /** Null where there is no such partition. */
+  readonly source: LogPlace | null;
+  readonly target: LogPlace | null;
+  readonly cleaned: ComparePolicy['cleaned'];
+}
+
+/**
+ * Compares all partitions that the mirror's rules name. A partition that cannot be read is `failed` and leaves the others
+ * alone; what `signal` cut off is missing. Throws AppError TOPIC_RULE_EMPTY, and KafkaError where a cluster does not answer.
+ */
+export async function verifyMirror(
+  resource: MirrorResource,
+  clusters: VerifyClusters,
+  options: VerifyOptions,
+): Promise<MirrorVerification> {
+  const { clock } = clusters;
+  const { notes, tasks } = await tasksOf(resource, clusters, options.signal);
+  const partitions: PartitionVerification[] = [];
+  const running = new Set<Comparison>();
+  const progress = (): VerifyProgress => progressOf(resource.metadata.name, tasks.length, [partitions, running]);
+  const ended = new AbortController();
+  const report = async (): Promise<void> => {
+    for (;;) {
+      await sleep(clock, options.progressMs, ended.signal);
+      if (ended.signal.aborted) return;
+      options.onProgress(progress());
+    }
+  };
+  const reported = report();
+  const waiting = tasks.values();
+  const work = async (): Promise<void> => {
+    for (const task of waiting) {
+      if (options.signal.aborted) return;
+      const verified = await verifyPartition(task, resource, { clusters, options, running });
+      if (!options.signal.aborted) partitions.push(verified);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: WORKERS }, work));
+  } finally {
+    ended.abort();
+    await reported;
+  }
+  const { source, target } = resource.spec;
+  return {
+    mirror: resource.metadata.name,
+    source,
+    target,
+    class: options.class,
+    partitions: partitions.toSorted((a, b) =>
+      a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition,
+    ),
+    notes,
+  };
+}
+
+// ---- which partitions
+
+async function tasksOf(
+  resource: MirrorResource,
+  { source, target, clock }: VerifyClusters,
+  signal: AbortSignal,
+): Promise<{ notes: string[]; tasks: Task[] }> {
+  const rules = compileTopicRules(resource.spec.topics);
+  const look = async (): Promise<{ plan: TopicPlan; sides: [Topics, Topics] }> => {
+    const found = await retrying(source, () => source.refresh('all'), { repeatable: true });
+    const plan = planTopics(
+      rules,
+      found.filter(({ errorCode }) => errorCode === 0),
+    );
+    const names = plan.pairs.map((pair) => pair.target);
+    const copies = await retrying(target, () => target.refresh(names), { repeatable: true });
+    return { plan, sides: [topicsOf(found), topicsOf(copies)] };
+  };
+  let { plan, sides } = await look();
+  if (plan.pairs.some((pair) => isShort(pair, sides))) {
+    // A topic that the source has just got: the mirror has until the end of its period.
+    await sleep(clock, resource.spec.refreshMs + CREATION_MS, signal);
+    ({ plan, sides } = await look());
+  }
+  if (plan.pairs.length === 0) {
+    throw new AppError(
+      'TOPIC_RULE_EMPTY',
+      `mirror "${resource.metadata.name}": no rule matches a topic of the source`,
+      {
+        nextStep:
+          '"lockstep topics list" shows the topics that the source lets us see; READ or DESCRIBE is needed for each.',
+      },
+    );
+  }
+  const notes = notesOf(plan);
+  const cleaned = {
+    source: await cleanedOf(
+      source,
+      plan.pairs.map((pair) => pair.source),
+      notes,
+    ),
+    target: await cleanedOf(
+      target,
+      plan.pairs.flatMap((pair) => (sides[1].has(pair.target) ? [pair.target] : [])),
+      notes,
+    ),
+  };
+  const tasks = plan.pairs.flatMap((pair) => {
+    const [from, to] = [sides[0].get(pair.source), sides[1].get(pair.target)];
+    const count = Math.max(from?.partitions.length ?? 0, to?.partitions.length ?? 0);
+    const is = { source: cleaned.source.has(pair.source), target: cleaned.target.has(pair.target) };
+    return Array.from({ length: count }, (_, partition): Task => {
+      return { pair, partition, source: placeOf(from, partition), target: placeOf(to, partition), cleaned: is };
+    });
+  });
+  return { notes, tasks };
+}
+
+type Topics = ReadonlyMap<string, TopicMetadata>;
+
+function topicsOf(answers: readonly TopicMetadata[]): Topics {
+  return new Map(answers.flatMap((topic) => (topic.errorCode === 0 ? [[topic.name, topic]] : [])));
+}
+
+function isShort(pair: TopicPair, [sources, targets]: [Topics, Topics]): boolean {
+  return (targets.get(pair.target)?.partitions.length ?? 0) < (sources.get(pair.source)?.partitions.length ?? 0);
+}
+
+function placeOf(topic: TopicMetadata | undefined, partition: number): LogPlace | null {
+  return topic && partition < topic.partitions.length ? { topic: topic.name, topicId: topic.topicId, partition } : null;
+}
+
+function notesOf({ unmatchedRules, conflicts, invalid }: TopicPlan): string[] {
+  return [
+    ...unmatchedRules.map((rule) => `rule ${rule + 1} of the file matches no topic that the source shows`),
+    ...conflicts.map(
+      ({ target, sources }) => `not compared: ${sources.join(', ')} would all be ${target} on the target`,
+    ),
+    ...invalid.map(({ source, problem }) => `not compared: ${source}: ${problem}`),
+  ];
+}
+
+/** Those of `topics` that are compacted; where it may not be asked, none, and a note says so. */
+async function cleanedOf(cluster: Cluster, topics: readonly string[], notes: string[]): Promise<Set<string>> {
+  const described = await describeTopicConfigs(cluster, topics);
+  const cleaned = described.flatMap(({ topic, configs, error }) => {
+    if (error)
+      notes.push(
+        `${topic} on ${cluster.name}: cleanup.policy is not known (DESCRIBE_CONFIGS is needed); a record that compaction took counts as a difference`,
+      );
+    return configs.get('cleanup.policy')?.value?.includes('compact') ? [topic] : [];
+  });
+  return new Set(cleaned);
+}
+
+// ---- one partition
+
+interface Run {
+  readonly clusters: VerifyClusters;
+  readonly options: VerifyOptions;
+  readonly running: Set<Comparison>;
+}
+
+const NOTHING = {
+  from: null,
+  provenThrough: null,
+  sourceStart: null,
+  sourceEnd: null,
+  targetStart: null,
+  targetEnd: null,
+  lag: null,
+  records: 0,
+  compacted: 0,
+  source: null,
+  target: null,
+  differences: 0,
+  shown: [],
+  unverified: [],
+  bytes: { whole: 0, byRecord: 0 },
+  error: null,
+} as const satisfies Partial<PartitionVerification>;
+
+async function verifyPartition(task: Task, resource: MirrorResource, run: Run): Promise<PartitionVerification> {
+  const { pair, partition, source, target } = task;
+  const named = { topic: pair.source, targetTopic: pair.target, partition };
+  if (!source || !target) {
+    const side = source ? 'target' : 'source';
+    const message = `the ${side} has no partition ${partition} of topic ${source ? pair.target : pair.source}`;
+    const difference: Difference = { kind: 'absent', offset: 0, fields: [], message, source: null, target: null };
+    return { ...NOTHING, ...named, verdict: 'different', differences: 1, shown: [difference] };
+  }
+  const { clusters } = run;
+  const logs = {
+    source: partitionLog(clusters.source, clusters.pool, source),
+    target: partitionLog(clusters.target, clusters.pool, target),
+  };
+  try {
+    return { ...named, ...(await compareLogs(logs, policyOf(task, resource, run.options), run)) };
+  } catch (error) {
+    if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error;
+    const { code, message } = toAppError(error, `${pair.source}/${partition}`);
+    return { ...NOTHING, ...named, verdict: 'failed', error: { code, message } };
+  }
+}
+
+function policyOf({ cleaned }: Task, { spec }: MirrorResource, options: VerifyOptions): ComparePolicy {
+  const { transactions, timestamps } = spec;
+  return { transactions, timestamps, class: options.class, isFull: options.isFull, cleaned };
+}
+
+type Compared = Omit<PartitionVerification, 'topic' | 'targetTopic' | 'partition'>;
+
+/** The target's ends first: what is on it then has been on the source before. */
+export async function compareLogs(
+  logs: { readonly source: PartitionLog; readonly target: PartitionLog },
+  policy: ComparePolicy,
+  run: {
+    readonly clusters: Pick<VerifyClusters, 'clock'>;
+    readonly options: Pick<VerifyOptions, 'from' | 'to' | 'signal'>;
+    readonly running: Set<Comparison>;
+  },
+): Promise<Compared> {
+  const { options } = run;
+  const target = await logs.target.bounds();
+  const source = await sourceBounds(logs.source, target.end, run);
+  const window = { from: options.from ?? 0, to: options.to ?? Infinity };
+  const from = Math.max(source.start, target.start, window.from);
+  const to = Math.min(source.stable, target.stable, window.to);
+  const comparison = new Comparison(logs, { from, to: Math.max(from, to) }, policy);
+  run.running.add(comparison);
+  try {
+    const compared = await comparison.run(options.signal);
+    const isBeyond = target.end > source.stable && window.to > source.stable;
+    const beyond = isBeyond ? [await differenceBeyond(logs.target, source.stable, target)] : [];
+    const differences = compared.differences + beyond.length;
+    const unverified = [...unreadable(source, target, window), ...compared.unverified];
+    const provenThrough = to >= from ? compared.provenThrough : null;
+    return {
+      verdict: differences > 0 ? 'different' : unverified.length > 0 ? 'unverified' : 'identical',
+      from: provenThrough === null ? null : from,
+      provenThrough,
+      sourceStart: source.start,
+      sourceEnd: source.stable,
+      targetStart: target.start,
+      targetEnd: target.stable,
+      lag: Math.max(0, source.stable - (provenThrough ?? source.start)),
+      records: comparison.records,
+      compacted: compared.compacted,
+      source: compared.source,
+      target: compared.target,
+      differences,
+      shown: [...compared.shown, ...beyond],
+      unverified,
+      bytes: { ...comparison.bytes },
+      error: null,
+    };
+  } finally {
+    run.running.delete(comparison);
+  }
+}
+
+/** A leader that has just been elected may show an end that is too low for a moment. */
+async function sourceBounds(
+  log: PartitionLog,
+  targetEnd: number,
+  { clusters, options }: { clusters: Pick<VerifyClusters, 'clock'>; options: Pick<VerifyOptions, 'signal'> },
+): Promise<LogBounds> {
+  let bounds = await log.bounds();
+  for (let questions = 1; bounds.stable < targetEnd && questions < END_QUESTIONS; questions++) {
+    await sleep(clusters.clock, 1_000, options.signal);
+    bounds = await log.bounds();
+  }
+  return bounds;
+}
+
+async function differenceBeyond(target: PartitionLog, from: number, { stable, end }: LogBounds): Promise<Difference> {
+  const first = stable > from ? await readRecord(target, from, stable) : null;
+  return {
+    kind: 'beyond',
+    offset: first?.offset ?? from,
+    fields: [],
+    message: `the source ends at offset ${from}, and the target goes on to ${end}: the source was truncated or created anew, or another program wrote to the target`,
+    source: null,
+    target: first?.shown ?? null,
+  };
+}
+
+/** What one side has not got any more, or not yet at all. */
+function unreadable(
+  source: LogBounds,
+  target: LogBounds,
+  window: { readonly from: number; readonly to: number },
+): UnverifiedPart[] {
+  const parts: UnverifiedPart[] = [];
+  const add = (from: number, to: number, reason: string): void => {
+    const part = { from: Math.max(from, window.from), to: Math.min(to, window.to), reason };
+    if (part.from < part.to) parts.push(part);
+  };
+  const isEmpty = target.start === target.stable;
+  if (isEmpty && source.stable > source.start) add(source.start, source.stable, 'the target holds nothing of it');
+  else if (source.start < target.start)
+    add(source.start, Math.min(target.start, source.stable), `the target's log begins at offset ${target.start}`);
+  else add(target.start, Math.min(source.start, target.stable), `the source's log begins at offset ${source.start}`);
+  return parts;
+}
+
+function partitionLog(cluster: Cluster, pool: FramePool, place: LogPlace): PartitionLog {
+  return {
+    bounds: () => boundsOf(cluster, place),
+    fetch: (offset) => fetchLog(cluster, pool, { ...place, offset }),
+  };
+}
+
+async function boundsOf(cluster: Cluster, { topic, partition }: LogPlace): Promise<LogBounds> {
+  const queries = [EARLIEST, LATEST].map((timestamp) => ({ topic, partition, timestamp }));
+  const committed = await listOffsets(cluster, queries, { isolation: 'read_committed' });
+  const latest = await listOffsets(cluster, queries.slice(1));
+  const [start, stable, end] = [...committed, ...latest].map(({ offset, error }) => {
+    if (error) throw error;
+    return offset;
+  });
+  return { start: must(start, 'log start'), stable: must(stable, 'stable offset'), end: must(end, 'watermark') };
+}
+
+function progressOf(
+  mirror: string,
+  total: number,
+  [done, running]: readonly [readonly PartitionVerification[], ReadonlySet<Comparison>],
+): VerifyProgress {
+  const all = [...done, ...running];
+  const sum = (of: (each: PartitionVerification | Comparison) => number): number =>
+    all.reduce((n, each) => n + of(each), 0);
+  return {
+    mirror,
+    partitions: total,
+    partitionsDone: done.length,
+    records: sum(({ records }) => records),
+    bytes: { whole: sum(({ bytes }) => bytes.whole), byRecord: sum(({ bytes }) => bytes.byRecord) },
+    differences: sum(({ differences }) => differences),
+  };
+}
