@@ -45,6 +45,10 @@ export const verify: Verb<Options> = {
   async run({ io, host, app }, options) {
     const depth = parseClass(options.class ?? 'content');
     const [from, to] = [parseOffset('--from', options.from), parseOffset('--to', options.to)];
+    if (from !== null && to !== null && to <= from)
+      throw new AppError('REQUEST_INVALID', '--to must be above --from', {
+        nextStep: '--to is the first offset that is not looked at any more.',
+      });
     const documents = readMirrors(host.disk, options.file);
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
