@@ -21,6 +21,7 @@ import type { NewTopic } from './topics.ts';
 const NONE = 0;
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const TOPIC_AUTHORIZATION_FAILED = 29;
+const GROUP_AUTHORIZATION_FAILED = 30;
 const CLUSTER_AUTHORIZATION_FAILED = 31;
 const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 /** TOPIC_, GROUP_, CLUSTER_, TRANSACTIONAL_ID_ and DELEGATION_TOKEN_AUTHORIZATION_FAILED. */
@@ -89,7 +90,8 @@ const RIGHTS: Readonly<Record<string, string>> = {
 };
 
 /** The right that was missing: `WRITE on the topic`. */
-export function rightOf({ api }: BrokerError): string {
+export function rightOf({ api, code }: BrokerError): string {
+  if (code === GROUP_AUTHORIZATION_FAILED) return 'READ on the group';
   return RIGHTS[api] ?? `the right that ${api} needs`;
 }
 

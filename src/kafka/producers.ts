@@ -1,19 +1,17 @@
 /** Producer identities: who writes with which id, and control records written without a transaction coordinator. */
 import { assert } from '#util/assert.ts';
 import type { Cluster } from './cluster.ts';
+import { coordinatorOf } from './coordinator.ts';
 import { BrokerError, MalformedFrameError } from './errors.ts';
 import { only } from './offsets.ts';
 import { describeProducers as describeProducersApi } from './protocol/describe-producers.ts';
 import { errorOf } from './protocol/error-codes.ts';
-import { findCoordinator } from './protocol/find-coordinator.ts';
 import { initProducerId as initProducerIdApi } from './protocol/init-producer-id.ts';
 import { writeTxnMarkers as writeTxnMarkersApi } from './protocol/write-txn-markers.ts';
 import { leaderOf, retrying } from './retry.ts';
 
-const TRANSACTION_KEY = 1;
 /** We never begin a transaction with these ids; the broker wants a value within its transaction.max.timeout.ms. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
-const COORDINATOR_NOT_AVAILABLE = 15;
 /** About 100 KB of request; 10,000 markers in one were seen to work, but a lost answer should cost little. */
 export const MARKERS_PER_REQUEST = 1_000;
 
@@ -35,43 +33,13 @@ export function initProducerId(
         producerId: -1,
         producerEpoch: -1,
       },
-      { broker: await coordinatorOf(cluster, transactionalId) },
+      { broker: await coordinatorOf(cluster, { kind: 'transactional id', key: transactionalId }) },
     );
     if (response.errorCode !== 0)
       throw new BrokerError(errorOf(response.errorCode), 'InitProducerId', `transactional id "${transactionalId}"`);
     return { producerId: response.producerId, producerEpoch: response.producerEpoch };
   };
   return retrying(cluster, ask, { repeatable: true });
-}
-
-/** Asked anew each time: it moves, and we need it once per mirror. */
-async function coordinatorOf(cluster: Cluster, transactionalId: string): Promise<number> {
-  const response = await cluster.call(
-    findCoordinator,
-    { keyType: TRANSACTION_KEY, coordinatorKeys: [transactionalId] },
-    { broker: 'any' },
-  );
-  const coordinator = response.coordinators[0];
-  if (!coordinator) throw new MalformedFrameError(`FindCoordinator left out transactional id "${transactionalId}"`);
-  if (coordinator.errorCode !== 0) {
-    throw new BrokerError(
-      errorOf(coordinator.errorCode),
-      'FindCoordinator',
-      `transactional id "${transactionalId}"`,
-      coordinator.errorMessage,
-    );
-  }
-  if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
-    await cluster.refresh([]);
-    if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
-      throw new BrokerError(
-        errorOf(COORDINATOR_NOT_AVAILABLE),
-        'FindCoordinator',
-        `transactional id "${transactionalId}"`,
-      );
-    }
-  }
-  return coordinator.nodeId;
 }
 
 /** What the leader of a partition knows about a producer that wrote to it. */
