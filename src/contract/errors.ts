@@ -53,6 +53,7 @@ export const errorCodes = {
   TOPIC_RECREATED: row(null, 5, 'error', false, 'A topic was deleted and created anew under its old name.'),
 
   MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),
+  MIRROR_PEERS_DIFFER: row(409, 5, 'error', true, 'Processes of one mirror run with other files or other versions.'),
 
   STATE_TOPIC_INVALID: row(409, 1, 'error', false, 'The state topic on the target cannot be used.'),
 
