@@ -1,11 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Difference } from '#contract/verification.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
-import { baseOffsetOf, lastOffsetOf } from '#kafka/records/batch-header.ts';
+import { BATCH_HEADER_BYTES, baseOffsetOf, lastOffsetOf } from '#kafka/records/batch-header.ts';
+import { crc32c } from '#kafka/records/crc32c.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
+import { parseBatches } from '#testing/raw-batch.ts';
 import { recordsArbitrary } from '#testing/record-batches.ts';
 import {
   controlBatch,
@@ -29,6 +32,8 @@ class PlantedLog implements PartitionLog {
   end: number;
   readonly aborted: { producerId: number; firstOffset: number; lastOffset: number }[];
   perAnswer = 3;
+  /** The last stable offset, where a transaction is open. */
+  stable: number | null = null;
   /** Called before each answer. */
   onFetch: (offset: number) => void = () => {};
 
@@ -40,7 +45,7 @@ class PlantedLog implements PartitionLog {
   }
 
   async bounds(): Promise<LogBounds> {
-    return { start: this.start, stable: this.end, end: this.end };
+    return { start: this.start, stable: this.stable ?? this.end, end: this.end };
   }
 
   async fetch(offset: number) {
@@ -208,6 +213,53 @@ describe('what is the same', () => {
     );
   });
 });
+
+test('a byte that was changed in a log is found where a reader of it finds it, whatever it is', async () => {
+  const all = records(20);
+  const original = log(all, 5);
+  let found = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat({ max: 3 }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      fc.nat(),
+      async (index, position, flip, size) => {
+        const changed = original.map((batch) => Buffer.from(batch));
+        const batch = changed[index]!;
+        const byte = BATCH_HEADER_BYTES + (position % (batch.length - BATCH_HEADER_BYTES));
+        batch[byte] = batch[byte]! ^ flip;
+        batch.writeUInt32BE(crc32c(batch.subarray(21)), 17);
+        const expected = firstDifferent(all, changed);
+        const result = await compare(new PlantedLog(log(all, 1 + (size % 7))), new PlantedLog(changed));
+        if (expected !== null) found++;
+        const isDamaged = expected === 'damaged';
+        const told = [result.verdict, isDamaged ? expected : result.provenThrough];
+        expect(told).toEqual(expected === null ? ['identical', all.length] : ['different', expected]);
+      },
+    ),
+    { numRuns: 500 },
+  );
+  expect(found).toBeGreaterThan(300);
+});
+
+/** By the decoder of the tests, which shares nothing with the verifier's: an offset, null for none, or that it gave up. */
+function firstDifferent(all: readonly SourceRecord[], changed: readonly Buffer[]): number | 'damaged' | null {
+  try {
+    const read = parseBatches(Buffer.concat(changed)).flatMap((batch) => [...batch.records()]);
+    for (const [i, { timestamp, key, value, headers }] of all.entries()) {
+      const one = read[i];
+      const [mine, other] = [
+        { offset: i, timestamp, key, value, headers: (headers ?? []).map((each) => [each.key, each.value]) },
+        one && { offset: one.offset, timestamp: one.timestamp, key: one.key, value: one.value, headers: one.headers },
+      ];
+      if (!isDeepStrictEqual(mine, other)) return one && one.offset < i ? 'damaged' : i;
+    }
+    return null;
+  } catch {
+    return 'damaged';
+  }
+}
 
 /** Cuts records into batches as the stream says, each compressed with `codec` or the next. */
 function cut(all: readonly SourceRecord[], sizes: Iterable<number>, codec: number): Buffer[] {
@@ -427,6 +479,24 @@ describe('what is not looked at', () => {
   test('an empty target is unverified', async () => {
     expect(await compare(source(), new PlantedLog([]))).toMatchObject({ verdict: 'unverified', lag: 40, records: 0 });
     expect(await compare(new PlantedLog([]), new PlantedLog([]))).toMatchObject({ verdict: 'identical', lag: 0 });
+  });
+
+  test('what an open transaction on the target hides', async () => {
+    const held = source();
+    held.stable = 30;
+    const result = await compare(source(), held);
+    expect(result).toMatchObject({ verdict: 'unverified', provenThrough: 30, records: 30, lag: 10 });
+    expect(result.unverified).toEqual([
+      { from: 30, to: 40, reason: 'a transaction that is open on the target hides it' },
+    ]);
+  });
+
+  test('a window behind both ends', async () => {
+    expect(await compare(source(), source(), { from: 500 })).toMatchObject({
+      verdict: 'unverified',
+      provenThrough: null,
+      unverified: [{ from: 500, to: 501, reason: 'both sides reach to offset 40 only' }],
+    });
   });
 
   test('a window', async () => {

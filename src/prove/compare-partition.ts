@@ -12,6 +12,7 @@ import type {
   UnverifiedPart,
   VerificationClass,
 } from '#contract/verification.ts';
+import { MalformedBatchError } from '#kafka/errors.ts';
 import {
   ATTRIBUTE_CODEC_MASK,
   ATTRIBUTE_LOG_APPEND_TIME,
@@ -247,12 +248,14 @@ export class Comparison {
   #compareRecord(): void {
     const { source, target } = this.#sides;
     const fields = this.#differingFields();
-    if (this.#ledger.pending.size > 0) this.#ledger.see(fieldsOf(source).key);
+    if (fields === null) return;
+    if (this.#ledger.pending.size > 0) this.#ledger.see(this.#fieldsOf(source)?.key ?? null);
     if (fields.length === 0) {
       this.records++;
       return;
     }
-    const [a, b] = [fieldsOf(source), fieldsOf(target)];
+    const [a, b] = [this.#fieldsOf(source), this.#fieldsOf(target)];
+    if (a === null || b === null) return;
     const from = { key: firstDifference(a.key, b.key), value: firstDifference(a.value, b.value) };
     this.#differ('changed', source.offset, {
       fields,
@@ -262,7 +265,8 @@ export class Comparison {
     });
   }
 
-  #differingFields(): string[] {
+  /** Null where one of the records cannot be read. */
+  #differingFields(): string[] | null {
     const { source, target } = this.#sides;
     const fields: string[] = [];
     if (this.#isHidden(source) !== this.#isHidden(target)) fields.push('transaction');
@@ -272,8 +276,22 @@ export class Comparison {
     const isEqual =
       length === b.contentEnd - b.contentAt &&
       a.body.compare(b.body, b.contentAt, b.contentEnd, a.contentAt, a.contentEnd) === 0;
-    if (!isEqual) fields.push(...changedFields(fieldsOf(source), fieldsOf(target), this.#policy.class));
-    return fields;
+    if (isEqual) return fields;
+    const [from, to] = [this.#fieldsOf(source), this.#fieldsOf(target)];
+    return from && to ? [...fields, ...changedFields(from, to, this.#policy.class)] : null;
+  }
+
+  /** Null, and a difference, where the record at hand is not as message format v2 has it. */
+  #fieldsOf(side: LogSide): RecordFields | null {
+    try {
+      return fieldsOf(side);
+    } catch (error) {
+      if (!(error instanceof MalformedBatchError)) throw error;
+      this.#differ('damaged', side.offset, {
+        message: `a record of the ${this.#nameOf(side)} cannot be read: ${error.message}`,
+      });
+      return null;
+    }
   }
 
   /** The source's time as the target has to have it. */
@@ -292,7 +310,8 @@ export class Comparison {
     const other = this.#sides[absentOn];
     const { offset } = side;
     if (other.lost.some(({ from, to }) => offset >= from && offset < to)) return;
-    const fields = fieldsOf(side);
+    const fields = this.#fieldsOf(side);
+    if (fields === null) return;
     if (this.#policy.cleaned[absentOn]) {
       // The cleaner takes the records of aborted transactions, whatever their keys.
       if (this.#isHidden(side)) this.#ledger.compacted++;
@@ -391,6 +410,7 @@ export class Comparison {
     await this.#scan(name, { from: this.#range.to, to: stable }, (key) => {
       const found = this.#ledger.find(key);
       if (found) this.#ledger.resolve(found.name);
+      return this.#ledger.pending.size > 0;
     });
   }
 
@@ -406,6 +426,7 @@ export class Comparison {
         const found = this.#ledger.find(key);
         if (found?.record.absentOn === name && found.record.isDeletion && offset < found.record.offset)
           refuted.add(found.name);
+        return true;
       });
     }
     return refuted;
@@ -423,13 +444,14 @@ export class Comparison {
     });
   }
 
+  /** Until `meet` has seen enough. */
   async #scan(
     name: SideName,
     range: { readonly from: number; readonly to: number },
-    meet: (key: Buffer | null, offset: number) => void,
+    meet: (key: Buffer | null, offset: number) => boolean,
   ): Promise<void> {
     if (range.from >= range.to) return;
-    for await (const side of recordsOf(this.#logs[name], range)) meet(fieldsOf(side).key, side.offset);
+    for await (const side of recordsOf(this.#logs[name], range)) if (!meet(fieldsOf(side).key, side.offset)) return;
   }
 
   // ---- findings

@@ -18,19 +18,21 @@ import type {
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs } from '#kafka/configs.ts';
-import { KafkaError } from '#kafka/errors.ts';
+import { BrokerError } from '#kafka/errors.ts';
 import { fetchLog, type LogPlace } from '#kafka/fetch-log.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
-import { retrying } from '#kafka/retry.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
+import { isUnknownTopic, retrying } from '#kafka/retry.ts';
 import { Comparison, readRecord, type ComparePolicy } from './compare-partition.ts';
-import type { LogBounds, PartitionLog } from './log-side.ts';
+import { DamagedBatchError, type LogBounds, type PartitionLog } from './log-side.ts';
 
 /** Partitions at a time. Each holds two frames of 1 MB on each side: 16 MB, but for larger batches. */
 const WORKERS = 4;
 /** Beside the period in which a mirror looks for topics: what it takes to create one. */
 const CREATION_MS = 2_000;
+const UNKNOWN_TOPIC = 3;
 /** How often, a second apart, a source that ends before its copy is asked again. */
 const END_QUESTIONS = 4;
 
@@ -60,6 +62,8 @@ interface Task {
   readonly source: LogPlace | null;
   readonly target: LogPlace | null;
   readonly cleaned: ComparePolicy['cleaned'];
+  /** Why the topic cannot be looked at. */
+  readonly error: BrokerError | null;
 }
 
 /**
@@ -122,10 +126,7 @@ async function tasksOf(
   const rules = compileTopicRules(resource.spec.topics);
   const look = async (): Promise<{ plan: TopicPlan; sides: [Topics, Topics] }> => {
     const found = await retrying(source, () => source.refresh('all'), { repeatable: true });
-    const plan = planTopics(
-      rules,
-      found.filter(({ errorCode }) => errorCode === 0),
-    );
+    const plan = planTopics(rules, found);
     const names = plan.pairs.map((pair) => pair.target);
     const copies = await retrying(target, () => target.refresh(names), { repeatable: true });
     return { plan, sides: [topicsOf(found), topicsOf(copies)] };
@@ -161,10 +162,11 @@ async function tasksOf(
   };
   const tasks = plan.pairs.flatMap((pair) => {
     const [from, to] = [sides[0].get(pair.source), sides[1].get(pair.target)];
-    const count = Math.max(from?.partitions.length ?? 0, to?.partitions.length ?? 0);
+    const error = errorOfTopic(from) ?? errorOfTopic(to);
+    const count = error ? 1 : Math.max(from?.partitions.length ?? 0, to?.partitions.length ?? 0);
     const is = { source: cleaned.source.has(pair.source), target: cleaned.target.has(pair.target) };
     return Array.from({ length: count }, (_, partition): Task => {
-      return { pair, partition, source: placeOf(from, partition), target: placeOf(to, partition), cleaned: is };
+      return { pair, partition, source: placeOf(from, partition), target: placeOf(to, partition), cleaned: is, error };
     });
   });
   return { notes, tasks };
@@ -173,7 +175,12 @@ async function tasksOf(
 type Topics = ReadonlyMap<string, TopicMetadata>;
 
 function topicsOf(answers: readonly TopicMetadata[]): Topics {
-  return new Map(answers.flatMap((topic) => (topic.errorCode === 0 ? [[topic.name, topic]] : [])));
+  return new Map(answers.flatMap((topic) => (topic.errorCode === UNKNOWN_TOPIC ? [] : [[topic.name, topic]])));
+}
+
+/** A right that is missing, or a partition without a leader for now. */
+function errorOfTopic(topic: TopicMetadata | undefined): BrokerError | null {
+  return topic && topic.errorCode !== 0 ? new BrokerError(errorOf(topic.errorCode), 'Metadata', topic.name) : null;
 }
 
 function isShort(pair: TopicPair, [sources, targets]: [Topics, Topics]): boolean {
@@ -237,6 +244,7 @@ const NOTHING = {
 async function verifyPartition(task: Task, resource: MirrorResource, run: Run): Promise<PartitionVerification> {
   const { pair, partition, source, target } = task;
   const named = { topic: pair.source, targetTopic: pair.target, partition };
+  if (task.error) return { ...NOTHING, ...named, ...failedBy(task.error, pair.source) };
   if (!source || !target) {
     const side = source ? 'target' : 'source';
     const message = `the ${side} has no partition ${partition} of topic ${source ? pair.target : pair.source}`;
@@ -251,10 +259,18 @@ async function verifyPartition(task: Task, resource: MirrorResource, run: Run): 
   try {
     return { ...named, ...(await compareLogs(logs, policyOf(task, resource, run.options), run)) };
   } catch (error) {
-    if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error;
-    const { code, message } = toAppError(error, `${pair.source}/${partition}`);
-    return { ...NOTHING, ...named, verdict: 'failed', error: { code, message } };
+    return { ...NOTHING, ...named, ...failedBy(error, `${pair.source}/${partition}`) };
   }
+}
+
+/** Throws what is no state of the world. */
+function failedBy(error: unknown, subject: string): Pick<PartitionVerification, 'verdict' | 'error'> {
+  if (isUnknownTopic(error)) {
+    const message = `${subject}: the topic was deleted, or created anew, while it was read`;
+    return { verdict: 'failed', error: { code: 'TOPIC_RECREATED', message } };
+  }
+  const { code, message } = toAppError(error instanceof DamagedBatchError ? error.cause : error, subject);
+  return { verdict: 'failed', error: { code, message } };
 }
 
 function policyOf({ cleaned }: Task, { spec }: MirrorResource, options: VerifyOptions): ComparePolicy {
@@ -288,6 +304,13 @@ export async function compareLogs(
     const beyond = isBeyond ? [await differenceBeyond(logs.target, source.stable, target)] : [];
     const differences = compared.differences + beyond.length;
     const unverified = [...unreadable(source, target, window), ...compared.unverified];
+    // With transactions preserved it is one of the source's that is being copied.
+    if (policy.transactions === 'committed-only' && target.stable < Math.min(target.end, source.stable, window.to))
+      unverified.push({
+        from: target.stable,
+        to: Math.min(target.end, source.stable, window.to),
+        reason: 'a transaction that is open on the target hides it',
+      });
     const provenThrough = to >= from ? compared.provenThrough : null;
     return {
       verdict: differences > 0 ? 'different' : unverified.length > 0 ? 'unverified' : 'identical',
@@ -355,6 +378,9 @@ function unreadable(
   else if (source.start < target.start)
     add(source.start, Math.min(target.start, source.stable), `the target's log begins at offset ${target.start}`);
   else add(target.start, Math.min(source.start, target.stable), `the source's log begins at offset ${source.start}`);
+  const end = Math.min(source.stable, target.stable);
+  if (window.from > end)
+    add(window.from, Math.min(window.to, window.from + 1), `both sides reach to offset ${end} only`);
   return parts;
 }
 

@@ -127,8 +127,11 @@ test('differences stand with both copies, and what is unverified or could not be
   const { out, err } = await verify('verify -f link.yaml', [partition(), different, unverified, failed]);
   expect(out).toBe(`Mirror link: east → west, content
 
-  TOPIC   PARTITIONS  RECORDS THE SAME  NOT YET COPIED  COMPACTED  VERDICT
-  orders           4             5,960               –          0  different
+  PARTITION  FROM  PROVEN THROUGH  LAG  RECORDS THE SAME  COMPACTED  VERDICT
+  orders/0      0           1,500    4             1,490          0  identical
+  orders/1      0               7    4             1,490          0  different
+  orders/2      0           1,500    4             1,490          0  unverified
+  orders/3      0           1,500    –             1,490          0  failed
 
   different orders/1 offset 7, changed: value differs
     source: time 1700000000000 key "k" value "a" headers ["trace"=null]
@@ -139,6 +142,16 @@ test('differences stand with both copies, and what is unverified or could not be
   1 difference in 1 partition.
 `);
   expect(err).toBe('link: 1 of 4 partitions, 5 records the same, 1.00 kB compared, 0 differences\n');
+});
+
+test('of many partitions a row stands for each topic', async () => {
+  const many = Array.from({ length: 60 }, (_, i) => partition({ partition: i }));
+  const { out } = await verify('verify -f link.yaml', [...many, partition({ topic: 'payments', lag: null })]);
+  expect(out).toContain(`
+  TOPIC     PARTITIONS  LAG  RECORDS THE SAME  COMPACTED  VERDICT
+  orders            60  240            89,400          0  identical
+  payments           1    –             1,490          0  identical
+`);
 });
 
 test('without differences the last line says what is not identical as a whole', async () => {

@@ -25,6 +25,8 @@ interface Options extends CommonOptions {
 }
 
 const PROGRESS_MS = 5_000;
+/** Above it a row stands for a topic. */
+const PARTITION_ROWS_MAX = 50;
 
 export const verify: Verb<Options> = {
   summary: 'compare source and target independently of the mirror',
@@ -109,24 +111,8 @@ function describeProgress({ mirror, partitions, partitionsDone, records, bytes, 
 }
 
 function describe(io: Io, mirror: MirrorVerification, seconds: number): string {
-  const [titles = '', ...rows] = formatTable(
-    [
-      { title: 'TOPIC' },
-      { title: 'PARTITIONS', align: 'right' },
-      { title: 'RECORDS THE SAME', align: 'right' },
-      { title: 'NOT YET COPIED', align: 'right' },
-      { title: 'COMPACTED', align: 'right' },
-      { title: 'VERDICT' },
-    ],
-    [...Map.groupBy(mirror.partitions, ({ topic }) => topic)].map(([topic, partitions]) => [
-      topic,
-      formatCount(partitions.length),
-      formatCount(sum(partitions, ({ records }) => records)),
-      formatCount(sum(partitions, ({ lag }) => lag)),
-      formatCount(sum(partitions, ({ compacted }) => compacted)),
-      WORST_FIRST.find((verdict) => partitions.some((each) => each.verdict === verdict)) ?? '',
-    ]),
-  );
+  const [titles = '', ...rows] =
+    mirror.partitions.length <= PARTITION_ROWS_MAX ? partitionRows(mirror) : topicRows(mirror);
   const lines = [
     io.style('bold', printable(`Mirror ${mirror.mirror}: ${mirror.source} → ${mirror.target}, ${mirror.class}`)),
     '',
@@ -139,6 +125,50 @@ function describe(io: Io, mirror: MirrorVerification, seconds: number): string {
     `  ${describeVerdict(io, mirror)}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function partitionRows({ partitions }: MirrorVerification): string[] {
+  return formatTable(
+    [
+      { title: 'PARTITION' },
+      { title: 'FROM', align: 'right' },
+      { title: 'PROVEN THROUGH', align: 'right' },
+      { title: 'LAG', align: 'right' },
+      { title: 'RECORDS THE SAME', align: 'right' },
+      { title: 'COMPACTED', align: 'right' },
+      { title: 'VERDICT' },
+    ],
+    partitions.map((each) => [
+      `${each.topic}/${each.partition}`,
+      formatCount(each.from),
+      formatCount(each.provenThrough),
+      formatCount(each.lag),
+      formatCount(each.records),
+      formatCount(each.compacted),
+      each.verdict,
+    ]),
+  );
+}
+
+function topicRows(mirror: MirrorVerification): string[] {
+  return formatTable(
+    [
+      { title: 'TOPIC' },
+      { title: 'PARTITIONS', align: 'right' },
+      { title: 'LAG', align: 'right' },
+      { title: 'RECORDS THE SAME', align: 'right' },
+      { title: 'COMPACTED', align: 'right' },
+      { title: 'VERDICT' },
+    ],
+    [...Map.groupBy(mirror.partitions, ({ topic }) => topic)].map(([topic, partitions]) => [
+      topic,
+      formatCount(partitions.length),
+      formatCount(sum(partitions, ({ lag }) => lag)),
+      formatCount(sum(partitions, ({ records }) => records)),
+      formatCount(sum(partitions, ({ compacted }) => compacted)),
+      WORST_FIRST.find((verdict) => partitions.some((each) => each.verdict === verdict)) ?? '',
+    ]),
+  );
 }
 
 /** Unknown where one is. */
