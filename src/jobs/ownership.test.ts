@@ -115,6 +115,20 @@ describe('a process alone', () => {
     expect(b.mine()).toEqual(SHARDS);
   });
 
+  test('that hears at joining that it is no member any more has lost everything, and begins anew', async () => {
+    const { group, start, pass } = startWorld();
+    const a = start('a');
+    await pass(500);
+    group.plannedErrors.push({ api: 'JoinGroup', code: 25 });
+    a.ownership.changed();
+    await pass(500);
+    expect(a.terms.map(({ lost }) => lost.aborted)).toEqual([true, true, true, true]);
+    expect([a.mine(), a.ownership.held.size]).toEqual([[], 0]);
+    await pass(TIMES.sessionTimeoutMs + 1_000); // until the group has noticed
+    expect(a.mine()).toEqual(SHARDS);
+    expect(a.terms.slice(4).map(({ takeover }) => takeover)).toEqual(['evicted', 'evicted', 'evicted', 'evicted']);
+  });
+
   test('takes new shards when it is told that there are some', async () => {
     const { shards, start, pass } = startWorld();
     shards.delete(must(SHARDS[3], 'shard'));
