@@ -5,7 +5,7 @@ import type { Difference } from '#contract/verification.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
-import { BATCH_HEADER_BYTES, baseOffsetOf, lastOffsetOf } from '#kafka/records/batch-header.ts';
+import { BATCH_HEADER_BYTES, CRC_AT, baseOffsetOf, lastOffsetOf } from '#kafka/records/batch-header.ts';
 import { crc32c } from '#kafka/records/crc32c.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
 import { parseBatches } from '#testing/raw-batch.ts';
@@ -163,10 +163,31 @@ describe('what is the same', () => {
     const source = new PlantedLog(log(records(4), 2, { attributes: LOG_APPEND_TIME, maxTimestamp: at + 5000 }));
     const stamped = records(4).map((each) => ({ ...each, timestamp: at + 5000 }));
     expect(await compare(source, new PlantedLog(log(stamped, 4)))).toMatchObject({ verdict: 'identical', records: 4 });
-    const producers = new PlantedLog(log(records(4), 4));
+    const producers = new PlantedLog(log(records(4), 2));
     expect((await compare(source, producers)).shown[0]).toMatchObject({ offset: 0, fields: ['timestamp'] });
     expect(await compare(source, producers, { timestamps: 'producer' })).toMatchObject({ verdict: 'identical' });
     expect(await compare(source, producers, { timestamps: 'target' })).toMatchObject({ verdict: 'identical' });
+  });
+
+  test('append times of the target are not those of the source, however equal the bytes are', async () => {
+    const target = new PlantedLog(log(records(4), 2, { attributes: LOG_APPEND_TIME, maxTimestamp: at + 5000 }));
+    const source = new PlantedLog(log(records(4), 2));
+    expect((await compare(source, target)).shown[0]).toMatchObject({ offset: 0, fields: ['timestamp'] });
+    expect(await compare(source, target, { timestamps: 'target' })).toMatchObject({ verdict: 'identical' });
+  });
+
+  test('an aborted and a committed transaction of one producer', async () => {
+    const of = (base: number) =>
+      sourceBatch({ baseOffset: base, records: records(2, base), producerId: 5, attributes: TRANSACTIONAL });
+    const marker = (baseOffset: number, isCommit: boolean) => controlBatch({ baseOffset, producerId: 5, isCommit });
+    const source = new PlantedLog(
+      [of(0), marker(2, false), of(3), marker(5, true)],
+      [{ producerId: 5, firstOffset: 0, lastOffset: 2 }],
+    );
+    source.perAnswer = 9;
+    const holes = [0, 1, 2].map((offset) => marker(offset, false));
+    const target = new PlantedLog([...holes, ...log(records(2, 3), 2, {}, 3), marker(5, false)]);
+    expect(await compare(source, target)).toMatchObject({ verdict: 'identical', records: 2 });
   });
 
   test('control and aborted records of the source that are control records on the target', async () => {
@@ -180,7 +201,7 @@ describe('what is the same', () => {
   test('transactions that are preserved, aborted records among them', async () => {
     const [source, target] = transactional('preserve');
     const result = await compare(source, target, { transactions: 'preserve' });
-    expect(result).toMatchObject({ verdict: 'identical', records: 7 });
+    expect(result).toMatchObject({ verdict: 'identical', records: 7, bytes: { byRecord: 0 } });
     expect(result.target).toEqual({ control: 3, aborted: 3, absent: 0 });
   });
 
@@ -385,6 +406,13 @@ describe('what is planted is named', () => {
     expect(shown[0]?.message).toContain('one of an aborted transaction');
   });
 
+  test('a record in a hole, of a transaction that was aborted on the target', async () => {
+    const [source, target] = transactional('committed-only');
+    target.batches[2] = sourceBatch({ baseOffset: 5, records: [record(5)], producerId: 8, attributes: TRANSACTIONAL });
+    target.aborted.push({ producerId: 8, firstOffset: 5, lastOffset: 6 });
+    expect((await compare(source, target)).shown[0]).toMatchObject({ kind: 'extra', offset: 5 });
+  });
+
   test('a transaction that ended in another way', async () => {
     const [source, target] = transactional('preserve');
     target.aborted.pop();
@@ -418,6 +446,28 @@ describe('what is planted is named', () => {
     const both = await compare(new PlantedLog(damaged()), new PlantedLog(damaged()));
     expect(both.shown[0]).toMatchObject({ kind: 'damaged', offset: 10 });
     expect(both.unverified).toEqual([{ from: 10, to: 20, reason: 'a batch of the source is damaged' }]);
+  });
+
+  test.each(['source', 'target'] as const)(
+    'a checksum of the %s that does not fit bytes that are right',
+    async (side) => {
+      const logs = { source: new PlantedLog(log(records(30), 10)), target: new PlantedLog(log(records(30), 10)) };
+      logs[side].batches[1]![CRC_AT]! ^= 1;
+      const { shown } = await compare(logs.source, logs.target);
+      expect(shown[0]).toMatchObject({ kind: 'damaged', offset: 10 });
+      expect(shown[0]?.message).toContain(`a batch of the ${side}`);
+    },
+  );
+
+  test('another codec over the same bytes', async () => {
+    const target = new PlantedLog(log(records(30), 10));
+    const batch = target.batches[1]!;
+    batch.writeInt16BE(4, 21);
+    batch.writeUInt32BE(crc32c(batch.subarray(21)), CRC_AT);
+    expect((await compare(new PlantedLog(log(records(30), 10)), target)).shown[0]).toMatchObject({
+      kind: 'damaged',
+      offset: 10,
+    });
   });
 
   test('damage on the way is fetched again', async () => {
@@ -499,6 +549,19 @@ describe('what is not looked at', () => {
     });
   });
 
+  test('what stands behind a window counts for nothing', async () => {
+    const gap = () =>
+      new PlantedLog([...log(records(3), 3), controlBatch({ baseOffset: 6, producerId: 5, isCommit: true })]);
+    expect((await compare(gap(), gap(), { to: 4 })).source).toEqual({ control: 0, aborted: 0, absent: 1 });
+    const [from, to] = transactional('committed-only');
+    const result = await compare(from, to, { from: 1, to: 7 });
+    expect(result).toMatchObject({ verdict: 'identical', records: 3 });
+    expect([result.source, result.target]).toEqual([
+      { control: 1, aborted: 2, absent: 0 },
+      { control: 3, aborted: 0, absent: 0 },
+    ]);
+  });
+
   test('a window', async () => {
     const planted = new PlantedLog(log(records(40).with(3, record(4)), 8));
     expect(await compare(source(), planted, { from: 4, to: 33 })).toMatchObject({
@@ -577,6 +640,12 @@ describe('compacted topics', () => {
 
   test('a topic that is not compacted lacks nothing', async () => {
     expect((await compare(logOf(history), logOf(compacted(1)))).shown[0]).toMatchObject({ kind: 'missing', offset: 1 });
+  });
+
+  test('counts cannot judge them', async () => {
+    const result = await compare(logOf(history), logOf(compacted(1)), { ...both, class: 'counts' });
+    expect(result).toMatchObject({ verdict: 'unverified', differences: 0 });
+    expect(result.unverified[0]).toMatchObject({ from: 0, to: 4 });
   });
 
   test('a deletion may be gone with what it deleted, not before it', async () => {

@@ -18,7 +18,6 @@ import {
   ATTRIBUTE_LOG_APPEND_TIME,
   BATCH_HEADER_BYTES,
   attributesOf,
-  lastOffsetDeltaOf,
 } from '#kafka/records/batch-header.ts';
 import { CompactionLedger, type PendingRecord, type SideName } from './compaction-ledger.ts';
 import { DamagedBatchError, LogSide, type PartitionLog } from './log-side.ts';
@@ -121,7 +120,7 @@ export class Comparison {
       for (const side of [source, target])
         if (side.batch === null && !side.isEnded) await this.#survive(side, () => side.advance());
       if (source.isEnded && target.isEnded) return;
-      if (this.#takeSame()) continue;
+      if (this.#skipUnseen(source) || this.#skipUnseen(target) || this.#takeSame()) continue;
       const isOpen = (await this.#opened(source)) && (await this.#opened(target));
       if (isOpen) this.#mergeOpened();
     }
@@ -129,6 +128,13 @@ export class Comparison {
 
   get #isOver(): boolean {
     return this.differences > 0 && !this.#policy.isFull;
+  }
+
+  /** Before anything is opened: else a marker on one side would leave the sides a batch apart. */
+  #skipUnseen(side: LogSide): boolean {
+    if (!side.batch || side.records || this.#isCompared(side)) return false;
+    side.skip();
+    return true;
   }
 
   /** Whether the batches at hand are the same as a whole; then they are done. */
@@ -150,14 +156,13 @@ export class Comparison {
     return true;
   }
 
-  /** Equal where offsets, count, codec, times and body are, whatever the producer fields say. */
+  /** Equal where base, count, codec, times and body are (offset deltas are in it), whatever the producer fields say. */
   #isSame(): boolean {
     const { source, target } = this.#sides;
     const [a, b] = [must(source.batch, 'batch'), must(target.batch, 'batch')];
     if (a.base !== b.base || a.size !== b.size || a.count !== b.count || a.kind !== b.kind) return false;
     if (a.kind === 'control' || a.count === 0 || !this.#isCompared(source)) return false;
     if (!source.isWhole || !target.isWhole) return false;
-    if (lastOffsetDeltaOf(a.buffer, a.at) !== lastOffsetDeltaOf(b.buffer, b.at)) return false;
     const [attributes, others] = [attributesOf(a.buffer, a.at), attributesOf(b.buffer, b.at)];
     if ((attributes & ATTRIBUTE_CODEC_MASK) !== (others & ATTRIBUTE_CODEC_MASK)) return false;
     if (this.#policy.timestamps !== 'target') {
@@ -180,10 +185,6 @@ export class Comparison {
     if (side.isEnded || side.records) return true;
     const { batch } = side;
     if (!batch) return false;
-    if (!this.#isCompared(side)) {
-      side.skip();
-      return false;
-    }
     let isOpen = false;
     await this.#survive(side, () => {
       isOpen = side.open();
@@ -356,10 +357,7 @@ export class Comparison {
 
   #countBatch(side: LogSide): number {
     const { count } = must(side.batch, 'batch');
-    if (!this.#isCompared(side)) {
-      side.skip();
-      return 0;
-    }
+    if (this.#skipUnseen(side)) return 0;
     if (side.isWhole) {
       side.take();
       return count;
