@@ -35,7 +35,7 @@ async function verify(
   file: string,
   argv: readonly string[] = [],
 ): Promise<{ ended: Ended; partitions: readonly PartitionVerification[] }> {
-  const ended = await new Command(['verify', '-f', file, '--json', ...argv]).ended();
+  const ended = await new Command(['verify', '-f', file, '--json', ...argv]).ended(120_000);
   const last = ended.out.trim().split('\n').at(-1) ?? '';
   const { mirrors: verified } = (last.startsWith('{') ? JSON.parse(last) : { mirrors: [] }) as {
     mirrors: MirrorVerification[];
@@ -111,7 +111,7 @@ test('a mirror is identical for a reader that may only read, also while it runs;
   expect(found[0]?.shown).toMatchObject([{ kind: 'changed', offset: 499, fields: ['value'] }]);
   expect(found[0]?.shown[0]?.source?.value?.text).toContain('"seq":499');
   expect(found[0]?.shown[0]?.target?.value?.text).toContain('"seq":498');
-  const text = await new Command(['verify', '-f', reader]).ended();
+  const text = await new Command(['verify', '-f', reader]).ended(120_000);
   expect(text.out).toContain('different seen.plain/0 (copy.plain on the target) offset 499, changed: value differs');
   expect((await verify(reader, ['--class', 'structure'])).ended.code, 'a digit of a value is no structure').toBe(0);
 
@@ -131,4 +131,4 @@ test('a mirror is identical for a reader that may only read, also while it runs;
     ['seen.plain', 'changed', 0],
     ['seen.plain', 'beyond', 20],
   ]);
-}, 240_000);
+}, 480_000);
