@@ -9,7 +9,7 @@
  * 3. Quiet. Who gets a shard of which nobody knows how it became free waits until no request of an earlier owner can
  *    land: the time that a write may take, less the margin that the earlier owner has kept.
  */
-import { AppError } from '#contract/errors.ts';
+import { AppError, type ErrorCode } from '#contract/errors.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import type { GroupMember, SentAt } from '#kafka/group-member.ts';
 import { assert, must } from '#util/assert.ts';
@@ -74,7 +74,7 @@ export interface OwnershipOptions {
   readonly times: Omit<typeof TIMES, 'sessionTimeoutMs'>;
   /** A shard is ours. Called again for it only after the term before was lost. */
   onTerm(term: Term): void;
-  /** What keeps the group from working, for a person; null when it has ended. The same is told once. */
+  /** What keeps the group from working, for a person; null when it has ended. One cause is told once. */
   onTrouble(error: AppError | null): void;
 }
 
@@ -103,7 +103,7 @@ export class Ownership {
   #mustRejoin = false;
   /** What sets us apart from the other members, as far as the last assignment showed. */
   #difference: AppError | null = null;
-  #told: string | null = null;
+  #told: ErrorCode | null = null;
   #wake = new AbortController();
   readonly #closed = new AbortController();
 
@@ -350,7 +350,7 @@ export class Ownership {
   // ---- trouble
 
   #tell(error: AppError | null): void {
-    const told = error && `${error.code} ${error.message}`;
+    const told = error?.code ?? null; // the requests that are refused for one cause differ
     if (told === this.#told) return;
     this.#told = told;
     this.#options.onTrouble(error);
