@@ -1,0 +1,131 @@
+/** The verifier over the wire to two played clusters: what it asks, and what comes of refusals. */
+import { expect, test } from 'vitest';
+import { mirrorSchema } from '#contract/resources.ts';
+import type { VerifyProgress } from '#contract/verification.ts';
+import { FramePool } from '#kafka/frame.ts';
+import { ManualClock } from '#testing/manual-clock.ts';
+import { ModelLog } from '#testing/model-log.ts';
+import { PlayedCluster } from '#testing/played-cluster.ts';
+import { sourceBatch } from '#testing/source-batches.ts';
+import { verifyMirror, type VerifyOptions } from './verify-mirror.ts';
+
+const NOT_AUTHORISED = 29;
+const UNKNOWN_TOPIC_ID = 100;
+
+function play(options: { values?: { source: string; target: string }; cleanupPolicy?: string | null } = {}) {
+  const { values = { source: 'same', target: 'same' }, cleanupPolicy = 'delete' } = options;
+  const clock = new ManualClock();
+  const pool = new FramePool({ bytesMax: 16 * 1024 * 1024 });
+  const cluster = (name: 'source' | 'target') => {
+    const log = new ModelLog();
+    for (let i = 0; i < 50; i++) {
+      const value = Buffer.from(i === 30 ? values[name] : `value ${i} ${'x'.repeat(3000)}`);
+      log.append(sourceBatch({ baseOffset: 0, records: [{ timestamp: i, key: null, value }] }));
+    }
+    const played = new PlayedCluster({ name, topic: 'orders', topicId: 'AAAAAAAAAAAAAAAAAAAAAQ', clock, pool, log });
+    played.onCall = (api) => (api === 'DescribeConfigs' ? configs(cleanupPolicy) : undefined);
+    return played;
+  };
+  const [source, target] = [cluster('source'), cluster('target')];
+  const stop = new AbortController();
+  const progress: VerifyProgress[] = [];
+  const verify = async (match = 'orders', changed: Partial<VerifyOptions> = {}) => {
+    const resource = mirrorSchema.parse({
+      apiVersion: 'lockstep/v1',
+      kind: 'Mirror',
+      metadata: { name: 'link' },
+      spec: { source: 'source', target: 'target', topics: [{ match }] },
+    });
+    let isDone = false;
+    const verified = verifyMirror(
+      resource,
+      { source: source.cluster, target: target.cluster, pool, clock },
+      {
+        class: 'content',
+        isFull: false,
+        from: null,
+        to: null,
+        progressMs: 5,
+        signal: stop.signal,
+        onProgress: (each) => void progress.push(each),
+        ...changed,
+      },
+    ).finally(() => (isDone = true));
+    verified.catch(() => {}); // it is awaited below
+    while (!isDone) await clock.advance(5);
+    expect(pool.bytesInUse, 'every frame is given back').toBe(0);
+    return verified;
+  };
+  return { source, target, verify, progress, stop };
+}
+
+/** Null: refused. */
+function configs(cleanupPolicy: string | null): object {
+  const entry = { name: 'cleanup.policy', value: cleanupPolicy, configSource: 1, isSensitive: false, readOnly: false };
+  const isDenied = cleanupPolicy === null;
+  const result = {
+    errorCode: isDenied ? NOT_AUTHORISED : 0,
+    errorMessage: null,
+    resourceName: 'orders',
+    configs: isDenied ? [] : [entry],
+  };
+  return { results: [result] };
+}
+
+test('two logs that are the same are identical, and nothing but reads was asked of either', async () => {
+  const { source, target, verify, progress } = play();
+  const { partitions, notes } = await verify();
+  expect(partitions).toMatchObject([{ topic: 'orders', partition: 0, verdict: 'identical', records: 50, lag: 0 }]);
+  expect(notes).toEqual([]);
+  for (const { journal } of [source, target])
+    expect(new Set(journal.map((name) => name.split(' ')[0]))).toEqual(new Set(['ListOffsets', 'Fetch']));
+  expect(progress.at(-1)).toMatchObject({ mirror: 'link', partitions: 1, differences: 0 });
+});
+
+test('the ends of the target are asked before those of the source, which may grow meanwhile', async () => {
+  const { source, target, verify } = play();
+  let askedBefore: number | null = null;
+  source.onCall = (api) => {
+    if (api === 'ListOffsets') askedBefore ??= target.journal.filter((name) => name === 'ListOffsets -1').length;
+    return api === 'DescribeConfigs' ? configs('delete') : undefined;
+  };
+  expect((await verify()).partitions[0]?.verdict).toBe('identical');
+  expect(askedBefore, 'stable offset and watermark of the target').toBe(2);
+});
+
+test('a record that differs is named', async () => {
+  const { partitions } = await play({ values: { source: 'a', target: 'b' } }).verify();
+  expect(partitions[0]).toMatchObject({ verdict: 'different', provenThrough: 30, differences: 1 });
+  expect(partitions[0]?.shown[0]).toMatchObject({ offset: 30, fields: ['value'] });
+});
+
+test.each([
+  ['source', NOT_AUTHORISED, 'PERMISSION_DENIED'],
+  ['target', NOT_AUTHORISED, 'PERMISSION_DENIED'],
+  ['target', UNKNOWN_TOPIC_ID, 'TOPIC_RECREATED'],
+] as const)('a partition whose %s answers with error %i is failed, not different', async (side, errorCode, code) => {
+  const played = play();
+  played[side].onFetch = (_, answer) => ({ ...answer, errorCode, records: null });
+  const { partitions } = await played.verify();
+  expect(partitions).toMatchObject([{ verdict: 'failed', differences: 0, provenThrough: null, error: { code } }]);
+});
+
+test('rules that match nothing are no success', async () => {
+  await expect(play().verify('payments')).rejects.toMatchObject({ code: 'TOPIC_RULE_EMPTY' });
+});
+
+test('a cleanup.policy that may not be read is said', async () => {
+  const { notes, partitions } = await play({ cleanupPolicy: null }).verify();
+  expect(partitions[0]?.verdict).toBe('identical');
+  expect(notes).toHaveLength(2);
+  expect(notes[0]).toContain('orders on source: cleanup.policy is not known (DESCRIBE_CONFIGS is needed)');
+});
+
+test('what was cut off is not among what was verified', async () => {
+  const played = play();
+  played.source.onFetch = () => {
+    played.stop.abort();
+    return null;
+  };
+  expect((await played.verify()).partitions).toEqual([]);
+});
