@@ -167,6 +167,37 @@ describe('a second process', () => {
     expect(b.terms.map(({ takeover }) => takeover)).toEqual(['evicted', 'evicted']);
   });
 
+  test('that goes again leaves the first with what it was giving up, to be settled anew where it was not', async () => {
+    const { start, pass } = startWorld();
+    const a = start('a', { keeps: true });
+    await pass(500);
+    const b = start('b');
+    await pass(3_000);
+    const [one, other] = a.terms.filter(({ lost }) => lost.aborted);
+    b.ownership.stop();
+    await pass(3_000);
+    must(one, 'term').release({ isSettled: false });
+    must(other, 'term').release({ isSettled: true });
+    expect(a.mine()).toEqual(SHARDS);
+    expect(a.terms.slice(4).map(({ takeover }) => takeover)).toEqual(['evicted', 'handed-over']);
+  });
+
+  test('that stops while it is given what somebody else may have had does not say that it has finished with it', async () => {
+    const { shards, start, pass } = startWorld();
+    const added = SHARDS.slice(2);
+    for (const shard of added) shards.delete(shard);
+    const a = start('a');
+    await pass(500);
+    for (const shard of added) shards.add(shard);
+    const b = start('b');
+    await pass(500);
+    b.ownership.stop();
+    await pass(10_000);
+    expect([b.hasEnded(), b.terms.length]).toEqual([true, 0]);
+    expect(a.mine()).toEqual(SHARDS);
+    expect(a.terms.slice(2).map(({ takeover }) => takeover)).toEqual(['evicted', 'evicted']);
+  });
+
   test('takes over by hand what the first has when that one stops', async () => {
     const { start, group, pass } = startWorld();
     const [a, b] = [start('a'), start('b')];
