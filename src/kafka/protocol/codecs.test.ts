@@ -7,9 +7,12 @@ import type { Random } from '#util/random.ts';
 import type { Api } from '../api.ts';
 import { MalformedFrameError } from '../errors.ts';
 import { addPartitionsToTxn } from './add-partitions-to-txn.ts';
+import { alterClientQuotas } from './alter-client-quotas.ts';
 import { apiVersions } from './api-versions.ts';
+import { createAcls } from './create-acls.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
+import { deleteAcls } from './delete-acls.ts';
 import { deleteRecords } from './delete-records.ts';
 import { deleteTopics } from './delete-topics.ts';
 import { describeAcls } from './describe-acls.ts';
@@ -20,6 +23,7 @@ import { describeGroups } from './describe-groups.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
 import { describeTransactions } from './describe-transactions.ts';
+import { describeUserScramCredentials } from './describe-user-scram-credentials.ts';
 import { endTxn } from './end-txn.ts';
 import { errorCodes, errorOf } from './error-codes.ts';
 import { findCoordinator } from './find-coordinator.ts';
@@ -45,9 +49,12 @@ const MUTATIONS = 10_000;
 
 const apis: readonly Api<never, unknown>[] = [
   addPartitionsToTxn,
+  alterClientQuotas,
   apiVersions,
+  createAcls,
   createPartitions,
   createTopics,
+  deleteAcls,
   deleteRecords,
   deleteTopics,
   describeAcls,
@@ -58,6 +65,7 @@ const apis: readonly Api<never, unknown>[] = [
   describeLogDirs,
   describeProducers,
   describeTransactions,
+  describeUserScramCredentials,
   endTxn,
   findCoordinator,
   heartbeat,
