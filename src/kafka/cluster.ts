@@ -49,6 +49,8 @@ export interface CallOptions {
   readonly broker: number | 'any' | 'controller';
   /** For the answer; connecting has its own deadline. */
   readonly timeoutMs?: number;
+  /** See RawRequest: without leave WithheldError is thrown. */
+  readonly mayLeave?: () => boolean;
 }
 
 export class Cluster {
@@ -194,7 +196,10 @@ export class Cluster {
     const broker = options.broker === 'controller' ? this.#controller() : options.broker;
     const connection = await this.connection(broker);
     await this.#obeyThrottle(connection, timeoutMs);
-    return connection.call(api, request, { timeoutMs });
+    return connection.call(api, request, {
+      timeoutMs,
+      ...(options.mayLeave ? { mayLeave: options.mayLeave } : {}),
+    });
   }
 
   async #obeyThrottle(connection: Connection, timeoutMs: number): Promise<void> {

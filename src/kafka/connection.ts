@@ -18,6 +18,7 @@ import {
   MalformedFrameError,
   SecretError,
   UnsupportedApiError,
+  WithheldError,
   type ConnectionFailure,
 } from './errors.ts';
 import type { Frame, FramePool } from './frame.ts';
@@ -75,6 +76,8 @@ export interface RawRequest {
   readonly timeoutMs: number;
   /** For a response that is kept as bytes: how long it will be if all goes well, so that its room is taken in one piece. */
   readonly rawBytesExpected?: number;
+  /** Asked when it is sent, which is later than now during a login or behind many others; false fails it as withheld. */
+  mayLeave?(): boolean;
   onResponse(response: RawResponse): void;
   onError(error: ConnectionError): void;
 }
@@ -240,7 +243,7 @@ export class Connection {
   call<Request, Response>(
     api: Api<Request, Response>,
     request: Request,
-    options: { timeoutMs: number },
+    options: { timeoutMs: number; mayLeave?: () => boolean },
   ): Promise<Response> {
     return this.#callVersion(api, this.versionOf(api), { request, ...options }, (raw) => this.send(raw));
   }
@@ -292,6 +295,7 @@ export class Connection {
 
   #transmit(request: RawRequest): void {
     if (this.#failure) return request.onError(this.#failure);
+    if (request.mayLeave?.() === false) return request.onError(new WithheldError(this.address));
     const flexible = request.version >= request.api.flexibleVersion;
     const correlationId = this.#nextCorrelationId;
     this.#nextCorrelationId = (correlationId + 1) & 0x7fffffff;
@@ -331,7 +335,7 @@ export class Connection {
   #callVersion<Request, Response>(
     api: Api<Request, Response>,
     version: number,
-    { request, timeoutMs }: { request: Request; timeoutMs: number },
+    { request, timeoutMs, mayLeave }: { request: Request; timeoutMs: number; mayLeave?: () => boolean },
     send: (raw: RawRequest) => void,
   ): Promise<Response> {
     const writer = new Writer();
@@ -342,6 +346,7 @@ export class Connection {
         version,
         chunks: [writer.finish()],
         timeoutMs,
+        ...(mayLeave ? { mayLeave } : {}),
         onError: reject,
         onResponse: (raw) => {
           try {
@@ -467,8 +472,8 @@ export class Connection {
       }
       throw error;
     }
-    const next = this.#waiting.shift();
-    if (next) this.#transmit(next);
+    while (this.#inFlight.length < IN_FLIGHT_MAX && this.#waiting.length > 0)
+      this.#transmit(must(this.#waiting.shift(), 'waiting request'));
     if (this.#inFlight.length === 0) this.#allAnswered();
   }
 

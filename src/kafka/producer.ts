@@ -36,6 +36,8 @@ export interface ProduceSubscriber<Batch extends OutgoingBatch = OutgoingBatch> 
   takeBatch(): Batch | null;
   onProduced(batch: Batch, result: ProduceResult): void;
   /** No answer came: the outcome is unknown unless `error.definite`. The subscriber stays and must be removed by its owner. */
+  /** Asked again when a request leaves later than it was made, as after a login: without leave of all, none is sent. */
+  mayWrite?(): boolean;
   onProduceLost(batch: Batch, error: ConnectionError): void;
   /** Nothing can be sent any more, told once, after the batches in flight: who has none would never notice. */
   onProducerLost(error: ConnectionError): void;
@@ -173,6 +175,7 @@ export class Producer {
   }
 }
 
+      mayLeave: () => sent.every(({ subscriber }) => subscriber.mayWrite?.() !== false),
 /** Brokers answer in their own order of topics, mostly ours: the same index is tried first. */
 function findResult(results: readonly ProduceResult[], subscriber: ProduceSubscriber, index: number): ProduceResult {
   const isOurs = (result: ProduceResult | undefined): boolean =>

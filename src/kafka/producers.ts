@@ -8,6 +8,7 @@ import { describeProducers as describeProducersApi } from './protocol/describe-p
 import { errorOf } from './protocol/error-codes.ts';
 import { initProducerId as initProducerIdApi } from './protocol/init-producer-id.ts';
 import { writeTxnMarkers as writeTxnMarkersApi } from './protocol/write-txn-markers.ts';
+import type { Permit } from './permit.ts';
 import { leaderOf, retrying } from './retry.ts';
 
 /** We never begin a transaction with these ids; the broker wants a value within its transaction.max.timeout.ms. */
@@ -88,7 +89,7 @@ export interface MarkerWrite {
   readonly coordinatorEpoch: number;
   /** How many, 1 to MARKERS_PER_REQUEST. */
   readonly count: number;
-  readonly timeoutMs?: number;
+  readonly permit?: Permit;
 }
 
 /**
@@ -96,10 +97,10 @@ export interface MarkerWrite {
  * request, sent once: markers are not idempotent. Neither success nor a failure, not even a definite one, says how many
  * were written: the answer has one error for all markers of the producer, so success can hide refusals. On 3.9.1 a topic
  * that was just created got 99 of 700, and the answer was 'no error'. So read the watermark. Needs ALTER or
- * CLUSTER_ACTION on the cluster (31 otherwise). Throws KafkaError.
+ * CLUSTER_ACTION on the cluster (31 otherwise). Throws KafkaError, WithheldError without leave.
  */
 export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Promise<void> {
-  const { topic, partition, count } = write;
+  const { topic, partition, count, permit } = write;
   assert(count >= 1 && count <= MARKERS_PER_REQUEST, `a request has 1 to ${MARKERS_PER_REQUEST} markers`);
   const marker = {
     producerId: write.producerId,
@@ -114,7 +115,7 @@ export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Pro
     { markers: Array.from({ length: count }, () => marker) },
     {
       broker: await leaderOf(cluster, topic, partition),
-      ...(write.timeoutMs === undefined ? {} : { timeoutMs: write.timeoutMs }),
+      ...(permit ? { timeoutMs: permit.timeoutMs, mayLeave: () => permit.isGiven() } : {}),
     },
   );
   if (response.markers.length === 0) throw new MalformedFrameError(`WriteTxnMarkers left out ${topic}/${partition}`);

@@ -13,6 +13,8 @@ export interface HandwrittenRequest {
   };
   readonly chunks: readonly Uint8Array[];
   readonly timeoutMs: number;
+  /** See RawRequest. */
+  readonly mayLeave?: () => boolean;
 }
 
 /** What outside the hot path asks for at most (simple-log.ts), and one batch that is larger than the rest. */
@@ -34,6 +36,7 @@ export function callRaw<T>(
       version,
       chunks: request.chunks,
       timeoutMs: request.timeoutMs,
+      ...(request.mayLeave ? { mayLeave: request.mayLeave } : {}),
       rawBytesExpected: BYTES_EXPECTED,
       onError: reject,
       onResponse: ({ buffer, start, end, frame }) => {

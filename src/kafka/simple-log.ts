@@ -8,6 +8,7 @@ import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition } from './fet
 import { listOffsets, EARLIEST, LATEST } from './offsets.ts';
 import { decodeProduce, encodeProduce, produceApi } from './produce.ts';
 import { errorOf } from './protocol/error-codes.ts';
+import type { Permit } from './permit.ts';
 import { callRaw } from './raw-call.ts';
 import { batchAt, lastOffsetOf } from './records/batch-header.ts';
 import { BatchWriter } from './records/batch-writer.ts';
@@ -34,26 +35,36 @@ export interface SimpleRecord {
  */
 export function appendRecords(
   cluster: Cluster,
-  append: { readonly topic: string; readonly partition: number; readonly records: readonly SimpleRecord[] },
+  append: {
+    readonly topic: string;
+    readonly partition: number;
+    readonly records: readonly SimpleRecord[];
+    readonly permit?: Permit;
+  },
 ): Promise<{ baseOffset: number }> {
-  const { topic, partition, records } = append;
+  const { topic, partition, records, permit } = append;
   const writer = new BatchWriter({ codec: UNCOMPRESSED, baseOffset: 0 });
   for (const record of records) writer.appendRecord(record);
   const batch = writer.finish(NO_PRODUCER);
-  const send = () => appendBatch(cluster, { topic, partition, batch });
+  const send = () => appendBatch(cluster, { topic, partition, batch, ...(permit ? { permit } : {}) });
   return retrying(cluster, send, { repeatable: false, topics: [topic] });
 }
 
-/** Appends one finished batch with acks=all, in one attempt, and returns where it landed. Throws KafkaError. */
+/** Appends one finished batch with acks=all, in one attempt, and returns where it landed. Throws KafkaError, WithheldError without leave. */
 export async function appendBatch(
   cluster: Cluster,
-  append: { readonly topic: string; readonly partition: number; readonly batch: Buffer },
+  append: { readonly topic: string; readonly partition: number; readonly batch: Buffer; readonly permit?: Permit },
 ): Promise<{ baseOffset: number }> {
-  const { topic, partition, batch } = append;
-  const timeoutMs = cluster.requestTimeoutMs;
+  const { topic, partition, batch, permit } = append;
+  const timeoutMs = permit?.timeoutMs ?? cluster.requestTimeoutMs;
   const topics = [{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }];
   const connection = await cluster.connection(await leaderOf(cluster, topic, partition));
-  const request = { api: produceApi, chunks: encodeProduce(topics, timeoutMs), timeoutMs };
+  const request = {
+    api: produceApi,
+    chunks: encodeProduce(topics, timeoutMs),
+    timeoutMs,
+    ...(permit ? { mayLeave: () => permit.isGiven() } : {}),
+  };
   const { results, throttleTimeMs } = await callRaw(connection, request, decodeProduce);
   connection.throttle(throttleTimeMs);
   const result = results[0];

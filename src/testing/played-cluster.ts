@@ -5,6 +5,7 @@
 import type { Api } from '#kafka/api.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { openConnection, type Connection } from '#kafka/connection.ts';
+import { WithheldError } from '#kafka/errors.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { assert, must } from '#util/assert.ts';
@@ -30,6 +31,8 @@ import { ScriptedPeer } from './scripted-network.ts';
 
 const DELAY_MS = 1;
 const BROKER = 1;
+/** Typed requests that change a log. */
+const WRITES = new Set(['WriteTxnMarkers', 'DeleteRecords']);
 
 /** What becomes of one produced batch; `lose` closes the connection instead of an answer, `ignore` leaves it without one. */
 export type ProduceFate =
@@ -72,6 +75,8 @@ export class PlayedCluster implements Network {
   onFetch: (offset: number, answer: FetchAnswer) => FetchAnswer | null = () => null;
   /** Called before a typed request is answered; what it returns is answered instead. */
   onCall: (name: string, request: unknown) => unknown = () => undefined;
+  /** Called in the turn of the event loop in which a request that changes the log is handed to the socket. */
+  onWrite: (name: string) => void = () => {};
   readonly #options: PlayedClusterOptions;
 
   constructor(options: PlayedClusterOptions) {
@@ -120,8 +125,14 @@ export class PlayedCluster implements Network {
     });
   }
 
-  async call<Request, Response>(api: Api<Request, Response>, request: Request): Promise<Response> {
+  async call<Request, Response>(
+    api: Api<Request, Response>,
+    request: Request,
+    options?: { readonly mayLeave?: () => boolean },
+  ): Promise<Response> {
     await sleep(this.clock, DELAY_MS);
+    if (options?.mayLeave?.() === false) throw new WithheldError(this.name);
+    if (WRITES.has(api.name)) this.onWrite(api.name);
     const planned = await this.onCall(api.name, request);
     const response = planned ?? this.#answer(api.name, request);
     await sleep(this.clock, DELAY_MS);
@@ -140,6 +151,7 @@ export class PlayedCluster implements Network {
     return {
       ...peer.socket,
       write: (chunks) => {
+        if (Buffer.from(must(chunks[0], 'header')).readInt16BE(4) === PRODUCE) this.onWrite('Produce');
         peer.socket.write(chunks);
         this.clock.schedule(DELAY_MS, read);
         return true;
