@@ -8,11 +8,13 @@ import type { Api } from '../api.ts';
 import { MalformedFrameError } from '../errors.ts';
 import { addPartitionsToTxn } from './add-partitions-to-txn.ts';
 import { alterClientQuotas } from './alter-client-quotas.ts';
+import { alterShareGroupOffsets } from './alter-share-group-offsets.ts';
 import { apiVersions } from './api-versions.ts';
 import { createAcls } from './create-acls.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
 import { deleteAcls } from './delete-acls.ts';
+import { deleteGroups } from './delete-groups.ts';
 import { deleteRecords } from './delete-records.ts';
 import { deleteTopics } from './delete-topics.ts';
 import { describeAcls } from './describe-acls.ts';
@@ -22,6 +24,7 @@ import { describeConfigs } from './describe-configs.ts';
 import { describeGroups } from './describe-groups.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
+import { describeShareGroupOffsets } from './describe-share-group-offsets.ts';
 import { describeTransactions } from './describe-transactions.ts';
 import { describeUserScramCredentials } from './describe-user-scram-credentials.ts';
 import { endTxn } from './end-txn.ts';
@@ -50,11 +53,13 @@ const MUTATIONS = 10_000;
 const apis: readonly Api<never, unknown>[] = [
   addPartitionsToTxn,
   alterClientQuotas,
+  alterShareGroupOffsets,
   apiVersions,
   createAcls,
   createPartitions,
   createTopics,
   deleteAcls,
+  deleteGroups,
   deleteRecords,
   deleteTopics,
   describeAcls,
@@ -64,6 +69,7 @@ const apis: readonly Api<never, unknown>[] = [
   describeGroups,
   describeLogDirs,
   describeProducers,
+  describeShareGroupOffsets,
   describeTransactions,
   describeUserScramCredentials,
   endTxn,
