@@ -33,6 +33,7 @@ import {
   type WalkPolicy,
   type WalkResult,
 } from './batch-walk.ts';
+import { RecordFilter } from './record-filter.ts';
 
 const OUR_PID = 4711;
 const MARKER_PID = 4712;
@@ -943,3 +944,58 @@ function openable(bytes: Buffer): Buffer {
   expect(openBatch(bytes, 0).count).toBe(2);
   return bytes;
 }
+
+describe('what became of each offset', () => {
+  const policy = { isAccounted: true } as const;
+  const told = (items: readonly WalkItem[]): unknown[] =>
+    items.map((item) => [item.kind === 'data' ? 'delivered' : item.disposition, item.baseOffset, item.count]);
+
+  test('is told apart for control records, aborted and compacted ones', () => {
+    const own = { producerId: 9, attributes: TRANSACTIONAL };
+    const { items } = walk(
+      [
+        batch(3, 2),
+        batch(5, 2, own),
+        controlBatch({ baseOffset: 7, producerId: 9, isCommit: false }),
+        controlBatch({ baseOffset: 8, producerId: 8, isCommit: true }),
+        sourceBatch({ baseOffset: 10, records: [record('10'), null, record('12'), null] }),
+      ],
+      { policy, aborted: [{ producerId: 9, firstOffset: 5 }] },
+    );
+    expect(told(items)).toEqual([
+      [{ kind: 'compacted' }, 0, 3],
+      ['delivered', 3, 2],
+      [{ kind: 'aborted' }, 5, 2],
+      [{ kind: 'control' }, 7, 2],
+      [{ kind: 'compacted' }, 9, 1],
+      ['delivered', 10, 1],
+      [{ kind: 'compacted' }, 11, 1],
+      ['delivered', 12, 1],
+      [{ kind: 'compacted' }, 13, 1],
+    ]);
+  });
+
+  test('names the condition that left a record out; the others are copied as they were', () => {
+    const filter = new RecordFilter([
+      ({ key }) => key?.toString() !== 'key 2',
+      ({ valueBytes, timestamp }) => valueBytes !== 1 || timestamp === TIME,
+    ]);
+    const all = [0, 1, 2, 3, 4, 5].map((i) => record(String(i), TIME + (i === 3 ? 1 : 0)));
+    for (const mergeBelowBytes of [0, 100_000]) {
+      const { items, data } = walk(
+        [sourceBatch({ baseOffset: 0, records: all }), sourceBatch({ baseOffset: 6, records: all.slice(0, 2) })],
+        { policy: { ...policy, filter, mergeBelowBytes }, sequence: 40 },
+      );
+      expect(told(items)).toEqual([
+        ['delivered', 0, 2],
+        [{ kind: 'filtered', rule: 0 }, 2, 1],
+        [{ kind: 'filtered', rule: 1 }, 3, 1],
+        ['delivered', 4, 2],
+        ['delivered', 6, 2],
+      ]);
+      expect(sequencesOf(data)).toEqual([40, 42, 44]);
+      expect(data.map(({ reason }) => reason)).toEqual(['gaps', 'gaps', null]);
+      expect(valuesOf(items)).toEqual(['0: 0', '1: 1', '4: 4', '5: 5', '6: 0', '7: 1']);
+    }
+  });
+});

@@ -9,7 +9,9 @@
  *
  * Pure but for the frame it patches: given the same bytes and cursor it gives the same items.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { assert } from '#util/assert.ts';
+import type { Disposition } from '#contract/disposition-ledger.ts';
 import type { ReencodeReason } from '#contract/status.ts';
 import { MalformedBatchError } from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
@@ -34,9 +36,13 @@ import {
 import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
+import type { RecordFilter } from './record-filter.ts';
 
 /** Sequences are int32 and wrap from 2^31 − 1 to 0 (DefaultRecordBatch.incrementSequence). */
 export const SEQUENCES = 2 ** 31;
+const CONTROL: Disposition = { kind: 'control' };
+const ABORTED: Disposition = { kind: 'aborted' };
+const COMPACTED: Disposition = { kind: 'compacted' };
 const BASE_TIMESTAMP_AT = 27;
 const MAX_TIMESTAMP_AT = 35;
 /** Of the upper half of an int64: below it, and above its negative, deltas of a batch stay within ±2^53. */
@@ -52,6 +58,10 @@ export interface WalkPolicy {
   /** A batch below this is merged with its neighbours, up to `mergedBytesMax`. */
   readonly mergeBelowBytes: number;
   readonly mergedBytesMax: number;
+  /** Leaves records out: they are holes too. Where offsets are to be identical nothing may be left out. */
+  readonly filter?: RecordFilter;
+  /** Holes say what became of their offsets; those of different kinds are items of their own. */
+  readonly isAccounted?: boolean;
 }
 
 /** One batch for the target: bytes [start, end) of buffer, source offsets baseOffset to baseOffset + count − 1. */
@@ -77,6 +87,8 @@ export interface HoleItem {
   readonly kind: 'hole';
   readonly baseOffset: number;
   readonly count: number;
+  /** Under `isAccounted`. */
+  readonly disposition?: Disposition;
 }
 
 export type WalkItem = DataItem | HoleItem;
@@ -188,16 +200,16 @@ export class BatchWalk {
     if (attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) && this.#policy.transactions === 'preserve') {
       return { kind: 'transaction', offset: base };
     }
-    if (base > this.#cursor.offset) this.#hole(base - this.#cursor.offset);
+    if (base > this.#cursor.offset) this.#hole(base - this.#cursor.offset, COMPACTED);
     const producerId = producerIdOf(buffer, at);
     if (attributes & ATTRIBUTE_CONTROL) {
       aborted.end(producerId, last);
-      this.#hole(last + 1 - this.#cursor.offset);
+      this.#hole(last + 1 - this.#cursor.offset, CONTROL);
       return null;
     }
     const isAborted = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0 && aborted.covers(producerId, last);
     if (isAborted || recordCountOf(buffer, at) === 0) {
-      this.#hole(last + 1 - this.#cursor.offset);
+      this.#hole(last + 1 - this.#cursor.offset, isAborted ? ABORTED : COMPACTED);
       return null;
     }
     const reason = this.#reasonToReencode(buffer, batch);
@@ -212,6 +224,7 @@ export class BatchWalk {
   #reasonToReencode(buffer: Buffer, { at, size }: { at: number; size: number }): ReencodeReason | null {
     if (baseOffsetOf(buffer, at) < this.#cursor.offset) return 'trimmed';
     if (recordCountOf(buffer, at) !== lastOffsetDeltaOf(buffer, at) + 1) return 'gaps';
+    if (this.#policy.filter && this.#leavesOut(this.#open(buffer, at))) return 'gaps';
     if (attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME && this.#policy.timestamps === 'append')
       return 'append-time';
     return size > this.batchBytesMax ? 'split' : null;
@@ -241,13 +254,25 @@ export class BatchWalk {
   }
 
   /** Offsets without a record: consecutive ones are one item. */
-  #hole(count: number): void {
+  #hole(count: number, disposition: Disposition): void {
     this.#flushSmall();
     const last = this.#items.at(-1);
     const baseOffset = this.#cursor.offset;
-    if (last?.kind === 'hole') this.#items[this.#items.length - 1] = { ...last, count: last.count + count };
-    else this.#items.push({ kind: 'hole', baseOffset, count });
+    const isAccounted = this.#policy.isAccounted ?? false;
+    if (last?.kind === 'hole' && (!isAccounted || isDeepStrictEqual(last.disposition, disposition)))
+      this.#items[this.#items.length - 1] = { ...last, count: last.count + count };
+    else this.#items.push({ kind: 'hole', baseOffset, count, ...(isAccounted ? { disposition } : {}) });
     this.#cursor.offset += count;
+  }
+
+  #leavesOut(batch: OpenBatch): boolean {
+    for (let i = 0; i < batch.count; i++) if (this.#droppedBy(batch, i)) return true;
+    return false;
+  }
+
+  #droppedBy(batch: OpenBatch, index: number): Disposition | null {
+    const rule = this.#policy.filter?.ruleAgainst(batch.recordAt(index)) ?? null;
+    return rule === null ? null : { kind: 'filtered', rule };
   }
 
   /** A lone small batch passes through; from its second neighbour of the same codec on they become one. */
@@ -303,14 +328,20 @@ export class BatchWalk {
     while (first < batch.count && batch.offsetOf(first) < this.#cursor.offset) first++;
     while (first < batch.count) {
       const gap = batch.offsetOf(first) - this.#cursor.offset;
-      if (gap > 0) this.#hole(gap);
+      if (gap > 0) this.#hole(gap, COMPACTED);
+      const dropped = this.#droppedBy(batch, first);
+      if (dropped) {
+        this.#hole(1, dropped);
+        first++;
+        continue;
+      }
       const next = this.#writePiece(batch, first);
       const bytes = this.#finish(reason, sourceBytes);
       if (bytes > this.#recordBytesMax && next === first + 1) return this.#tooLarge(bytes);
       sourceBytes = 0;
       first = next;
     }
-    if (last >= this.#cursor.offset) this.#hole(last + 1 - this.#cursor.offset);
+    if (last >= this.#cursor.offset) this.#hole(last + 1 - this.#cursor.offset, COMPACTED);
     return null;
   }
 
@@ -324,7 +355,8 @@ export class BatchWalk {
     } while (
       i < batch.count &&
       batch.offsetOf(i) === this.#writer.nextOffset &&
-      this.#writer.bytes + batch.recordBytes(i) + 16 <= this.batchBytesMax
+      this.#writer.bytes + batch.recordBytes(i) + 16 <= this.batchBytesMax &&
+      this.#droppedBy(batch, i) === null
     );
     return i;
   }
