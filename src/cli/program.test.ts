@@ -238,6 +238,7 @@ const planned = (topic: Partial<PlannedTopic>): PlannedTopic => ({
   action: 'resume',
   replicationFactor: 3,
   configs: {},
+  differences: [],
   findings: [],
   ...topic,
 });

@@ -75,7 +75,13 @@ test('a file of clusters and a mirror is read with every default', () => {
         start: { at: 'earliest' },
         transactions: 'preserve',
         timestamps: 'append',
-        sync: { configs: true, partitions: true },
+        sync: {
+          configs: { exclude: ['unclean.leader.election.enable'], defaultsFrom: 'target', allowWeaker: false },
+          partitions: true,
+          acls: null,
+          quotas: null,
+          users: false,
+        },
         refreshMs: 5000,
         targetReplicationFactor: null,
       },
@@ -96,11 +102,27 @@ test.each([
   expect(mirrors[0]?.spec.start).toEqual(expected);
 });
 
+const syncOf = (line: string) =>
+  parseDocuments([
+    { path: 'a', text: `${clusters}---\n${mirror(`${head}topics: [{ match: orders }]\nsync: ${line}`)}` },
+  ]).mirrors[0]?.spec.sync;
+
 test('what asks for nothing that is not built is accepted', () => {
-  const text = mirror(`${head}topics: [{ match: orders }]\nsync: { configs: false, acls: false, quotas: false }`);
-  expect(parseDocuments([{ path: 'a', text: `${clusters}---\n${text}` }]).mirrors[0]?.spec.sync).toMatchObject({
-    configs: false,
+  expect(syncOf('{ configs: false, acls: false, quotas: false }')).toMatchObject({
+    configs: null,
     partitions: true,
+    acls: null,
+    quotas: null,
+  });
+});
+
+test('true and a mapping fill in what is not said', () => {
+  expect(syncOf('{ acls: true, quotas: { exclude: [ops] } }')).toMatchObject({
+    acls: { match: null, exclude: [], write: 'read', self: null },
+    quotas: { match: null, exclude: ['ops'], overwrite: false },
+  });
+  expect(syncOf("{ acls: { match: ['User:alice', /^User:team-/], write: keep, self: super-user } }")).toMatchObject({
+    acls: { match: ['User:alice', '/^User:team-/'], write: 'keep', self: 'super-user' },
   });
 });
 
@@ -142,7 +164,7 @@ test.each<[string, string, string, string?]>([
   [
     'wrong type of a switch',
     withTopics('sync: { configs: maybe }'),
-    'm.yaml:8:20: spec.sync.configs: must be true or false',
+    'm.yaml:8:20: spec.sync.configs: must be true, false or a mapping with exclude, defaultsFrom or allowWeaker',
   ],
   [
     'unknown cluster',
@@ -172,10 +194,19 @@ test.each<[string, string, string, string?]>([
     'm.yaml:8:12: spec.offsets: must be auto or identical, not "same"',
   ],
   [
-    'sync.acls',
-    withTopics('sync: { acls: true }'),
-    'm.yaml:8:11: spec.sync.acls is not built yet; leave it out',
-    'FEATURE_NOT_BUILT',
+    'unknown key of ACLs',
+    withTopics('sync: { acls: { wirte: keep } }'),
+    'm.yaml:8:19: unknown key "spec.sync.acls.wirte"; did you mean "write"?',
+  ],
+  [
+    'what is to become of writing rights',
+    withTopics('sync: { acls: { write: all, self: mirror } }'),
+    'm.yaml:8:26: spec.sync.acls.write: must be read, drop or keep\nm.yaml:8:37: spec.sync.acls.self: must be a principal such as User:mirror, or super-user',
+  ],
+  [
+    'a wrong expression among settings',
+    withTopics('sync: { configs: { exclude: [ /(/ ] } }'),
+    'm.yaml:8:33: spec.sync.configs.exclude[0]: /(/: missing closing ) "(" at character 1',
   ],
   [
     'sync.groups',

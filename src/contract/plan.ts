@@ -9,6 +9,18 @@ export interface Finding {
   readonly nextStep: string;
 }
 
+/** A setting that differs between a source topic and its target. Values are those in effect; null where there is none. */
+export interface SettingDifference {
+  readonly name: string;
+  readonly source: string | null;
+  readonly target: string | null;
+  /** `reset` to the target's default; `keep` is no change. */
+  readonly action: 'set' | 'reset' | 'keep';
+  /** With `set`, what the target gets; else null. */
+  readonly value: string | null;
+  readonly reason: string;
+}
+
 export type TopicAction =
   | 'create' // the target topic does not exist
   | 'adopt' // it exists, is empty, and nobody claims it
@@ -30,6 +42,8 @@ export interface PlannedTopic {
   readonly replicationFactor: number | null;
   /** Settings that would be written to the target topic. */
   readonly configs: Readonly<Record<string, string>>;
+  /** From an existing target topic, and why; what stays as it is too. */
+  readonly differences: readonly SettingDifference[];
   readonly findings: readonly Finding[];
 }
 

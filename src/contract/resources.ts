@@ -5,8 +5,9 @@
 import { z } from 'zod';
 import { parseIpRange } from '#util/ip-address.ts';
 import { resolveSecurity, securitySchema } from './cluster-security.ts';
-import { must, notBuilt, refuse } from './complaints.ts';
+import { must, refuse } from './complaints.ts';
 import { providerNames } from './providers.ts';
+import { syncSchema } from './sync-settings.ts';
 import { parseTargetTemplate, parseTopicPattern, topicNameProblem } from './topic-pattern.ts';
 
 export const apiVersion = 'lockstep/v1';
@@ -192,18 +193,7 @@ export const mirrorSchema = z.strictObject({
       start,
       transactions: z.enum(['preserve', 'committed-only'], must('preserve or committed-only')).default('preserve'),
       timestamps: z.enum(['append', 'producer', 'target'], must('append, producer or target')).default('append'),
-      sync: z
-        .strictObject(
-          {
-            configs: z.boolean(must('true or false')).default(true),
-            partitions: z.boolean(must('true or false')).default(true),
-            acls: notBuilt(),
-            quotas: notBuilt(),
-            groups: notBuilt(),
-          },
-          must('a mapping'),
-        )
-        .prefault({}),
+      sync: syncSchema,
       /** How often the source's topics and partitions are looked up. */
       refreshMs: z
         .int(must('a whole number of milliseconds from 100 to 3600000'))

@@ -87,6 +87,12 @@ const RIGHTS: Readonly<Record<string, string>> = {
   FindCoordinator: 'WRITE on the transactional id',
   InitProducerId: 'WRITE on the transactional id',
   WriteTxnMarkers: 'ALTER or CLUSTER_ACTION on the cluster',
+  DescribeAcls: 'DESCRIBE on the cluster',
+  CreateAcls: 'ALTER on the cluster',
+  DeleteAcls: 'ALTER on the cluster',
+  DescribeClientQuotas: 'DESCRIBE_CONFIGS on the cluster',
+  AlterClientQuotas: 'ALTER_CONFIGS on the cluster',
+  DescribeUserScramCredentials: 'DESCRIBE on the cluster',
 };
 
 /** The right that was missing: `WRITE on the topic`. */

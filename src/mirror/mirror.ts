@@ -477,7 +477,7 @@ export class Mirror {
   /** Also once before 'caught up'. */
   async #syncConfigs(): Promise<void> {
     for (const topic of this.#topics.values())
-      this.#judgeSettings(topic.sourceTopic, await syncConfigs({ ...this.#prepareOptions(), topic }));
+      this.#judgeSettings(topic.sourceTopic, (await syncConfigs({ ...this.#prepareOptions(), topic })).denied);
   }
 
   /** A missing right to settings is an incident that stops nothing; it ends when settings have been compared again. */

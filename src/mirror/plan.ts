@@ -175,6 +175,7 @@ function planTopic({ pair, facts, start, ...surveyed }: SurveyedPair, context: T
     action: isRefused ? 'refused' : decision.action,
     replicationFactor: decision.replicationFactor,
     configs: isRefused ? {} : Object.fromEntries([...set, ...remove.map((name) => [name, '(default)'] as const)]),
+    differences: isRefused ? [] : decision.differences,
     findings: found,
   };
 }
@@ -194,6 +195,7 @@ function hiddenTopic(pair: TopicPair): PlannedTopic {
     action: 'refused',
     replicationFactor: null,
     configs: {},
+    differences: [],
     findings: [],
   };
 }
@@ -278,6 +280,7 @@ function refusedPair(pair: TopicPair, source: Cluster, error: FactsError): Plann
     action: 'refused',
     replicationFactor: null,
     configs: {},
+    differences: [],
     findings: isDenied(error) ? [] : [{ code, severity: 'error', message, nextStep: nextStep ?? '' }],
   };
 }

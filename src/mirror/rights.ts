@@ -274,9 +274,9 @@ function namesOf(key: RightKey, { spec }: MirrorResource, facts: RightFacts): re
     case 'targetWrite':
       return targets(() => true);
     case 'targetAlterConfigs':
-      return targets(({ changesConfigs }) => spec.sync.configs || changesConfigs);
+      return targets(({ changesConfigs }) => spec.sync.configs !== null || changesConfigs);
     case 'targetConfigs':
-      return targets(({ changesConfigs }) => !spec.sync.configs && !changesConfigs);
+      return targets(({ changesConfigs }) => spec.sync.configs === null && !changesConfigs);
     case 'targetAlter':
       return targets(() => spec.sync.partitions);
     case 'targetDelete':

@@ -1,6 +1,7 @@
 /** Brings target topics to where shards can copy into them: created or grown, set, and claimed in the state topic. */
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
+import type { SettingDifference } from '#contract/plan.ts';
 import type { MirrorResource } from '#contract/resources.ts';
 import type { TopicPair } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
@@ -10,8 +11,8 @@ import { isDenied } from '#kafka/permissions.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
 import type { ClaimRecord } from './state-records.ts';
 import type { StateTopic } from './state-topic.ts';
-import { isEmpty } from './topic-configs.ts';
-import { configDifference, decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
+import { changeOf, isEmpty } from './topic-configs.ts';
+import { configDifferences, decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
 import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
@@ -77,32 +78,36 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
   }
 }
 
-/**
- * Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`, and returns
- * the right that is missing to it, or null. Throws KafkaError.
- */
+/** What a comparison of settings found, and the right that is missing to read or change them. */
+export interface SyncedConfigs {
+  readonly denied: BrokerError | null;
+  readonly differences: readonly SettingDifference[];
+}
+
+/** Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`. Throws KafkaError. */
 export async function syncConfigs(
   options: Pick<PrepareOptions, 'source' | 'target' | 'resource'> & {
     readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'>;
   },
-): Promise<BrokerError | null> {
+): Promise<SyncedConfigs> {
   const { source, target, resource, topic } = options;
-  if (!resource.spec.sync.configs) return null;
+  const sync = resource.spec.sync.configs;
+  if (sync === null) return NOTHING_SYNCED;
   const targetFacts = await readTargetFacts(target);
   const pair = { source: topic.sourceTopic, target: topic.targetTopic };
   const facts = await readFacts({ source, target, state: null }, pair).catch(nullIfGone); // whoever claims it, it is being copied
-  if (!facts?.target) return null; // deleted meanwhile: the shards say so, and other topics are not kept from theirs
+  if (!facts?.target) return NOTHING_SYNCED; // deleted meanwhile: the shards say so, and other topics are not kept from theirs
   const policy = {
     timestamps: resource.spec.timestamps,
     replicationFactor: facts.target.metadata.partitions[0]?.replicas.length ?? null,
     known: targetFacts.knownConfigs,
+    sync,
   };
-  return changeConfigs(
-    target,
-    facts,
-    configDifference(facts.sourceConfigs, facts.target.configs, { policy, isSynced: true }),
-  );
+  const differences = configDifferences(facts, policy);
+  return { denied: await changeConfigs(target, facts, changeOf(differences)), differences };
 }
+
+const NOTHING_SYNCED: SyncedConfigs = { denied: null, differences: [] };
 
 function nullIfGone(error: unknown): null {
   if (error instanceof BrokerError && error.code === UNKNOWN_TOPIC_OR_PARTITION) return null;

@@ -7,7 +7,7 @@ import type { TargetFacts, TopicFacts } from './topic-facts.ts';
 const options: DecisionOptions = {
   mirrorId: 'mine',
   timestamps: 'append',
-  sync: { configs: true, partitions: true },
+  sync: { configs: { exclude: [], defaultsFrom: 'target', allowWeaker: false }, partitions: true },
   targetReplicationFactor: null,
   sourceName: 'east',
   targetName: 'west',
@@ -90,7 +90,7 @@ describe('a topic is decided by what is there', () => {
   test('a target of ours with fewer partitions grows, unless partitions are not followed', () => {
     const facts = { ...base(), claim, target: target({ isEmpty: false, partitions: 1 }) };
     expect(decideTopic(facts, cluster, options).growTo).toBe(2);
-    const still = decideTopic(facts, cluster, { ...options, sync: { configs: true, partitions: false } });
+    const still = decideTopic(facts, cluster, { ...options, sync: { ...options.sync, partitions: false } });
     expect(still.findings).toMatchObject([
       { code: 'TOPIC_PARTITIONS_DIFFER', nextStep: expect.stringContaining('sync.partitions: true') },
     ]);

@@ -4,22 +4,16 @@
  * A claim holds for the topic id that it names. The claim of a topic that is gone says nothing about a topic that is
  * created under its name: that one is fresh, and must be empty like any other.
  */
-import type { Finding, TopicAction } from '#contract/plan.ts';
+import type { Finding, SettingDifference, TopicAction } from '#contract/plan.ts';
+import type { ConfigSync } from '#contract/sync-settings.ts';
 import type { ConfigChange, Configs } from '#kafka/configs.ts';
-import {
-  desiredConfigs,
-  diffConfigs,
-  diffRequired,
-  requiredConfigs,
-  type ConfigPolicy,
-  type TimestampPolicy,
-} from './topic-configs.ts';
+import { changeOf, compareConfigs, desiredConfigs, type ConfigPolicy, type TimestampPolicy } from './topic-configs.ts';
 import type { TargetFacts, TopicFacts } from './topic-facts.ts';
 
 export interface DecisionOptions {
   readonly mirrorId: string;
   readonly timestamps: TimestampPolicy;
-  readonly sync: { readonly configs: boolean; readonly partitions: boolean };
+  readonly sync: { readonly configs: ConfigSync | null; readonly partitions: boolean };
   /** Null: the source's, or as much as the target can hold. */
   readonly targetReplicationFactor: number | null;
   readonly sourceName: string;
@@ -33,6 +27,8 @@ export interface TopicDecision {
   readonly growTo: number | null;
   /** For a topic to be created all its settings, else the differences. */
   readonly configs: ConfigChange;
+  /** From the settings of an existing target topic, and why; what stays as it is too. */
+  readonly differences: readonly SettingDifference[];
   readonly findings: readonly Finding[];
 }
 
@@ -41,33 +37,37 @@ const NO_CONFIGS: Configs = new Map();
 
 export function decideTopic(facts: TopicFacts, target: TargetFacts, options: DecisionOptions): TopicDecision {
   const replicationFactor = replicationFactorOf(facts, target, options);
-  const policy: ConfigPolicy = { timestamps: options.timestamps, replicationFactor, known: target.knownConfigs };
+  const policy: ConfigPolicy = {
+    timestamps: options.timestamps,
+    replicationFactor,
+    known: target.knownConfigs,
+    sync: options.sync.configs,
+  };
   const findings = [...findReplication(facts, target, options), ...findRefusals(facts, options)];
   if (findings.some(({ severity }) => severity === 'error')) {
-    return { action: 'refused', replicationFactor, growTo: null, configs: NOTHING, findings };
+    return { action: 'refused', replicationFactor, growTo: null, configs: NOTHING, differences: [], findings };
   }
   const partitions = facts.source.partitions.length;
   if (!facts.target) {
     const set = desiredConfigs(facts.sourceConfigs ?? NO_CONFIGS, policy);
-    return { action: 'create', replicationFactor, growTo: null, configs: { set, remove: [] }, findings };
+    return {
+      action: 'create',
+      replicationFactor,
+      growTo: null,
+      configs: { set, remove: [] },
+      differences: [],
+      findings,
+    };
   }
-  const configs = configDifference(facts.sourceConfigs, facts.target.configs, {
-    policy,
-    isSynced: options.sync.configs,
-  });
+  const differences = configDifferences(facts, policy);
   const growTo = facts.target.metadata.partitions.length < partitions ? partitions : null;
-  return { action: isOurs(facts, options) ? 'resume' : 'adopt', replicationFactor, growTo, configs, findings };
+  const action = isOurs(facts, options) ? 'resume' : 'adopt';
+  return { action, replicationFactor, growTo, configs: changeOf(differences), differences, findings };
 }
 
-/** What has to change on an existing target topic: all that differs, or what a copy needs; nothing that cannot be read. */
-export function configDifference(
-  source: Configs | null,
-  target: Configs | null,
-  { policy, isSynced }: { readonly policy: ConfigPolicy; readonly isSynced: boolean },
-): ConfigChange {
-  if (target === null) return NOTHING;
-  if (source === null || !isSynced) return diffRequired(requiredConfigs(source ?? NO_CONFIGS, policy), target);
-  return diffConfigs(desiredConfigs(source, policy), target);
+/** Of the settings of an existing target topic; none where they cannot be read. */
+export function configDifferences({ sourceConfigs, target }: TopicFacts, policy: ConfigPolicy): SettingDifference[] {
+  return target?.configs ? compareConfigs(sourceConfigs, target.configs, policy) : [];
 }
 
 function replicationFactorOf(
