@@ -83,6 +83,9 @@ const SHARD_STOPS: { readonly [Name in keyof Stops]: readonly Parameters<Stops[N
     ['target', 'orders', 1500],
   ],
   transactionMet: [[1500]],
+  transactionCut: [[1500, 900_000]],
+  transactionHangs: [[1500, 4711]],
+  tooManyTransactions: [[1500, 256]],
   recordTooLarge: [[1500, 2_097_229, 1_048_588]],
   batchCorrupt: [
     [1500, 'when reading from the source', new MalformedBatchError('the batch at offset 1500 does not match its CRC')],

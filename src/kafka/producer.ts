@@ -4,7 +4,7 @@
  * producer, ProducerStateEntry.NUM_BATCHES_TO_RETAIN). It never sends anything twice: the outcome of each batch goes to
  * its partition, which decides.
  */
-import type { Clock } from '#util/clock.ts';
+import { sleep, type Clock } from '#util/clock.ts';
 import type { Connection } from './connection.ts';
 import { type ConnectionError, MalformedFrameError } from './errors.ts';
 import {
@@ -14,8 +14,11 @@ import {
   type ProducePartition,
   type ProduceResult,
   type ProduceTopic,
+  transactionalProduceApi,
 } from './produce.ts';
+import type { Permit } from './permit.ts';
 import { Reader } from './protocol/reader.ts';
+import { callRaw } from './raw-call.ts';
 
 const IN_FLIGHT_MAX = 5;
 /** A broker that answers nothing for so long stands still, or the way to it does; a slow one answers something. */
@@ -34,10 +37,10 @@ export interface ProduceSubscriber<Batch extends OutgoingBatch = OutgoingBatch> 
   readonly partition: number;
   /** The next batch to send, which counts as sent from now on, or null. */
   takeBatch(): Batch | null;
-  onProduced(batch: Batch, result: ProduceResult): void;
-  /** No answer came: the outcome is unknown unless `error.definite`. The subscriber stays and must be removed by its owner. */
   /** Asked again when a request leaves later than it was made, as after a login: without leave of all, none is sent. */
   mayWrite?(): boolean;
+  onProduced(batch: Batch, result: ProduceResult): void;
+  /** No answer came: the outcome is unknown unless `error.definite`. The subscriber stays and must be removed by its owner. */
   onProduceLost(batch: Batch, error: ConnectionError): void;
   /** Nothing can be sent any more, told once, after the batches in flight: who has none would never notice. */
   onProducerLost(error: ConnectionError): void;
@@ -110,6 +113,40 @@ export class Producer {
     }
   }
 
+  /**
+   * Sends a batch of a transaction at once, in a request of its own: a request names one transactional id. Rejects with
+   * ConnectionError when no answer comes (WithheldError without leave), MalformedFrameError when it is about something else.
+   */
+  async produceAlone(
+    transactionalId: string,
+    to: { readonly targetTopic: string; readonly partition: number; readonly permit?: Permit },
+    batch: OutgoingBatch,
+  ): Promise<ProduceResult> {
+    const { connection, clock, ackTimeoutMs, requestTimeoutMs } = this.#options;
+    if (connection.throttledForMs > 0) await sleep(clock, connection.throttledForMs);
+    const { buffer, start, end } = batch;
+    const { permit } = to;
+    const topics = [{ name: to.targetTopic, partitions: [{ partition: to.partition, buffer, start, end }] }];
+    const request = {
+      api: transactionalProduceApi,
+      chunks: encodeProduce(topics, ackTimeoutMs, { transactionalId }),
+      timeoutMs: Math.min(requestTimeoutMs, permit?.timeoutMs ?? requestTimeoutMs),
+      ...(permit ? { mayLeave: () => permit.isGiven() } : {}),
+    };
+    const answered = callRaw(connection, request, (reader) => {
+      this.#watch();
+      const { results, throttleTimeMs } = decodeProduce(reader);
+      connection.throttle(throttleTimeMs);
+      return findResult(results, to, 0);
+    });
+    if (this.#cancelWatch === null && this.#endStall === null) this.#watch();
+    try {
+      return await answered;
+    } finally {
+      this.pump();
+    }
+  }
+
   /** The next batch of each partition, beginning with another partition each time so that none starves. */
   #takeBatches(): Sent[] {
     const sent: Sent[] = [];
@@ -139,6 +176,7 @@ export class Producer {
       version: this.#version,
       chunks: encodeProduce(byTopic(sent), this.#options.ackTimeoutMs),
       timeoutMs: this.#options.requestTimeoutMs,
+      mayLeave: () => sent.every(({ subscriber }) => subscriber.mayWrite?.() !== false),
       onError: (error) => {
         for (const { subscriber, batch } of sent) subscriber.onProduceLost(batch, error);
       },
@@ -175,9 +213,12 @@ export class Producer {
   }
 }
 
-      mayLeave: () => sent.every(({ subscriber }) => subscriber.mayWrite?.() !== false),
 /** Brokers answer in their own order of topics, mostly ours: the same index is tried first. */
-function findResult(results: readonly ProduceResult[], subscriber: ProduceSubscriber, index: number): ProduceResult {
+function findResult(
+  results: readonly ProduceResult[],
+  subscriber: { readonly targetTopic: string; readonly partition: number },
+  index: number,
+): ProduceResult {
   const isOurs = (result: ProduceResult | undefined): boolean =>
     result?.partition === subscriber.partition && result.topic === subscriber.targetTopic;
   const result = isOurs(results[index]) ? results[index] : results.find(isOurs);

@@ -112,11 +112,17 @@ export async function readTail(
     readonly fromOffset: number;
     readonly toOffset?: number;
     readonly maxBytes: number;
+    /** To the watermark, open transactions included. */
+    readonly isUncommitted?: boolean;
   },
 ): Promise<Tail> {
-  const { topic, partition, fromOffset, toOffset, maxBytes } = read;
+  const { topic, partition, fromOffset, toOffset, maxBytes, isUncommitted } = read;
   const batches: RawBatch[] = [];
-  const bounds = { from: fromOffset, ...(toOffset === undefined ? {} : { to: toOffset }) };
+  const bounds = {
+    from: fromOffset,
+    ...(toOffset === undefined ? {} : { to: toOffset }),
+    ...(isUncommitted === undefined ? {} : { isUncommitted }),
+  };
   const iterator = readBatches(cluster, { topic, partition, ...bounds, maxBytes });
   for (;;) {
     const { done, value } = await iterator.next();
@@ -128,6 +134,7 @@ export async function readTail(
 interface ReadBounds {
   readonly from?: number;
   readonly to?: number;
+  readonly isUncommitted?: boolean;
 }
 
 /** Returns whether it came to the end. */
@@ -136,8 +143,9 @@ async function* readBatches(
   read: ReadBounds & { readonly topic: string; readonly partition: number; readonly maxBytes: number },
 ): AsyncGenerator<RawBatch, boolean, undefined> {
   const { topic, partition } = read;
-  const [first, stable] = await logBounds(cluster, topic, partition);
-  const last = Math.min(stable, read.to ?? stable);
+  const isUncommitted = read.isUncommitted ?? false;
+  const [first, end] = await logBounds(cluster, { topic, partition, isUncommitted });
+  const last = Math.min(end, read.to ?? end);
   let offset = read.from ?? first;
   let bytesLeft = read.maxBytes;
   while (offset < last) {
@@ -147,6 +155,7 @@ async function* readBatches(
       partition,
       offset,
       maxBytes: Math.min(bytesLeft, FETCH_BYTES),
+      isUncommitted,
     });
     let at = 0;
     for (let size = batchAt(buffer, at, buffer.length); size > 0; size = batchAt(buffer, at, buffer.length)) {
@@ -164,10 +173,14 @@ async function* readBatches(
   return true;
 }
 
-async function logBounds(cluster: Cluster, topic: string, partition: number): Promise<[number, number]> {
+async function logBounds(
+  cluster: Cluster,
+  { topic, partition, isUncommitted }: { topic: string; partition: number; isUncommitted: boolean },
+): Promise<[number, number]> {
   const bounds: number[] = [];
   const queries = [EARLIEST, LATEST].map((timestamp) => ({ topic, partition, timestamp }));
-  for (const { offset, error } of await listOffsets(cluster, queries, { isolation: 'read_committed' })) {
+  const isolation = isUncommitted ? 'read_uncommitted' : 'read_committed';
+  for (const { offset, error } of await listOffsets(cluster, queries, { isolation })) {
     if (error) throw error;
     bounds.push(offset);
   }
@@ -179,6 +192,7 @@ interface FetchOne {
   readonly partition: number;
   readonly offset: number;
   readonly maxBytes: number;
+  readonly isUncommitted: boolean;
 }
 
 /** Bytes from one Fetch, copied out of the response; `isWaiting` when an empty answer says nothing, as under a quota (KIP-219). */
@@ -186,7 +200,7 @@ function fetchOnce(
   cluster: Cluster,
   one: FetchOne,
 ): Promise<{ buffer: Buffer; aborted: FetchedPartition['aborted']; isWaiting: boolean }> {
-  const { topic, partition, offset, maxBytes } = one;
+  const { topic, partition, offset, maxBytes, isUncommitted } = one;
   const ask = async () => {
     const leader = await leaderOf(cluster, topic, partition);
     const topicId = cluster.topicOf(topic)?.topicId;
@@ -196,6 +210,7 @@ function fetchOnce(
       maxWaitMs: FETCH_WAIT_MS,
       minBytes: 1,
       maxBytes,
+      isUncommitted,
       ...NO_SESSION,
       positions: [position],
       forgotten: [],

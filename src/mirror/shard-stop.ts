@@ -162,6 +162,47 @@ export function transactionMet(offset: number): ShardStop {
   });
 }
 
+/** `limitMs`: how long the target leaves a transaction open; null where it does not matter or is not known. */
+export function transactionCut(offset: number, limitMs: number | null): ShardStop {
+  const limit =
+    limitMs === null
+      ? ''
+      : ` A transaction may be open there for ${Math.round(limitMs / 1000)} s (transaction.max.timeout.ms).`;
+  return new ShardStop({
+    code: 'SHARD_TRANSACTION_BROKEN',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `A transaction that was open on the target could not be continued at offset ${offset}: its coordinator has ended it, or the source has nothing of it any more.${limit}`,
+    consequence: `Everything below offset ${offset} is the source's, but for the end of that transaction, which readers at read_committed see as aborted. Nothing more is written.`,
+    nextStep:
+      'Delete the target topic if the source still has everything that it holds, or give the copy another name with "to", and start the mirror again. Raise transaction.max.timeout.ms of the target brokers above the longest outage of the mirror.',
+    endsByItself: false,
+  });
+}
+
+/** Its producer has no transaction open, as its coordinator says: what is open on the partition is ended by nobody. */
+export function transactionHangs(offset: number, producerId: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_TRANSACTION_BROKEN',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `The transaction of producer id ${producerId} that begins at offset ${offset} hangs on the target: its coordinator does not know it any more.`,
+    consequence: `Readers of the target at read_committed stop at offset ${offset}. Nothing more is written.`,
+    nextStep: `End it with kafka-transactions.sh abort on the target, then delete the target topic if the source still has everything that it holds, and start the mirror again.`,
+    endsByItself: false,
+  });
+}
+
+export function tooManyTransactions(offset: number, slotsMax: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_TRANSACTION_BROKEN',
+    offsets: { from: offset, to: offset },
+    cause: `At offset ${offset} of the source more than ${slotsMax} transactions are open in this partition at the same time.`,
+    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
+    nextStep:
+      'Copy the topic in a Mirror with another name and "transactions: committed-only", whose target topic is a new one.',
+    endsByItself: false,
+  });
+}
+
 /** `limit`: null where the target said only that it is too large. */
 export function recordTooLarge(offset: number, bytes: number, limit: number | null): ShardStop {
   const accepted = limit === null ? 'that is more than the target topic accepts' : `the target topic accepts ${limit}`;

@@ -20,6 +20,8 @@ export interface ModelProducer {
   lastSequence: number;
   lastTimestamp: number;
   coordinatorEpoch: number;
+  /** −1 when it has no open transaction. */
+  currentTxnStartOffset: number;
   readonly last: { readonly sequence: number; readonly lastSequence: number; readonly baseOffset: number }[];
 }
 
@@ -30,17 +32,24 @@ export class ModelLog {
   logStart = 0;
   end = 0;
   refusals = 0;
+  readonly #ended: { producerId: number; first: number; end: number; isCommit: boolean }[] = [];
 
-  /** What a produce request of this one batch is answered with. */
-  append(bytes: Buffer): { errorCode: number; baseOffset: number } {
-    const errorCode = this.#check(bytes);
+  /** What a produce request of this one batch is answered with; `isTransactional` when the request names a transactional id. */
+  append(bytes: Buffer, options: { isTransactional?: boolean } = {}): { errorCode: number; baseOffset: number } {
+    const errorCode = this.#check(bytes, options.isTransactional ?? false);
     if (errorCode !== 0) return this.#refuse(errorCode);
     const [batch] = parseBatches(bytes);
     const count = batch!.recordCount;
     const lastSequence = (batch!.baseSequence + count - 1) % SEQUENCES;
     if (batch!.producerId >= 0) {
       const known = this.producers.get(batch!.producerId);
-      if (known && known.producerEpoch !== batch!.producerEpoch) return this.#refuse(INVALID_PRODUCER_EPOCH);
+      const isNewEpoch = options.isTransactional === true && batch!.producerEpoch > (known?.producerEpoch ?? -1);
+      if (known && !isNewEpoch && known.producerEpoch !== batch!.producerEpoch)
+        return this.#refuse(INVALID_PRODUCER_EPOCH);
+      if (known && isNewEpoch) {
+        if (batch!.baseSequence !== 0) return this.#refuse(OUT_OF_ORDER_SEQUENCE_NUMBER);
+        this.#forget(known, batch!.producerEpoch);
+      }
       const again = known?.last.find(
         (each) => each.sequence === batch!.baseSequence && each.lastSequence === lastSequence,
       );
@@ -54,6 +63,7 @@ export class ModelLog {
       state.producerEpoch = batch!.producerEpoch;
       state.lastSequence = lastSequence;
       state.lastTimestamp = batch!.maxTimestamp;
+      if (options.isTransactional && state.currentTxnStartOffset < 0) state.currentTxnStartOffset = baseOffset;
       state.last.push({ sequence: batch!.baseSequence, lastSequence, baseOffset });
       if (state.last.length > BATCHES_REMEMBERED) state.last.shift();
     }
@@ -67,6 +77,22 @@ export class ModelLog {
     state.coordinatorEpoch = coordinatorEpoch;
     for (let i = 0; i < count; i++) this.#store(controlBatch({ baseOffset: 0, producerId, isCommit: false }), 1);
     return 0;
+  }
+
+  /** The marker that ends a transaction, as its coordinator writes it: a higher epoch than before begins its sequences anew. */
+  appendEnd(producer: { readonly producerId: number; readonly producerEpoch: number }, isCommit: boolean): number {
+    const state = this.#producer(producer.producerId);
+    if (state.currentTxnStartOffset >= 0)
+      this.#ended.push({ ...producer, first: state.currentTxnStartOffset, end: this.end, isCommit });
+    if (producer.producerEpoch > state.producerEpoch) this.#forget(state, producer.producerEpoch);
+    state.currentTxnStartOffset = -1;
+    return this.#store(controlBatch({ baseOffset: 0, producerId: producer.producerId, isCommit }), 1);
+  }
+
+  /** Everything below it is decided. */
+  get stableOffset(): number {
+    const open = [...this.producers.values()].map((state) => state.currentTxnStartOffset).filter((each) => each >= 0);
+    return Math.min(this.end, ...open);
   }
 
   deleteBefore(offset: number): void {
@@ -96,7 +122,20 @@ export class ModelLog {
     return this.parsed().flatMap((batch) => (batch.isControl ? [] : [...batch.records()]));
   }
 
-  #check(bytes: Buffer): number {
+  /** What a reader at read_committed gets. */
+  committedRecords(): RawRecord[] {
+    const isAborted = (batch: RawBatch): boolean =>
+      this.#ended.some(
+        ({ producerId, first, end, isCommit }) =>
+          !isCommit && batch.producerId === producerId && batch.baseOffset >= first && batch.baseOffset < end,
+      );
+    const stable = this.stableOffset;
+    return this.parsed()
+      .filter((batch) => !batch.isControl && batch.baseOffset < stable)
+      .flatMap((batch) => (batch.isTransactional && isAborted(batch) ? [] : [...batch.records()]));
+  }
+
+  #check(bytes: Buffer, isTransactional: boolean): number {
     let batches: RawBatch[];
     try {
       batches = parseBatches(bytes);
@@ -111,7 +150,7 @@ export class ModelLog {
     const isPlain =
       batch.baseOffset === 0 &&
       !batch.isControl &&
-      !batch.isTransactional &&
+      batch.isTransactional === isTransactional &&
       !batch.isLogAppendTime &&
       !batch.hasDeleteHorizon;
     return isDense && isPlain ? 0 : INVALID_RECORD;
@@ -130,10 +169,24 @@ export class ModelLog {
   #producer(producerId: number): ModelProducer {
     let state = this.producers.get(producerId);
     if (!state) {
-      state = { producerId, producerEpoch: 0, lastSequence: -1, lastTimestamp: -1, coordinatorEpoch: -1, last: [] };
+      state = {
+        producerId,
+        producerEpoch: 0,
+        lastSequence: -1,
+        lastTimestamp: -1,
+        coordinatorEpoch: -1,
+        currentTxnStartOffset: -1,
+        last: [],
+      };
       this.producers.set(producerId, state);
     }
     return state;
+  }
+
+  #forget(state: ModelProducer, producerEpoch: number): void {
+    state.producerEpoch = producerEpoch;
+    state.lastSequence = -1;
+    state.last.length = 0;
   }
 
   #refuse(errorCode: number): { errorCode: number; baseOffset: number } {

@@ -37,6 +37,7 @@ import { joinGroup } from './join-group.ts';
 import { leaveGroup } from './leave-group.ts';
 import { listGroups } from './list-groups.ts';
 import { listOffsets } from './list-offsets.ts';
+import { listTransactions } from './list-transactions.ts';
 import { metadata } from './metadata.ts';
 import { offsetCommit } from './offset-commit.ts';
 import { offsetFetch } from './offset-fetch.ts';
@@ -81,6 +82,7 @@ const apis: readonly Api<never, unknown>[] = [
   leaveGroup,
   listGroups,
   listOffsets,
+  listTransactions,
   metadata,
   offsetCommit,
   offsetFetch,
