@@ -1,0 +1,30 @@
+/** Users with SCRAM credentials. Salt and keys cannot be read from a cluster: only who has which mechanism (KIP-554). */
+import type { Cluster } from './cluster.ts';
+import { BrokerError } from './errors.ts';
+import { describeUserScramCredentials } from './protocol/describe-user-scram-credentials.ts';
+import { errorOf } from './protocol/error-codes.ts';
+import { retrying } from './retry.ts';
+
+/** ScramMechanism of Kafka. */
+const MECHANISMS: Readonly<Record<number, string>> = { 1: 'SCRAM-SHA-256', 2: 'SCRAM-SHA-512' };
+
+export interface ScramUser {
+  readonly user: string;
+  readonly mechanism: string;
+  readonly iterations: number;
+}
+
+/** One entry for each user and mechanism. Needs DESCRIBE on the cluster. Throws KafkaError; 31 without it. */
+export async function readScramUsers(cluster: Cluster): Promise<ScramUser[]> {
+  const ask = () => cluster.call(describeUserScramCredentials, { users: null }, { broker: 'any' });
+  const { errorCode, errorMessage, results } = await retrying(cluster, ask, { repeatable: true });
+  const subject = `cluster "${cluster.name}"`;
+  if (errorCode !== 0) throw new BrokerError(errorOf(errorCode), 'DescribeUserScramCredentials', subject, errorMessage);
+  return results.flatMap(({ user, credentialInfos }) =>
+    credentialInfos.map(({ mechanism, iterations }) => ({
+      user,
+      mechanism: MECHANISMS[mechanism] ?? `mechanism ${mechanism}`,
+      iterations,
+    })),
+  );
+}
