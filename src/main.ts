@@ -46,6 +46,8 @@ export interface Host {
   readonly web: Web;
   /** Text that nobody can foretell. */
   readonly nonce: () => string;
+  /** Host name and process id, for people. */
+  readonly process: string;
 }
 
 export type RunOutcome = 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed';
@@ -120,6 +122,8 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
         random: host.random,
         until: options.until ?? null,
         progressMs: options.progressMs,
+        process: host.process,
+        access: accessesOf(resource, documents).target,
         onEvent: (event) => options.onEvent(event),
         ...(options.guards ? { guards: options.guards } : {}),
       });

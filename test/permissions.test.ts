@@ -43,6 +43,7 @@ const RESOURCES: Readonly<Record<RightRow['on'], string>> = {
   'target topic': 'topic `COPY`',
   'state topic': 'topic `__lockstep.state`',
   'transactional ids': 'transactional ids `lockstep-*`',
+  groups: 'groups `lockstep-*`',
   cluster: 'the cluster',
 };
 

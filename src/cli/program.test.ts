@@ -73,6 +73,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     environment: {},
     web: { postForm: () => Promise.reject(new Error('not expected to be called')) },
     nonce: () => 'nonce',
+    process: 'host 1',
   };
   const unexpected = () => Promise.reject(new Error('not expected to be called'));
   const whole: App = {

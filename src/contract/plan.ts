@@ -64,7 +64,7 @@ export interface Right {
   readonly side: 'source' | 'target';
   /** Name of the Cluster. */
   readonly cluster: string;
-  readonly resourceType: 'topic' | 'transactional-id' | 'cluster';
+  readonly resourceType: 'topic' | 'transactional-id' | 'group' | 'cluster';
   /** A name, the beginning of names (`prefixed`), or `*` for all; `kafka-cluster` for the cluster. */
   readonly resource: string;
   readonly pattern: 'literal' | 'prefixed';

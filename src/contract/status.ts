@@ -8,6 +8,7 @@ export type ShardState =
   | 'starting' // reading positions, waiting until the target's watermark has stood still
   | 'aligning' // filling up to the source's log start
   | 'copying'
+  | 'elsewhere' // another process of the mirror copies it; its position is where the target ends
   | 'stopped' // by an incident
   | 'ended'; // the job was stopped
 
@@ -98,7 +99,32 @@ export type RunEvent =
       readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
       readonly at: number;
     }
+  /** What this process copies of the mirror, when others copy the rest, and whenever that has changed. */
+  | {
+      readonly event: 'shares';
+      readonly mirror: string;
+      /** Host and process id of this one. */
+      readonly process: string;
+      readonly held: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
+      /** All partitions of the mirror. */
+      readonly of: number;
+      readonly at: number;
+    }
   | { readonly event: 'progress'; readonly status: MirrorStatus }
+  | { readonly event: 'progress'; readonly status: MirrorStatus }
+  /** Told when it changes (docs/groups.md). */
+  | {
+      readonly event: 'groups';
+      readonly mirror: string;
+      /** Groups that are where the source has them, as far as the target holds the records. */
+      readonly inPlace: number;
+      /** By group id, the first hundred. */
+      readonly leftAlone: readonly LeftGroup[];
+      readonly leftAloneCount: number;
+      /** Since the last of these events, because they are gone from the source. */
+      readonly deleted: readonly string[];
+      readonly at: number;
+    }
   | {
       readonly event: 'warning';
       readonly mirror: string | null;

@@ -10,13 +10,14 @@ import { Fetcher } from '#kafka/fetcher.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { Connection } from '#kafka/connection.ts';
 import { Producer } from '#kafka/producer.ts';
+import { TIMES } from './ownership.ts';
 
 const FETCH_BYTES = 4 * 1024 * 1024;
 const FETCH_WAIT_MS = 500;
 const PRODUCE_BYTES = 4 * 1024 * 1024;
+const FETCH_TIMEOUT_MS = 30_000;
 /** The broker's own deadline for its replicas is shorter than ours, so that its answer comes before we give up. */
-const ACK_TIMEOUT_MS = 20_000;
-const REQUEST_TIMEOUT_MS = 30_000;
+const ACK_TIMEOUT_MS = 7_000;
 /** Between attempts to reach a broker that failed. */
 const REOPEN_MS = { baseMs: 50, maxMs: 5_000 };
 
@@ -53,7 +54,7 @@ export class DataPath {
         maxWaitMs: FETCH_WAIT_MS,
         minBytes: 1,
         maxBytes: FETCH_BYTES,
-        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        requestTimeoutMs: FETCH_TIMEOUT_MS,
         afterResponse: () => this.#pump(),
       });
     });
@@ -68,7 +69,7 @@ export class DataPath {
         clock: this.#clock,
         requestBytesMax: PRODUCE_BYTES,
         ackTimeoutMs: ACK_TIMEOUT_MS,
-        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        requestTimeoutMs: TIMES.writeTimeoutMs,
         // What a broker that stands still holds is not given back before it is answered or lost: the others get room anew.
         onStall: () => this.#pool.extend(),
       });

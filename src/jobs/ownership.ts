@@ -54,6 +54,8 @@ export interface Term {
   /** Monotonic time before which requests of an earlier owner may land; `mayWrite` is false until then. */
   readonly quietAtMs: number;
   readonly lost: AbortSignal;
+  /** Whether a write may leave now. To be asked directly before each one. */
+  mayWrite(): boolean;
   /**
    * Nothing of this term is on its way any more: every answer has come, or is overdue by the time that a write may take.
    * `isSettled`: the position was read in this term, or nothing had to be waited for; else the next owner has to wait anew.
@@ -78,9 +80,12 @@ export interface OwnershipOptions {
   onTrouble(error: AppError | null): void;
 }
 
+/** Of the groups of all mirrors: rights are granted on it. */
+export const GROUP_PREFIX = 'lockstep-';
+
 /** Of the group in which the processes of one mirror share its shards; `mirrorId` is derived from both cluster ids and its name. */
 export function groupIdOf(mirrorId: string): string {
-  return `lockstep-${mirrorId}`;
+  return `${GROUP_PREFIX}${mirrorId}`;
 }
 
 interface Tenure extends Term {
@@ -136,6 +141,11 @@ export class Ownership {
   /** Of the group, as far as we know what it gave us; −1 while we are no member. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** In the generation that we know there are, or may be, other members. */
+  get hasPeers(): boolean {
+    return this.#generation >= 0 && !this.#isAlone;
   }
 
   /** What `shards` returns has changed: if it is ours to deal out, it is dealt out. */
@@ -307,6 +317,7 @@ export class Ownership {
       quietAtMs: clock.monotonic() + waitMs,
       lost: end.signal,
       end,
+      mayWrite: () => this.#terms.get(shard) === term && this.mayWrite(shard),
       release: ({ isSettled }) => this.#release(term, isSettled),
     };
     this.#terms.set(shard, term);

@@ -11,6 +11,7 @@ import { addPartitionsToTxn } from './protocol/add-partitions-to-txn.ts';
 import { createTopics } from './protocol/create-topics.ts';
 import { describeCluster } from './protocol/describe-cluster.ts';
 import { errorOf } from './protocol/error-codes.ts';
+import { heartbeat } from './protocol/heartbeat.ts';
 import { incrementalAlterConfigs } from './protocol/incremental-alter-configs.ts';
 import { initProducerId } from './protocol/init-producer-id.ts';
 import { metadata } from './protocol/metadata.ts';
@@ -186,6 +187,16 @@ export async function mayWriteTransactionalId(cluster: Cluster, transactionalId:
   const ask = () => cluster.call(addPartitionsToTxn, request, { broker: 'any' });
   const { resultsByTopicV3AndBelow: topics } = await retrying(cluster, ask, { repeatable: true });
   return verdict(topics[0]?.resultsByPartition[0]?.partitionErrorCode, TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+}
+
+/**
+ * Whether we may take part in a group, which need not exist: READ, which KafkaApis asks before it looks for the member. A
+ * heartbeat of a member that nobody is changes nothing, and any broker refuses it. Throws KafkaError.
+ */
+export async function mayReadGroup(cluster: Cluster, groupId: string): Promise<boolean> {
+  const ask = () => cluster.call(heartbeat, { groupId, generationId: 0, memberId: 'nobody' }, { broker: 'any' });
+  const { errorCode } = await retrying(cluster, ask, { repeatable: true });
+  return errorCode !== GROUP_AUTHORIZATION_FAILED;
 }
 
 /** What a request about the topic that cannot exist says of the right that comes before the topic. */

@@ -6,6 +6,7 @@ import {
   clusterOperations,
   mayAlterConfigs,
   mayDescribeConfigs,
+  mayReadGroup,
   mayWriteMarkers,
   mayWriteTransactionalId,
   topicOperations,
@@ -69,6 +70,7 @@ async function askHeld(right: Right, known: Known): Promise<boolean | null> {
     const id = right.pattern === 'prefixed' ? `${right.resource}preflight` : right.resource;
     return mayWriteTransactionalId(cluster, id);
   }
+  if (right.resourceType === 'group') return mayReadGroup(cluster, `${right.resource}preflight`);
   if (right.resourceType === 'cluster') {
     if (operation === 'ALTER' || operation === 'CLUSTER_ACTION') return mayWriteMarkers(cluster);
     return has(known.onCluster, operation);

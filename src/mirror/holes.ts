@@ -7,6 +7,7 @@
 import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
+import type { Permit } from '#kafka/permit.ts';
 import { describeProducers, MARKERS_PER_REQUEST, writeTxnMarkers } from '#kafka/producers.ts';
 import { readLogEnd, readWatermark } from './offsets.ts';
 import { diverged, holesNotAllowed } from './shard-stop.ts';
@@ -40,7 +41,7 @@ export async function nextMarkerEpoch({ target, topic, partition, markerProducer
  */
 export async function fillHole(
   port: HolePort,
-  hole: { from: number; count: number; coordinatorEpoch: number; signal: AbortSignal },
+  hole: { from: number; count: number; coordinatorEpoch: number; signal: AbortSignal; permit: Permit },
 ): Promise<number> {
   const end = hole.from + hole.count;
   let at = hole.from;
@@ -54,6 +55,7 @@ export async function fillHole(
         producerId: port.markerProducerId,
         coordinatorEpoch: hole.coordinatorEpoch,
         count,
+        permit: hole.permit,
       });
     } catch (error) {
       if (error instanceof BrokerError && error.code === CLUSTER_AUTHORIZATION_FAILED)

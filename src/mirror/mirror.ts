@@ -8,6 +8,7 @@ import { sleep, type Clock } from '#util/clock.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 import { AppError, type ErrorCode } from '#contract/errors.ts';
+import type { Access } from '#contract/plan.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
 import type { MirrorStatus, ReencodeReason, RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
@@ -19,6 +20,8 @@ import {
   type TopicRules,
 } from '#contract/topic-rules.ts';
 import { DataPath } from '#jobs/data-path.ts';
+import type { Term } from '#jobs/ownership.ts';
+import { shardName, type ShardName } from '#jobs/shard-ranges.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError, type BrokerError } from '#kafka/errors.ts';
@@ -31,10 +34,13 @@ import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { Goals } from './goals.ts';
+import { MirroredPartition } from './mirrored-partition.ts';
 import { readEnds } from './offsets.ts';
 import { Outages } from './outages.ts';
-import { measureSource } from './source-lag.ts';
-import type { PartitionState } from './shard-context.ts';
+import { groupGrant } from './rights.ts';
+import { Sharing } from './sharing.ts';
+import { measureSource, measureTarget } from './source-lag.ts';
+import type { PartitionState, ShardContext } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { LEADER_EPOCHS_MAX, type PartitionRecord } from './state-records.ts';
@@ -52,6 +58,10 @@ const STOP_WITHIN_MS = 10_000;
 const SHARDS_PER_REPORT = 1_000;
 const GOAL_POLL_MS = 50;
 const OUTAGE_POLL_MS = 1_000;
+/** How often it is looked how far the partitions of other processes are; with a goal that waits for them, more often. */
+const OTHERS_MS = { idle: 10_000, goal: 1_000 };
+/** New partitions are dealt out at most so often while many topics are prepared. */
+const DEAL_MS = 500;
 /** How old the source's offsets of a partition may grow. */
 const MEASURE_MS = 10_000;
 /** A mirror that was recorded so long ago begins now: by this process, by one beside it, or by one that died at once. */
@@ -65,6 +75,8 @@ const TOPICS_AT_ONCE = 8;
 export interface Guards {
   /** Batches carry PID and sequence (exactness.md rule 2). */
   readonly sequence: boolean;
+  /** One process at a time writes to a partition (exactness.md rule 3). */
+  readonly ownership: boolean;
 }
 
 export interface MirrorOptions {
@@ -76,6 +88,9 @@ export interface MirrorOptions {
   readonly pool: FramePool;
   readonly until: Until | null;
   readonly progressMs: number;
+  /** For people: host and process id. */
+  readonly process: string;
+  readonly access: Access;
   readonly guards?: Guards;
   onEvent(event: RunEvent): void;
 }
@@ -88,9 +103,17 @@ export class Mirror {
   readonly #rules: TopicRules;
   readonly #dataPath: DataPath;
   readonly #topics = new Map<string, PreparedTopic>();
-  readonly #shards = new Map<string, Shard>();
-  /** Shards, and what goes on beside them. */
+  readonly #partitions = new Map<ShardName, MirroredPartition>();
+  /** What goes on beside the partitions. */
   readonly #runs: Promise<void>[] = [];
+  /** Null before the mirror has started, and where every process writes everything (Guards). */
+  #sharing: Sharing | null = null;
+  /** How many partitions were there, and when (monotonic), when they were dealt out last. */
+  #dealt = { count: 0, atMs: -Infinity };
+  /** Ends the terms of a mirror that shares with nobody. */
+  readonly #stopping = new AbortController();
+  /** Nothing is waited for any more. */
+  readonly #closed = new AbortController();
   /** A bug in a shard or in the background ends the mirror, which reports it. */
   readonly #bug = Promise.withResolvers<never>();
   /** Source topics whose target could not be prepared yet: they are tried again, and nothing is caught up without them. */
@@ -174,6 +197,7 @@ export class Mirror {
         this.#reportRepeatedly(ending),
         this.#watchOutages(ending),
         this.#measureRepeatedly(ending),
+        this.#followOthers(ending),
       ];
       for (const work of works) this.#runs.push(work.catch(this.#bug.reject));
       outcome = await Promise.race([this.#reachGoal(signal), this.#bug.promise]);
@@ -189,7 +213,7 @@ export class Mirror {
 
   status(): MirrorStatus {
     const now = this.#options.clock.now();
-    const shards = [...this.#shards.values()].map((shard) => shard.status(now));
+    const shards = this.#all().map((partition) => partition.status(now));
     return {
       mirror: this.#name,
       source: this.#options.source.name,
@@ -217,6 +241,7 @@ export class Mirror {
     const { mirrorId, record } = await this.#state.establishMirror(choicesOf(resource, source, target));
     this.#mirrorId = mirrorId;
     this.#producers = { data: record.dataProducerId, marker: record.markerProducerId };
+    this.#share();
     this.#emit({
       event: 'started',
       mirror: this.#name,
@@ -287,8 +312,10 @@ export class Mirror {
     for (const topic of hidden.values()) this.#raiseHidden(topic);
     for (let at = 0; at < plan.pairs.length; at += TOPICS_AT_ONCE) {
       await Promise.all(plan.pairs.slice(at, at + TOPICS_AT_ONCE).map((pair) => this.#adoptPair(pair)));
+      this.#dealOut(DEAL_MS);
     }
-    await this.#goals.set([...this.#shards.values()]);
+    this.#dealOut(0);
+    await this.#goals.set(this.#all());
   }
 
   /** Of a topic that is being copied, each partition says it itself. */
@@ -335,7 +362,7 @@ export class Mirror {
       this.#unprepared.delete(pair.source);
       this.#topicIncidents.end(pair.source);
       this.#judgeSettings(pair.source, prepared.configsDenied);
-      this.#startShards(prepared);
+      this.#startPartitions(prepared);
     } catch (error) {
       if (error instanceof KafkaError && error.retryable) {
         return this.#warn(
@@ -356,16 +383,72 @@ export class Mirror {
     return { source, target, resource, state: must(this.#state, 'state topic'), mirrorId: this.#mirrorId };
   }
 
-  #startShards(topic: PreparedTopic): void {
+  #all(): MirroredPartition[] {
+    return [...this.#partitions.values()];
+  }
+
+  #startPartitions(topic: PreparedTopic): void {
     if (this.#isStopping) return;
-    for (let partition = 0; partition < topic.partitions; partition++) {
-      const key = `${topic.sourceTopic}/${partition}`;
-      if (this.#shards.has(key)) continue;
-      const shard = this.#createShard(topic, partition);
-      this.#shards.set(key, shard);
-      this.#runs.push(shard.run().catch(this.#bug.reject));
+    const start = this.#startOf(topic);
+    for (let index = 0; index < topic.partitions; index++) {
+      const name = shardName(topic.sourceTopicId, index);
+      if (this.#partitions.has(name)) continue;
+      const place = { name, topic: topic.sourceTopic, targetTopic: topic.targetTopic, partition: index };
+      const partition = new MirroredPartition(place, {
+        clock: this.#options.clock,
+        createShard: (term) => this.#createShard(topic, { partition: index, start, term }),
+        hasPeers: () => this.#sharing?.hasPeers === true,
+        isStopping: () => this.#isStopping,
+        closed: this.#closed.signal,
+        onIncidentGone: (incident) => this.#emit({ event: 'incident-ended', incident, at: this.#options.clock.now() }),
+      });
+      this.#partitions.set(name, partition);
+      if (!this.#sharing) partition.hold(soleTerm(this.#stopping.signal)).catch(this.#bug.reject);
     }
     this.#started.add(topic.sourceTopic);
+  }
+
+  // ---- sharing
+
+  #share(): void {
+    const { target, clock, random, resource, process, access, guards } = this.#options;
+    if (guards?.ownership === false || this.#isStopping) return;
+    const sharing = new Sharing({
+      resource,
+      mirrorId: this.#mirrorId,
+      target,
+      clock,
+      random,
+      process,
+      partitions: this.#partitions,
+      grant: groupGrant(access),
+      onEvent: (event) => this.#emit(event),
+      onWarning: (code, message) => this.#warn(code, message, { again: true }),
+      onBug: this.#bug.reject,
+    });
+    this.#sharing = sharing;
+    this.#runs.push(sharing.run().catch(this.#bug.reject));
+  }
+
+  /** New partitions are shared out, unless that was done less than `afterMs` ago. */
+  #dealOut(afterMs: number): void {
+    const nowMs = this.#options.clock.monotonic();
+    if (this.#partitions.size === this.#dealt.count || nowMs - this.#dealt.atMs < afterMs) return;
+    this.#dealt = { count: this.#partitions.size, atMs: nowMs };
+    this.#sharing?.changed();
+  }
+
+  /** Partitions of other processes are as far as the target is. */
+  async #followOthers(signal: AbortSignal): Promise<void> {
+    const { clock, target, until } = this.#options;
+    for (;;) {
+      await sleep(clock, until === null ? OTHERS_MS.idle : OTHERS_MS.goal, signal);
+      if (signal.aborted) return;
+      await measureTarget(
+        target,
+        this.#all().filter(({ isElsewhere }) => isElsewhere),
+      );
+    }
   }
 
   /**
@@ -378,7 +461,10 @@ export class Mirror {
     return start.at === 'latest' && !isThere ? { at: 'earliest' } : start;
   }
 
-  #createShard(topic: PreparedTopic, partition: number): Shard {
+  #createShard(
+    topic: PreparedTopic,
+    { partition, start, term }: { partition: number; start: MirrorStart; term: ShardContext['term'] },
+  ): Shard {
     const { source, target, clock, random, pool, resource, guards } = this.#options;
     const state = must(this.#state, 'state topic');
     let gate = this.#gates.get(topic.targetTopic);
@@ -392,20 +478,23 @@ export class Mirror {
       pool,
       dataPath: this.#dataPath,
       logStartGate: gate,
+      term,
       state: {
         load: () => state.load(),
         partition: (name, index) => {
           const record = partitionOf(state, name, index);
           return record?.targetTopicId === topic.targetTopicId ? record : undefined;
         },
-        putPartition: (name, index, value: PartitionState) =>
-          state.putPartition(name, index, {
+        putPartition: (name, index, value: PartitionState, permit) => {
+          const record: PartitionRecord = {
             mirrorId: this.#mirrorId,
             targetTopicId: topic.targetTopicId,
             logStart: value.logStart,
             sequenceOffset: value.sequenceOffset,
             leaderEpochs: value.leaderEpochs.slice(-LEADER_EPOCHS_MAX).map(([epoch, offset]) => [epoch, offset]),
-          }),
+          };
+          return state.putPartition(name, index, record, permit);
+        },
       },
       sourceTopic: topic.sourceTopic,
       sourceTopicId: topic.sourceTopicId,
@@ -424,7 +513,7 @@ export class Mirror {
       readBatchBytesMax: () => readBatchBytesMax(target, topic.targetTopic),
       dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
       markerProducerId: this.#producers.marker,
-      start: this.#startOf(topic),
+      start,
       fillOffsetsMax: resource.spec.offsets === 'auto' ? FILL_OFFSETS_MAX : Infinity,
       countBytes: (reason: ReencodeReason | null, bytes: number) => {
         if (reason === null) this.#bytes.passedThrough += bytes;
@@ -459,19 +548,21 @@ export class Mirror {
 
   #isGoalReached(): boolean {
     if (this.#unprepared.size > 0) return false;
-    return this.#goals.areReached([...this.#shards.values()]);
+    const all = this.#all();
+    if (this.#sharing?.incident && all.every(({ isHeld }) => !isHeld)) return true; // nothing will come to us
+    return this.#goals.areReached(all);
   }
 
   /** Every partition has stopped for good, and no topic may still come. */
   #hasNothingLeft(): boolean {
-    const shards = [...this.#shards.values()];
+    const all = this.#all();
     if (this.#topicIncidents.size > 0) return false;
-    return shards.length > 0 && shards.every(({ incident }) => incident !== null && !incident.endsByItself);
+    return all.length > 0 && all.every(({ incident }) => incident !== null && !incident.endsByItself);
   }
 
   #hasIncidents(): boolean {
     const ofTopics = this.#topicIncidents.size + this.#conflictIncidents.size + this.#nameIncidents.size;
-    return ofTopics > 0 || [...this.#shards.values()].some(({ incident }) => incident);
+    return ofTopics > 0 || Boolean(this.#sharing?.incident) || this.#all().some(({ incident }) => incident);
   }
 
   /** Also once before 'caught up'. */
@@ -504,10 +595,14 @@ export class Mirror {
   async #stop(): Promise<void> {
     const { clock } = this.#options;
     this.#isStopping = true;
-    for (const shard of this.#shards.values()) shard.stop();
+    this.#stopping.abort();
+    this.#sharing?.stop();
     const deadline = new AbortController();
-    const all = Promise.all(this.#runs).finally(() => deadline.abort());
+    const holding = this.#all().map((partition) => partition.finished().catch(this.#bug.reject));
+    const all = Promise.all([...this.#runs, ...holding]).finally(() => deadline.abort());
     await Promise.race([all, sleep(clock, STOP_WITHIN_MS, deadline.signal)]);
+    this.#sharing?.close(); // before what is still in flight is lost: it may land, and nobody may take over as if it had not
+    this.#closed.abort();
     this.#dataPath.close(); // what is still in flight is lost to its shards, which then end
   }
 
@@ -526,7 +621,8 @@ export class Mirror {
     for (;;) {
       await sleep(clock, OUTAGE_POLL_MS, signal);
       if (signal.aborted) return;
-      outages.check([...this.#shards.values()]);
+      outages.check(this.#all());
+      this.#sharing?.tell();
     }
   }
 
@@ -537,7 +633,7 @@ export class Mirror {
       await sleep(clock, MEASURE_MS, signal);
       if (signal.aborted) return;
       const before = clock.now() - MEASURE_MS;
-      const stale = [...this.#shards.values()].filter(
+      const stale = this.#all().filter(
         // The offsets of a topic created anew say nothing of the one that was copied.
         ({ measuredAt, incident }) => (measuredAt ?? 0) <= before && incident?.code !== 'TOPIC_RECREATED',
       );
@@ -548,7 +644,7 @@ export class Mirror {
   async #reportRepeatedly(signal: AbortSignal): Promise<void> {
     const { clock, progressMs } = this.#options;
     for (;;) {
-      await sleep(clock, progressMs * Math.max(1, this.#shards.size / SHARDS_PER_REPORT), signal);
+      await sleep(clock, progressMs * Math.max(1, this.#partitions.size / SHARDS_PER_REPORT), signal);
       if (signal.aborted) return;
       this.#emit({ event: 'progress', status: this.status() });
     }
@@ -566,6 +662,11 @@ export class Mirror {
   #emit(event: RunEvent): void {
     this.#options.onEvent(event);
   }
+}
+
+/** Of a process that writes to everything, whoever else does, until it stops. */
+function soleTerm(stopping: AbortSignal): Omit<Term, 'shard' | 'quietAtMs'> {
+  return { takeover: 'evicted', lost: stopping, mayWrite: () => !stopping.aborted, release: () => {} };
 }
 
 /** One record that cannot be read stops its partition alone. */

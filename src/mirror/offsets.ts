@@ -47,6 +47,15 @@ export async function readEnds(
   });
 }
 
+/** One watermark per partition, in their order; null where it could not be had. */
+export async function readWatermarks(
+  cluster: Cluster,
+  partitions: readonly { readonly topic: string; readonly partition: number }[],
+): Promise<(number | null)[]> {
+  const queries = partitions.map(({ topic, partition }) => ({ topic, partition, timestamp: LATEST }));
+  return (await listOffsets(cluster, queries)).map(({ offset, error }) => (error ? null : offset));
+}
+
 /** The first offset whose record is at or after `timestampMs`; −1 when there is none. */
 export function readOffsetAt(
   cluster: Cluster,

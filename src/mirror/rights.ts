@@ -8,13 +8,14 @@
 import type { Access, Grant, MirrorPermissions, Right } from '#contract/plan.ts';
 import type { MirrorResource, TopicRule } from '#contract/resources.ts';
 import { parseTargetTemplate, parseTopicPattern } from '#contract/topic-pattern.ts';
+import { GROUP_PREFIX } from '#jobs/ownership.ts';
 import type { Operation } from '#kafka/permissions.ts';
 import { must } from '#util/assert.ts';
 import { STATE_TOPIC, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 
 export interface RightRow {
   readonly side: 'source' | 'target';
-  readonly on: 'source topic' | 'target topic' | 'state topic' | 'transactional ids' | 'cluster';
+  readonly on: 'source topic' | 'target topic' | 'state topic' | 'transactional ids' | 'groups' | 'cluster';
   readonly operation: Operation;
   /** Needed … */
   readonly when: string;
@@ -85,6 +86,15 @@ export const RIGHTS = {
     operation: 'WRITE',
     when: 'at the first start of a mirror',
     why: 'the mirror gets its two producer ids, once',
+    without: 'Nothing is copied.',
+    stops: 'mirror',
+  },
+  group: {
+    side: 'target',
+    on: 'groups',
+    operation: 'READ',
+    when: 'always',
+    why: 'the processes of a mirror are members of a group there, which says who of them writes to which partition',
     without: 'Nothing is copied.',
     stops: 'mirror',
   },
@@ -268,6 +278,8 @@ function namesOf(key: RightKey, { spec }: MirrorResource, facts: RightFacts): re
       return [literal(STATE_TOPIC)];
     case 'producerId':
       return facts.mirrorIsNew ? [{ name: TRANSACTIONAL_ID_PREFIX, pattern: 'prefixed' }] : [];
+    case 'group':
+      return [{ name: GROUP_PREFIX, pattern: 'prefixed' }];
     case 'targetCreate':
       return targets(({ targetIsMissing }) => targetIsMissing);
     case 'targetRead':
@@ -312,6 +324,7 @@ const RESOURCE_TYPES = {
   'target topic': 'topic',
   'state topic': 'topic',
   'transactional ids': 'transactional-id',
+  groups: 'group',
   cluster: 'cluster',
 } as const satisfies Record<RightRow['on'], Right['resourceType']>;
 
@@ -374,7 +387,7 @@ function toGrant(rights: readonly Right[], access: { readonly source: Access; re
 function namesOfResources(rights: readonly Right[]): string {
   const { resourceType, pattern } = must(rights[0], 'right');
   if (resourceType === 'cluster') return 'the cluster';
-  const noun = resourceType === 'topic' ? 'topic' : 'transactional id';
+  const noun = resourceType.replace('-', ' ');
   const names = [...new Set(rights.map(({ resource }) => resource))];
   if (names.includes('*')) return `every ${noun}`;
   const quoted = names.map((name) => `"${name}"`).join(', ');
@@ -384,6 +397,11 @@ function namesOfResources(rights: readonly Right[]): string {
 
 function chunksOf<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+/** The command that lets a mirror take part in the group of its processes. */
+export function groupGrant(target: Access): string {
+  return toRight(RIGHTS.group, { name: GROUP_PREFIX, pattern: 'prefixed' }, target).command;
 }
 
 /** What a mirror may need, by its file alone: nothing is asked of a cluster. */

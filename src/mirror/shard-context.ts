@@ -3,11 +3,13 @@ import type { Clock } from '#util/clock.ts';
 import type { Random } from '#util/random.ts';
 import type { MirrorStart } from '#contract/resources.ts';
 import type { Incident, ReencodeReason } from '#contract/status.ts';
+import type { Term } from '#jobs/ownership.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import type { KafkaError } from '#kafka/errors.ts';
 import type { Fetcher } from '#kafka/fetcher.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { Producer } from '#kafka/producer.ts';
+import type { Permit } from '#kafka/permit.ts';
 import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import type { WalkPolicy } from './batch-walk.ts';
 
@@ -31,7 +33,7 @@ export interface PartitionStates {
   /** Takes in what other workers of the mirror have written. */
   load(): Promise<void>;
   partition(targetTopic: string, partition: number): PartitionState | undefined;
-  putPartition(targetTopic: string, partition: number, state: PartitionState): Promise<void>;
+  putPartition(targetTopic: string, partition: number, state: PartitionState, permit: Permit): Promise<void>;
 }
 
 /** Held by the shards of a topic that align their log start: DeleteRecords needs `delete` in cleanup.policy meanwhile. */
@@ -47,6 +49,8 @@ export interface ShardContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly pool: FramePool;
+  /** The shard is ours, and may be written to, for so long. */
+  readonly term: Pick<Term, 'takeover' | 'lost' | 'mayWrite'>;
   readonly state: PartitionStates;
   readonly dataPath: DataPath;
   readonly logStartGate: LogStartGate;

@@ -7,6 +7,7 @@ import { assert } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { createRandom } from '#util/random.ts';
 import type { Incident } from '#contract/status.ts';
+import type { Takeover } from '#jobs/assignment.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
@@ -26,6 +27,24 @@ const MARKER_PID = 4712;
 
 let world: World;
 
+class PlayedTerm {
+  readonly takeover: Takeover;
+  readonly end = new AbortController();
+  isPaused = false;
+
+  constructor(takeover: Takeover = 'evicted') {
+    this.takeover = takeover;
+  }
+
+  get lost(): AbortSignal {
+    return this.end.signal;
+  }
+
+  mayWrite(): boolean {
+    return !this.isPaused && !this.end.signal.aborted;
+  }
+}
+
 class World {
   readonly clock = new ManualClock();
   readonly pool = new FramePool({ bytesMax: 64 * 1024 * 1024 });
@@ -38,6 +57,7 @@ class World {
   batchBytesMax = 1_000_000;
   readonly troubles: string[] = [];
   dataPath = this.#newDataPath();
+  term = new PlayedTerm();
   shard = this.#newShard({});
   running: Promise<void> | null = null;
   hasEnded = false;
@@ -67,6 +87,7 @@ class World {
       clock: this.clock,
       random: createRandom(7),
       pool: this.pool,
+      term: this.term,
       state: {
         load: async () => this.onLoad(),
         partition: () => this.states.get('copy/0'),
@@ -160,7 +181,7 @@ class World {
     if (!this.running) return;
     await this.until(() => this.hasEnded, graceMs).catch(() => {});
     this.dataPath.close();
-    await this.until(() => this.hasEnded, 6_000);
+    await this.until(() => this.hasEnded, 11_000);
   }
 
   /** Records that differ between the sides, by offset. */

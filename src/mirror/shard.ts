@@ -11,6 +11,7 @@
 import { assert, must } from '#util/assert.ts';
 import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
+import { TIMES } from '#jobs/ownership.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
 import {
   BrokerError,
@@ -19,12 +20,14 @@ import {
   KafkaError,
   MalformedBatchError,
   UnsupportedApiError,
+  WithheldError,
 } from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { deleteRecords, offsetForLeaderEpoch } from '#kafka/offsets.ts';
+import type { Permit } from '#kafka/permit.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
@@ -65,12 +68,12 @@ import {
   truncated,
   unexplained,
 } from './shard-stop.ts';
-import type { ShardContext } from './shard-context.ts';
+import type { PartitionState, ShardContext } from './shard-context.ts';
 
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 const IN_FLIGHT_MAX = 5;
 const FETCH_BYTES_FIRST = 512 * 1024;
-/** Every start counts as a takeover: what an earlier self had on its way must have landed (exactness.md rule 3). */
+/** Where nobody knows how the shard became free: what an earlier owner had on its way must have landed (exactness.md rule 3). */
 const STILL_MS = 1_000;
 /** After an indefinite result of markers, which are not idempotent. */
 const STILL_AFTER_MARKERS_MS = 2_000;
@@ -80,6 +83,8 @@ const UNKNOWN_RESULTS_MAX = 5;
 /** Damage that hits another batch at each attempt would else be fetched for ever. */
 const CORRUPTIONS_MAX = 5;
 const FROM_SOURCE = 'when reading from the source';
+/** How often it is looked whether we may write again. */
+const PERMIT_POLL_MS = 200;
 /** A topic may be unknown to a broker for a moment, never for so long. */
 const MISSING_MS = 10_000;
 /** How often a stopped partition looks whether the cause has ended, from the first time on. */
@@ -99,9 +104,13 @@ const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 const MESSAGE_TOO_LARGE = 10;
 const OUT_OF_ORDER = new Set([45, 46]);
 
-/** Why copying was interrupted: `stop` ends the shard, an error is classified, a refusal is normal among several writers. */
+/**
+ * Why copying was interrupted: `stop` ends the shard, an error is classified, a refusal is normal among several writers,
+ * and `withheld` is that we may not write for now.
+ */
 type Interruption =
   | { readonly kind: 'ended' }
+  | { readonly kind: 'withheld' }
   | { readonly kind: 'refused' }
   | { readonly kind: 'out-of-range' }
   | { readonly kind: 'diverging' }
@@ -159,8 +168,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   /** Monotonic time of the first refusal since the target last advanced. */
   #stuckSinceMs: number | null = null;
   #missingSinceMs: number | null = null;
-  #stillMs = STILL_MS;
+  #stillMs: number;
   #isFirst = true;
+  /** How the log stands is known since this term began: nothing of an earlier owner can land any more. */
+  #isSettled: boolean;
+  /** Of a write of ours no answer came, and the position was not read since. */
+  #isUnknown = false;
+  /** Monotonic time of the last leave to write: what it was for may have left until then. */
+  #sentMs = -Infinity;
+  readonly #permit: Permit = { timeoutMs: TIMES.writeTimeoutMs, isGiven: () => this.mayWrite() };
   #corruptAt = -1;
   /** Since the target last advanced. */
   #corruptions = 0;
@@ -186,6 +202,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#walk = this.#newWalk();
     this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
     this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+    const { takeover, lost } = context.term;
+    this.#isSettled = takeover === 'handed-over';
+    this.#stillMs = takeover === 'handed-over' ? 0 : STILL_MS;
+    lost.addEventListener('abort', () => this.stop(), { once: true });
+    if (lost.aborted) this.stop();
   }
 
   #newWalk(): BatchWalk {
@@ -242,18 +263,38 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#position;
   }
 
+  /** Whether a write may leave now: asked directly before each one. */
+  mayWrite(): boolean {
+    const isGiven = this.#context.term.mayWrite();
+    if (isGiven) this.#sentMs = this.#context.clock.monotonic();
+    return isGiven;
+  }
+
+  /** Monotonic time from which on nothing that we have sent can land, once `run` has ended. */
+  get quietAtMs(): number {
+    return this.#isUnknown ? this.#sentMs + TIMES.writeTimeoutMs : -Infinity;
+  }
+
+  /** What was written in this term, and before it, is known to have landed, or never to land. */
+  get isSettled(): boolean {
+    return this.#isSettled && !this.#isUnknown;
+  }
+
   /**
-   * Copies until `stop` or an incident that does not end by itself. Never throws for a state of the world; a broken
+   * Copies until `stop`, the end of the term or an incident that does not end by itself. Never throws for a state of the world; a broken
    * invariant of ours goes through.
    */
   async run(): Promise<void> {
     while (!this.#abort.signal.aborted) {
       try {
+        await this.#awaitPermit();
         const position = await this.#locate();
         if (this.#abort.signal.aborted) break;
         if (position) await this.#copy(position);
       } catch (error) {
+        if (error instanceof WithheldError) continue;
         const stop = this.#stopFor(error);
+        if (this.#isAnothers(stop)) break;
         if (!stop) {
           await this.#pause(error as KafkaError);
           continue;
@@ -270,6 +311,19 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       }
     }
     this.#state = 'ended';
+  }
+
+  /** While we may not write and the term is not lost, nobody else writes: there is nothing to do. */
+  async #awaitPermit(): Promise<void> {
+    while (!this.#abort.signal.aborted && !this.#context.term.mayWrite()) {
+      this.#stuckSinceMs = null;
+      await sleep(this.#context.clock, PERMIT_POLL_MS, this.#abort.signal);
+    }
+  }
+
+  /** What is found in the log once the shard is another's may be that one's doing; what our own answers say is not. */
+  #isAnothers(stop: ShardStop | null): boolean {
+    return this.#context.term.lost.aborted && stop !== null && this.#misplaced === null;
   }
 
   /** Takes nothing new and waits for what is on its way; `run` returns then. */
@@ -324,6 +378,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#markerEpoch = null;
     const watermark = await stillWatermark(port, this.#stillMs, this.#abort.signal);
     let position: Position | null = await readPosition(port, watermark, this.#abort.signal);
+    if (this.#abort.signal.aborted) return null; // the reads above have been cut short
+    this.#isSettled = true;
+    this.#isUnknown = false;
     if (isFixed) {
       const { logStart, leaderEpochs } = must(record, 'partition record');
       this.#logStart = logStart;
@@ -408,7 +465,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     }
     const watermark = await readWatermark(source, this.topic, this.partition);
     if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
-    if (this.#stillMs === 0) return; // all that we wrote since the last look was answered where it had to be
+    if (this.#stillMs === 0 && !this.#isFirst) return; // all that we wrote since the last look was answered where it had to be
     const place = { cluster: source, topic: this.topic, partition: this.partition };
     if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
     await checkHoles(place, { from: position.controlsFrom, to: position.offset });
@@ -440,18 +497,26 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const gate = this.#context.logStartGate;
     await gate.enter();
     try {
+      this.#isUnknown = true; // until the last answer of many
       const aligned = await fillLogStart(port, position, {
         logStart,
+        permit: this.#permit,
         signal: this.#abort.signal,
         onProgress: () => {
           this.#stuckSinceMs = null;
         },
       });
+      this.#isUnknown = false;
       // Records are only written once the start is fixed: while it is not, all that is below `logStart` is filler.
       await this.#context.state.load();
       if (this.#isStartFixed()) return null;
       if (aligned.offset === logStart)
-        await deleteRecords(port.target, { topic: this.targetTopic, partition: this.partition, offset: logStart });
+        await deleteRecords(port.target, {
+          topic: this.targetTopic,
+          partition: this.partition,
+          offset: logStart,
+          permit: this.#permit,
+        });
       const isSequenceFree = position.isSequenceFree && aligned.offset === position.offset; // filler leaves a sequence
       return { ...aligned, isSequenceFree, lastBatch: null, controlsFrom: aligned.offset };
     } finally {
@@ -468,7 +533,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const end = await readStableOffset(source, this.topic, this.partition);
     const logStart = Math.max(earliest, await this.#startOffset(end));
     if (logStart > end) throw startBeyondEnd(logStart, end);
-    await state.putPartition(this.targetTopic, this.partition, { logStart, sequenceOffset: 0, leaderEpochs: [] });
+    const first = { logStart, sequenceOffset: 0, leaderEpochs: [] };
+    await state.putPartition(this.targetTopic, this.partition, first, this.#permit);
     return state.partition(this.targetTopic, this.partition)?.logStart ?? logStart; // another worker may have been first
   }
 
@@ -521,6 +587,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const { clock, random } = this.#context;
     switch (interruption.kind) {
       case 'ended':
+      case 'withheld':
         return;
       case 'stop':
         throw interruption.stop;
@@ -607,12 +674,14 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       const known = state.partition(this.targetTopic, this.partition);
       const epochs = known?.leaderEpochs ?? [];
       const isRecorded = (epochs.at(-1)?.[0] ?? -Infinity) >= epoch; // by another worker, or before an interruption
-      if (!isRecorded)
-        await state.putPartition(this.targetTopic, this.partition, {
+      if (!isRecorded) {
+        const next: PartitionState = {
           logStart: known && epochs.length > 0 ? known.logStart : this.#logStart,
           sequenceOffset: known?.sequenceOffset ?? 0,
           leaderEpochs: [...epochs, [epoch, offset]],
-        });
+        };
+        await state.putPartition(this.targetTopic, this.partition, next, this.#permit);
+      }
     } catch (error) {
       if (!(error instanceof KafkaError) && !(error instanceof ShardStop)) throw error;
       if (this.#interrupt === interrupt)
@@ -654,6 +723,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (!this.#interrupt || this.#isFilling || this.#inFlight.length >= this.#inFlightMax) return null;
     const item = this.#queue[this.#queueHead];
     if (!item) return null;
+    if (!this.mayWrite()) {
+      this.#interrupt({ kind: 'withheld' });
+      return null;
+    }
     if (item.kind === 'hole') {
       if (this.#inFlight.length === 0) void this.#fill(item.baseOffset, item.count);
       return null;
@@ -693,8 +766,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#isFilling = true;
     try {
       this.#markerEpoch ??= await nextMarkerEpoch(port);
-      const signal = this.#abort.signal;
-      const reached = await fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal });
+      const [signal, permit] = [this.#abort.signal, this.#permit];
+      const reached = await fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal, permit });
       if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
       else if (this.#interrupt) {
         this.#holesFilled += count;
@@ -704,7 +777,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       }
     } catch (error) {
       if (error instanceof ShardStop) this.#onMisplaced(error);
+      else if (error instanceof WithheldError) this.#interrupt?.({ kind: 'withheld' });
       else if (error instanceof KafkaError) {
+        this.#isUnknown = true;
         this.#stillMs = STILL_AFTER_MARKERS_MS; // markers of this term may still land: the position is read once they have
         this.#interrupt?.({ kind: 'error', error });
       } else throw error;
@@ -740,7 +815,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   onProduceLost(item: DataItem, error: ConnectionError): void {
     this.#takeFromFlight(item);
     // It may still land: the position is read once it has, lest other content gets its sequence and is taken for it.
-    if (!error.definite) this.#stillMs = STILL_MS;
+    if (!error.definite) {
+      this.#isUnknown = true;
+      this.#stillMs = STILL_MS;
+    }
     this.#interrupt?.({ kind: 'error', error });
     this.#checkEnd();
   }
@@ -867,7 +945,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (!(error instanceof KafkaError)) throw error;
     // Lost connections and moved leaders are waited out; what we cannot explain is tried again a few times only.
     if (!error.retryable) this.#unknownResults++;
-    return this.#unknownResults > UNKNOWN_RESULTS_MAX ? unexplained(this.#position, error) : null;
+    if (this.#unknownResults <= UNKNOWN_RESULTS_MAX || !this.#context.term.mayWrite()) return null;
+    return unexplained(this.#position, error);
   }
 
   /** Damage on the way is not damage in a log: what positions are read from is read once more. */
@@ -882,8 +961,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#isStuck() ? noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000) : null;
   }
 
-  /** Refused for too long without anybody advancing the target. */
+  /** Refused for too long without anybody advancing the target, although the shard is ours. */
   #isStuck(): boolean {
+    if (!this.#context.term.mayWrite()) return false;
     const now = this.#context.clock.monotonic();
     this.#stuckSinceMs ??= now;
     return now - this.#stuckSinceMs > NO_PROGRESS_MS;

@@ -15,6 +15,7 @@ import { AppError } from '#contract/errors.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs } from '#kafka/configs.ts';
 import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import type { Permit } from '#kafka/permit.ts';
 import { initProducerId } from '#kafka/producers.ts';
 import { ATTRIBUTE_CONTROL } from '#kafka/records/batch-header.ts';
 import { appendRecords, readLog } from '#kafka/simple-log.ts';
@@ -28,6 +29,7 @@ import {
   mirrorKey,
   partitionKey,
   type ClaimRecord,
+  pieceKey,
   type MirrorRecord,
   type PartitionRecord,
   type StateRecord,
@@ -273,15 +275,16 @@ export class StateTopic {
       key: partitionKey(targetTopic, partition),
       value,
     }));
-    await this.#putContested(records);
+    await this.#putContested(records, permit);
   }
 
-  async putPartition(targetTopic: string, partition: number, value: PartitionRecord): Promise<void> {
-    await this.putPartitions([{ targetTopic, partition, value }]);
+  /** Without leave WithheldError is thrown. */
+  async putPartition(targetTopic: string, partition: number, value: PartitionRecord, permit?: Permit): Promise<void> {
+    await this.putPartitions([{ targetTopic, partition, value }], permit);
   }
 
-  async #putContested(records: readonly StateRecord[]): Promise<void> {
-    await this.#append(records);
+  async #putContested(records: readonly StateRecord[], permit?: Permit): Promise<void> {
+    await this.#append(records, permit);
     await this.load();
     await this.#restoreOverwritten();
   }
@@ -295,6 +298,7 @@ export class StateTopic {
       this.#overwritten.delete(record.key);
       this.#unreadable.delete(record.key);
     } else if (current && !mayReplace(current.record, record)) {
+    permit?: Permit,
       this.#overwritten.add(record.key);
     } else {
       this.#records.set(record.key, { record, offset });
@@ -312,7 +316,7 @@ export class StateTopic {
     await this.load();
   }
 
-  async #append(records: readonly StateRecord[]): Promise<void> {
+  async #append(records: readonly StateRecord[], permit?: Permit): Promise<void> {
     const timestamp = this.#cluster.clock.now();
     const entries = records.map(({ key, value }) => ({ key: Buffer.from(key), value: encodeState(value), timestamp }));
     let from = 0;
@@ -323,7 +327,12 @@ export class StateTopic {
         bytes += entries[to]!.key.length + (entries[to]!.value?.length ?? 0);
         to++;
       } while (to < entries.length && bytes < APPEND_BYTES_MAX);
-      await this.#appendCertainly({ topic: STATE_TOPIC, partition: PARTITION, records: entries.slice(from, to) });
+      await this.#appendCertainly({
+        topic: STATE_TOPIC,
+        partition: PARTITION,
+        records: entries.slice(from, to),
+        ...(permit ? { permit } : {}),
+      });
       from = to;
     }
   }

@@ -14,6 +14,7 @@ import {
   type Socket as NodeSocket,
   type TcpNetConnectOpts,
 } from 'node:net';
+import { hostname } from 'node:os';
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions as NodeTlsOptions } from 'node:tls';
 import type { Clock } from './clock.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
@@ -222,4 +223,5 @@ export const systemHost = {
   environment: systemEnvironment,
   web: systemWeb,
   nonce: systemNonce,
+  process: `${hostname()} ${process.pid}`,
 };

@@ -147,6 +147,11 @@ export class LockstepProcess {
   }
 }
 
+/** How to run without some of its rules: `ownership,sequence`. */
+export function unguarded(off: string): ProcessOptions {
+  return { script: join(import.meta.dirname, 'unguarded-run.ts'), env: { LOCKSTEP_UNGUARDED: off } };
+}
+
 /** Runs the file until it has caught up, and returns how it ended. */
 export function runUntilCaughtUp(file: string, options?: ProcessOptions): Promise<RunResult> {
   return LockstepProcess.run(file, ['--until', 'caught-up'], options).ended(options?.timeoutMs);

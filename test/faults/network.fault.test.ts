@@ -330,7 +330,11 @@ fault(
   },
   async (run) => {
     const script = join(import.meta.dirname, '..', 'acceptance', 'unguarded-run.ts');
-    const options = { partitions: 1, kinds: ['plain'], process: { script } } as const;
+    const options = {
+      partitions: 1,
+      kinds: ['plain'],
+      process: { script, env: { LOCKSTEP_UNGUARDED: 'sequence' } },
+    } as const;
     const mirror = await startProxied(run, await pair(), options);
     const answer = await meetGhost(run, mirror, 'at the end');
     run.tookEffect(`answer to the ghost: ${answer}`);

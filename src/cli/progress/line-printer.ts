@@ -7,10 +7,12 @@ import { RateMeter } from './rates.ts';
 import { WarningGate } from './warning-gate.ts';
 import {
   describeEnd,
+  describeGroups,
   describeIncident,
   describeIncidentEnd,
   describeLag,
   describeRates,
+  describeShares,
   describeStart,
   describeStates,
   describeTopic,
@@ -41,6 +43,10 @@ export class LinePrinter implements Printer {
         return this.#line(event.at, [describeStart(event)]);
       case 'topic':
         return this.#line(event.at, [describeTopic(event)]);
+      case 'shares':
+        return this.#line(event.at, [describeShares(event)]);
+      case 'groups':
+        return this.#line(event.at, describeGroups(event, Infinity));
       case 'warning':
         for (const text of this.#gate.admit(event, this.#clock.monotonic()))
           this.#line(event.at, [this.#io.style('yellow', text)]);

@@ -6,7 +6,15 @@ import { renderMirrors, type MirrorView } from './live-view.ts';
 import type { Printer } from './printer.ts';
 import { RateMeter } from './rates.ts';
 import { WarningGate } from './warning-gate.ts';
-import { describeEnd, describeIncident, describeIncidentEnd, describeStart, describeTopic } from './words.ts';
+import {
+  describeEnd,
+  describeGroups,
+  describeIncident,
+  describeIncidentEnd,
+  describeShares,
+  describeStart,
+  describeTopic,
+} from './words.ts';
 
 /** `12:00:00Z ` */
 const STAMP_COLUMNS = 10;
@@ -43,6 +51,10 @@ export class LivePrinter implements Printer {
         return this.#draw([this.#stamped(event.at, describeStart(event))]);
       case 'topic':
         return this.#draw([this.#stamped(event.at, describeTopic(event))]);
+      case 'shares':
+        return this.#draw([this.#stamped(event.at, describeShares(event))]);
+      case 'groups':
+        return this.#drawGroups(event);
       case 'warning':
         for (const text of this.#gate.admit(event, this.#clock.monotonic()))
           this.#draw([this.#stamped(event.at, io.style('yellow', text))]);
@@ -78,6 +90,11 @@ export class LivePrinter implements Printer {
     const refused = (this.#refusedTopics.get(mirror) ?? []).filter((each) => each !== topic);
     this.#refusedTopics.set(mirror, refused);
     const [first = '', ...rest] = describeIncidentEnd(this.#io, event, this.#io.columns() - STAMP_COLUMNS);
+    this.#draw([this.#stamped(event.at, first), ...rest]);
+  }
+
+  #drawGroups(event: Extract<RunEvent, { event: 'groups' }>): void {
+    const [first = '', ...rest] = describeGroups(event, this.#io.columns() - STAMP_COLUMNS);
     this.#draw([this.#stamped(event.at, first), ...rest]);
   }
 

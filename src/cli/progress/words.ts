@@ -22,6 +22,44 @@ const TOPIC_ACTIONS = {
   resumed: 'goes on where it was',
 } as const;
 
+/** `orders: this process (west-2 411) copies 3 of 6 partitions: orders 0-2; the others are with other processes`. */
+export function describeShares(event: Extract<RunEvent, { event: 'shares' }>): string {
+  const { mirror, process, held, of } = event;
+  const count = held.reduce((sum, { partitions }) => sum + partitions.length, 0);
+  const places = held.map(({ topic, partitions }) => `${topic} ${rangesOf(partitions)}`).join(', ');
+  const share = count === 0 ? `none of ${of}` : `${count === of ? 'all' : count} of ${of}`;
+  const rest = count === of ? '' : '; the others are with other processes';
+  const which = count === 0 ? '' : `: ${places}`;
+  return printable(`${mirror}: this process (${process}) copies ${share} partitions${which}${rest}`);
+}
+
+/** `0-2, 5` */
+function rangesOf(partitions: readonly number[]): string {
+  const ranges: { first: number; last: number }[] = [];
+  for (const partition of partitions.toSorted((a, b) => a - b)) {
+    const range = ranges.at(-1);
+    if (range?.last === partition - 1) range.last = partition;
+    else ranges.push({ first: partition, last: partition });
+  }
+  return ranges.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(', ');
+}
+
+const GROUPS_SHOWN_MAX = 5;
+
+/** What consumer groups came to, in lines of at most `width` columns; `--json` names up to a hundred that were left alone. */
+export function describeGroups(event: Extract<RunEvent, { event: 'groups' }>, width: number): string[] {
+  const { mirror, inPlace, leftAlone, leftAloneCount, deleted } = event;
+  const shown = leftAlone.slice(0, GROUPS_SHOWN_MAX).map(({ group, why }) => `left alone: ${group}: ${why}`);
+  const more = leftAloneCount - shown.length;
+  const parts = [
+    `${formatNumberOf(inPlace, 'consumer group')} in place on the target`,
+    ...(deleted.length === 0 ? [] : [`deleted as on the source: ${deleted.join(', ')}`]),
+    ...shown,
+    ...(more > 0 ? [`and ${more} more left alone`] : []),
+  ];
+  return wrap(printable(`${mirror}: ${parts.join('; ')}`), width, '  ');
+}
+
 export function describeWarning(event: Extract<RunEvent, { event: 'warning' }>): string {
   return printable(`${event.mirror === null ? '' : `${event.mirror}: `}warning ${event.code}: ${event.message}`);
 }
@@ -83,7 +121,7 @@ export function describeStates(shards: readonly ShardStatus[]): string {
   }).join(', ');
 }
 
-const STATES = ['stopped', 'starting', 'aligning', 'copying', 'ended'] as const;
+const STATES = ['stopped', 'starting', 'aligning', 'copying', 'elsewhere', 'ended'] as const;
 
 /** Which share of the bytes left as they came, and why the rest did not; null before anything was copied. */
 export function describeWays(bytes: ByteCounts): string | null {

@@ -1,0 +1,170 @@
+/**
+ * One partition of a mirror as this process sees it: while it is ours, a shard copies it; while it is another process's, the
+ * target's watermark says how far that one is. Shards come and go with their terms; what was counted stays.
+ */
+import { assert } from '#util/assert.ts';
+import { sleep, type Clock } from '#util/clock.ts';
+import type { Incident, ShardStatus } from '#contract/status.ts';
+import type { Term } from '#jobs/ownership.ts';
+import type { ShardName } from '#jobs/shard-ranges.ts';
+import type { Shard, Waiting } from './shard.ts';
+
+export interface PartitionPlace {
+  /** Of the shard, in the group. */
+  readonly name: ShardName;
+  readonly topic: string;
+  readonly targetTopic: string;
+  readonly partition: number;
+}
+
+/** Parts of a shard's term that the shard does not need. */
+type HeldTerm = Omit<Term, 'shard' | 'quietAtMs'>;
+
+export interface MirroredPartitionOptions {
+  readonly clock: Clock;
+  createShard(term: HeldTerm): Shard;
+  /** There are other processes, and what is not ours is theirs. */
+  hasPeers(): boolean;
+  /** What is shown stays as it is from now on. */
+  isStopping(): boolean;
+  /** Nothing is waited for any more. */
+  readonly closed: AbortSignal;
+  /** The incident is another process's from now on. */
+  onIncidentGone(incident: Incident): void;
+}
+
+const NOTHING = { recordsCopied: 0, bytesCopied: 0, holesFilled: 0, refusals: 0 };
+
+export class MirroredPartition {
+  readonly name: ShardName;
+  readonly topic: string;
+  readonly targetTopic: string;
+  readonly partition: number;
+  readonly #options: MirroredPartitionOptions;
+  #shard: Shard | null = null;
+  #holding: Promise<void> = Promise.resolve();
+  /** Of the shards of earlier terms. */
+  #counted = NOTHING;
+  /** Of the target, measured while the partition is another's. */
+  #watermark: number | null = null;
+  #ends: { readonly stableOffset: number; readonly highWatermark: number; readonly at: number } | null = null;
+
+  constructor(place: PartitionPlace, options: MirroredPartitionOptions) {
+    this.name = place.name;
+    this.topic = place.topic;
+    this.targetTopic = place.targetTopic;
+    this.partition = place.partition;
+    this.#options = options;
+  }
+
+  /** We may write to it, or still have something on its way. */
+  get isHeld(): boolean {
+    return this.#shard !== null;
+  }
+
+  get isElsewhere(): boolean {
+    return !this.#shard && this.#options.hasPeers();
+  }
+
+  /** Copies while the term lasts, and releases it. Only a bug of ours goes through. */
+  hold(term: HeldTerm): Promise<void> {
+    // What an earlier term of ours has on its way may still land: the next one begins behind it.
+    this.#holding = this.#holding.then(() => this.#hold(term));
+    return this.#holding;
+  }
+
+  /** No shard runs, and every term is released. */
+  finished(): Promise<void> {
+    return this.#holding;
+  }
+
+  async #hold(term: HeldTerm): Promise<void> {
+    const { clock, closed } = this.#options;
+    if (term.lost.aborted) return term.release({ isSettled: term.takeover === 'handed-over' });
+    assert(!this.#shard, 'one shard at a time');
+    const shard = this.#options.createShard(term);
+    this.#shard = shard;
+    this.#watermark = null;
+    await shard.run();
+    // One that has stopped for good keeps its partition: nobody else could go on with it either.
+    if (!term.lost.aborted)
+      await new Promise<void>((resolve) => term.lost.addEventListener('abort', () => resolve(), { once: true }));
+    const waitMs = shard.quietAtMs - clock.monotonic();
+    if (waitMs > 0) await sleep(clock, waitMs, closed);
+    if (!this.#options.isStopping()) this.#detach(shard);
+    term.release({ isSettled: shard.isSettled });
+  }
+
+  #detach(shard: Shard): void {
+    const { recordsCopied, bytesCopied, holesFilled, refusals } = this.#withCounts(shard.status(0));
+    this.#counted = { recordsCopied, bytesCopied, holesFilled, refusals };
+    this.#shard = null;
+    if (shard.incident) this.#options.onIncidentGone(shard.incident);
+  }
+
+  get position(): number | null {
+    if (this.#shard) return this.#shard.position;
+    return this.isElsewhere ? this.#watermark : null;
+  }
+
+  get incident(): Incident | null {
+    return this.#shard?.incident ?? null;
+  }
+
+  get waiting(): Waiting | null {
+    return this.#shard?.waiting ?? null;
+  }
+
+  get isCaughtUp(): boolean {
+    if (this.#shard) return this.#shard.isCaughtUp;
+    return this.position !== null && this.#ends !== null && this.position >= this.#ends.stableOffset;
+  }
+
+  /** When the source's offsets were measured last; null before the first time. */
+  get measuredAt(): number | null {
+    return this.#shard ? this.#shard.measuredAt : (this.#ends?.at ?? null);
+  }
+
+  measure(ends: { readonly stableOffset: number; readonly highWatermark: number }): void {
+    if (this.#shard) this.#shard.measure(ends);
+    this.#ends = { ...ends, at: this.#options.clock.now() };
+  }
+
+  /** Where the target ends, of a partition that is elsewhere. */
+  measureTarget(watermark: number): void {
+    this.#watermark = watermark;
+  }
+
+  status(now: number): ShardStatus {
+    if (this.#shard) return this.#withCounts(this.#shard.status(now));
+    const { topic, targetTopic, partition, position, measuredAt } = this;
+    const stable = this.#ends?.stableOffset ?? null;
+    const lagRecords = position === null || stable === null ? null : Math.max(0, stable - position);
+    return {
+      topic,
+      targetTopic,
+      partition,
+      state: this.isElsewhere ? 'elsewhere' : 'starting',
+      position,
+      sourceLogStart: null,
+      sourceStableOffset: stable,
+      sourceHighWatermark: this.#ends?.highWatermark ?? null,
+      lagRecords,
+      lagMs: lagRecords === 0 ? 0 : null,
+      measuredAt,
+      ...this.#counted,
+      incident: null,
+    };
+  }
+
+  #withCounts(status: ShardStatus): ShardStatus {
+    const { recordsCopied, bytesCopied, holesFilled, refusals } = this.#counted;
+    return {
+      ...status,
+      recordsCopied: status.recordsCopied + recordsCopied,
+      bytesCopied: status.bytesCopied + bytesCopied,
+      holesFilled: status.holesFilled + holesFilled,
+      refusals: status.refusals + refusals,
+    };
+  }
+}
