@@ -81,6 +81,7 @@ test('a file of clusters and a mirror is read with every default', () => {
           acls: null,
           quotas: null,
           users: false,
+          groups: null,
         },
         refreshMs: 5000,
         targetReplicationFactor: null,
@@ -209,10 +210,30 @@ test.each<[string, string, string, string?]>([
     'm.yaml:8:33: spec.sync.configs.exclude[0]: /(/: missing closing ) "(" at character 1',
   ],
   [
-    'sync.groups',
-    withTopics('sync:\n  groups: { match: [ /.*/ ] }'),
-    'm.yaml:9:5: spec.sync.groups is not built yet; leave it out',
+    'sync.groups.checkpoints',
+    withTopics('sync:\n  groups: { match: [ /.*/ ], checkpoints: true }'),
+    'm.yaml:9:32: spec.sync.groups.checkpoints is not built yet; leave it out',
     'FEATURE_NOT_BUILT',
+  ],
+  [
+    'sync.groups of everything, without saying so',
+    withTopics('sync:\n  groups: true'),
+    'm.yaml:9:13: spec.sync.groups: must be false or a mapping with match, and perhaps exclude, everyMs and deleted',
+  ],
+  [
+    'sync.groups of no group',
+    withTopics('sync:\n  groups: { match: [] }'),
+    'm.yaml:9:22: spec.sync.groups.match: must be a list of at least one group id or /regular expression/',
+  ],
+  [
+    'sync.groups with a misspelt key',
+    withTopics('sync:\n  groups: { match: [ /.*/ ], excludes: [ a ] }'),
+    'm.yaml:9:32: unknown key "spec.sync.groups.excludes"; did you mean "exclude"?',
+  ],
+  [
+    'sync.groups with a bad expression',
+    withTopics('sync:\n  groups: { match: [ "/a(/" ] }'),
+    'm.yaml:9:24: spec.sync.groups.match[0]: /a(/: missing closing ) "a(" at character 1',
   ],
   [
     'refused and wrong together',

@@ -1,6 +1,7 @@
 /** `sync` of a mirror: what is brought to the target around the records, and how. null means not at all. */
 import { z } from 'zod';
-import { must, notBuilt, refuse } from './complaints.ts';
+import { must, refuse } from './complaints.ts';
+import { groupSyncSchema } from './group-settings.ts';
 import { parseNamePattern } from './name-pattern.ts';
 
 const patterns = () =>
@@ -70,7 +71,7 @@ export const syncSchema = z
       quotas: choice(quotas, { byDefault: false, keys: 'match, exclude or overwrite' }),
       /** Whether users with SCRAM credentials that the target lacks are listed; their passwords cannot be read. */
       users: flag(false),
-      groups: notBuilt(),
+      groups: groupSyncSchema,
     },
     must('a mapping'),
   )
