@@ -315,7 +315,7 @@ function firstRecordIn(
 }
 
 /** The batch that holds `offset`, or the next one where compaction removed it; none where retention has passed it. */
-async function readFirst(
+export async function readFirst(
   { cluster, topic, partition }: { cluster: Cluster; topic: string; partition: number },
   offset: number,
 ): Promise<Buffer[]> {
@@ -333,7 +333,7 @@ function bytesOf({ buffer, at, size }: RawBatch): Buffer {
 }
 
 /** The first part that differs. Of records that are all alike, as heartbeats are, only the times tell which is which. */
-function differenceOf(a: BatchRecord, b: BatchRecord, compare: { readonly timestamps: boolean }): string | null {
+export function differenceOf(a: BatchRecord, b: BatchRecord, compare: { readonly timestamps: boolean }): string | null {
   if (!isEqual(a.key, b.key)) return 'key';
   if (!isEqual(a.value, b.value)) return 'value';
   if (a.headers.length !== b.headers.length) return 'headers';

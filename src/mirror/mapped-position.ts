@@ -1,0 +1,177 @@
+/**
+ * How many records of a mapped partition are on the target, read from its own log. In a target that only we write to it is
+ * where the log ends; in a shared one our batches are looked for from the last saved one on, by their producer id, and their
+ * sequences say which records they hold: the sequence of a record is its ordinal.
+ */
+import { sleep } from '#util/clock.ts';
+import type { OffsetMap } from '#contract/offset-map.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { BrokerError } from '#kafka/errors.ts';
+import { describeProducers } from '#kafka/producers.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
+import {
+  ATTRIBUTE_CONTROL,
+  ATTRIBUTE_LOG_APPEND_TIME,
+  attributesOf,
+  baseOffsetOf,
+  baseSequenceOf,
+  lastOffsetDeltaOf,
+  lastOffsetOf,
+  producerEpochOf,
+  producerIdOf,
+} from '#kafka/records/batch-header.ts';
+import { openBatch } from '#kafka/records/open-batch.ts';
+import { readTail } from '#kafka/simple-log.ts';
+import { SEQUENCES } from './batch-walk.ts';
+import { readLogStart, readStableOffset, readWatermark } from './offsets.ts';
+import { differenceOf, readFirst } from './shard-position.ts';
+import { diverged } from './shard-stop.ts';
+
+const TAIL_BYTES = 4 * 1024 * 1024;
+const POLL_MS = 100;
+const POLLS_MAX = 300;
+const NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20;
+/** Records whose originals are looked for, one request each, where compaction or retention has taken them. */
+const COMPARED_MAX = 16;
+/** Nothing of ours is so far behind another: a sequence beyond it is none of ours. */
+const SEQUENCES_AHEAD_MAX = 2 ** 30;
+
+export interface SharedTarget {
+  readonly target: Cluster;
+  readonly topic: string;
+  readonly partition: number;
+  readonly producerId: number;
+  /** Where our batches are looked for when none is known. */
+  readonly targetStart: number;
+}
+
+export interface SharedPosition {
+  /** Of the next record. */
+  readonly ordinal: number;
+  /** The broker has no sequence of ours: it takes whatever comes first. */
+  readonly isSequenceFree: boolean;
+}
+
+/**
+ * Completes `placements` by what the log holds behind them, and returns how many records of ours there are. `stillMs`: our
+ * last sequence has to stay the same for so long, so that what an earlier owner had on its way has landed. Throws ShardStop
+ * where our producer id was used by somebody else, KafkaError.
+ */
+export async function readSharedPosition(
+  port: SharedTarget,
+  placements: OffsetMap,
+  options: { readonly stillMs: number; readonly signal: AbortSignal; onFound: OffsetMap['append'] },
+): Promise<SharedPosition> {
+  const { target, topic, partition } = port;
+  const { stillMs, signal } = options;
+  let watermark: number | null = null;
+  for (let polls = 0; ; polls++) {
+    const before = await lastSequence(port);
+    if (watermark === null && stillMs > 0 && !signal.aborted) {
+      await sleep(target.clock, stillMs, signal);
+      if ((await lastSequence(port)) !== before) continue;
+    }
+    watermark ??= await readWatermark(target, topic, partition);
+    const isFree = before === null || before === -1;
+    // What is saved ends with the last one that the broker knows: there is nothing behind it to look for.
+    if (!isFree && before === lastOf(placements)) return { ordinal: placements.sourceEnd, isSequenceFree: false };
+    // An open transaction of somebody else hides what lies behind its beginning.
+    const stable = await readStableOffset(target, topic, partition);
+    await findOwn(port, placements, options.onFound);
+    const known = await lastSequence(port);
+    const isFreeNow = known === null || known === -1;
+    const isComplete = isFreeNow ? stable >= watermark : known === lastOf(placements);
+    if (isComplete || signal.aborted) return { ordinal: placements.sourceEnd, isSequenceFree: isFreeNow };
+    if (polls >= POLLS_MAX) throw notSeen(port);
+    await sleep(target.clock, POLL_MS, signal);
+  }
+}
+
+function lastOf({ sourceEnd }: OffsetMap): number | null {
+  return sourceEnd === 0 ? null : (sourceEnd - 1) % SEQUENCES;
+}
+
+async function lastSequence({ target, topic, partition, producerId }: SharedTarget): Promise<number | null> {
+  const states = await describeProducers(target, { topic, partition });
+  return states.find((each) => each.producerId === producerId)?.lastSequence ?? null;
+}
+
+async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: OffsetMap['append']): Promise<void> {
+  const { target, topic, partition, producerId, targetStart } = port;
+  const logStart = await readLogStart(target, topic, partition);
+  let from = Math.max(logStart, placements.sourceEnd === 0 ? targetStart : placements.targetEnd);
+  for (;;) {
+    const { batches, isComplete } = await readTail(target, {
+      topic,
+      partition,
+      fromOffset: from,
+      maxBytes: TAIL_BYTES,
+    });
+    for (const { buffer, at } of batches) {
+      const [base, last] = [baseOffsetOf(buffer, at), lastOffsetOf(buffer, at)];
+      from = last + 1;
+      const isOwn = producerIdOf(buffer, at) === producerId && (attributesOf(buffer, at) & ATTRIBUTE_CONTROL) === 0;
+      if (!isOwn || last < placements.targetEnd) continue;
+      const expected = placements.sourceEnd;
+      const ahead = (baseSequenceOf(buffer, at) - (expected % SEQUENCES) + SEQUENCES) % SEQUENCES;
+      if (ahead > SEQUENCES_AHEAD_MAX || producerEpochOf(buffer, at) !== 0 || base < placements.targetEnd)
+        throw diverged(
+          base,
+          `The target holds a batch at offset ${base} with our producer id ${producerId} that this mirror did not write.`,
+        );
+      // Compaction of the target takes whole batches: their ordinals have no place any more.
+      onFound({ source: expected + ahead, target: base, length: lastOffsetDeltaOf(buffer, at) + 1 });
+    }
+    if (isComplete || batches.length === 0) return;
+  }
+}
+
+function notSeen({ topic, partition }: SharedTarget): BrokerError {
+  return new BrokerError(
+    errorOf(NOT_ENOUGH_REPLICAS_AFTER_APPEND),
+    'ListOffsets',
+    `${topic}/${partition}`,
+    'the end of the log cannot be read: a transaction of another program is open, or followers do not come',
+  );
+}
+
+/**
+ * Compares the last record of ours that both sides still have, up to one batch back. Throws ShardStop where it differs,
+ * KafkaError when it cannot be read.
+ */
+export async function compareLastMapped(
+  source: { readonly cluster: Cluster; readonly topic: string; readonly partition: number },
+  target: { readonly cluster: Cluster; readonly topic: string; readonly partition: number },
+  last: { readonly map: OffsetMap; readonly timestamps: 'append' | 'producer' | 'target' },
+): Promise<void> {
+  const { map, timestamps } = last;
+  if (map.runCount === 0) return;
+  for (const bytes of await readFirst(target, map.targetEnd - 1)) {
+    if ((attributesOf(bytes, 0) & ATTRIBUTE_CONTROL) !== 0) continue;
+    const copied = openBatch(bytes, 0);
+    for (let i = copied.count - 1; i >= Math.max(0, copied.count - COMPARED_MAX); i--) {
+      const [offset, from] = [copied.offsetOf(i), map.sourceOf(copied.offsetOf(i))];
+      if (from === null) continue;
+      const original = await readOne(source, from);
+      if (!original) continue;
+      const hasSameTime = timestamps === 'append' || (timestamps === 'producer' && !original.hasAppendTime);
+      const difference = differenceOf(original.record, copied.recordAt(i), { timestamps: hasSameTime });
+      if (difference === null) return;
+      throw diverged(
+        from,
+        `The record at offset ${from} of the source and its copy at offset ${offset} of the target differ in their ${difference}.`,
+      );
+    }
+  }
+}
+
+async function readOne(source: Parameters<typeof readFirst>[0], offset: number) {
+  for (const bytes of await readFirst(source, offset)) {
+    if ((attributesOf(bytes, 0) & ATTRIBUTE_CONTROL) !== 0) continue;
+    const hasAppendTime = (attributesOf(bytes, 0) & ATTRIBUTE_LOG_APPEND_TIME) !== 0;
+    const batch = openBatch(bytes, 0);
+    for (let i = 0; i < batch.count; i++)
+      if (batch.offsetOf(i) === offset) return { record: batch.recordAt(i), hasAppendTime };
+  }
+  return null;
+}

@@ -1,0 +1,1067 @@
+/**
+ * One source partition of one mirror whose offsets differ on the target: its records lie there one behind the other, and a
+ * map says which is which (exactness.md, Mapped). It goes round the cycle of a shard (shard.ts):
+ *
+ *   locate   read from the target's own log how many records of ours it holds; the saved ledger says which
+ *   copy     fetch → walk → account → save what a gap has changed → produce → acknowledgement
+ *   settle   take nothing new, drop what was not sent, wait until every batch in flight is answered or lost
+ *
+ * Two rules make the map exact. The ledger is saved before a record behind a gap is sent; and the sequence of a record is
+ * its ordinal, so the broker appends it only behind the one before it, and its log says which record each of ours is.
+ */
+import { assert, must } from '#util/assert.ts';
+import { Backoff } from '#util/backoff.ts';
+import { sleep } from '#util/clock.ts';
+import { AppError } from '#contract/errors.ts';
+import type { OffsetMap } from '#contract/offset-map.ts';
+import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
+import { TIMES } from '#jobs/ownership.ts';
+import {
+  BrokerError,
+  ClusterIdChangedError,
+  type ConnectionError,
+  KafkaError,
+  MalformedBatchError,
+  UnsupportedApiError,
+  WithheldError,
+} from '#kafka/errors.ts';
+import type { FetchedPartition } from '#kafka/fetch.ts';
+import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
+import type { Frame } from '#kafka/frame.ts';
+import type { TopicMetadata } from '#kafka/metadata.ts';
+import { offsetForLeaderEpoch } from '#kafka/offsets.ts';
+import type { Permit } from '#kafka/permit.ts';
+import type { ProduceResult } from '#kafka/produce.ts';
+import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
+import { leaderOf } from '#kafka/retry.ts';
+import { BatchWalk, SEQUENCES, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
+import { compareLastMapped, readSharedPosition } from './mapped-position.ts';
+import { MappedState, type MappedStore } from './mapped-state.ts';
+import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
+import { foreignBefore, readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
+import {
+  apiUnsupported,
+  batchCorrupt,
+  batchRefused,
+  diverged,
+  fenced,
+  missing,
+  noProgress,
+  notAllowed,
+  otherCluster,
+  recordTooLarge,
+  recreated,
+  retentionLoss,
+  ShardStop,
+  stampedByTarget,
+  startBeyondEnd,
+  stateLost,
+  stateUnreadable,
+  transactionMet,
+  truncated,
+  unexplained,
+} from './shard-stop.ts';
+import type { ShardContext } from './shard-context.ts';
+import { LEADER_EPOCHS_MAX, type MappedPlace } from './state-records.ts';
+import type { Waiting } from './shard.ts';
+
+const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
+const IN_FLIGHT_MAX = 5;
+const FETCH_BYTES_FIRST = 512 * 1024;
+/** Where nobody knows how the shard became free: what an earlier owner had on its way must have landed (exactness.md rule 3). */
+const STILL_MS = 1_000;
+/** replica.lag.time.max.ms: a refusal because of replication lag ends within it. */
+const NO_PROGRESS_MS = 30_000;
+const UNKNOWN_RESULTS_MAX = 5;
+const CORRUPTIONS_MAX = 5;
+const MISSING_MS = 10_000;
+const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
+const PERMIT_POLL_MS = 200;
+/** What is not needed to go on exactly is saved as often: it keeps what a restart has to read again small. */
+const SAVE_MS = 10_000;
+const FROM_SOURCE = 'when reading from the source';
+
+const AUTHORISATION = new Set([29, 31, 53]);
+const POLICY = new Set([32, 44, 87]);
+const FENCED = new Set([47, 90]);
+const OUT_OF_ORDER = new Set([45, 46]);
+const OFFSET_OUT_OF_RANGE = 1;
+const CORRUPT_MESSAGE = 2;
+const UNKNOWN_TOPIC_OR_PARTITION = 3;
+const MESSAGE_TOO_LARGE = 10;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
+
+/** What a shard of identical offsets is given, and what a mapped one needs instead of the filling of holes. */
+export interface MappedContext extends Omit<
+  ShardContext,
+  'state' | 'logStartGate' | 'markerProducerId' | 'dataProducerId' | 'fillOffsetsMax'
+> {
+  readonly store: MappedStore;
+  readonly mirrorId: string;
+  /** Others write to the target topic too, another source topic of this mirror among them. */
+  readonly isShared: boolean;
+  /** Goes on behind what another program wrote to a target that was ours alone, instead of stopping. */
+  readonly goesOnBehindOthers: boolean;
+  /** Of our batches in the target topic; asked for before the first copy. Throws KafkaError. */
+  newProducerId(): Promise<number>;
+  /** From now on the target is shared, because of what `cause` says. */
+  onShared(shard: { readonly topic: string; readonly partition: number }, cause: string): void;
+}
+
+/** A batch, and the ordinal of its first record. */
+interface MappedItem extends DataItem {
+  readonly ordinal: number;
+}
+
+type Interruption =
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'withheld' }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'out-of-range' }
+  | { readonly kind: 'diverging' }
+  | { readonly kind: 'stop'; readonly stop: ShardStop }
+  | { readonly kind: 'error'; readonly error: KafkaError };
+
+/** As many records of ours are on the target. */
+interface Located {
+  readonly ordinal: number;
+  readonly isSequenceFree: boolean;
+}
+
+export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedItem> {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly targetTopic: string;
+  readonly partition: number;
+  readonly #context: MappedContext;
+  readonly #place: MappedPlace;
+  readonly #backoff: Backoff;
+  readonly #retryBackoff: Backoff;
+  readonly #abort = new AbortController();
+  readonly #permit: Permit = { timeoutMs: TIMES.writeTimeoutMs, isGiven: () => this.mayWrite() };
+
+  #walk: BatchWalk;
+  #mapped: MappedState | null = null;
+  #state: ShardState = 'starting';
+  #incident: Incident | null = null;
+  /** The target topic's max.message.bytes as last read, and what was refused as too large. */
+  #batchBytesMax: number;
+  #splitAboveBytes = Infinity;
+  #fetchOffset = -1;
+  #fetchBytesMax = FETCH_BYTES_FIRST;
+  #fetcher: Fetcher | null = null;
+  #producer: Producer | null = null;
+
+  #cursor: Cursor = { offset: 0, sequence: 0 };
+  /** Records of ours that the target has acknowledged, in order and without a gap. */
+  #acknowledged = 0;
+  #queue: MappedItem[] = [];
+  #queuedBytes = 0;
+  readonly #inFlight: MappedItem[] = [];
+  #inFlightMax = 1;
+  /** Records from this ordinal on wait until the ledger is saved; and what was met while it is being saved. */
+  #heldFrom = Infinity;
+  #heldNext = Infinity;
+  /** What lies behind the end of the saved ledger is no record: the next one is behind a gap. */
+  #isBehindGap = false;
+  #saving: Promise<void> | null = null;
+  #cancelSave: (() => void) | null = null;
+  #stopAtEnd: ShardStop | null = null;
+  #misplaced: ShardStop | null = null;
+  #interrupt: ((interruption: Interruption) => void) | null = null;
+  #whenSettled: (() => void) | null = null;
+
+  #position: number | null = null;
+  #waiting: Waiting | null = null;
+  #stuckSinceMs: number | null = null;
+  #missingSinceMs: number | null = null;
+  #stillMs: number;
+  #isSettled: boolean;
+  #isUnknown = false;
+  /** `#mapped` is what the target's log says. */
+  #isLocated = false;
+  #sentMs = -Infinity;
+  #isFirst = true;
+  #corruptAt = -1;
+  #corruptions = 0;
+  #wasDamaged = false;
+  #unknownResults = 0;
+  #sourceLogStart: number | null = null;
+  #stableOffset: number | null = null;
+  #highWatermark: number | null = null;
+  #measuredAt: number | null = null;
+  #newestAcknowledged: number | null = null;
+  #recordsCopied = 0;
+  #bytesCopied = 0;
+  #refusals = 0;
+
+  constructor(context: MappedContext) {
+    this.#context = context;
+    this.topic = context.sourceTopic;
+    this.topicId = context.sourceTopicId;
+    this.targetTopic = context.targetTopic;
+    this.partition = context.partition;
+    this.#place = { targetTopic: this.targetTopic, partition: this.partition, sourceTopic: this.topic };
+    this.#batchBytesMax = context.batchBytesMax;
+    this.#walk = this.#newWalk(-1);
+    this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
+    this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+    const { takeover, lost } = context.term;
+    this.#isSettled = takeover === 'handed-over';
+    this.#stillMs = takeover === 'handed-over' ? 0 : STILL_MS;
+    lost.addEventListener('abort', () => this.stop(), { once: true });
+    if (lost.aborted) this.stop();
+  }
+
+  #newWalk(producerId: number): BatchWalk {
+    const { policy, writer } = this.#context;
+    // What a read_committed reader of the source sees is copied, and nothing else.
+    const accounted = { ...policy, producerId, transactions: 'committed-only', isAccounted: true } as const;
+    const walk = new BatchWalk(accounted, { writer, batchBytesMax: this.#batchBytesMax, leaderEpoch: null });
+    walk.batchBytesMax = Math.min(this.#batchBytesMax, this.#splitAboveBytes);
+    return walk;
+  }
+
+  get fetchOffset(): number {
+    const isWaiting = this.#queuedBytes >= QUEUE_BYTES_MAX || this.#producer?.isStalled;
+    return isWaiting ? -1 : this.#fetchOffset;
+  }
+
+  get fetchLeaderEpoch(): number {
+    return this.#context.source.topicOf(this.topic)?.partitions[this.partition]?.leaderEpoch ?? -1;
+  }
+
+  get lastFetchedEpoch(): number {
+    return this.#walk.leaderEpoch ?? -1;
+  }
+
+  get fetchBytesMax(): number {
+    return this.#fetchBytesMax;
+  }
+
+  /** When the source's offsets were measured last; null before the first time. */
+  get measuredAt(): number | null {
+    const confirmedAt = this.#fetcher?.confirmedAt(this) ?? null;
+    return confirmedAt === null ? this.#measuredAt : Math.max(confirmedAt, this.#measuredAt ?? 0);
+  }
+
+  /** The source's offsets while nothing is fetched: its lag grows nevertheless. */
+  measure(ends: { readonly stableOffset: number; readonly highWatermark: number }): void {
+    this.#stableOffset = ends.stableOffset;
+    this.#highWatermark = ends.highWatermark;
+    this.#measuredAt = this.#context.clock.now();
+  }
+
+  get isCaughtUp(): boolean {
+    return this.#position !== null && this.#stableOffset !== null && this.#position >= this.#stableOffset;
+  }
+
+  /** What it waits out, and since when (monotonic) without any progress; null while it goes on. */
+  get waiting(): Waiting | null {
+    return this.#waiting;
+  }
+
+  get incident(): Incident | null {
+    return this.#incident;
+  }
+
+  /** Next source offset that is not accounted for, or whose record the target has not acknowledged; null until it is known. */
+  get position(): number | null {
+    return this.#position;
+  }
+
+  /** Whether a write may leave now: asked directly before each one. */
+  mayWrite(): boolean {
+    const isGiven = this.#context.term.mayWrite();
+    if (isGiven) this.#sentMs = this.#context.clock.monotonic();
+    return isGiven;
+  }
+
+  /** Monotonic time from which on nothing that we have sent can land, once `run` has ended. */
+  get quietAtMs(): number {
+    return this.#isUnknown ? this.#sentMs + TIMES.writeTimeoutMs : -Infinity;
+  }
+
+  /** What was written in this term, and before it, is known to have landed, or never to land. */
+  get isSettled(): boolean {
+    return this.#isSettled && !this.#isUnknown;
+  }
+
+  /** Where the records that the target has acknowledged lie; null until it is known. */
+  get map(): OffsetMap | null {
+    return this.#mapped?.mapUpTo(this.#acknowledged) ?? null;
+  }
+
+  /**
+   * Copies until `stop`, the end of the term or an incident that does not end by itself. Never throws for a state of the
+   * world; a broken invariant of ours goes through.
+   */
+  async run(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      try {
+        await this.#awaitPermit();
+        const located = await this.#locate();
+        if (this.#abort.signal.aborted) break;
+        if (located) await this.#copy(located);
+      } catch (error) {
+        if (error instanceof WithheldError) continue;
+        const stop = this.#stopFor(error);
+        if (this.#isAnothers(stop)) break;
+        if (!stop) {
+          await this.#pause(error as KafkaError);
+          continue;
+        }
+        if (await this.#sharesFromNow(stop)) continue;
+        const isCured = stop.reason.code === 'SHARD_RECORD_TOO_LARGE' && (await this.#hasMoreRoom());
+        if (!isCured) {
+          this.#raise(stop);
+          if (!stop.reason.endsByItself) return;
+          await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
+          if (this.#abort.signal.aborted) break;
+          await this.#hasMoreRoom();
+        }
+        this.#lookAnew();
+      }
+    }
+    this.#cancelSave?.();
+    await this.#saveLast();
+    this.#state = 'ended';
+  }
+
+  /** Takes nothing new and waits for what is on its way; `run` returns then. */
+  stop(): void {
+    this.#abort.abort();
+    this.#interrupt?.({ kind: 'ended' });
+  }
+
+  status(now: number): ShardStatus {
+    const position = this.#position;
+    const stable = this.#stableOffset;
+    return {
+      topic: this.topic,
+      targetTopic: this.targetTopic,
+      partition: this.partition,
+      state: this.#incident && this.#state !== 'ended' ? 'stopped' : this.#state,
+      position,
+      sourceLogStart: this.#sourceLogStart,
+      sourceStableOffset: stable,
+      sourceHighWatermark: this.#highWatermark,
+      lagRecords: position === null || stable === null ? null : Math.max(0, stable - position),
+      lagMs: this.#lagMs(now),
+      measuredAt: this.measuredAt,
+      recordsCopied: this.#recordsCopied,
+      bytesCopied: this.#bytesCopied,
+      holesFilled: 0,
+      refusals: this.#refusals,
+      incident: this.#incident,
+    };
+  }
+
+  #lagMs(now: number): number | null {
+    if (this.#position === null || this.#stableOffset === null) return null;
+    if (this.#position >= this.#stableOffset) return 0;
+    const timestamp = (this.#inFlight[0] ?? this.#queue[0])?.newestTimestamp ?? this.#newestAcknowledged;
+    return timestamp === null ? null : Math.max(0, now - timestamp);
+  }
+
+  async #awaitPermit(): Promise<void> {
+    while (!this.#abort.signal.aborted && !this.#context.term.mayWrite()) {
+      this.#stuckSinceMs = null;
+      await sleep(this.#context.clock, PERMIT_POLL_MS, this.#abort.signal);
+    }
+  }
+
+  /** What is found in the log once the shard is another's may be that one's doing; what our own answers say is not. */
+  #isAnothers(stop: ShardStop | null): boolean {
+    return this.#context.term.lost.aborted && stop !== null && this.#misplaced === null;
+  }
+
+  // ---- locate
+
+  /** Null when what it began with has changed meanwhile: then it begins again. */
+  async #locate(): Promise<Located | null> {
+    const { source, store, targetTopicId } = this.#context;
+    this.#state = this.#isFirst ? 'starting' : this.#state;
+    this.#isLocated = false;
+    await this.#checkTopics();
+    await store.load(); // another worker may have copied on
+    this.#mapped = this.#loadState(targetTopicId) ?? (await this.#begin());
+    const mapped = this.#mapped;
+    if (this.#context.isShared && !mapped.head.isShared) await this.#share(mapped);
+    const located = await this.#readOrdinal(mapped);
+    if (this.#abort.signal.aborted) return null; // the reads have been cut short
+    this.#isSettled = true;
+    this.#isUnknown = false;
+    // What the ledger has more was planned and never written: it is planned anew, and saved before anything is sent.
+    const isPlannedAnew = located.ordinal < mapped.ledger.ordinal;
+    mapped.settle(located.ordinal);
+    this.#acknowledged = located.ordinal;
+    const hasBegun = mapped.head.leaderEpochs.length > 0;
+    this.#walk = this.#newWalk(mapped.head.producerId);
+    this.#walk.leaderEpoch = mapped.head.leaderEpochs.at(-1)?.[0] ?? null;
+    if (hasBegun) await this.#checkSource(mapped);
+    this.#sourceLogStart = await readLogStart(source, this.topic, this.partition);
+    if (this.#sourceLogStart > mapped.ledger.end) {
+      if (hasBegun) throw retentionLoss(mapped.ledger.end, this.#sourceLogStart);
+      this.#mapped = null;
+      mapped.setHead({ start: this.#sourceLogStart }); // until the first copy the start follows the source
+      await mapped.save(store, this.#permit);
+      return null;
+    }
+    this.#isFirst = false;
+    this.#isLocated = true;
+    this.#wasDamaged = false;
+    this.#stillMs = 0;
+    this.#isBehindGap = mapped.ledger.runCount > 0 && isPlannedAnew;
+    this.#heldFrom = this.#heldNext = Infinity;
+    this.#advance();
+    this.#position = mapped.ledger.end; // also where the target has lost what it had acknowledged
+    return located;
+  }
+
+  #loadState(targetTopicId: string): MappedState | null {
+    try {
+      return MappedState.load(this.#context.store, this.#place, targetTopicId);
+    } catch (error) {
+      throw error instanceof AppError ? stateUnreadable(error) : error;
+    }
+  }
+
+  /** Nothing of this partition is known: it begins here. */
+  async #begin(): Promise<MappedState> {
+    const { source, target, store, start, isShared, mirrorId, targetTopicId } = this.#context;
+    const earliest = await readLogStart(source, this.topic, this.partition);
+    const end = await readStableOffset(source, this.topic, this.partition);
+    const first = start.at === 'earliest' ? earliest : Math.max(earliest, await this.#startOffset(end));
+    if (first > end) throw startBeyondEnd(first, end);
+    const targetStart = await readWatermark(target, this.targetTopic, this.partition);
+    if (!isShared && targetStart > 0) throw stateLost(targetStart, this.targetTopic);
+    const producerId = await this.#context.newProducerId();
+    const mapped = MappedState.begin(this.#place, {
+      mirrorId,
+      targetTopicId,
+      sourceTopicId: this.topicId,
+      producerId,
+      isShared,
+      start: first,
+      targetStart,
+      leaderEpochs: [],
+    });
+    await mapped.save(store, this.#permit);
+    return mapped;
+  }
+
+  async #startOffset(end: number): Promise<number> {
+    const { source, start } = this.#context;
+    if (start.at === 'offsets') return start.offsets[this.topic]?.[this.partition] ?? 0;
+    if (start.at !== 'timestamp') return end;
+    const { timestampMs } = start;
+    const found = await readOffsetAt(source, { topic: this.topic, partition: this.partition, timestampMs });
+    return found < 0 ? end : found;
+  }
+
+  /** How many records of ours the target holds, by its own log. */
+  async #readOrdinal(mapped: MappedState): Promise<Located> {
+    const { target } = this.#context;
+    const { isShared, producerId, targetStart } = mapped.head;
+    const options = { stillMs: this.#stillMs, signal: this.#abort.signal };
+    if (isShared) {
+      const port = { target, topic: this.targetTopic, partition: this.partition, producerId, targetStart };
+      return readSharedPosition(port, mapped.placements, { ...options, onFound: (run) => mapped.placed(run) });
+    }
+    const port = this.#solePort(mapped);
+    const watermark = await stillWatermark(port, options.stillMs, options.signal);
+    const { offset, sequence, isSequenceFree } = await readPosition(port, watermark, options.signal);
+    if (!options.signal.aborted && sequence !== offset % SEQUENCES)
+      throw diverged(
+        offset,
+        `The batch of ours before offset ${offset} of the target ends with sequence ${sequence - 1}.`,
+      );
+    return { ordinal: offset, isSequenceFree };
+  }
+
+  #solePort({ head }: MappedState): TargetPartition {
+    return {
+      target: this.#context.target,
+      topic: this.targetTopic,
+      partition: this.partition,
+      dataProducerId: head.producerId,
+      markerProducerId: -1, // none: a control record in the target is not ours
+      sequenceOffset: 0,
+    };
+  }
+
+  /** Both topics are the ones that were claimed: an id that changed is a topic that was deleted and created anew. */
+  async #checkTopics(): Promise<void> {
+    const { source, target } = this.#context;
+    const [[sourceTopic], [targetTopic]] = await Promise.all([
+      source.refresh([this.topic]),
+      target.refresh([this.targetTopic]),
+    ]);
+    this.#checkTopic('source', this.topic, must(sourceTopic, 'answer about the source topic'));
+    this.#checkTopic('target', this.targetTopic, must(targetTopic, 'answer about the target topic'));
+    this.#missingSinceMs = null;
+  }
+
+  #checkTopic(side: 'source' | 'target', name: string, topic: TopicMetadata): void {
+    if (topic.errorCode !== 0) {
+      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) {
+        const now = this.#context.clock.monotonic();
+        this.#missingSinceMs ??= now;
+        if (now - this.#missingSinceMs > MISSING_MS) throw missing(side, name, this.#position);
+      }
+      throw new BrokerError(errorOf(topic.errorCode), 'Metadata', `${side} topic ${name}`);
+    }
+    const expected = side === 'source' ? this.topicId : this.#context.targetTopicId;
+    if (topic.topicId !== expected) throw recreated(side, name, this.#position);
+  }
+
+  /** The source still has what was copied (exactness.md rules 1 and 8). */
+  async #checkSource(mapped: MappedState): Promise<void> {
+    const { source, target, policy } = this.#context;
+    const position = mapped.ledger.end;
+    const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
+    if (leaderEpoch >= 0) {
+      const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
+      if (end.endOffset >= 0 && end.endOffset < position) {
+        const detail = `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`;
+        throw truncated(end.endOffset, position, detail);
+      }
+      if (end.leaderEpoch >= 0) this.#walk.leaderEpoch = end.leaderEpoch;
+    }
+    const watermark = await readWatermark(source, this.topic, this.partition);
+    if (watermark < position) throw truncated(watermark, position, `its log ends at ${watermark}`);
+    if (this.#stillMs === 0 && !this.#isFirst) return; // all that we wrote since the last look was answered where it had to be
+    await compareLastMapped(
+      { cluster: source, topic: this.topic, partition: this.partition },
+      { cluster: target, topic: this.targetTopic, partition: this.partition },
+      { map: mapped.mapUpTo(this.#acknowledged), timestamps: policy.timestamps },
+    );
+  }
+
+  // ---- copy
+
+  async #copy(located: Located): Promise<void> {
+    const { source, target, dataPath } = this.#context;
+    const fetcher = await dataPath.fetcherOf(await leaderOf(source, this.topic, this.partition));
+    const producer = await dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition));
+    if (this.#abort.signal.aborted) return;
+    const mapped = must(this.#mapped, 'state of a located partition');
+    this.#fetcher = fetcher;
+    this.#producer = producer;
+    this.#state = 'copying';
+    this.#cursor = { offset: mapped.ledger.end, sequence: located.ordinal % SEQUENCES };
+    if (mapped.ledger.end >= (this.#stableOffset ?? Infinity)) this.#waiting = null;
+    this.#stopAtEnd = null;
+    this.#inFlightMax = located.isSequenceFree ? 1 : IN_FLIGHT_MAX;
+    const interrupted = new Promise<Interruption>((resolve) => {
+      this.#interrupt = (interruption) => {
+        this.#interrupt = null;
+        this.#fetchOffset = -1;
+        resolve(interruption);
+      };
+    });
+    this.#fetchOffset = mapped.ledger.end;
+    this.#saveLater();
+    producer.add(this);
+    fetcher.add(this);
+    const interruption = await interrupted;
+    fetcher.remove(this);
+    this.#dropQueue();
+    await this.#settled();
+    producer.remove(this);
+    await this.#afterInterruption(interruption);
+  }
+
+  async #afterInterruption(interruption: Interruption): Promise<void> {
+    const { clock, random } = this.#context;
+    switch (interruption.kind) {
+      case 'ended':
+      case 'withheld':
+        return;
+      case 'stop':
+        throw interruption.stop;
+      case 'error':
+        throw interruption.error;
+      case 'out-of-range':
+      case 'diverging':
+        return sleep(clock, this.#backoff.next(), this.#abort.signal);
+      case 'refused':
+        if (this.#isStuck()) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
+        await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
+    }
+  }
+
+  onFetched(result: FetchedPartition, frame: Frame, askedOffset: number): void {
+    // An answer to a request from before the last interruption: between its offset and ours lie records, not a hole.
+    if (!this.#interrupt || askedOffset !== this.#cursor.offset) return;
+    if (result.errorCode !== 0) return this.#onFetchError(result.errorCode);
+    this.#sourceLogStart = result.logStartOffset;
+    this.#stableOffset = result.lastStableOffset;
+    this.#highWatermark = result.highWatermark;
+    this.#measuredAt = this.#context.clock.now();
+    if (result.diverging) return this.#interrupt({ kind: 'diverging' });
+    if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
+    if (result.end > result.start) return this.#walkRecords(result, frame);
+    this.#backoff.reset();
+    if (this.#position !== this.#cursor.offset) return;
+    this.#waiting = null;
+    this.#endIncident(); // nothing is left that could be refused
+  }
+
+  onFetchLost(error: ConnectionError | BrokerError): void {
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  #onFetchError(code: number): void {
+    if (code === OFFSET_OUT_OF_RANGE) return this.#interrupt?.({ kind: 'out-of-range' });
+    const error = new BrokerError(errorOf(code), 'Fetch', `${this.topic}/${this.partition}`);
+    if (code === CORRUPT_MESSAGE) return this.#onCorrupt(this.#cursor.offset, 'by the source broker', error);
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  #walkRecords(result: FetchedPartition, frame: Frame): void {
+    const walked = this.#walk.walk(frame, result, this.#cursor);
+    for (const item of walked.items) this.#take(item);
+    this.#fetchOffset = this.#cursor.offset;
+    if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
+      this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
+    if (walked.stop) this.#onWalkStop(walked.stop);
+    if (this.#heldFrom < Infinity) this.#save();
+    this.#advance(); // what holds no record is done with as soon as it is accounted for
+  }
+
+  #take(item: WalkItem): void {
+    const { ledger } = must(this.#mapped, 'state');
+    if (item.kind === 'hole') {
+      this.#isBehindGap = true;
+      return must(this.#mapped, 'state').account(must(item.disposition, 'disposition'), item.count);
+    }
+    const { ordinal } = ledger;
+    if (this.#isBehindGap) {
+      this.#isBehindGap = false;
+      if (this.#saving) this.#heldNext = Math.min(this.#heldNext, ordinal);
+      else this.#heldFrom = Math.min(this.#heldFrom, ordinal);
+    }
+    must(this.#mapped, 'state').account({ kind: 'delivered' }, item.count);
+    this.#queue.push({ ...item, ordinal });
+    this.#queuedBytes += item.end - item.start;
+    if (!item.frame) this.#context.pool.charge(item.end - item.start);
+  }
+
+  #onWalkStop(walkStop: WalkStop): void {
+    this.#fetchOffset = -1;
+    const stop = this.#withDamagedEpoch(walkStop);
+    if (stop.kind === 'leader-epoch') return this.#recordLeaderEpoch(stop);
+    if (stop.kind === 'damaged' && this.#corruptAt !== stop.offset)
+      return this.#onCorrupt(stop.offset, FROM_SOURCE, stop.error);
+    this.#stopAtEnd = this.#stopOf(stop);
+    this.#checkEnd();
+  }
+
+  /** A leader appends with its own epoch or an older one. The field is not under the CRC of its batch, and recorded it would stay. */
+  #withDamagedEpoch(stop: WalkStop): WalkStop {
+    const leaderEpoch = this.fetchLeaderEpoch;
+    if (stop.kind !== 'leader-epoch' || leaderEpoch < 0 || stop.epoch <= leaderEpoch) return stop;
+    const message = `the batch at offset ${stop.offset} has leader epoch ${stop.epoch}, and its leader has ${leaderEpoch}`;
+    return { kind: 'damaged', offset: stop.offset, error: new MalformedBatchError(message) };
+  }
+
+  #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
+    if (stop.kind === 'transaction') return transactionMet(stop.offset);
+    if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
+    return recordTooLarge(stop.offset, stop.bytes, this.#batchBytesMax);
+  }
+
+  /** Saved before anything of the new epoch is sent, with all that was accounted for until then. */
+  #recordLeaderEpoch({ epoch, offset }: { epoch: number; offset: number }): void {
+    const mapped = must(this.#mapped, 'state');
+    const known = mapped.head.leaderEpochs;
+    if ((known.at(-1)?.[0] ?? -Infinity) < epoch)
+      mapped.setHead({ leaderEpochs: [...known, [epoch, offset] as [number, number]].slice(-LEADER_EPOCHS_MAX) });
+    const interrupt = this.#interrupt;
+    void this.#savedAll().then((isSaved) => {
+      if (!isSaved || this.#interrupt !== interrupt || !interrupt) return;
+      this.#walk.leaderEpoch = epoch;
+      this.#fetchOffset = this.#cursor.offset;
+      this.#fetcher?.wake();
+    });
+  }
+
+  #onCorrupt(offset: number, side: string, error: MalformedBatchError | BrokerError): void {
+    this.#corruptions++;
+    if (this.#corruptAt === offset || this.#corruptions > CORRUPTIONS_MAX)
+      return this.#interrupt?.({ kind: 'stop', stop: batchCorrupt(offset, side, error) });
+    this.#corruptAt = offset; // fetched once more: damage on the way is not damage at the source
+    const again = { ...errorOf(CORRUPT_MESSAGE), retryable: true };
+    const subject = `${this.topic}/${this.partition} at offset ${offset}`;
+    this.#interrupt?.({ kind: 'error', error: new BrokerError(again, 'Fetch', subject, error.message) });
+  }
+
+  // ---- the ledger is saved
+
+  /** Saves what is accounted for; then the records that waited for it may be sent. */
+  #save(): void {
+    if (this.#saving) return;
+    this.#saving = this.#saveNow().then(() => {
+      this.#saving = null;
+      this.#checkEnd();
+    });
+  }
+
+  async #saveNow(): Promise<boolean> {
+    const { store } = this.#context;
+    try {
+      do {
+        this.#heldNext = Infinity;
+        await must(this.#mapped, 'state').save(store, this.#permit);
+        this.#heldFrom = this.#heldNext;
+        this.#producer?.pump();
+      } while (this.#heldFrom < Infinity && this.#interrupt);
+      return true;
+    } catch (error) {
+      if (error instanceof WithheldError) this.#interrupt?.({ kind: 'withheld' });
+      else if (error instanceof KafkaError) this.#interrupt?.({ kind: 'error', error });
+      else if (error instanceof AppError) this.#interrupt?.({ kind: 'stop', stop: stateUnreadable(error) });
+      else throw error;
+      return false;
+    }
+  }
+
+  /** Everything that is known now is in the state topic; false where it could not be written. */
+  async #savedAll(): Promise<boolean> {
+    await this.#saving;
+    let isSaved = false;
+    this.#saving = this.#saveNow().then((result) => {
+      isSaved = result;
+      this.#saving = null;
+      this.#checkEnd();
+    });
+    await this.#saving;
+    return isSaved;
+  }
+
+  /** Now and then also what nothing waits for: gaps behind the last record, and where records lie in a shared target. */
+  #saveLater(): void {
+    this.#cancelSave?.();
+    this.#cancelSave = this.#context.clock.schedule(SAVE_MS, () => {
+      if (!this.#interrupt) return;
+      this.#save();
+      this.#saveLater();
+    });
+  }
+
+  /** A graceful end leaves nothing to be found out again. */
+  async #saveLast(): Promise<void> {
+    const mapped = this.#mapped;
+    if (!mapped || !this.#isLocated || this.#misplaced || this.#isUnknown || !this.#context.term.mayWrite()) return;
+    mapped.settle(this.#acknowledged);
+    try {
+      await mapped.save(this.#context.store, this.#permit);
+    } catch (error) {
+      if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error; // the next start finds it out
+    }
+  }
+
+  // ---- queue
+
+  takeBatch(): MappedItem | null {
+    if (!this.#interrupt || this.#inFlight.length >= this.#inFlightMax) return null;
+    const item = this.#queue[0];
+    if (!item || item.ordinal >= this.#heldFrom) return null;
+    if (!this.mayWrite()) {
+      this.#interrupt({ kind: 'withheld' });
+      return null;
+    }
+    this.#queue.shift();
+    this.#inFlight.push(item);
+    return item;
+  }
+
+  #dropQueue(): void {
+    for (const item of this.#queue) this.#release(item);
+    this.#queue = [];
+  }
+
+  #release(item: MappedItem): void {
+    this.#queuedBytes -= item.end - item.start;
+    if (item.frame) item.frame.release();
+    else this.#context.pool.discharge(item.end - item.start);
+  }
+
+  // ---- acknowledgements
+
+  onProduced(item: MappedItem, result: ProduceResult): void {
+    this.#takeFromFlight(item);
+    if (result.errorCode !== 0) this.#onRefused(item, result);
+    else if (!this.#isInPlace(item, result)) {
+      const place = this.#mapped?.head.isShared ? 'behind the one before it' : `at offset ${item.ordinal}`;
+      const cause = `The batch for offset ${item.baseOffset} of the source has its place ${place} of the target, and was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
+      this.#onMisplaced(diverged(item.baseOffset, cause));
+    } else if (this.#isStamped(item, result)) this.#onMisplaced(stampedByTarget(item.baseOffset, this.targetTopic));
+    else this.#onAppended(item, result.baseOffset);
+    this.#checkEnd();
+  }
+
+  /** In a target of our own, exactly at its ordinal; in a shared one, behind all that we know of ours. */
+  #isInPlace(item: MappedItem, { baseOffset }: ProduceResult): boolean {
+    const { head, placements } = must(this.#mapped, 'state');
+    if (item.ordinal !== this.#acknowledged) return false;
+    return head.isShared ? baseOffset >= placements.targetEnd : baseOffset === item.ordinal;
+  }
+
+  #isStamped(item: MappedItem, { logAppendTimeMs }: ProduceResult): boolean {
+    const isTheirs = logAppendTimeMs === -1 || logAppendTimeMs === item.newestTimestamp;
+    return !isTheirs && this.#context.policy.timestamps !== 'target';
+  }
+
+  onProduceLost(item: MappedItem, error: ConnectionError): void {
+    this.#takeFromFlight(item);
+    this.#doubt(error);
+    this.#interrupt?.({ kind: 'error', error });
+    this.#checkEnd();
+  }
+
+  onProducerLost(error: ConnectionError): void {
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  /** It may still land: the position is read once it has, lest other content gets its sequence and is taken for it. */
+  #doubt(error: KafkaError): void {
+    if (error.definite) return;
+    this.#isUnknown = true;
+    this.#stillMs = STILL_MS;
+  }
+
+  #takeFromFlight(item: MappedItem): void {
+    const index = this.#inFlight.indexOf(item);
+    assert(index >= 0, 'an answered batch was in flight');
+    this.#inFlight.splice(index, 1);
+    const wasFull = this.#queuedBytes >= QUEUE_BYTES_MAX;
+    this.#release(item);
+    if (wasFull && this.#queuedBytes < QUEUE_BYTES_MAX) this.#fetcher?.wake();
+  }
+
+  #onAppended(item: MappedItem, target: number): void {
+    const mapped = must(this.#mapped, 'state');
+    if (mapped.head.isShared) mapped.placed({ source: item.ordinal, target, length: item.count });
+    this.#acknowledged = item.ordinal + item.count;
+    this.#inFlightMax = IN_FLIGHT_MAX;
+    this.#recordsCopied += item.count;
+    this.#bytesCopied += item.sourceBytes;
+    this.#newestAcknowledged = item.newestTimestamp;
+    this.#context.countBytes(item.reason, item.sourceBytes);
+    this.#waiting = null;
+    if (item.baseOffset + item.count > (this.#incident?.offsets?.from ?? -1)) this.#endIncident();
+    if (this.#interrupt) this.#advance();
+  }
+
+  #onRefused(item: MappedItem, result: ProduceResult): void {
+    const code = result.errorCode;
+    const subject = `${this.targetTopic}/${this.partition}`;
+    const error = new BrokerError(errorOf(code), 'Produce', subject, result.errorMessage);
+    if (OUT_OF_ORDER.has(code)) {
+      this.#refusals++;
+      return this.#interrupt?.({ kind: 'refused' });
+    }
+    if (FENCED.has(code)) return this.#interrupt?.({ kind: 'stop', stop: fenced(item.baseOffset, error) });
+    if (POLICY.has(code))
+      return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
+    if (code === MESSAGE_TOO_LARGE) return this.#onTooLarge(item);
+    if (code === CORRUPT_MESSAGE || code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+      return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
+    this.#doubt(error);
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  #onTooLarge(item: MappedItem): void {
+    const bytes = item.end - item.start;
+    if (item.count === 1) {
+      const limit = bytes > this.#batchBytesMax ? this.#batchBytesMax : null;
+      return this.#interrupt?.({ kind: 'stop', stop: recordTooLarge(item.baseOffset, bytes, limit) });
+    }
+    this.#splitAboveBytes = Math.ceil(bytes / 2);
+    this.#interrupt?.({ kind: 'refused' });
+  }
+
+  /** The position follows what is acknowledged, and what holds no record behind it. */
+  #advance(): void {
+    const position = must(this.#mapped, 'state').positionAt(this.#acknowledged);
+    if (this.#position !== null && position <= this.#position) return;
+    this.#position = position;
+    this.#corruptions = 0;
+    this.#unknownResults = 0;
+    this.#stuckSinceMs = null;
+    this.#backoff.reset();
+  }
+
+  /** Found even while settling; it outranks the reason that interrupted. */
+  #onMisplaced(stop: ShardStop): void {
+    this.#misplaced ??= stop;
+    this.#interrupt?.({ kind: 'stop', stop });
+  }
+
+  #checkEnd(): void {
+    if (this.#inFlight.length > 0 || this.#saving) return;
+    this.#whenSettled?.();
+    if (this.#stopAtEnd && this.#interrupt && this.#queue.length === 0)
+      this.#interrupt({ kind: 'stop', stop: this.#stopAtEnd });
+  }
+
+  /** Resolves when nothing is on its way any more; throws what was found out meanwhile. */
+  async #settled(): Promise<void> {
+    this.#cancelSave?.();
+    if (this.#inFlight.length > 0 || this.#saving) {
+      await new Promise<void>((resolve) => {
+        this.#whenSettled = resolve;
+      });
+      this.#whenSettled = null;
+    }
+    if (this.#misplaced) throw await this.#explained(this.#misplaced);
+  }
+
+  /** Produce names topics by their names: what landed elsewhere may have landed in a topic that was created anew. */
+  async #explained(misplaced: ShardStop): Promise<ShardStop> {
+    try {
+      await this.#checkTopics();
+      const mapped = must(this.#mapped, 'state');
+      if (mapped.head.isShared) return misplaced;
+      const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
+      return (await foreignBefore(this.#solePort(mapped), watermark)) ?? misplaced;
+    } catch (error) {
+      if (error instanceof ShardStop) return error;
+      if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
+    }
+    return misplaced;
+  }
+
+  /**
+   * Another program wrote to a target that was ours alone, and the file says to go on behind it. False where that is not
+   * the case.
+   */
+  async #sharesFromNow(stop: ShardStop): Promise<boolean> {
+    const mapped = this.#mapped;
+    if (!this.#context.goesOnBehindOthers || stop.reason.code !== 'SHARD_DIVERGED') return false;
+    if (!mapped || mapped.head.isShared || !this.#context.term.mayWrite()) return false;
+    try {
+      const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
+      if ((await foreignBefore(this.#solePort(mapped), watermark)) === null) return false;
+      await this.#share(mapped);
+    } catch (error) {
+      if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error;
+      return false;
+    }
+    this.#context.onShared(this, stop.reason.cause);
+    this.#lookAnew();
+    return true;
+  }
+
+  /**
+   * The target is not ours alone any more. What was acknowledged lies where it was to lie; the rest, after a start all of
+   * it, is found in the log by its sequences, which are ordinals before and after.
+   */
+  async #share(mapped: MappedState): Promise<void> {
+    const { store } = this.#context;
+    if (this.#acknowledged > 0) mapped.placed({ source: 0, target: 0, length: this.#acknowledged });
+    mapped.setHead({ isShared: true });
+    await mapped.save(store, this.#permit);
+  }
+
+  // ---- errors
+
+  /** The stop that an error means, or null when it is worth another round. */
+  #stopFor(error: unknown): ShardStop | null {
+    if (error instanceof ShardStop) return error;
+    if (error instanceof AppError) return stateUnreadable(error);
+    if (error instanceof UnsupportedApiError) return apiUnsupported(error);
+    if (error instanceof ClusterIdChangedError) return otherCluster(this.#position, error);
+    if (error instanceof BrokerError && AUTHORISATION.has(error.code)) return notAllowed(this.#position, error);
+    if (error instanceof BrokerError && FENCED.has(error.code)) return fenced(this.#position ?? 0, error);
+    if (error instanceof BrokerError && OUT_OF_ORDER.has(error.code)) return this.#noProgressYet();
+    if (error instanceof MalformedBatchError) return this.#damagedTwice(error);
+    if (!(error instanceof KafkaError)) throw error;
+    // Lost connections and moved leaders are waited out; what we cannot explain is tried again a few times only.
+    if (!error.retryable) this.#unknownResults++;
+    if (this.#unknownResults <= UNKNOWN_RESULTS_MAX || !this.#context.term.mayWrite()) return null;
+    return unexplained(this.#position, error);
+  }
+
+  /** Damage on the way is not damage in a log: what positions are read from is read once more. */
+  #damagedTwice(error: MalformedBatchError): ShardStop | null {
+    if (this.#wasDamaged) return batchCorrupt(this.#position ?? 0, 'when reading positions', error);
+    this.#wasDamaged = true;
+    return null;
+  }
+
+  #noProgressYet(): ShardStop | null {
+    this.#refusals++;
+    return this.#isStuck() ? noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000) : null;
+  }
+
+  /** Refused for too long without anybody advancing the target, although the shard is ours. */
+  #isStuck(): boolean {
+    if (!this.#context.term.mayWrite()) return false;
+    const now = this.#context.clock.monotonic();
+    this.#stuckSinceMs ??= now;
+    return now - this.#stuckSinceMs > NO_PROGRESS_MS;
+  }
+
+  async #pause(error: KafkaError): Promise<void> {
+    const toldMs = this.#context.clock.monotonic();
+    this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? toldMs, toldMs };
+    this.#context.onTrouble(this, error);
+    await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
+  }
+
+  /** The same cause at the same place is the same incident, however often it is met. */
+  #raise(stop: ShardStop): void {
+    this.#waiting = null; // now it is known what for
+    const { code, offsets } = stop.reason;
+    const open = this.#incident;
+    if (open && open.code === code && open.offsets?.from === offsets?.from) return;
+    this.#endIncident();
+    this.#incident = {
+      ...stop.reason,
+      severity: 'error',
+      mirror: this.#context.mirrorName,
+      topic: this.topic,
+      partition: this.partition,
+      at: this.#context.clock.now(),
+    };
+    this.#context.onIncident(this.#incident);
+  }
+
+  #endIncident(): void {
+    const incident = this.#incident;
+    if (!incident) return;
+    this.#incident = null;
+    this.#retryBackoff.reset();
+    this.#context.onIncidentEnded(incident);
+  }
+
+  /** Reads max.message.bytes of the target topic, which may have been changed: whether it is larger than it was. */
+  async #hasMoreRoom(): Promise<boolean> {
+    const before = this.#batchBytesMax;
+    try {
+      this.#batchBytesMax = await this.#context.readBatchBytesMax();
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error; // what was read last holds on
+    }
+    return this.#batchBytesMax > before;
+  }
+
+  /** As by a process that has just started: anybody may have written meanwhile. */
+  #lookAnew(): void {
+    this.#misplaced = null;
+    this.#splitAboveBytes = Infinity;
+    this.#isFirst = true;
+    this.#stillMs = Math.max(STILL_MS, this.#stillMs);
+    this.#missingSinceMs = null;
+    this.#stuckSinceMs = null;
+    this.#corruptAt = -1;
+    this.#corruptions = 0;
+    this.#wasDamaged = false;
+    this.#unknownResults = 0;
+  }
+}
