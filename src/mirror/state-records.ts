@@ -4,9 +4,7 @@
  *   mirror/<mirrorId>              who mirrors what into this cluster, with which producer ids, under which choices
  *   claim/<target topic>           which mirror writes to a topic, and from which source topic
  *   partition/<target topic>/<p>   what the log of the target partition cannot say: log start, sequence offset, leader epochs
- *   mapped/<target>/<p>/<source>   how a partition is copied whose offsets differ; its map stands in the two kinds below
- *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, the n-th piece
- *   placed/<target>/<p>/<source>/<n>   where the delivered records lie in a target that others write to as well
+ *   applied/<mirrorId>/<digest>    an ACL or a quota that the mirror has set on the target, and may take away again
  *
  * Pure: bytes in, typed records out. A kind of key that we do not know is a later version's and is left alone.
  */
@@ -17,8 +15,6 @@ import { AppError } from '#contract/errors.ts';
 const VERSION = 1;
 /** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
 export const LEADER_EPOCHS_MAX = 128;
-/** Runs of a ledger or a map in one record: at most 50 KB, mostly 5. */
-export const PIECE_RUNS = 1_000;
 
 const offset = z.int().min(0);
 
@@ -66,51 +62,34 @@ const partitionRecord = z.object({
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
 });
 
-const mappedRecord = z.object({
-  mirrorId: z.string(),
-  targetTopicId: z.string(),
-  sourceTopicId: z.string(),
-  /** Of our batches in this target partition. */
-  producerId: z.int().min(0),
-  /** Others write to the target as well. Else the n-th record of ours is at offset n. */
-  isShared: z.boolean(),
-  /** The first source offset of the ledger. */
-  start: offset,
-  /** Where the target ended when nothing of ours was in it. */
-  targetStart: offset,
-  leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
-});
+const appliedRecord = z.discriminatedUnion('what', [
+  z.object({
+    what: z.literal('acl'),
+    /** `intended`: about to be created, so that it may be somebody else's. */
+    phase: z.enum(['intended', 'created']),
+    acl: z.object({
+      resourceType: z.enum(['topic', 'group', 'cluster', 'transactional-id', 'delegation-token', 'user']),
+      pattern: z.enum(['literal', 'prefixed']),
+      name: z.string(),
+      principal: z.string(),
+      host: z.string(),
+      operation: z.string(),
+      permission: z.enum(['allow', 'deny']),
+    }),
+  }),
+  z.object({
+    what: z.literal('quota'),
+    entity: z.array(z.object({ type: z.string(), name: z.string().nullable() })),
+    key: z.string(),
+    value: z.number(),
+    /** What it was before; it is that still where the process ended in between. */
+    before: z.number().nullable(),
+  }),
+]);
 
-const numbers = z.array(z.int()).max(3 * PIECE_RUNS);
+const schemas = { mirror: mirrorRecord, claim: claimRecord, partition: partitionRecord, applied: appliedRecord };
 
-const ledgerRecord = z.object({
-  mirrorId: z.string(),
-  targetTopicId: z.string(),
-  start: offset,
-  ordinal: offset,
-  /** Code and length of each run. */
-  runs: numbers,
-});
-
-const placedRecord = z.object({
-  mirrorId: z.string(),
-  targetTopicId: z.string(),
-  /** An encoded map from ordinals to target offsets. */
-  runs: numbers,
-});
-
-const schemas = {
-  mirror: mirrorRecord,
-  claim: claimRecord,
-  partition: partitionRecord,
-  mapped: mappedRecord,
-  ledger: ledgerRecord,
-  placed: placedRecord,
-};
-
-export type MappedRecord = z.output<typeof mappedRecord>;
-export type LedgerRecord = z.output<typeof ledgerRecord>;
-export type PlacedRecord = z.output<typeof placedRecord>;
+export type AppliedRecord = z.output<typeof appliedRecord>;
 export type MirrorRecord = z.output<typeof mirrorRecord>;
 export type ClaimRecord = z.output<typeof claimRecord>;
 export type PartitionRecord = z.output<typeof partitionRecord>;
@@ -118,26 +97,16 @@ export type PartitionRecord = z.output<typeof partitionRecord>;
 export type StateRecord =
   | { readonly kind: 'mirror'; readonly key: string; readonly value: MirrorRecord | null }
   | { readonly kind: 'claim'; readonly key: string; readonly value: ClaimRecord | null }
-  | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null }
-  | { readonly kind: 'mapped'; readonly key: string; readonly value: MappedRecord | null }
-  | { readonly kind: 'ledger'; readonly key: string; readonly value: LedgerRecord | null }
-  | { readonly kind: 'placed'; readonly key: string; readonly value: PlacedRecord | null };
-
-/** One source partition in one target partition. */
-export interface MappedPlace {
-  readonly targetTopic: string;
-  readonly partition: number;
-  readonly sourceTopic: string;
-}
+  | { readonly kind: 'applied'; readonly key: string; readonly value: AppliedRecord | null }
+  | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null };
 
 export const mirrorKey = (mirrorId: string): string => `mirror/${mirrorId}`;
 export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
 export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;
 
-export const mappedKey = ({ targetTopic, partition, sourceTopic }: MappedPlace): string =>
-  `mapped/${targetTopic}/${partition}/${sourceTopic}`;
-export const pieceKey = (kind: 'ledger' | 'placed', place: MappedPlace, index: number): string =>
-  `${kind}/${place.targetTopic}/${place.partition}/${place.sourceTopic}/${index}`;
+/** `text` says what was applied: the same for the same thing. */
+export const appliedKey = (mirrorId: string, text: string): string =>
+  `applied/${mirrorId}/${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
 
 /** The same in every process that runs the same mirror between the same clusters: 20 characters of [0-9a-f]. */
 export function mirrorIdOf(mirror: {

@@ -22,21 +22,18 @@ import { appendRecords, readLog } from '#kafka/simple-log.ts';
 import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS, type NewTopic } from '#kafka/topics.ts';
 import { readLogStart, readWatermark } from './offsets.ts';
 import {
+  appliedKey,
   claimKey,
   decodeState,
   encodeState,
-  mappedKey,
   mirrorIdOf,
   mirrorKey,
   partitionKey,
-  pieceKey,
+  type AppliedRecord,
   type ClaimRecord,
-  type LedgerRecord,
-  type MappedPlace,
-  type MappedRecord,
+  pieceKey,
   type MirrorRecord,
   type PartitionRecord,
-  type PlacedRecord,
   type StateRecord,
 } from './state-records.ts';
 
@@ -59,9 +56,6 @@ export type MirrorChoices = Pick<
   MirrorRecord,
   'name' | 'sourceClusterId' | 'targetClusterId' | 'transactions' | 'timestamps' | 'start'
 >;
-
-export type MappedStateRecord = Extract<StateRecord, { kind: 'mapped' | 'ledger' | 'placed' }>;
-type PieceOf<Kind> = Kind extends 'ledger' ? LedgerRecord : PlacedRecord;
 
 export type TopicClaim = ClaimRecord & { readonly targetTopic: string };
 
@@ -122,6 +116,27 @@ export class StateTopic {
     return record?.kind === 'claim' ? record.value : null;
   }
 
+  /** What a mirror has set on the target around the records; without what cannot be read. */
+  appliedOf(mirrorId: string): AppliedRecord[] {
+    const prefix = appliedKey(mirrorId, '').slice(0, -32);
+    return [...this.#records].flatMap(([key, { record }]) =>
+      record.kind === 'applied' && record.value && key.startsWith(prefix) && !this.#unreadable.has(key)
+        ? [record.value]
+        : [],
+    );
+  }
+
+  /** By the text of what was applied; null takes the record away. */
+  async putApplied(mirrorId: string, applied: ReadonlyMap<string, AppliedRecord | null>): Promise<void> {
+    if (applied.size === 0) return;
+    const records = [...applied].map(([text, value]): StateRecord => ({
+      kind: 'applied',
+      key: appliedKey(mirrorId, text),
+      value,
+    }));
+    await this.#putContested(records);
+  }
+
   /** All of a mirror, also of topics that are gone; without those that cannot be read. */
   claimsOf(mirrorId: string): TopicClaim[] {
     return [...this.#records].flatMap(([key, { record }]) =>
@@ -135,26 +150,6 @@ export class StateTopic {
   partition(targetTopic: string, partition: number): PartitionRecord | null {
     const record = this.#recordOf(partitionKey(targetTopic, partition));
     return record?.kind === 'partition' ? record.value : null;
-  }
-
-  mapped(place: MappedPlace): MappedRecord | null {
-    const record = this.#recordOf(mappedKey(place));
-    return record?.kind === 'mapped' ? record.value : null;
-  }
-
-  /** The pieces of a mapped partition, as far as there is one after the other. Throws as `mirror`. */
-  pieces<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace): PieceOf<Kind>[] {
-    const pieces: PieceOf<Kind>[] = [];
-    for (;;) {
-      const record = this.#recordOf(pieceKey(kind, place, pieces.length));
-      if (record?.kind !== kind || record.value === null) return pieces;
-      pieces.push(record.value as PieceOf<Kind>);
-    }
-  }
-
-  /** Records of one mapped partition, appended with acks=all. Without leave WithheldError is thrown. */
-  async putMapped(records: readonly MappedStateRecord[], permit?: Permit): Promise<void> {
-    await this.#putContested(records, permit);
   }
 
   #recordOf(key: string): StateRecord | undefined {
