@@ -1,0 +1,133 @@
+/**
+ * Where the places of a consumer group on the target have to be moved. Pure: what source and target say goes in, commits come
+ * out. A place is moved for two reasons only: the group has none on the target yet, or the source moved it, forwards or
+ * backwards. What somebody else has committed on the target is never moved backwards, and not at all while the source
+ * stands still: consumers that have moved over are not sent back.
+ */
+import type { GroupOffset } from '#kafka/groups.ts';
+
+/** An offset of the source as one of the target, or why there is none at the moment. */
+export type Translation =
+  /** `isBounded`: the target does not have that place; it is the nearest that it has, and may move by itself. */
+  { readonly offset: number; readonly isBounded: boolean } | { readonly offset: null; readonly why: string };
+
+export type Translate = (topic: string, partition: number, offset: number) => Translation;
+
+/** What the log of a target partition holds. */
+export interface TargetLog {
+  /** Where the copy began (exactness.md rule 5). */
+  readonly copyStart: number;
+  /** Its first record has been copied: until then the start follows the source, and what is before it is filler. */
+  readonly isBegun: boolean;
+  readonly logStart: number;
+  /** The high watermark. */
+  readonly end: number;
+}
+
+/** A place as this process has last seen it the same on both sides, or made it so. */
+export interface Note {
+  readonly source: number;
+  readonly target: number;
+  readonly metadata: string;
+  readonly isBounded: boolean;
+}
+
+export interface GroupFacts {
+  readonly groupId: string;
+  /** On topics that are mirrored. */
+  readonly source: readonly GroupOffset[];
+  /** By source topic and partition, as placeKey writes them. */
+  readonly target: ReadonlyMap<string, GroupOffset>;
+  /** It has members on the target. */
+  readonly isActive: boolean;
+  readonly notes: ReadonlyMap<string, Note>;
+  /** A commit without a leader epoch is ours, or an administrator's: consumers know the epoch of what they have read. */
+  readonly showsOwner: boolean;
+}
+
+/** Still named as the source names it. */
+export interface Move {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly metadata: string;
+}
+
+export interface GroupMoves {
+  readonly groupId: string;
+  readonly moves: readonly Move[];
+  /** What holds once the moves are made, and for what is left alone what held before: by placeKey. */
+  readonly notes: ReadonlyMap<string, Note>;
+  /** Why a place of it stays as it is; null where all are, or will be, those of the source. */
+  readonly leftAlone: string | null;
+}
+
+export const ACTIVE = 'it has members on the target';
+export const MOVED_ON_TARGET = 'somebody else has committed for it on the target, and the source has not gone beyond';
+export const NOT_BEGUN = 'a partition has not begun to be copied';
+
+/** No topic's name has a slash. */
+export const placeKey = (topic: string, partition: number): string => `${topic}/${partition}`;
+
+/**
+ * The same offset, wherever the target has it: then the next record that is read is the same on both sides. Beyond the end
+ * a consumer would be reset, and skip or repeat everything, so the end stands for it until more is copied; below the start
+ * the first record that is there stands for it, which is the next one after the offset. While the target's log holds
+ * filler it has no place that means anything.
+ */
+export function identicalPlace(offset: number, { copyStart, isBegun, logStart, end }: TargetLog): Translation {
+  if (logStart < copyStart || end < copyStart) return { offset: null, why: NOT_BEGUN };
+  if (!isBegun) return end > copyStart ? { offset: null, why: NOT_BEGUN } : { offset: copyStart, isBounded: true };
+  if (offset > end) return { offset: end, isBounded: true };
+  if (offset < logStart) return { offset: logStart, isBounded: true };
+  return { offset, isBounded: false };
+}
+
+export function movesOf(facts: GroupFacts, translate: Translate): GroupMoves {
+  const { groupId, source, isActive } = facts;
+  const moves: Move[] = [];
+  const notes = new Map(facts.notes);
+  const reasons: string[] = [];
+  for (const commit of isActive ? [] : source) {
+    const { topic, partition, metadata } = commit;
+    const decision = decide(commit, facts, translate);
+    if (typeof decision === 'string') {
+      reasons.push(decision);
+      continue;
+    }
+    notes.set(placeKey(topic, partition), decision.note);
+    if (decision.isMove) moves.push({ topic, partition, offset: decision.note.target, metadata });
+  }
+  return { groupId, moves, notes, leftAlone: isActive ? ACTIVE : (reasons[0] ?? null) };
+}
+
+function decide(
+  commit: GroupOffset,
+  { target, notes, showsOwner }: GroupFacts,
+  translate: Translate,
+): { readonly note: Note; readonly isMove: boolean } | string {
+  const key = placeKey(commit.topic, commit.partition);
+  const [current, note] = [target.get(key), notes.get(key)];
+  const isForeign = current !== undefined && !isOwn(current, note, showsOwner);
+  if (current && note && !hasMoved(commit, note)) {
+    if (current.offset !== note.target) return MOVED_ON_TARGET;
+    if (!note.isBounded) return { note, isMove: false };
+  }
+  const place = translate(commit.topic, commit.partition, commit.offset);
+  if (place.offset === null) return place.why;
+  const { offset, isBounded } = place;
+  const wanted: Note = { source: commit.offset, target: offset, metadata: commit.metadata, isBounded };
+  const isThere = current?.offset === offset;
+  if (isForeign) return isThere || offset > current.offset ? { note: wanted, isMove: !isThere } : MOVED_ON_TARGET;
+  return { note: wanted, isMove: !isThere || current.metadata !== commit.metadata };
+}
+
+/** Ours, as far as that can be told: what this process wrote, or, from before its time, what shows no reader. */
+function isOwn(current: GroupOffset, note: Note | undefined, showsOwner: boolean): boolean {
+  if (note) return current.offset === note.target && current.metadata === note.metadata && current.leaderEpoch < 0;
+  return showsOwner && current.leaderEpoch < 0;
+}
+
+function hasMoved(commit: GroupOffset, note: Note): boolean {
+  return commit.offset !== note.source || commit.metadata !== note.metadata;
+}
