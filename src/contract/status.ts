@@ -3,6 +3,7 @@
  * null means 'not known', never zero (STYLE.md 8). This is also the shape of the lines of `lockstep run --json`.
  */
 import type { ErrorCode } from './errors.ts';
+import type { PlannedChange } from './plan.ts';
 
 export type ShardState =
   | 'starting' // reading positions, waiting until the target's watermark has stood still
@@ -41,6 +42,11 @@ export interface Incident {
   readonly endsByItself: boolean;
   readonly at: number;
 }
+
+/** As in a plan; of a setting, `subject` is its name and that of the target topic, and `set` to null its default. */
+export type SyncedChange = Pick<PlannedChange, 'subject' | 'action' | 'source' | 'target' | 'reason'> & {
+  readonly what: PlannedChange['what'] | 'setting';
+};
 
 export interface ShardStatus {
   readonly topic: string;
@@ -82,6 +88,12 @@ export interface MirrorStatus {
   readonly at: number;
 }
 
+/** A consumer group whose places on the target were not all moved to those of the source. */
+export interface LeftGroup {
+  readonly group: string;
+  readonly why: string;
+}
+
 export type RunEvent =
   | {
       readonly event: 'started';
@@ -111,7 +123,6 @@ export type RunEvent =
       readonly at: number;
     }
   | { readonly event: 'progress'; readonly status: MirrorStatus }
-  | { readonly event: 'progress'; readonly status: MirrorStatus }
   /** Told when it changes (docs/groups.md). */
   | {
       readonly event: 'groups';
@@ -130,6 +141,13 @@ export type RunEvent =
       readonly mirror: string | null;
       readonly code: ErrorCode;
       readonly message: string;
+      readonly at: number;
+    }
+  /** Something around the records was changed on the target, or a setting of a topic. */
+  | {
+      readonly event: 'synced';
+      readonly mirror: string;
+      readonly changes: readonly SyncedChange[];
       readonly at: number;
     }
   | { readonly event: 'incident'; readonly incident: Incident }

@@ -34,6 +34,7 @@ import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { Goals } from './goals.ts';
+import { GroupSync } from './group-sync.ts';
 import { MirroredPartition } from './mirrored-partition.ts';
 import { readEnds } from './offsets.ts';
 import { Outages } from './outages.ts';
@@ -44,7 +45,8 @@ import type { PartitionState, ShardContext } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { LEADER_EPOCHS_MAX, type PartitionRecord } from './state-records.ts';
-import { StateTopic } from './state-topic.ts';
+import { StateTopic , TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
+import { readSyncedTopics } from './synced-topics.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { TopicIncidents, type TopicIncidentsOptions } from './topic-incidents.ts';
@@ -136,6 +138,8 @@ export class Mirror {
   readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
   readonly #gates = new Map<string, CleanupGate>();
   #isStopping = false;
+  /** Null where the file does not ask for it. */
+  readonly #groups: GroupSync | null;
   #state: StateTopic | null = null;
   #mirrorId = '';
   #producers = { data: -1, marker: -1 };
@@ -178,6 +182,7 @@ export class Mirror {
           `${topic}/${partition} of the source ends at offset ${to} and not at ${from}, as it said before: its log was truncated before that was copied, or that answer was damaged; the run ends at ${to}`,
         ),
     });
+    this.#groups = this.#createGroupSync();
     this.#bug.promise.catch(() => {}); // there may be nobody left to be told
   }
 
@@ -198,6 +203,7 @@ export class Mirror {
         this.#watchOutages(ending),
         this.#measureRepeatedly(ending),
         this.#followOthers(ending),
+        this.#groups?.run(ending) ?? Promise.resolve(),
       ];
       for (const work of works) this.#runs.push(work.catch(this.#bug.reject));
       outcome = await Promise.race([this.#reachGoal(signal), this.#bug.promise]);
@@ -539,6 +545,7 @@ export class Mirror {
       if (until && until.kind !== 'time' && this.#isGoalReached()) {
         if (this.#hasIncidents()) return 'incidents';
         await this.#syncConfigs();
+        await this.#attempt('The offsets of consumer groups could not be compared', async () => this.#groups?.pass());
         return until.kind === 'offset' ? 'until-reached' : 'caught-up';
       }
       if (until === null && this.#hasNothingLeft()) return 'incidents';
@@ -587,6 +594,39 @@ export class Mirror {
       if (!(error instanceof AppError)) throw error;
       this.#warn(error.code, `${error.message} ${error.nextStep ?? ''}`, { again: true });
     }
+  }
+
+  // ---- groups
+
+  #createGroupSync(): GroupSync | null {
+    const { resource, source, target, clock } = this.#options;
+    if (resource.spec.sync.groups === null) return null;
+    return new GroupSync({
+      mirror: this.#name,
+      settings: resource.spec.sync.groups,
+      source,
+      target,
+      clock,
+      isLeader: () => this.#leadsGroups(),
+      readTopics: () =>
+        readSyncedTopics({
+          topics: this.#topics.values(),
+          partitions: this.#all(),
+          state: must(this.#state, 'state topic'),
+          isWhole: resource.spec.start.at === 'earliest',
+        }),
+      onEvent: (event) => this.#emit(event),
+      onFailure: (error) => {
+        const { code, message } = toAppError(error, 'offsets of consumer groups');
+        this.#warn(code, `${message}; tried again`, { again: true });
+      },
+    });
+  }
+
+  /** Of several processes the one that copies the first partition: each partition is one process's at a time. */
+  #leadsGroups(): boolean {
+    const first = this.#all().reduce<MirroredPartition | null>((a, b) => (a && a.name < b.name ? a : b), null);
+    return first?.isHeld === true;
   }
 
   // ---- end

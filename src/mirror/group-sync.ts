@@ -1,0 +1,457 @@
+/**
+ * Keeps the consumer groups of the source at their places on the target: a round compares what both sides have committed
+ * and writes what has to move (group-moves.ts). Between two rounds nothing is remembered that would have to be kept: what
+ * a restart forgets is read from the target again.
+ */
+import { untilAborted } from '#util/until-aborted.ts';
+import { sleep, type Clock } from '#util/clock.ts';
+import { compileGroups, type GroupSync as GroupSyncSettings } from '#contract/group-settings.ts';
+import type { LeftGroup, RunEvent } from '#contract/status.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import {
+  commitGroupOffsets,
+  deleteGroups,
+  isActive,
+  listGroups,
+  readGroupOffsets,
+  readShareGroupOffsets,
+  setShareGroupOffsets,
+  type GroupOffset,
+  type ListedGroup,
+} from '#kafka/groups.ts';
+import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import { isDenied } from '#kafka/permissions.ts';
+import {
+  ACTIVE,
+  identicalPlace,
+  movesOf,
+  placeKey,
+  type GroupFacts,
+  type GroupMoves,
+  type Note,
+  type TargetLog,
+  type Translate,
+} from './group-moves.ts';
+
+const GROUP_ID_NOT_FOUND = 69;
+/** An event names at most so many groups that were left alone. */
+const LEFT_NAMED_MAX = 100;
+
+/** A topic that is mirrored, with what its offsets are translated by. */
+export interface SyncedTopic {
+  readonly sourceTopic: string;
+  readonly sourceTopicId: string;
+  readonly targetTopic: string;
+  readonly targetTopicId: string;
+  /** By partition. */
+  readonly copyStarts: readonly CopyStart[];
+}
+
+/**
+ * Where the copy of a partition began; until its first record is copied that follows the log start of the source
+ * (exactness.md rule 5). Or why its offsets have no counterpart now.
+ */
+export type CopyStart = number | { readonly atLeast: number } | string;
+
+export interface GroupSyncOptions {
+  readonly mirror: string;
+  readonly settings: GroupSyncSettings;
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly clock: Clock;
+  /** Of several processes of a mirror one synchronises groups. */
+  isLeader(): boolean;
+  /** As of now. Throws KafkaError. */
+  readTopics(): Promise<readonly SyncedTopic[]>;
+  onEvent(event: Extract<RunEvent, { event: 'groups' }>): void;
+  /** A round failed; the next one begins anew. */
+  onFailure(error: KafkaError): void;
+}
+
+/** How offsets of one kind of group are read and written. */
+interface Kind {
+  isOf(group: ListedGroup): boolean;
+  readonly read: typeof readGroupOffsets;
+  readonly write: typeof commitGroupOffsets;
+  readonly showsOwner: boolean;
+}
+
+/** '': somebody commits without being a member. Connect's workers, and our own processes, commit nothing. */
+const PROTOCOL_TYPES = new Set(['consumer', 'streams', '']);
+const KINDS: readonly Kind[] = [
+  {
+    isOf: ({ type, protocolType }) => type !== 'share' && PROTOCOL_TYPES.has(protocolType),
+    read: readGroupOffsets,
+    write: commitGroupOffsets,
+    showsOwner: true,
+  },
+  {
+    isOf: ({ type }) => type === 'share',
+    read: readShareGroupOffsets,
+    write: setShareGroupOffsets,
+    showsOwner: false,
+  },
+];
+/** GroupState of groups without members. */
+const WITHOUT_MEMBERS = new Set(['Empty', 'Dead']);
+
+/** Whether a group is one whose offsets are synchronised. */
+export function selectGroups(settings: GroupSyncSettings): (group: ListedGroup) => boolean {
+  const isMeant = compileGroups(settings);
+  return (group) => isMeant(group.groupId) && KINDS.some((kind) => kind.isOf(group));
+}
+
+export class GroupSync {
+  readonly #options: GroupSyncOptions;
+  readonly #isMeant: (group: ListedGroup) => boolean;
+  /** By group, of those that were found or put at their places. */
+  readonly #notes = new Map<string, ReadonlyMap<string, Note>>();
+  #rounds: Promise<void> = Promise.resolve();
+  #told = '';
+
+  constructor(options: GroupSyncOptions) {
+    this.#options = options;
+    this.#isMeant = selectGroups(options.settings);
+  }
+
+  /** A round at the start of each period, until `signal` aborts. Never throws for a state of the world. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, settings } = this.#options;
+    while (!signal.aborted) {
+      const startedMs = clock.monotonic();
+      try {
+        await untilAborted(this.pass(), signal);
+      } catch (error) {
+        if (!(error instanceof KafkaError)) throw error;
+        this.#options.onFailure(error);
+      }
+      await sleep(clock, Math.max(0, startedMs + settings.everyMs - clock.monotonic()), signal);
+    }
+  }
+
+  /** One round, after those that have begun. Throws KafkaError. */
+  pass(): Promise<void> {
+    const round = this.#rounds.then(() => this.#round());
+    this.#rounds = round.catch(() => {}); // the failure is the caller's
+    return round;
+  }
+
+  async #round(): Promise<void> {
+    const { source, target } = this.#options;
+    if (!this.#options.isLeader()) return this.#notes.clear(); // another process moves the groups meanwhile
+    const topics = new Map((await this.#options.readTopics()).map((topic) => [topic.sourceTopic, topic]));
+    const [onSource, onTarget] = await Promise.all([listGroups(source), listGroups(target)]);
+    const listed = new Map(onTarget.map((group) => [group.groupId, group]));
+    const left: LeftGroup[] = [];
+    let inPlace = 0;
+    for (const kind of KINDS) {
+      const groups = onSource.filter((group) => this.#isMeant(group) && kind.isOf(group));
+      const outcome = await this.#syncKind(kind, groups, { topics, listed });
+      left.push(...outcome.left);
+      inPlace += outcome.inPlace;
+    }
+    const deleted = await this.#followDeleted(new Set(onSource.map(({ groupId }) => groupId)), listed, left);
+    this.#tell(inPlace, left, deleted);
+  }
+
+  async #syncKind(
+    kind: Kind,
+    groups: readonly ListedGroup[],
+    { topics, listed }: { topics: ReadonlyMap<string, SyncedTopic>; listed: ReadonlyMap<string, ListedGroup> },
+  ): Promise<{ inPlace: number; left: LeftGroup[] }> {
+    const { source, target } = this.#options;
+    const left: LeftGroup[] = [];
+    const committed = await kind.read(
+      source,
+      groups.map(({ groupId }) => groupId),
+    );
+    const commits = new Map<string, GroupOffset[]>();
+    for (const [group, offsets] of committed) {
+      if (offsets instanceof KafkaError) left.push({ group, why: reasonOf(offsets) });
+      else if (offsets.some(({ topic }) => topics.has(topic)))
+        commits.set(
+          group,
+          offsets.filter(({ topic, partition }) => topics.get(topic)?.copyStarts[partition] !== undefined),
+        );
+    }
+    const present = await kind.read(target, [...commits.keys()]);
+    const facts: GroupFacts[] = [];
+    for (const [group, offsets] of commits) {
+      const [found, known] = [present.get(group), listed.get(group)];
+      if (found instanceof KafkaError && !isMissing(found)) {
+        left.push({ group, why: reasonOf(found) });
+        continue;
+      }
+      facts.push({
+        groupId: group,
+        source: offsets,
+        target: bySourceTopic(found instanceof KafkaError ? [] : (found ?? []), topics),
+        isActive: known !== undefined && !WITHOUT_MEMBERS.has(known.state),
+        notes: this.#notes.get(group) ?? new Map(),
+        showsOwner: kind.showsOwner,
+      });
+    }
+    const moves = await this.#decide(facts, topics);
+    const refused = await this.#move(kind, moves, topics);
+    for (const { groupId, leftAlone } of moves) {
+      const why = refused.get(groupId) ?? leftAlone;
+      if (why !== null) left.push({ group: groupId, why });
+    }
+    return { inPlace: moves.length - moves.filter((each) => refused.get(each.groupId) ?? each.leftAlone).length, left };
+  }
+
+  /** Asks the target only about partitions where a place may have to move. */
+  async #decide(facts: readonly GroupFacts[], topics: ReadonlyMap<string, SyncedTopic>): Promise<GroupMoves[]> {
+    const asked = new Map<string, { readonly topic: string; readonly partition: number }>();
+    const note: Translate = (topic, partition) => {
+      asked.set(placeKey(topic, partition), { topic, partition });
+      return { offset: null, why: '' };
+    };
+    for (const each of facts) movesOf(each, note);
+    const translate = await this.#readTranslation([...asked.values()], topics);
+    return facts.map((each) => movesOf(each, translate));
+  }
+
+  async #readTranslation(
+    asked: readonly { readonly topic: string; readonly partition: number }[],
+    topics: ReadonlyMap<string, SyncedTopic>,
+  ): Promise<Translate> {
+    const { source, target } = this.#options;
+    const pairs = [...new Set(asked.map(({ topic }) => topic))].flatMap((name) => topics.get(name) ?? []);
+    const anew = new Set([
+      ...(await changedTopics(source, pairs, (pair) => [pair.sourceTopic, pair.sourceTopicId])),
+      ...(await changedTopics(target, pairs, (pair) => [pair.targetTopic, pair.targetTopicId])),
+    ]);
+    const logs = await readLogs({ source, target }, asked, topics);
+    return (topic, partition, offset) => {
+      if (anew.has(topic)) return { offset: null, why: 'a topic was deleted, or created anew under its name' };
+      const log = logs.get(placeKey(topic, partition)) ?? 'a partition was not asked about';
+      return typeof log === 'string' ? { offset: null, why: log } : identicalPlace(offset, log);
+    };
+  }
+
+  /** Writes what has to move and notes what holds then. Returns why groups were refused. */
+  async #move(
+    kind: Kind,
+    moves: readonly GroupMoves[],
+    topics: ReadonlyMap<string, SyncedTopic>,
+  ): Promise<Map<string, string>> {
+    const commits = moves
+      .filter((each) => each.moves.length > 0)
+      .map(({ groupId, moves: places }) => ({
+        groupId,
+        offsets: places.map((place) => ({ ...place, topic: topics.get(place.topic)?.targetTopic ?? place.topic })),
+      }));
+    const outcomes = await kind.write(this.#options.target, commits);
+    const failures = new Map(outcomes.map(({ groupId, failed }) => [groupId, failed]));
+    const refused = new Map<string, string>();
+    for (const { groupId, notes } of moves) {
+      const failed = failures.get(groupId) ?? [];
+      const errors = new Map(failed.map(({ topic, partition, error }) => [placeKey(topic, partition), error]));
+      const before = this.#notes.get(groupId);
+      this.#notes.set(
+        groupId,
+        new Map([...notes].flatMap(([key, note]) => noteAfter(key, note, { errors, before, topics }))),
+      );
+      const [first] = failed;
+      if (first) refused.set(groupId, reasonOf(first.error));
+    }
+    return refused;
+  }
+
+  /** Groups that this process saw on the source, and that are there no more. Returns those that were deleted. */
+  async #followDeleted(
+    onSource: ReadonlySet<string>,
+    listed: ReadonlyMap<string, ListedGroup>,
+    left: LeftGroup[],
+  ): Promise<string[]> {
+    const missing = [...this.#notes.keys()].filter((group) => !onSource.has(group));
+    if (missing.length === 0) return [];
+    const gone = await this.#confirmGone(missing);
+    const deleted: string[] = [];
+    for (const group of gone) {
+      const notes = this.#notes.get(group);
+      this.#notes.delete(group);
+      if (this.#options.settings.deleted === 'keep' || !notes || notes.size === 0) continue;
+      const why = await this.#deleteCopy(group, notes, listed.get(group));
+      if (why === null) deleted.push(group);
+      else left.push({ group, why });
+    }
+    return deleted;
+  }
+
+  /** A list may miss a group whose coordinator moves; the coordinator itself, once it has loaded, does not. */
+  async #confirmGone(groups: readonly string[]): Promise<string[]> {
+    const { source } = this.#options;
+    const [commits, shares] = await Promise.all([
+      readGroupOffsets(source, groups),
+      readShareGroupOffsets(source, groups),
+    ]);
+    return groups.filter((group) => {
+      const [ofGroup, ofShare] = [commits.get(group), shares.get(group)];
+      const hasNone = ofGroup instanceof KafkaError ? isMissing(ofGroup) : ofGroup?.length === 0;
+      const isNoShare =
+        ofShare instanceof KafkaError ? !ofShare.retryable && !isDenied(ofShare) : ofShare?.length === 0;
+      return hasNone && isNoShare;
+    });
+  }
+
+  /** Only what is as this process has left it. Returns why it was not deleted, or null. */
+  async #deleteCopy(
+    group: string,
+    notes: ReadonlyMap<string, Note>,
+    listed: ListedGroup | undefined,
+  ): Promise<string | null> {
+    const { target } = this.#options;
+    if (listed === undefined) return null;
+    if (!WITHOUT_MEMBERS.has(listed.state)) return ACTIVE;
+    const topics = new Map((await this.#options.readTopics()).map((topic) => [topic.sourceTopic, topic]));
+    const found = (await (listed.type === 'share' ? readShareGroupOffsets : readGroupOffsets)(target, [group])).get(
+      group,
+    );
+    if (found instanceof KafkaError) return isMissing(found) ? null : reasonOf(found);
+    const places = new Map([...notes].map(([key, note]) => [targetKey(key, topics), note.target]));
+    const isOurs = (found ?? []).every(
+      ({ topic, partition, offset, leaderEpoch }) =>
+        places.get(placeKey(topic, partition)) === offset && leaderEpoch < 0,
+    );
+    if (!isOurs) return 'it is gone from the source, and has commits of its own on the target';
+    const failure = (await deleteGroups(target, [group])).get(group);
+    return failure === undefined || isMissing(failure) ? null : reasonOf(failure);
+  }
+
+  /** When it is not what was told last. */
+  #tell(inPlace: number, left: readonly LeftGroup[], deleted: readonly string[]): void {
+    const { mirror, clock } = this.#options;
+    const leftAlone = left.toSorted((a, b) => (a.group < b.group ? -1 : 1));
+    const text = JSON.stringify([inPlace, leftAlone]);
+    if (text === this.#told && deleted.length === 0) return;
+    this.#told = text;
+    this.#options.onEvent({
+      event: 'groups',
+      mirror,
+      inPlace,
+      leftAlone: leftAlone.slice(0, LEFT_NAMED_MAX),
+      leftAloneCount: leftAlone.length,
+      deleted,
+      at: clock.now(),
+    });
+  }
+}
+
+/** What is known of a place after an attempt to move it: nothing where nobody knows whether it was moved. */
+function noteAfter(
+  key: string,
+  note: Note,
+  after: {
+    readonly errors: ReadonlyMap<string, KafkaError>;
+    readonly before: ReadonlyMap<string, Note> | undefined;
+    readonly topics: ReadonlyMap<string, SyncedTopic>;
+  },
+): [string, Note][] {
+  const error = after.errors.get(targetKey(key, after.topics));
+  const holds = error ? (error.definite ? after.before?.get(key) : undefined) : note;
+  return holds === undefined ? [] : [[key, holds]];
+}
+
+/** Source topics of which one side has another topic than the one that was copied. */
+async function changedTopics(
+  cluster: Cluster,
+  pairs: readonly SyncedTopic[],
+  of: (pair: SyncedTopic) => readonly [name: string, id: string],
+): Promise<string[]> {
+  const found = pairs.length === 0 ? [] : await cluster.refresh(pairs.map((pair) => of(pair)[0]));
+  return pairs.flatMap((pair, i) => (found[i]?.topicId === of(pair)[1] ? [] : [pair.sourceTopic]));
+}
+
+/** By source topic and partition: what the target holds, or why that does not help. */
+async function readLogs(
+  { source, target }: { readonly source: Cluster; readonly target: Cluster },
+  asked: readonly { readonly topic: string; readonly partition: number }[],
+  topics: ReadonlyMap<string, SyncedTopic>,
+): Promise<Map<string, TargetLog | string>> {
+  const logs = new Map<string, TargetLog | string>();
+  const copied: { topic: string; targetTopic: string; partition: number; copyStart: Exclude<CopyStart, string> }[] = [];
+  for (const { topic, partition } of asked) {
+    const pair = topics.get(topic);
+    const copyStart = pair?.copyStarts[partition] ?? 'a partition is not mirrored';
+    if (pair && typeof copyStart !== 'string')
+      copied.push({ topic, targetTopic: pair.targetTopic, partition, copyStart });
+    else logs.set(placeKey(topic, partition), typeof copyStart === 'string' ? copyStart : '');
+  }
+  const queries = copied.map(({ targetTopic: topic, partition }) => ({ topic, partition }));
+  const [starts, ends, sourceStarts] = await Promise.all([
+    readOffsets(target, queries, EARLIEST),
+    readOffsets(target, queries, LATEST),
+    readOffsets(
+      source,
+      copied.filter(({ copyStart }) => typeof copyStart === 'object'),
+      EARLIEST,
+    ),
+  ]);
+  for (const { topic, targetTopic, partition, copyStart } of copied) {
+    const [key, targetPlace] = [placeKey(topic, partition), placeKey(targetTopic, partition)];
+    const logStart = starts.get(targetPlace) ?? UNANSWERED;
+    const end = ends.get(targetPlace) ?? UNANSWERED;
+    const sourceStart = typeof copyStart === 'number' ? copyStart : (sourceStarts.get(key) ?? UNANSWERED);
+    const least = typeof copyStart === 'number' ? copyStart : copyStart.atLeast;
+    const failure = [logStart, end, sourceStart].find((each) => typeof each === 'string');
+    if (typeof logStart === 'string' || typeof end === 'string' || typeof sourceStart === 'string')
+      logs.set(key, failure ?? UNANSWERED);
+    else {
+      const isBegun = typeof copyStart === 'number';
+      logs.set(key, { copyStart: Math.max(least, sourceStart), isBegun, logStart, end });
+    }
+  }
+  return logs;
+}
+
+const UNANSWERED = 'a partition was not answered about';
+
+/** By topic and partition: an offset, or why it could not be had. */
+async function readOffsets(
+  cluster: Cluster,
+  partitions: readonly { readonly topic: string; readonly partition: number }[],
+  timestamp: number,
+): Promise<Map<string, number | string>> {
+  const queries = partitions.map(({ topic, partition }) => ({ topic, partition, timestamp }));
+  const answers = queries.length === 0 ? [] : await listOffsets(cluster, queries);
+  return new Map(
+    answers.map(({ offset, error }, i) => {
+      const { topic = '', partition = -1 } = queries[i] ?? {};
+      return [placeKey(topic, partition), error ? reasonOf(error) : offset];
+    }),
+  );
+}
+
+/** Commits of the target under the names of the source; those on other topics are left out. */
+function bySourceTopic(
+  offsets: readonly GroupOffset[],
+  topics: ReadonlyMap<string, SyncedTopic>,
+): Map<string, GroupOffset> {
+  const names = new Map([...topics.values()].map(({ sourceTopic, targetTopic }) => [targetTopic, sourceTopic]));
+  return new Map(
+    offsets.flatMap((each) => {
+      const topic = names.get(each.topic);
+      return topic === undefined ? [] : [[placeKey(topic, each.partition), each] as const];
+    }),
+  );
+}
+
+function targetKey(key: string, topics: ReadonlyMap<string, SyncedTopic>): string {
+  const at = key.lastIndexOf('/');
+  const topic = key.slice(0, at);
+  return `${topics.get(topic)?.targetTopic ?? topic}${key.slice(at)}`;
+}
+
+function isMissing(error: KafkaError): boolean {
+  return error instanceof BrokerError && error.code === GROUP_ID_NOT_FOUND;
+}
+
+/** Without offsets and times: the same reason is told once. */
+function reasonOf(error: KafkaError): string {
+  if (isActive(error)) return ACTIVE;
+  if (isDenied(error)) return `a right is missing: ${error.message}`;
+  return error.message;
+}
