@@ -5,6 +5,9 @@
  *   claim/<target topic>           which mirror writes to a topic, and from which source topic
  *   partition/<target topic>/<p>   what the log of the target partition cannot say: log start, sequence offset, leader epochs
  *   applied/<mirrorId>/<digest>    an ACL or a quota that the mirror has set on the target, and may take away again
+ *   mapped/<target>/<p>/<source>   how a partition is copied whose offsets differ; its map stands in the two kinds below
+ *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, the n-th piece
+ *   placed/<target>/<p>/<source>/<n>   where the delivered records lie in a target that others write to as well
  *
  * Pure: bytes in, typed records out. A kind of key that we do not know is a later version's and is left alone.
  */
@@ -15,6 +18,8 @@ import { AppError } from '#contract/errors.ts';
 const VERSION = 1;
 /** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
 export const LEADER_EPOCHS_MAX = 128;
+/** Runs of a ledger or a map in one record: at most 50 KB, mostly 5. */
+export const PIECE_RUNS = 1_000;
 
 const offset = z.int().min(0);
 
@@ -62,6 +67,39 @@ const partitionRecord = z.object({
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
 });
 
+const mappedRecord = z.object({
+  mirrorId: z.string(),
+  targetTopicId: z.string(),
+  sourceTopicId: z.string(),
+  /** Of our batches in this target partition. */
+  producerId: z.int().min(0),
+  /** Others write to the target as well. Else the n-th record of ours is at offset n. */
+  isShared: z.boolean(),
+  /** The first source offset of the ledger. */
+  start: offset,
+  /** Where the target ended when nothing of ours was in it. */
+  targetStart: offset,
+  leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
+});
+
+const numbers = z.array(z.int()).max(3 * PIECE_RUNS);
+
+const ledgerRecord = z.object({
+  mirrorId: z.string(),
+  targetTopicId: z.string(),
+  start: offset,
+  ordinal: offset,
+  /** Code and length of each run. */
+  runs: numbers,
+});
+
+const placedRecord = z.object({
+  mirrorId: z.string(),
+  targetTopicId: z.string(),
+  /** An encoded map from ordinals to target offsets. */
+  runs: numbers,
+});
+
 const appliedRecord = z.discriminatedUnion('what', [
   z.object({
     what: z.literal('acl'),
@@ -87,8 +125,19 @@ const appliedRecord = z.discriminatedUnion('what', [
   }),
 ]);
 
-const schemas = { mirror: mirrorRecord, claim: claimRecord, partition: partitionRecord, applied: appliedRecord };
+const schemas = {
+  mirror: mirrorRecord,
+  claim: claimRecord,
+  partition: partitionRecord,
+  applied: appliedRecord,
+  mapped: mappedRecord,
+  ledger: ledgerRecord,
+  placed: placedRecord,
+};
 
+export type MappedRecord = z.output<typeof mappedRecord>;
+export type LedgerRecord = z.output<typeof ledgerRecord>;
+export type PlacedRecord = z.output<typeof placedRecord>;
 export type AppliedRecord = z.output<typeof appliedRecord>;
 export type MirrorRecord = z.output<typeof mirrorRecord>;
 export type ClaimRecord = z.output<typeof claimRecord>;
@@ -98,11 +147,26 @@ export type StateRecord =
   | { readonly kind: 'mirror'; readonly key: string; readonly value: MirrorRecord | null }
   | { readonly kind: 'claim'; readonly key: string; readonly value: ClaimRecord | null }
   | { readonly kind: 'applied'; readonly key: string; readonly value: AppliedRecord | null }
-  | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null };
+  | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null }
+  | { readonly kind: 'mapped'; readonly key: string; readonly value: MappedRecord | null }
+  | { readonly kind: 'ledger'; readonly key: string; readonly value: LedgerRecord | null }
+  | { readonly kind: 'placed'; readonly key: string; readonly value: PlacedRecord | null };
+
+/** One source partition in one target partition. */
+export interface MappedPlace {
+  readonly targetTopic: string;
+  readonly partition: number;
+  readonly sourceTopic: string;
+}
 
 export const mirrorKey = (mirrorId: string): string => `mirror/${mirrorId}`;
 export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
 export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;
+
+export const mappedKey = ({ targetTopic, partition, sourceTopic }: MappedPlace): string =>
+  `mapped/${targetTopic}/${partition}/${sourceTopic}`;
+export const pieceKey = (kind: 'ledger' | 'placed', place: MappedPlace, index: number): string =>
+  `${kind}/${place.targetTopic}/${place.partition}/${place.sourceTopic}/${index}`;
 
 /** `text` says what was applied: the same for the same thing. */
 export const appliedKey = (mirrorId: string, text: string): string =>

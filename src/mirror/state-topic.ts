@@ -26,14 +26,19 @@ import {
   claimKey,
   decodeState,
   encodeState,
+  mappedKey,
   mirrorIdOf,
   mirrorKey,
   partitionKey,
+  pieceKey,
   type AppliedRecord,
   type ClaimRecord,
-  pieceKey,
+  type LedgerRecord,
+  type MappedPlace,
+  type MappedRecord,
   type MirrorRecord,
   type PartitionRecord,
+  type PlacedRecord,
   type StateRecord,
 } from './state-records.ts';
 
@@ -56,6 +61,9 @@ export type MirrorChoices = Pick<
   MirrorRecord,
   'name' | 'sourceClusterId' | 'targetClusterId' | 'transactions' | 'timestamps' | 'start'
 >;
+
+export type MappedStateRecord = Extract<StateRecord, { kind: 'mapped' | 'ledger' | 'placed' }>;
+type PieceOf<Kind> = Kind extends 'ledger' ? LedgerRecord : PlacedRecord;
 
 export type TopicClaim = ClaimRecord & { readonly targetTopic: string };
 
@@ -150,6 +158,26 @@ export class StateTopic {
   partition(targetTopic: string, partition: number): PartitionRecord | null {
     const record = this.#recordOf(partitionKey(targetTopic, partition));
     return record?.kind === 'partition' ? record.value : null;
+  }
+
+  mapped(place: MappedPlace): MappedRecord | null {
+    const record = this.#recordOf(mappedKey(place));
+    return record?.kind === 'mapped' ? record.value : null;
+  }
+
+  /** The pieces of a mapped partition, as far as there is one after the other. Throws as `mirror`. */
+  pieces<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace): PieceOf<Kind>[] {
+    const pieces: PieceOf<Kind>[] = [];
+    for (;;) {
+      const record = this.#recordOf(pieceKey(kind, place, pieces.length));
+      if (record?.kind !== kind || record.value === null) return pieces;
+      pieces.push(record.value as PieceOf<Kind>);
+    }
+  }
+
+  /** Records of one mapped partition, appended with acks=all. Without leave WithheldError is thrown. */
+  async putMapped(records: readonly MappedStateRecord[], permit?: Permit): Promise<void> {
+    await this.#putContested(records, permit);
   }
 
   #recordOf(key: string): StateRecord | undefined {
@@ -292,6 +320,7 @@ export class StateTopic {
       readonly partition: number;
       readonly value: PartitionRecord;
     }[],
+    permit?: Permit,
   ): Promise<void> {
     const records = partitions.map(({ targetTopic, partition, value }): StateRecord => ({
       kind: 'partition',
@@ -321,7 +350,6 @@ export class StateTopic {
       this.#overwritten.delete(record.key);
       this.#unreadable.delete(record.key);
     } else if (current && !mayReplace(current.record, record)) {
-    permit?: Permit,
       this.#overwritten.add(record.key);
     } else {
       this.#records.set(record.key, { record, offset });
