@@ -9,6 +9,7 @@ import { createRandom } from '#util/random.ts';
 import type { Incident } from '#contract/status.ts';
 import type { Takeover } from '#jobs/assignment.ts';
 import { DataPath } from '#jobs/data-path.ts';
+import { WithheldError } from '#kafka/errors.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { baseOffsetOf, baseSequenceOf } from '#kafka/records/batch-header.ts';
@@ -91,8 +92,10 @@ class World {
       state: {
         load: async () => this.onLoad(),
         partition: () => this.states.get('copy/0'),
-        putPartition: async (_, __, state) => {
+        putPartition: async (_, __, state, permit) => {
           await this.onState();
+          if (!permit.isGiven()) throw new WithheldError('target');
+          this.target.onWrite('state');
           this.states.set('copy/0', state);
         },
       },
@@ -125,7 +128,8 @@ class World {
   }
 
   /** A new process: the connections and the shard are new, the clusters are not. */
-  renew(options: { batchBytesMax?: number; fillOffsetsMax?: number } = {}): this {
+  renew(options: { batchBytesMax?: number; fillOffsetsMax?: number; takeover?: Takeover } = {}): this {
+    this.term = new PlayedTerm(options.takeover);
     this.dataPath = this.#newDataPath();
     this.shard = this.#newShard(options);
     this.running = null;
@@ -1369,6 +1373,153 @@ describe('stop', () => {
     await world.clock.advance(2_000);
     await world.stop();
     expect(world.hasEnded).toBe(true);
+  });
+});
+
+describe('the term in which the shard is ours', () => {
+  /** Everything that is written: filler, DeleteRecords, state records, batches, markers. */
+  function newScene(): void {
+    const { source } = newWorld();
+    source.log.end = source.log.logStart = 700;
+    write(source.log, [3, 1]);
+    remove(source.log, 3);
+    write(source.log, [2, 2]);
+    remove(source.log, 1);
+    write(source.log, [1]);
+    world.renew({ takeover: 'handed-over' });
+  }
+
+  const isCopied = (): boolean => world.shard.position === world.source.log.end;
+
+  test('is lost at any moment: nothing is written from then on, and who takes over finishes exactly', async () => {
+    const met = { written: new Set<string>(), unsettled: 0 };
+    for (let ms = 0, isOver = false; !isOver; ms++) {
+      newScene();
+      const { target, term } = world;
+      const late: string[] = [];
+      const before: string[] = [];
+      target.onWrite = (name) => (term.lost.aborted ? late : before).push(name);
+      world.clock.schedule(ms, () => term.end.abort());
+      world.start();
+      await world.until(() => world.hasEnded || isCopied());
+      isOver = !world.hasEnded;
+      for (const name of before) met.written.add(name);
+      expect(late, `lost after ${ms} ms`).toEqual([]);
+      term.end.abort();
+      await world.until(() => world.hasEnded);
+      expect(late, `lost after ${ms} ms`).toEqual([]);
+      const { isSettled } = world.shard;
+      await world.stop();
+      if (!isSettled) met.unsettled++;
+      expect(await world.renew({ takeover: isSettled ? 'handed-over' : 'evicted' }).copied()).toEqual([]);
+      expect(world.incidents).toEqual([]);
+      await world.stop();
+    }
+    expect([...met.written].toSorted()).toEqual(['DeleteRecords', 'Produce', 'WriteTxnMarkers', 'state']);
+    expect(met.unsettled, 'nothing was left unknown').toBe(0);
+  }, 60_000);
+
+  test('pauses at any moment: nothing is written meanwhile, and it goes on by itself', async () => {
+    for (let ms = 0, isOver = false; !isOver; ms++) {
+      newScene();
+      const { target, term } = world;
+      const late: string[] = [];
+      target.onWrite = (name) => void (term.isPaused && late.push(name));
+      world.clock.schedule(ms, () => (term.isPaused = true));
+      world.start();
+      await world.until(() => term.isPaused || isCopied());
+      isOver = isCopied();
+      await world.clock.advance(400);
+      expect(late, `paused after ${ms} ms`).toEqual([]);
+      term.isPaused = false;
+      expect(await world.copied()).toEqual([]);
+      expect([world.incidents, world.troubles]).toEqual([[], []]);
+      await world.stop();
+    }
+  }, 60_000);
+
+  test('is handed over: the position is read at once, and the last record is compared all the same', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    write(source.log, [3]);
+    const beganMs = world.clock.monotonic();
+    expect(await world.renew({ takeover: 'handed-over' }).copied()).toEqual([]);
+    expect(world.clock.monotonic() - beganMs).toBeLessThan(200);
+    await world.stop();
+
+    const twin = new ModelLog();
+    for (let i = 0; i < 6; i++) twin.append(sourceBatch({ baseOffset: 0, records: [record(`another ${i}`)] }));
+    Object.assign(source, { log: twin });
+    expect(await world.renew({ takeover: 'handed-over' }).incident()).toMatchObject({ code: 'SHARD_DIVERGED' });
+  });
+
+  test('after an eviction: the watermark stands still for a second first, and until then nothing is settled', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    const beganMs = world.clock.monotonic();
+    world.start();
+    await world.clock.advance(900);
+    world.term.end.abort();
+    await world.until(() => world.hasEnded);
+    expect(world.shard.isSettled).toBe(false);
+    await world.stop();
+    expect(await world.renew({ takeover: 'evicted' }).copied()).toEqual([]);
+    expect(world.clock.monotonic() - beganMs).toBeGreaterThan(1_900);
+    expect(world.shard.isSettled).toBe(true);
+  });
+
+  test('says when the last write can have landed: an answer that is missing makes it ten seconds', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    expect([world.shard.isSettled, world.shard.quietAtMs]).toEqual([true, -Infinity]);
+    target.onProduce = first(1, { lose: true, isAppended: false });
+    write(source.log, [3]);
+    await world.until(() => target.journal.includes('fault'));
+    const sentMs = world.clock.monotonic();
+    world.term.end.abort();
+    await world.until(() => world.hasEnded);
+    expect(world.shard.isSettled).toBe(false);
+    expect(world.shard.quietAtMs - sentMs).toBeGreaterThan(9_900);
+    expect(world.shard.quietAtMs - sentMs).toBeLessThanOrEqual(10_000);
+  });
+
+  test('is looked at before refusals become an incident', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    const sinceMs = world.clock.monotonic();
+    target.onProduce = () => {
+      // Another owner writes: the group does not answer, and the first refusal after 30 s comes when we may not write.
+      if (world.clock.monotonic() - sinceMs >= 30_000) world.term.isPaused = true;
+      return { errorCode: 45 };
+    };
+    write(source.log, [3]);
+    await world.clock.advance(40_000);
+    expect([world.term.isPaused, world.incidents]).toEqual([true, []]);
+    target.onProduce = first(always, { errorCode: 45 });
+    world.term.isPaused = false;
+    await world.clock.advance(25_000);
+    expect(world.incidents).toEqual([]);
+    world.term.end.abort();
+    await world.until(() => world.hasEnded);
+    await world.clock.advance(30_000);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test('is over: what another owner writes meanwhile is no incident of ours', async () => {
+    const { source, target, term } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    target.onProduce = () => {
+      term.end.abort();
+      return { errorCode: 45 };
+    };
+    write(source.log, [3]);
+    await world.until(() => world.hasEnded);
+    expect(world.incidents).toEqual([]);
   });
 });
 

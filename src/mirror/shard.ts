@@ -32,11 +32,12 @@ import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
-import { BatchWalk, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
+import { BatchWalk, type Cursor, type DataItem, type HoleItem, type WalkItem, type WalkStop } from './batch-walk.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
 import { fillLogStart, isFiller } from './log-start.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import {
+  checkControls,
   checkHoles,
   compareLastRecord,
   foreignBefore,
@@ -69,6 +70,8 @@ import {
   unexplained,
 } from './shard-stop.ts';
 import type { PartitionState, ShardContext } from './shard-context.ts';
+import { createTransactionPort } from './transaction-port.ts';
+import { TransactionWriter } from './transaction-writer.ts';
 
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 const IN_FLIGHT_MAX = 5;
@@ -97,8 +100,8 @@ const OFFSET_OUT_OF_RANGE = 1;
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const CORRUPT_MESSAGE = 2;
 /**
- * Of a Produce this is damage too: no batch that we write has the transactional bit, and the broker looks at that bit before
- * it checks the CRC (KafkaApis.handleProduceRequest, RequestUtils.hasTransactionalRecords).
+ * Of a Produce outside of a transaction this is damage too: no such batch has the transactional bit, and the broker looks at
+ * that bit before it checks the CRC (KafkaApis.handleProduceRequest, RequestUtils.hasTransactionalRecords).
  */
 const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 const MESSAGE_TOO_LARGE = 10;
@@ -161,6 +164,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #interrupt: ((interruption: Interruption) => void) | null = null;
   #whenSettled: (() => void) | null = null;
   #markerEpoch: number | null = null;
+  /** Null until the position is read, and where transactions are not preserved. */
+  #transactions: TransactionWriter | null = null;
   #logStart = 0;
 
   #position: number | null = null;
@@ -374,9 +379,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     await state.load(); // another worker may have copied on, into leader epochs that we have not seen
     const record = state.partition(this.targetTopic, this.partition);
     const isFixed = this.#isStartFixed();
-    const port = this.#port();
     this.#markerEpoch = null;
-    const watermark = await stillWatermark(port, this.#stillMs, this.#abort.signal);
+    const watermark = await stillWatermark(this.#port(), this.#stillMs, this.#abort.signal);
+    await this.#restoreTransactions();
+    const port = this.#port();
     let position: Position | null = await readPosition(port, watermark, this.#abort.signal);
     if (this.#abort.signal.aborted) return null; // the reads above have been cut short
     this.#isSettled = true;
@@ -411,7 +417,27 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const { target, state, dataProducerId, markerProducerId } = this.#context;
     const { targetTopic: topic, partition } = this;
     const sequenceOffset = state.partition(topic, partition)?.sequenceOffset ?? 0;
-    return { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset };
+    const open = this.#transactions ? { transactionProducerIds: this.#transactions.producerIds } : {};
+    return { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset, ...open };
+  }
+
+  /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
+  async #restoreTransactions(): Promise<void> {
+    const { source, target, dataPath, policy, transactionalIdPrefix } = this.#context;
+    this.#transactions = null;
+    if (policy.transactions !== 'preserve') return;
+    const port = createTransactionPort({
+      source,
+      sourceTopic: this.topic,
+      target,
+      targetTopic: this.targetTopic,
+      partition: this.partition,
+      idPrefix: must(transactionalIdPrefix, 'names of transactions'),
+      permit: this.#permit,
+      signal: this.#abort.signal,
+      producer: async () => dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition)),
+    });
+    this.#transactions = await TransactionWriter.restore(port);
   }
 
   /** The first record has been copied, by us or by another worker. */
@@ -468,7 +494,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (this.#stillMs === 0 && !this.#isFirst) return; // all that we wrote since the last look was answered where it had to be
     const place = { cluster: source, topic: this.topic, partition: this.partition };
     if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
-    await checkHoles(place, { from: position.controlsFrom, to: position.offset });
+    const controls = { from: position.controlsFrom, to: position.offset };
+    if (this.#transactions) await checkControls(place, port, controls);
+    else await checkHoles(place, controls);
   }
 
   /**
@@ -497,7 +525,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const gate = this.#context.logStartGate;
     await gate.enter();
     try {
-      this.#isUnknown = true; // until the last answer of many
       const aligned = await fillLogStart(port, position, {
         logStart,
         permit: this.#permit,
@@ -506,7 +533,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
           this.#stuckSinceMs = null;
         },
       });
-      this.#isUnknown = false;
       // Records are only written once the start is fixed: while it is not, all that is below `logStart` is filler.
       await this.#context.state.load();
       if (this.#isStartFixed()) return null;
@@ -519,6 +545,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         });
       const isSequenceFree = position.isSequenceFree && aligned.offset === position.offset; // filler leaves a sequence
       return { ...aligned, isSequenceFree, lastBatch: null, controlsFrom: aligned.offset };
+    } catch (error) {
+      if (error instanceof KafkaError && !error.definite) this.#isUnknown = true;
+      throw error;
     } finally {
       await gate.leave();
     }
@@ -727,13 +756,49 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       this.#interrupt({ kind: 'withheld' });
       return null;
     }
-    if (item.kind === 'hole') {
-      if (this.#inFlight.length === 0) void this.#fill(item.baseOffset, item.count);
+    if (item.kind === 'hole' || item.transaction) {
+      if (this.#inFlight.length > 0) return null;
+      if (item.kind === 'hole') void this.#fill(item);
+      else void this.#writeInTransaction(item, must(item.transaction, 'transaction').producerId);
       return null;
     }
     this.#shiftQueue();
     this.#inFlight.push(item);
     return item;
+  }
+
+  /** Alone on its way: the broker compares sequences of one producer only, and here there is one for each transaction. */
+  async #writeInTransaction(item: DataItem, producerId: number): Promise<void> {
+    const writer = must(this.#transactions, 'writer of transactions');
+    this.#shiftQueue();
+    this.#inFlight.push(item);
+    this.#isFilling = true;
+    try {
+      this.onProduced(item, await writer.write({ ...item, producerId }));
+    } catch (error) {
+      if (!(error instanceof KafkaError) && !(error instanceof ShardStop)) throw error;
+      this.#takeFromFlight(item);
+      this.#onStepFailed(error);
+    } finally {
+      this.#afterStep();
+    }
+  }
+
+  #onStepFailed(error: KafkaError | ShardStop): void {
+    if (error instanceof ShardStop) return this.#onMisplaced(error);
+    if (error instanceof WithheldError) return this.#interrupt?.({ kind: 'withheld' });
+    if (!error.definite) {
+      this.#isUnknown = true;
+      this.#stillMs = STILL_AFTER_MARKERS_MS; // it may still land: the position is read once it has
+    }
+    this.#interrupt?.({ kind: 'error', error });
+  }
+
+  #afterStep(): void {
+    this.#isFilling = false;
+    this.#checkEnd();
+    this.#producer?.pump();
+    this.#fetcher?.wake();
   }
 
   #shiftQueue(): void {
@@ -760,35 +825,47 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   /** Nothing of ours is in flight: the hole at the head of the queue is filled, then data goes on behind it. */
-  async #fill(from: number, count: number): Promise<void> {
-    const { target, markerProducerId } = this.#context;
-    const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
+  async #fill(hole: HoleItem): Promise<void> {
+    const from = hole.baseOffset;
+    const { count } = hole;
     this.#isFilling = true;
     try {
-      this.#markerEpoch ??= await nextMarkerEpoch(port);
-      const [signal, permit] = [this.#abort.signal, this.#permit];
-      const reached = await fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal, permit });
+      const isEnd = await this.#endTransaction(hole);
+      const reached = isEnd ? from + count : await this.#fillHole(from, count);
       if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
       else if (this.#interrupt) {
-        this.#holesFilled += count;
+        if (!isEnd) this.#holesFilled += count;
         this.#shiftQueue();
         this.#advanceTo(from + count);
         this.#endIncidentBefore(from + count);
       }
     } catch (error) {
-      if (error instanceof ShardStop) this.#onMisplaced(error);
-      else if (error instanceof WithheldError) this.#interrupt?.({ kind: 'withheld' });
-      else if (error instanceof KafkaError) {
+      if (error instanceof KafkaError && !(error instanceof WithheldError)) {
         this.#isUnknown = true;
         this.#stillMs = STILL_AFTER_MARKERS_MS; // markers of this term may still land: the position is read once they have
-        this.#interrupt?.({ kind: 'error', error });
-      } else throw error;
+      } else if (!(error instanceof KafkaError) && !(error instanceof ShardStop)) throw error;
+      this.#onStepFailed(error);
     } finally {
-      this.#isFilling = false;
-      this.#checkEnd();
-      this.#producer?.pump();
-      this.#fetcher?.wake();
+      this.#afterStep();
     }
+  }
+
+  /** False where the control record ends nothing that is on the target: then it is a hole. */
+  async #endTransaction({ baseOffset, ends }: HoleItem): Promise<boolean> {
+    if (!ends) return false;
+    return must(this.#transactions, 'writer of transactions').end({ baseOffset, ...ends });
+  }
+
+  async #fillHole(from: number, count: number): Promise<number> {
+    const { target, markerProducerId } = this.#context;
+    const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
+    let at = from;
+    if (this.#transactions?.hasBegun) await this.#transactions.endEmpty(at++);
+    if (at === from + count) return at;
+    this.#markerEpoch ??= await nextMarkerEpoch(port);
+    const [signal, permit] = [this.#abort.signal, this.#permit];
+    const hole = { from: at, count: from + count - at, coordinatorEpoch: this.#markerEpoch, signal, permit };
+    return fillHole(port, hole);
   }
 
   // ---- acknowledgements
@@ -837,7 +914,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #onAppended(item: DataItem): void {
-    this.#inFlightMax = IN_FLIGHT_MAX;
+    if (!item.transaction) this.#inFlightMax = IN_FLIGHT_MAX;
     this.#recordsCopied += item.count;
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;
@@ -862,7 +939,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (POLICY.has(code))
       return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
     if (code === MESSAGE_TOO_LARGE) return this.#onTooLarge(item);
-    if (code === CORRUPT_MESSAGE || code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    if (code === CORRUPT_MESSAGE || (code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED && !item.transaction))
       return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
     if (!error.definite) this.#stillMs = STILL_MS;
     this.#interrupt?.({ kind: 'error', error });
@@ -921,6 +998,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     try {
       await this.#checkTopics();
       const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
+      if (this.#transactions) {
+        const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
+        await checkControls(place, this.#port(), { from: this.#position ?? watermark, to: watermark });
+      }
       const foreign = await foreignBefore(this.#port(), watermark);
       const isFirst = (foreign?.reason.offsets?.from ?? Infinity) < (misplaced.reason.offsets?.from ?? 0);
       if (foreign && isFirst) return foreign;
