@@ -22,7 +22,7 @@ function rights(): Right[] {
         target: 't',
         topics: [{ match: 'TOPIC', to: 'COPY' }],
         transactions: 'committed-only',
-        sync: { configs },
+        sync: { configs, groups: { match: ['GROUP'], deleted: 'delete' } },
       },
     });
     const accesses = { source: access('SOURCE:9092'), target: access('TARGET:9092') };
@@ -44,6 +44,8 @@ const RESOURCES: Readonly<Record<RightRow['on'], string>> = {
   'state topic': 'topic `__lockstep.state`',
   'transactional ids': 'transactional ids `lockstep-*`',
   groups: 'groups `lockstep-*`',
+  'source groups': 'group `GROUP`',
+  'target groups': 'group `GROUP`',
   cluster: 'the cluster',
 };
 

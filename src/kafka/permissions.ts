@@ -9,12 +9,14 @@ import { BrokerError, MalformedFrameError } from './errors.ts';
 import { assertAnswered } from './metadata.ts';
 import { addPartitionsToTxn } from './protocol/add-partitions-to-txn.ts';
 import { createTopics } from './protocol/create-topics.ts';
+import { deleteGroups } from './protocol/delete-groups.ts';
 import { describeCluster } from './protocol/describe-cluster.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { heartbeat } from './protocol/heartbeat.ts';
 import { incrementalAlterConfigs } from './protocol/incremental-alter-configs.ts';
 import { initProducerId } from './protocol/init-producer-id.ts';
 import { metadata } from './protocol/metadata.ts';
+import { offsetFetch } from './protocol/offset-fetch.ts';
 import { writeTxnMarkers } from './protocol/write-txn-markers.ts';
 import { retrying } from './retry.ts';
 import type { NewTopic } from './topics.ts';
@@ -197,6 +199,20 @@ export async function mayReadGroup(cluster: Cluster, groupId: string): Promise<b
   const ask = () => cluster.call(heartbeat, { groupId, generationId: 0, memberId: 'nobody' }, { broker: 'any' });
   const { errorCode } = await retrying(cluster, ask, { repeatable: true });
   return errorCode !== GROUP_AUTHORIZATION_FAILED;
+}
+
+/** Whether we may see what a group has committed: DESCRIBE, asked about no topic at all. Throws KafkaError. */
+export async function mayDescribeGroup(cluster: Cluster, groupId: string): Promise<boolean> {
+  const ask = () => cluster.call(offsetFetch, { groups: [{ groupId, topics: [] }] }, { broker: 'any' });
+  const { groups } = await retrying(cluster, ask, { repeatable: true });
+  return groups[0]?.errorCode !== GROUP_AUTHORIZATION_FAILED;
+}
+
+/** Whether we may delete a group, by one that must not exist: it would be deleted. Throws KafkaError. */
+export async function mayDeleteGroup(cluster: Cluster, missingGroupId: string): Promise<boolean> {
+  const ask = () => cluster.call(deleteGroups, { groupsNames: [missingGroupId] }, { broker: 'any' });
+  const { results } = await retrying(cluster, ask, { repeatable: true });
+  return results[0]?.errorCode !== GROUP_AUTHORIZATION_FAILED;
 }
 
 /** What a request about the topic that cannot exist says of the right that comes before the topic. */

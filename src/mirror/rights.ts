@@ -6,6 +6,8 @@
  * DESCRIBE_CONFIGS by ALTER_CONFIGS.
  */
 import type { Access, Grant, MirrorPermissions, Right } from '#contract/plan.ts';
+import type { GroupSync } from '#contract/group-settings.ts';
+import { parseNamePattern } from '#contract/name-pattern.ts';
 import type { MirrorResource, TopicRule } from '#contract/resources.ts';
 import { parseTargetTemplate, parseTopicPattern } from '#contract/topic-pattern.ts';
 import { GROUP_PREFIX } from '#jobs/ownership.ts';
@@ -15,7 +17,15 @@ import { STATE_TOPIC, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 
 export interface RightRow {
   readonly side: 'source' | 'target';
-  readonly on: 'source topic' | 'target topic' | 'state topic' | 'transactional ids' | 'groups' | 'cluster';
+  readonly on:
+    | 'source topic'
+    | 'target topic'
+    | 'state topic'
+    | 'transactional ids'
+    | 'groups'
+    | 'source groups'
+    | 'target groups'
+    | 'cluster';
   readonly operation: Operation;
   /** Needed … */
   readonly when: string;
@@ -172,6 +182,78 @@ export const RIGHTS = {
       'A partition stops at the first offset of its source that holds no record. Brokers before 3.8 want CLUSTER_ACTION in its place.',
     stops: 'part',
   },
+  sourceGroups: {
+    side: 'source',
+    on: 'source groups',
+    operation: 'DESCRIBE',
+    when: 'with sync.groups',
+    why: 'what the groups have committed is read',
+    without: 'A group that we may not describe is not seen, and keeps no place on the target.',
+    stops: 'part',
+  },
+  targetGroups: {
+    side: 'target',
+    on: 'target groups',
+    operation: 'READ',
+    when: 'with sync.groups',
+    why: 'offsets are committed for the groups while they have no members there',
+    without: 'The groups keep no places on the target.',
+    stops: 'part',
+  },
+  targetGroupsDelete: {
+    side: 'target',
+    on: 'target groups',
+    operation: 'DELETE',
+    when: 'with sync.groups and deleted: delete',
+    why: 'groups that are gone from the source are deleted where nobody has used them',
+    without: 'Groups that are gone from the source stay on the target until their offsets expire.',
+    stops: 'part',
+  },
+  sourceAcls: {
+    side: 'source',
+    on: 'cluster',
+    operation: 'DESCRIBE',
+    when: 'with sync.acls or sync.users',
+    why: 'ACLs and SCRAM users are read',
+    without: 'ACLs of the target do not follow the source, and no users that it lacks are named.',
+    stops: 'part',
+  },
+  targetAcls: {
+    side: 'target',
+    on: 'cluster',
+    operation: 'ALTER',
+    when: 'with sync.acls',
+    why: 'ACLs are read, created and deleted',
+    without: 'ACLs of the target do not follow the source.',
+    stops: 'part',
+  },
+  targetUsers: {
+    side: 'target',
+    on: 'cluster',
+    operation: 'DESCRIBE',
+    when: 'with sync.users',
+    why: 'SCRAM users are read',
+    without: 'SCRAM users that the target lacks are not named.',
+    stops: 'part',
+  },
+  sourceClientQuotas: {
+    side: 'source',
+    on: 'cluster',
+    operation: 'DESCRIBE_CONFIGS',
+    when: 'with sync.quotas',
+    why: 'client quotas are read',
+    without: 'Client quotas of the target do not follow the source.',
+    stops: 'part',
+  },
+  targetClientQuotas: {
+    side: 'target',
+    on: 'cluster',
+    operation: 'ALTER_CONFIGS',
+    when: 'with sync.quotas',
+    why: 'client quotas are read and set',
+    without: 'Client quotas of the target do not follow the source.',
+    stops: 'part',
+  },
   sourceSizes: {
     side: 'source',
     on: 'cluster',
@@ -295,6 +377,20 @@ function namesOf(key: RightKey, { spec }: MirrorResource, facts: RightFacts): re
       return targets(({ beginsLater }) => beginsLater);
     case 'markers':
       return spec.transactions === 'committed-only' || topics.some(({ mayHaveHoles }) => mayHaveHoles) ? CLUSTER : [];
+    case 'sourceGroups':
+    case 'targetGroups':
+      return groupsOf(spec.sync.groups);
+    case 'targetGroupsDelete':
+      return spec.sync.groups?.deleted === 'delete' ? groupsOf(spec.sync.groups) : [];
+    case 'sourceAcls':
+      return spec.sync.acls !== null || spec.sync.users ? CLUSTER : [];
+    case 'targetAcls':
+      return spec.sync.acls === null ? [] : CLUSTER;
+    case 'targetUsers':
+      return spec.sync.users ? CLUSTER : [];
+    case 'sourceClientQuotas':
+    case 'targetClientQuotas':
+      return spec.sync.quotas === null ? [] : CLUSTER;
     case 'sourceSizes':
     case 'sourceQuotas':
     case 'targetBrokers':
@@ -325,6 +421,8 @@ const RESOURCE_TYPES = {
   'state topic': 'topic',
   'transactional ids': 'transactional-id',
   groups: 'group',
+  'source groups': 'group',
+  'target groups': 'group',
   cluster: 'cluster',
 } as const satisfies Record<RightRow['on'], Right['resourceType']>;
 
@@ -421,9 +519,9 @@ function operationWord(operation: string): string {
     .join('');
 }
 
-/** Names of topics have no character that a shell takes for its own, but for the pattern of all. */
+/** Names of groups may hold what a shell takes for its own; those of topics do not, but for the pattern of all. */
 function quote(name: string): string {
-  return name === '*' ? "'*'" : name;
+  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 // ---- names from rules
@@ -445,6 +543,15 @@ export function patternsOfRule(rule: TopicRule): { source: NamePattern; target: 
   const at = pieces.findIndex((piece) => typeof piece === 'number');
   const text = (at < 0 ? pieces : pieces.slice(0, at)).join('');
   return { source, target: at < 0 ? literal(text) : beginning(text) };
+}
+
+/** As far as the text of the rules tells. */
+function groupsOf(groups: GroupSync | null): NamePattern[] {
+  return (groups?.match ?? []).flatMap((text) => {
+    const pattern = parseNamePattern(text);
+    if ('problem' in pattern) return []; // refused when the file was read
+    return [pattern.value.kind === 'exact' ? literal(pattern.value.name) : prefixOf(pattern.value.source)];
+  });
 }
 
 /** What all names begin with that an expression matches as a whole. */
