@@ -145,8 +145,8 @@ export function readShareGroupOffsets(
 }
 
 /**
- * Commits for groups without members, each group in one request, sent once: after an indefinite failure the offsets are to
- * be read again. Needs READ on group and topics. A group with members refuses with UNKNOWN_MEMBER_ID (25), see `isActive`.
+ * Commits for groups without members, each group in one request; not again after an indefinite failure: then the offsets
+ * are to be read. Needs READ on group and topics. A group with members refuses with UNKNOWN_MEMBER_ID (25), see `isActive`.
  */
 export function commitGroupOffsets(cluster: Cluster, commits: readonly GroupCommit[]): Promise<CommitOutcome[]> {
   return commitAll(cluster, commits, async ({ groupId, offsets }, broker) => {
@@ -214,36 +214,58 @@ export function isActive(error: KafkaError): boolean {
 
 type PartitionCode = { readonly topic: string; readonly partition: number; readonly errorCode: number };
 
-/** One attempt each, so many at once. */
+/** So many at once; where the coordinator has moved or still loads, and so certainly has done nothing, again. */
 async function commitAll(
   cluster: Cluster,
   commits: readonly GroupCommit[],
   commit: (commit: GroupCommit, broker: number) => Promise<readonly PartitionCode[]>,
 ): Promise<CommitOutcome[]> {
-  const ids = commits.map(({ groupId }) => groupId);
-  const coordinators = await coordinatorsOf(cluster, ids);
-  const outcomes: CommitOutcome[] = [];
-  const commitOne = async (each: GroupCommit): Promise<void> => {
-    const { groupId, offsets } = each;
-    try {
-      const broker = coordinators.get(groupId);
-      if (typeof broker !== 'number') throw broker ?? unanswered(groupId);
-      const codes = await commit(each, broker);
-      const failed = codes.flatMap(({ topic, partition, errorCode }) =>
-        errorCode === 0 ? [] : [{ topic, partition, error: refusal(errorCode, offsetCommit, groupId) }],
-      );
-      outcomes.push({ groupId, failed });
-    } catch (error) {
-      if (!(error instanceof KafkaError)) throw error;
-      outcomes.push({ groupId, failed: offsets.map(({ topic, partition }) => ({ topic, partition, error })) });
-    }
-  };
-  const waiting = commits.values();
-  const work = async (): Promise<void> => {
-    for (const each of waiting) await commitOne(each);
-  };
-  await Promise.all(Array.from({ length: Math.min(COMMITS_AT_ONCE, commits.length) }, work));
-  return outcomes;
+  const outcomes = new Map<string, CommitOutcome>();
+  const retries = new Retries(cluster, { repeatable: false });
+  let open = commits;
+  while (open.length > 0) {
+    const coordinators = await coordinatorsOf(
+      cluster,
+      open.map(({ groupId }) => groupId),
+    );
+    const waiting = open.values();
+    const work = async (): Promise<void> => {
+      for (const each of waiting) {
+        const broker = coordinators.get(each.groupId) ?? unanswered(each.groupId);
+        outcomes.set(
+          each.groupId,
+          await commitOne(each, (made) =>
+            broker instanceof KafkaError ? Promise.reject(broker) : commit(made, broker),
+          ),
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(COMMITS_AT_ONCE, open.length) }, work));
+    open = open.filter(({ groupId }) => {
+      const failed = outcomes.get(groupId)?.failed ?? [];
+      return failed.length > 0 && failed.every(({ error }) => error.retryable && error.definite);
+    });
+    const failure = open.flatMap(({ groupId }) => outcomes.get(groupId)?.failed ?? [])[0];
+    if (failure === undefined || !(await retries.pauseAfter(failure.error))) break;
+  }
+  return [...outcomes.values()];
+}
+
+async function commitOne(
+  each: GroupCommit,
+  commit: (commit: GroupCommit) => Promise<readonly PartitionCode[]>,
+): Promise<CommitOutcome> {
+  const { groupId, offsets } = each;
+  try {
+    const codes = await commit(each);
+    const failed = codes.flatMap(({ topic, partition, errorCode }) =>
+      errorCode === 0 ? [] : [{ topic, partition, error: refusal(errorCode, offsetCommit, groupId) }],
+    );
+    return { groupId, failed };
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    return { groupId, failed: offsets.map(({ topic, partition }) => ({ topic, partition, error })) };
+  }
 }
 
 /** The answers of the groups' coordinators; one that has moved or still loads is asked again within the request timeout. */
