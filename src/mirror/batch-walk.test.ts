@@ -496,17 +496,90 @@ describe('read_committed', () => {
     expect(visible([batch(3), abort(4, 7), data(5, 7)], [{ producerId: 7, firstOffset: 1 }])).toEqual([3, 5]);
   });
 
-  test('under preserve the walk stops at the first transactional batch or marker, with what lies before it', () => {
+  describe('under preserve', () => {
     const policy = { transactions: 'preserve' } as const;
-    const first = walk([batch(0, 2), data(2, 7), abort(3, 7)], {
-      policy,
-      aborted: [{ producerId: 7, firstOffset: 2 }],
+
+    test('batches keep their transaction, aborted ones too, and a marker says what it ends', () => {
+      const {
+        items,
+        stop,
+        data: copied,
+      } = walk([batch(0, 2), data(2, 7), data(3, 8), abort(4, 7), commit(5, 8), batch(6)], {
+        policy,
+        aborted: [{ producerId: 7, firstOffset: 2 }],
+      });
+      expect(stop).toBeNull();
+      expect(copied.map(({ baseOffset, transaction }) => [baseOffset, transaction?.producerId])).toEqual([
+        [0, undefined],
+        [2, 7],
+        [3, 8],
+        [6, undefined],
+      ]);
+      expect(items.filter((item) => item.kind === 'hole')).toEqual([
+        { kind: 'hole', baseOffset: 4, count: 1, ends: { producerId: 7, isCommit: false } },
+        { kind: 'hole', baseOffset: 5, count: 1, ends: { producerId: 8, isCommit: true } },
+      ]);
+      expect(copied.map((item) => openBatch(item.buffer.subarray(item.start, item.end), 0).attributes)).toEqual([
+        0,
+        TRANSACTIONAL,
+        TRANSACTIONAL,
+        0,
+      ]);
     });
-    expect(shapeOf(first.items)).toEqual(['data 0+2 passed']);
-    expect(first.stop).toEqual({ kind: 'transaction', offset: 2 });
-    expect(first.cursor.offset).toBe(2);
-    expect(walk([commit(0, 7)], { policy }).stop).toEqual({ kind: 'transaction', offset: 0 });
-    expect(walk([batch(0)], { policy }).stop).toBeNull();
+
+    test('records of transactions take no sequence of the plain ones', () => {
+      const { data: copied, cursor } = walk([batch(0, 2), data(2, 7), commit(3, 7), batch(4, 3)], {
+        policy,
+        sequence: 10,
+      });
+      expect(baseSequenceOf(copied[2]!.buffer, copied[2]!.start)).toBe(12);
+      expect(cursor).toEqual({ offset: 7, sequence: 15 });
+    });
+
+    test('small neighbours are merged within their transaction only', () => {
+      const { data: copied } = walk([data(0, 7), data(1, 7), data(2, 8), batch(3), batch(4)], {
+        policy: { ...policy, mergeBelowBytes: 4096 },
+      });
+      expect(copied.map(({ baseOffset, count, transaction }) => [baseOffset, count, transaction?.producerId])).toEqual([
+        [0, 2, 7],
+        [2, 1, 8],
+        [3, 2, undefined],
+      ]);
+      const merged = openBatch(copied[0]!.buffer.subarray(copied[0]!.start, copied[0]!.end), 0);
+      expect(merged.attributes).toBe(TRANSACTIONAL);
+    });
+
+    test('what compaction left of a transaction is cut, and emptied batches are holes', () => {
+      const compacted = sourceBatch({
+        baseOffset: 0,
+        records: [record('0'), null, record('2')],
+        attributes: TRANSACTIONAL,
+        producerId: 7,
+      });
+      const emptied = sourceBatch({ baseOffset: 3, records: [null, null], attributes: TRANSACTIONAL, producerId: 8 });
+      const { items } = walk([compacted, emptied, commit(5, 8), commit(6, 7)], { policy });
+      expect(shapeOf(items)).toEqual([
+        'data 0+1 gaps',
+        'hole 1+1',
+        'data 2+1 gaps',
+        'hole 3+2',
+        'hole 5+1',
+        'hole 6+1',
+      ]);
+      expect(items.flatMap((item) => (item.kind === 'data' ? [item.transaction?.producerId] : []))).toEqual([7, 7]);
+    });
+
+    test('a record of a transaction that is too large is taken back without a sequence', () => {
+      const large = sourceBatch({
+        baseOffset: 0,
+        records: [{ ...record('x'), value: Buffer.alloc(5_000, 1) }],
+        attributes: TRANSACTIONAL,
+        producerId: 7,
+      });
+      const { stop, cursor } = walk([large], { policy, batchBytesMax: 1_000, sequence: 3 });
+      expect(stop).toMatchObject({ kind: 'too-large', offset: 0 });
+      expect(cursor).toEqual({ offset: 0, sequence: 3 });
+    });
   });
 });
 

@@ -3,6 +3,7 @@
  * through or are written anew, and that accounts for every source offset (exactness.md).
  *
  *   control batch, aborted or compacted offsets        → a hole: as many control records on the target
+ *   under `transactions: preserve`                     → batches keep their transaction, and a control batch says what it ends
  *   dense batch within limits                          → passed through; only its header is patched, in place
  *   small neighbours                                   → merged (below 4–8 KB a batch costs the broker more than its bytes)
  *   too large · begins before the position · with gaps · LogAppendTime under `timestamps: append` → written anew
@@ -37,6 +38,7 @@ import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
 import type { RecordFilter } from './record-filter.ts';
+import { isCommit } from './transaction-tail.ts';
 
 /** Sequences are int32 and wrap from 2^31 − 1 to 0 (DefaultRecordBatch.incrementSequence). */
 export const SEQUENCES = 2 ** 31;
@@ -47,8 +49,9 @@ const BASE_TIMESTAMP_AT = 27;
 const MAX_TIMESTAMP_AT = 35;
 /** Of the upper half of an int64: below it, and above its negative, deltas of a batch stay within ±2^53. */
 const EXACT_HIGH = 2 ** 20;
-/** Never in what we write: the time is a CreateTime, the transaction is the source's, the horizon is the source cleaner's. */
-const CLEARED_ATTRIBUTES = ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_DELETE_HORIZON;
+/** Never in what we write: the time is a CreateTime, the horizon is the source cleaner's; nor, but in a transaction, the third. */
+const ALWAYS_CLEARED = ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_DELETE_HORIZON;
+const CLEARED_ATTRIBUTES = ALWAYS_CLEARED | ATTRIBUTE_TRANSACTIONAL;
 
 export interface WalkPolicy {
   readonly transactions: 'preserve' | 'committed-only';
@@ -80,6 +83,8 @@ export interface DataItem {
   readonly reason: ReencodeReason | null;
   /** Bytes of the source's batches that this item stands for, for the counts. */
   readonly sourceBytes: number;
+  /** Under `preserve`, of a batch of a transaction: the source's. Who writes it sets the producer's fields of the header. */
+  readonly transaction?: { readonly producerId: number };
 }
 
 /** `count` offsets from baseOffset that hold no record for readers. */
@@ -89,6 +94,8 @@ export interface HoleItem {
   readonly count: number;
   /** Under `isAccounted`. */
   readonly disposition?: Disposition;
+  /** Under `preserve`: the transaction of the source that its control record, the only one of this item, ends. */
+  readonly ends?: { readonly producerId: number; readonly isCommit: boolean };
 }
 
 export type WalkItem = DataItem | HoleItem;
@@ -197,17 +204,15 @@ export class BatchWalk {
     const attributes = attributesOf(buffer, at);
     const epoch = leaderEpochOf(buffer, at);
     if (epoch !== this.leaderEpoch) return { kind: 'leader-epoch', epoch, offset: Math.max(base, this.#cursor.offset) };
-    if (attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) && this.#policy.transactions === 'preserve') {
-      return { kind: 'transaction', offset: base };
-    }
     if (base > this.#cursor.offset) this.#hole(base - this.#cursor.offset, COMPACTED);
     const producerId = producerIdOf(buffer, at);
     if (attributes & ATTRIBUTE_CONTROL) {
       aborted.end(producerId, last);
-      this.#hole(last + 1 - this.#cursor.offset, CONTROL);
+      this.#control(frame, batch);
       return null;
     }
-    const isAborted = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0 && aborted.covers(producerId, last);
+    const isTransactional = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0;
+    const isAborted = !this.#preserves && isTransactional && aborted.covers(producerId, last);
     if (isAborted || recordCountOf(buffer, at) === 0) {
       this.#hole(last + 1 - this.#cursor.offset, isAborted ? ABORTED : COMPACTED);
       return null;
@@ -219,6 +224,26 @@ export class BatchWalk {
     else if (reason !== null) return this.#rewrite(buffer, batch, reason);
     else this.#passThrough(frame, batch);
     return null;
+  }
+
+  get #preserves(): boolean {
+    return this.#policy.transactions === 'preserve';
+  }
+
+  /** Of the batch at `at`, which is none of control records; null where it is to be a plain one. */
+  #transactionOf(buffer: Buffer, at: number): Transaction | null {
+    const isKept = this.#preserves && (attributesOf(buffer, at) & ATTRIBUTE_TRANSACTIONAL) !== 0;
+    return isKept ? { producerId: producerIdOf(buffer, at) } : null;
+  }
+
+  #control(frame: Frame, { at }: { at: number }): void {
+    const { buffer } = frame;
+    const count = lastOffsetOf(buffer, at) + 1 - this.#cursor.offset;
+    if (!this.#preserves || count !== 1 || recordCountOf(buffer, at) !== 1) return this.#hole(count, CONTROL);
+    const ends = { producerId: producerIdOf(buffer, at), isCommit: isCommit(buffer, at) };
+    this.#flushSmall();
+    this.#items.push({ kind: 'hole', baseOffset: this.#cursor.offset, count, ends });
+    this.#cursor.offset += count;
   }
 
   #reasonToReencode(buffer: Buffer, { at, size }: { at: number; size: number }): ReencodeReason | null {
@@ -236,7 +261,9 @@ export class BatchWalk {
     const baseOffset = baseOffsetOf(frame.buffer, at);
     assert(baseOffset === this.#cursor.offset, 'a batch that passes through begins at the cursor');
     const newest = newestTimestampOf(frame.buffer, at);
-    patchBatchHeader(frame.buffer, at, producerOf(this.#policy.producerId, this.#cursor.sequence), CLEARED_ATTRIBUTES);
+    const transaction = this.#transactionOf(frame.buffer, at);
+    const cleared = transaction ? ALWAYS_CLEARED : CLEARED_ATTRIBUTES;
+    patchBatchHeader(frame.buffer, at, this.#producer(transaction), cleared);
     frame.retain();
     this.#items.push({
       kind: 'data',
@@ -249,8 +276,13 @@ export class BatchWalk {
       newestTimestamp: newest,
       reason: null,
       sourceBytes: size,
+      ...(transaction ? { transaction } : {}),
     });
-    this.#advance(count);
+    this.#advance(count, transaction);
+  }
+
+  #producer(transaction: Transaction | null): BatchProducer {
+    return producerOf(transaction ? -1 : this.#policy.producerId, this.#cursor.sequence);
   }
 
   /** Offsets without a record: consecutive ones are one item. */
@@ -259,7 +291,7 @@ export class BatchWalk {
     const last = this.#items.at(-1);
     const baseOffset = this.#cursor.offset;
     const isAccounted = this.#policy.isAccounted ?? false;
-    if (last?.kind === 'hole' && (!isAccounted || isDeepStrictEqual(last.disposition, disposition)))
+    if (last?.kind === 'hole' && !last.ends && (!isAccounted || isDeepStrictEqual(last.disposition, disposition)))
       this.#items[this.#items.length - 1] = { ...last, count: last.count + count };
     else this.#items.push({ kind: 'hole', baseOffset, count, ...(isAccounted ? { disposition } : {}) });
     this.#cursor.offset += count;
@@ -278,10 +310,12 @@ export class BatchWalk {
   /** A lone small batch passes through; from its second neighbour of the same codec on they become one. */
   #addSmall(frame: Frame, batch: { at: number; size: number }, reason: 'merged' | 'append-time'): void {
     const codec = codecOf(frame.buffer, batch.at);
+    const transaction = this.#transactionOf(frame.buffer, batch.at);
     const run = this.#small;
     if (
       run &&
       run.codec === codec &&
+      run.transaction?.producerId === transaction?.producerId &&
       run.reason === reason &&
       run.bytes + batch.size <= Math.min(this.#policy.mergedBytesMax, this.batchBytesMax)
     ) {
@@ -289,7 +323,8 @@ export class BatchWalk {
       run.bytes += batch.size;
     } else {
       this.#flushSmall();
-      this.#small = { frame, codec, reason, batches: [batch], bytes: batch.size, nextOffset: this.#cursor.offset };
+      const nextOffset = this.#cursor.offset;
+      this.#small = { frame, codec, reason, transaction, batches: [batch], bytes: batch.size, nextOffset };
     }
     // The cursor stands behind the run, so that what follows is judged against it; #flushSmall gives the sequences.
     this.#cursor.offset += recordCountOf(frame.buffer, batch.at);
@@ -313,7 +348,7 @@ export class BatchWalk {
         bytes += size;
       }
     } finally {
-      if (this.#writer.count > 0) this.#finish(run.reason, bytes);
+      if (this.#writer.count > 0) this.#finish(run.reason, bytes, run.transaction);
     }
     return null;
   }
@@ -322,6 +357,7 @@ export class BatchWalk {
   #rewrite(buffer: Buffer, { at, size }: { at: number; size: number }, reason: ReencodeReason): WalkStop | null {
     this.#flushSmall();
     const last = lastOffsetOf(buffer, at);
+    const transaction = this.#transactionOf(buffer, at);
     const batch = this.#open(buffer, at);
     let sourceBytes = size; // counted once, with the first piece
     let first = 0;
@@ -336,7 +372,7 @@ export class BatchWalk {
         continue;
       }
       const next = this.#writePiece(batch, first);
-      const bytes = this.#finish(reason, sourceBytes);
+      const bytes = this.#finish(reason, sourceBytes, transaction);
       if (bytes > this.#recordBytesMax && next === first + 1) return this.#tooLarge(bytes);
       sourceBytes = 0;
       first = next;
@@ -366,7 +402,7 @@ export class BatchWalk {
     const item = this.#items.pop();
     assert(item?.kind === 'data', 'the last item is the record that does not fit');
     this.#cursor.offset = item.baseOffset;
-    this.#cursor.sequence = (this.#cursor.sequence - item.count + SEQUENCES) % SEQUENCES;
+    if (!item.transaction) this.#cursor.sequence = (this.#cursor.sequence - item.count + SEQUENCES) % SEQUENCES;
     return { kind: 'too-large', offset: item.baseOffset, bytes };
   }
 
@@ -386,9 +422,9 @@ export class BatchWalk {
   }
 
   /** Ends the batch being written and queues it. Returns its size. */
-  #finish(reason: ReencodeReason, sourceBytes: number): number {
+  #finish(reason: ReencodeReason, sourceBytes: number, transaction: Transaction | null): number {
     const count = this.#writer.count;
-    const batch = this.#writer.finish(producerOf(this.#policy.producerId, this.#cursor.sequence));
+    const batch = this.#writer.finish(this.#producer(transaction), { isTransactional: transaction !== null });
     this.#items.push({
       kind: 'data',
       buffer: batch,
@@ -400,14 +436,16 @@ export class BatchWalk {
       newestTimestamp: newestTimestampOf(batch, 0),
       reason,
       sourceBytes,
+      ...(transaction ? { transaction } : {}),
     });
-    this.#advance(count);
+    this.#advance(count, transaction);
     return batch.length;
   }
 
-  #advance(count: number): void {
+  /** Records of a transaction have the sequences of its own producer. */
+  #advance(count: number, transaction: Transaction | null): void {
     this.#cursor.offset += count;
-    this.#cursor.sequence = (this.#cursor.sequence + count) % SEQUENCES;
+    if (!transaction) this.#cursor.sequence = (this.#cursor.sequence + count) % SEQUENCES;
   }
 }
 
@@ -430,8 +468,13 @@ function newestTimestampOf(buffer: Buffer, at: number): number {
   return buffer.readInt32BE(at + MAX_TIMESTAMP_AT) * 2 ** 32 + buffer.readUInt32BE(at + MAX_TIMESTAMP_AT + 4);
 }
 
+interface Transaction {
+  readonly producerId: number;
+}
+
 interface SmallRun {
   readonly frame: Frame;
+  readonly transaction: Transaction | null;
   readonly codec: Codec;
   readonly reason: 'merged' | 'append-time';
   readonly batches: { at: number; size: number }[];

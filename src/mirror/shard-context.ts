@@ -60,6 +60,8 @@ export interface ShardContext {
   readonly targetTopicId: string;
   readonly partition: number;
   readonly policy: WalkPolicy;
+  /** Of the transactional ids under which transactions are preserved. */
+  readonly transactionalIdPrefix?: string;
   /** Shared by the shards of a mirror; used within one turn of the event loop only. */
   readonly writer: BatchWriter;
   /** The target topic's max.message.bytes. */

@@ -22,9 +22,10 @@ import {
 } from '#kafka/records/batch-header.ts';
 import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
-import { readLogEnd, readLogStart, readWatermark } from './offsets.ts';
+import { readLogEnd, readLogStart, readStableOffset, readWatermark } from './offsets.ts';
 import { AbortedTransactions, SEQUENCES } from './batch-walk.ts';
-import { diverged, stampedByTarget, type ShardStop } from './shard-stop.ts';
+import { diverged, stampedByTarget, transactionCut, type ShardStop } from './shard-stop.ts';
+import { firstWrongControl } from './transaction-tail.ts';
 
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
 const TAIL_BYTES_MAX = 4 * 1024 * 1024;
@@ -44,6 +45,8 @@ export interface TargetPartition {
   readonly markerProducerId: number;
   /** K of rule 2: the sequence of an offset is (offset + K) mod 2^31 where no batch of ours and no broker tells. */
   readonly sequenceOffset: number;
+  /** Where transactions are preserved: the producer ids by which ours are open now. Whose the closed ones are, the source tells. */
+  readonly transactionProducerIds?: ReadonlySet<number>;
 }
 
 /** The next offset to copy, the sequence its record gets, and the last data batch that the target holds. */
@@ -83,11 +86,11 @@ export async function readPosition(port: TargetPartition, watermark: number, sig
   const logStart = await readLogStart(target, topic, partition);
   let offset = watermark;
   for (let polls = 0; ; polls++) {
-    const { batch: lastBatch, controlsFrom } = await lastOwnBatch(port, logStart, offset);
+    const { batch: lastBatch, plain, controlsFrom } = await lastOwnBatch(port, logStart, offset);
     const known = await ownLastSequence(port);
     const end = await readLogEnd(target, topic, partition); // after both: nothing was appended before it that they miss
     const isSequenceFree = known === null || known === -1;
-    const last = lastBatch ? lastSequenceOf(lastBatch) : known;
+    const last = plain ? lastSequenceOf(plain) : known;
     const isComplete = end === offset && (isSequenceFree || known === last);
     if (isComplete || signal.aborted) {
       const sequence = last === null ? offset + port.sequenceOffset : last + 1;
@@ -109,18 +112,18 @@ export async function readPosition(port: TargetPartition, watermark: number, sig
 }
 
 /**
- * The last batch of ours below `end`, looked for in growing steps; null when only control records of ours are within
- * reach. What was appended since `end` was read (by a request of ours that was believed lost, or by another worker) is
+ * The last batch of ours below `end`, looked for in growing steps, and the last one with our data PID among what was read for
+ * it; null when only control records of ours are within reach. What was appended since `end` was read (by a request of ours that was believed lost, or by another worker) is
  * left out: its sequence belongs to a later offset, and together with `end` the broker would take a copy of what it has.
  */
 async function lastOwnBatch(
   port: TargetPartition,
   logStart: number,
   end: number,
-): Promise<{ batch: Buffer | null; controlsFrom: number }> {
+): Promise<{ batch: Buffer | null; plain: Buffer | null; controlsFrom: number }> {
   const { target, topic, partition } = port;
   let controlsFrom = end;
-  if (end <= logStart) return { batch: null, controlsFrom };
+  if (end <= logStart) return { batch: null, plain: null, controlsFrom };
   for (let back = TAIL_OFFSETS_FIRST; ; back *= 16) {
     const from = Math.max(logStart, end - back);
     const { batches, isComplete } = await readTail(target, {
@@ -128,17 +131,20 @@ async function lastOwnBatch(
       partition,
       fromOffset: from,
       maxBytes: TAIL_BYTES_MAX,
+      isUncommitted: preserves(port),
     });
     let found: Buffer | null = null;
+    let plain: Buffer | null = null;
     for (const batch of batches.map(bytesOf)) {
       if (baseOffsetOf(batch, 0) >= end) break;
       if (!isOwn(port, batch)) throw foreign((await firstForeign(port, end)) ?? batch);
       if (!isControl(batch)) found = batch;
+      if (!isTransactional(batch)) plain = batch;
     }
-    if (!isComplete) return { batch: null, controlsFrom }; // the end is not among what was read
-    if (found) return { batch: found, controlsFrom: lastOffsetOf(found, 0) + 1 };
+    if (!isComplete) return { batch: null, plain: null, controlsFrom }; // the end is not among what was read
+    if (found) return { batch: found, plain, controlsFrom: lastOffsetOf(found, 0) + 1 };
     controlsFrom = from;
-    if (from === logStart || back >= TAIL_OFFSETS_MAX) return { batch: null, controlsFrom };
+    if (from === logStart || back >= TAIL_OFFSETS_MAX) return { batch: null, plain: null, controlsFrom };
   }
 }
 
@@ -156,7 +162,8 @@ async function firstInTail(
   let first: Buffer | null = null;
   for (let back = 16; back <= TAIL_OFFSETS_MAX; back *= 16) {
     const fromOffset = Math.max(logStart, end - back);
-    const { batches, isComplete } = await readTail(target, { topic, partition, fromOffset, maxBytes: TAIL_BYTES_MAX });
+    const read = { topic, partition, fromOffset, maxBytes: TAIL_BYTES_MAX, isUncommitted: preserves(port) };
+    const { batches, isComplete } = await readTail(target, read);
     if (!isComplete) break;
     first = batches.map(bytesOf).find(isMeant) ?? first;
     if (fromOffset === logStart) break;
@@ -182,8 +189,21 @@ function isControl(batch: Buffer): boolean {
   return (attributesOf(batch, 0) & ATTRIBUTE_CONTROL) !== 0;
 }
 
-/** Our epoch is always 0, or none without ids: a higher one is of a program that uses our transactional id. */
-function isOwn({ dataProducerId, markerProducerId }: TargetPartition, batch: Buffer): boolean {
+function isTransactional(batch: Buffer): boolean {
+  return (attributesOf(batch, 0) & ATTRIBUTE_TRANSACTIONAL) !== 0;
+}
+
+function preserves(port: TargetPartition): boolean {
+  return port.transactionProducerIds !== undefined;
+}
+
+/**
+ * Our epoch is always 0, or none without ids: a higher one is of a program that uses our transactional id. Transactions have
+ * epochs and, when those run out, producer ids that change: what is theirs is compared with the source instead.
+ */
+function isOwn(port: TargetPartition, batch: Buffer): boolean {
+  if (preserves(port) && isTransactional(batch)) return true;
+  const { dataProducerId, markerProducerId } = port;
   const producerId = isControl(batch) ? markerProducerId : dataProducerId;
   return producerIdOf(batch, 0) === producerId && producerEpochOf(batch, 0) <= 0;
 }
@@ -203,12 +223,16 @@ function lastSequenceOf(batch: Buffer): number {
 }
 
 /**
- * Last sequence of our data PID as the leader knows it; null when it has forgotten us. An open transaction is never ours,
- * and what is read of a log ends below it: its records would pass for ours that are not replicated yet, or for holes.
+ * Last sequence of our data PID as the leader knows it; null when it has forgotten us. An open transaction that is not ours
+ * stops us: its records would pass for ours that are not replicated yet, or for holes.
  */
-async function ownLastSequence({ target, topic, partition, dataProducerId }: TargetPartition): Promise<number | null> {
+async function ownLastSequence(port: TargetPartition): Promise<number | null> {
+  const { target, topic, partition, dataProducerId } = port;
   const states = await describeProducers(target, { topic, partition });
-  const open = states.filter(({ currentTxnStartOffset }) => currentTxnStartOffset >= 0);
+  const open = states.filter(
+    ({ producerId, currentTxnStartOffset }) =>
+      currentTxnStartOffset >= 0 && !port.transactionProducerIds?.has(producerId),
+  );
   if (open.length > 0) {
     const offset = Math.min(...open.map(({ currentTxnStartOffset }) => currentTxnStartOffset));
     throw diverged(offset, `Another program has had a transaction open in the target since offset ${offset}.`);
@@ -290,6 +314,37 @@ export async function checkHoles(
     if (offset === null) continue;
     throw diverged(offset, `The target holds a control record at offset ${offset}, where the source holds a record.`);
   }
+}
+
+/**
+ * Where transactions are preserved, the control records of the target at `from` up to, not including, `to` must be the
+ * source's: a coordinator ends what is open for too long at a place that nobody chose, and a marker may land late. Throws
+ * ShardStop where one is not, KafkaError when it cannot be read. Beyond 16 MB, and below the source's log start, it believes.
+ */
+export async function checkControls(
+  source: { cluster: Cluster; topic: string; partition: number },
+  port: TargetPartition,
+  range: { readonly from: number; readonly to: number },
+): Promise<void> {
+  const { cluster, topic, partition } = source;
+  const stableOffset = await readStableOffset(cluster, topic, partition);
+  const from = Math.max(range.from, await readLogStart(cluster, topic, partition));
+  if (from >= range.to) return;
+  const read = { fromOffset: from, toOffset: range.to, maxBytes: HOLES_BYTES_MAX };
+  const onSource =
+    from < stableOffset ? (await readTail(cluster, { topic, partition, ...read })).batches.map(bytesOf) : [];
+  const place = { topic: port.topic, partition: port.partition };
+  const onTarget = (await readTail(port.target, { ...place, ...read, isUncommitted: true })).batches.map(bytesOf);
+  const found = firstWrongControl({ batches: onSource, stableOffset }, onTarget, {
+    from,
+    markerProducerId: port.markerProducerId,
+  });
+  if (!found) return;
+  if (!found.isMarker) throw transactionCut(found.offset, null);
+  throw diverged(
+    found.offset,
+    `The target holds a control record at offset ${found.offset}, where the source holds a record.`,
+  );
 }
 
 /** Offset of the first record that a batch shows to a read_committed reader within the range; null for none. */

@@ -30,28 +30,34 @@ export interface Tail {
   readonly stableOffset: number;
 }
 
+export interface WrongControl {
+  readonly offset: number;
+  /** It is one that fills a hole, not the end of a transaction. */
+  readonly isMarker: boolean;
+}
+
 /**
- * The first offset from `from` on at which the target holds a control record and the source a record, another decision, or
- * nothing yet; null when there is none. Below `from`, and where the source has nothing any more, it believes.
+ * The first control record of the target from `from` on where the source has a record, another decision, or nothing yet; null
+ * when there is none. Below `from`, and where the source has nothing any more, it believes.
  */
 export function firstWrongControl(
   source: Tail,
   target: readonly Buffer[],
   of: { readonly from: number; readonly markerProducerId: number },
-): number | null {
+): WrongControl | null {
   const controls = target.filter((batch) => isControl(batch) && baseOffsetOf(batch, 0) >= of.from);
   let next = 0;
   for (const control of controls) {
     const offset = baseOffsetOf(control, 0);
-    if (offset >= source.stableOffset) return offset;
+    const isMarker = producerIdOf(control, 0) === of.markerProducerId;
+    if (offset >= source.stableOffset) return { offset, isMarker };
     while (next < source.batches.length && lastOffsetOf(source.batches[next]!, 0) < offset) next++;
     const batch = source.batches[next];
     if (!batch || baseOffsetOf(batch, 0) > offset) continue;
-    const isHole = producerIdOf(control, 0) === of.markerProducerId;
     const isWrong = isControl(batch)
-      ? !isHole && isCommit(batch, 0) !== isCommit(control, 0)
+      ? !isMarker && isCommit(batch, 0) !== isCommit(control, 0)
       : holdsRecord(batch, offset);
-    if (isWrong) return offset;
+    if (isWrong) return { offset, isMarker };
   }
   return null;
 }

@@ -185,7 +185,7 @@ class World {
   checkTail(): void {
     const source = { batches: this.source.batches, stableOffset: this.source.stableOffset };
     const wrong = firstWrongControl(source, this.target.batches, { from: 0, markerProducerId: MARKER_PID });
-    if (wrong !== null) throw new ShardStop({ ...STOP, offsets: { from: wrong, to: wrong + 1 } });
+    if (wrong) throw new ShardStop({ ...STOP, offsets: { from: wrong.offset, to: wrong.offset + 1 } });
   }
 
   /** What a reader of either isolation level, and one that looks at transactions, would find different. */

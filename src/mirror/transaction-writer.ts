@@ -19,7 +19,7 @@ import { SEQUENCES } from './batch-walk.ts';
 import { diverged, tooManyTransactions, transactionCut, transactionHangs } from './shard-stop.ts';
 import { SLOTS_MAX, TransactionSlots, type OpenTransaction } from './transaction-slots.ts';
 
-/** Slots are asked for in groups: the lowest are taken first, so that a slot that is not known ends the search. */
+/** Slots are asked for in groups: the lowest are taken first, so that a slot that is not known ends the search. Most have none. */
 const SLOTS_PER_PROBE = 8;
 /** Answers that pass within moments: the coordinator still writes the end of the transaction before, or moves. */
 const PASSING = new Set([14, 15, 16, 51]);
@@ -266,7 +266,8 @@ export class TransactionWriter {
     const described: (DescribedTransaction | null)[] = [];
     do {
       const from = described.length;
-      const slots = Array.from({ length: Math.min(SLOTS_PER_PROBE, this.#slotsMax - from) }, (_, i) => from + i);
+      const count = from === 0 ? 1 : Math.min(SLOTS_PER_PROBE, this.#slotsMax - from);
+      const slots = Array.from({ length: count }, (_, i) => from + i);
       described.push(...(await this.#settled(slots)));
     } while (described.at(-1) !== null && described.length < this.#slotsMax);
     const producers = await this.#port.producers();

@@ -1,0 +1,57 @@
+/** Transactions preserved: interleaved ones of several producers, ended and aborted, killed in the middle, on both protocols. */
+import { describe, expect, test } from 'vitest';
+import { expectIdentical } from '#testing/checker/verify-mirror.ts';
+import { sharedClusters } from '#testing/shared-clusters.ts';
+import { testedVersions } from '#testing/tested-versions.ts';
+import { writeStreams, writeWorkload } from '#testing/workload.ts';
+import { transactional } from '#testing/workloads.ts';
+import { createRandom } from '#util/random.ts';
+import { writeLink } from './link-file.ts';
+import { LockstepProcess, runUntilCaughtUp, told } from './lockstep-process.ts';
+import { hasGrown, LogEnds } from './log-ends.ts';
+
+const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
+const KILLS = process.env['LOCKSTEP_FULL'] === '1' ? 20 : 3;
+const given = testedVersions();
+/** A target that raises the epoch with each transaction (KIP-890), and one that does not. */
+const pairs = given
+  ? [given]
+  : [{ source: '4.3.1', target: '4.3.1' } as const, { source: '4.3.1', target: '3.9.1' } as const];
+
+describe.each(pairs)('from $source to $target', ({ source: sourceVersion, target: targetVersion }) => {
+  const cluster = sharedClusters({ source: { version: sourceVersion }, target: { version: targetVersion } });
+
+  test(`readers of either isolation level see the source, also after ${KILLS} kills -9 and a second run`, async () => {
+    const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
+    const random = createRandom(seed);
+    process.stdout.write(`transactions: seed ${seed}\n`);
+    await writeWorkload(source, transactional('ledger', { records: 12_000 }), { seed });
+    const file = writeLink({ source, target, mirrors: { ledger: { topics: [{ match: 'ledger' }] } } });
+    const ends = await LogEnds.open(target, ['ledger']);
+    let grown = 0;
+    for (let kills = 0, before = await ends.read(); kills < KILLS; kills++) {
+      const lockstep = LockstepProcess.run(file);
+      let last = before;
+      await lockstep.until(async () => hasGrown(before, (last = await ends.read())), 'the target grows');
+      const killAt = performance.now() + random.next() * 300;
+      while (performance.now() < killAt) last = await ends.read();
+      await lockstep.kill();
+      expect(lockstep.incidents, lockstep.describe()).toEqual([]);
+      if (hasGrown(before, last)) grown++;
+      before = last;
+    }
+    ends.close();
+    const first = await runUntilCaughtUp(file);
+    expect(first.code, told(first)).toBe(0);
+    expect(first.incidents).toEqual([]);
+    const request = { source, target, topics: [{ source: 'ledger', target: 'ledger' }] };
+    const report = await expectIdentical({ ...request, policy: { transactions: 'preserve' } });
+    process.stdout.write(`transactions: identical after ${grown} kills, ${report.recordsEqual} records\n`);
+
+    const more = transactional('ledger', { records: 3_000 }).streams.map((stream) => ({ ...stream, name: 'more' }));
+    await writeStreams(source, more, { seed: seed + 1 });
+    const second = await runUntilCaughtUp(file);
+    expect(second.code, told(second)).toBe(0);
+    await expectIdentical({ ...request, policy: { transactions: 'preserve' } });
+  }, 280_000);
+});
