@@ -45,7 +45,7 @@ import type { PartitionState, ShardContext } from './shard-context.ts';
 import { Shard } from './shard.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { LEADER_EPOCHS_MAX, type PartitionRecord } from './state-records.ts';
-import { StateTopic , TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
+import { StateTopic, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 import { readSyncedTopics } from './synced-topics.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
@@ -519,6 +519,7 @@ export class Mirror {
       readBatchBytesMax: () => readBatchBytesMax(target, topic.targetTopic),
       dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
       markerProducerId: this.#producers.marker,
+      transactionalIdPrefix: `${TRANSACTIONAL_ID_PREFIX}${this.#mirrorId}`,
       start,
       fillOffsetsMax: resource.spec.offsets === 'auto' ? FILL_OFFSETS_MAX : Infinity,
       countBytes: (reason: ReencodeReason | null, bytes: number) => {
