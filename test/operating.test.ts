@@ -29,8 +29,10 @@ import {
 } from '#kafka/errors.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { Outages } from '#mirror/outages.ts';
+import { groupGrant } from '#mirror/rights.ts';
 import * as stops from '#mirror/shard-stop.ts';
 import type { ShardStop } from '#mirror/shard-stop.ts';
+import { sharingIncident } from '#mirror/sharing.ts';
 import { TopicIncidents } from '#mirror/topic-incidents.ts';
 import type { Clock } from '#util/clock.ts';
 import { must } from '#util/assert.ts';
@@ -166,7 +168,28 @@ const TOPIC_FAILURES: readonly KafkaError[] = [
   new MalformedBatchError('damaged'),
 ];
 
-type Scope = 'partition' | 'topic' | 'cluster';
+/** What keeps a process out of the group of its mirror. */
+const GROUP = 'group "lockstep-1f0c9a4be27d53a6c118"';
+const GROUP_FAILURES: readonly AppError[] = [
+  toAppError(refused(30, 'FindCoordinator', GROUP), GROUP),
+  new AppError(
+    'MIRROR_PEERS_DIFFER',
+    `${GROUP}: west-2 4711 runs another file than the others: its content is 5b1d7c20e9f3a468, and that of west-1 411, which deals out, 90aa31be77c4d25f`,
+    { nextStep: 'Run the same file and the same version of Lockstep in every process of the mirror.' },
+  ),
+  new AppError(
+    'CLUSTER_SETTING_UNFIT',
+    `${GROUP} on cluster west: the brokers do not accept a session timeout of 20000 ms`,
+    { nextStep: 'Let group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers include it.' },
+  ),
+  new AppError(
+    'FEATURE_NOT_BUILT',
+    `${GROUP}: its members and 400000 shards take 540000 bytes, and a group may have 524288`,
+    { nextStep: 'Divide the topics among several Mirrors.' },
+  ),
+];
+
+type Scope = 'partition' | 'topic' | 'cluster' | 'process';
 
 interface Kind {
   readonly scope: Scope;
@@ -177,7 +200,7 @@ interface Kind {
   readonly printed: string | null;
 }
 
-const kinds: readonly Kind[] = [...shardKinds(), ...topicKinds(), ...outageKinds()];
+const kinds: readonly Kind[] = [...shardKinds(), ...topicKinds(), ...outageKinds(), ...processKinds()];
 const codes = [...new Set(kinds.map(({ code }) => code))].sort();
 
 function shardKinds(): Kind[] {
@@ -238,6 +261,14 @@ function outageKinds(): Kind[] {
     const event = must(told[0], 'event of an outage');
     if (event.event !== 'incident') throw new Error(`an outage told ${event.event}`);
     return kindOf('cluster', event.incident, print(event.incident));
+  });
+}
+
+function processKinds(): Kind[] {
+  const grant = groupGrant({ cluster: 'west', bootstrap: WEST, principal: 'User:mirror', how: '' });
+  return GROUP_FAILURES.map((error) => {
+    const incident = sharingIncident(error, { mirror: 'east-to-west', grant, at: NIGHT });
+    return kindOf('process', incident, print(incident));
   });
 }
 
@@ -368,7 +399,7 @@ describe('docs/operating', () => {
         before.replace(shownIn(before), () => printed),
       );
     const shown = shownIn(readFileSync(path, 'utf8'));
-    expect(shown).toMatch(new RegExp(`^03:12:07Z east-to-west: ${code} .*\n03:12:07Z   next: .`));
+    expect(shown).toMatch(new RegExp(`^03:12:07Z east-to-west: ${code}[ :].*\n03:12:07Z   next: .`));
     expect(printed === '' ? shown : printed).toBe(shown);
   });
 

@@ -313,8 +313,8 @@ async function findExpiration(ports: PreflightPorts, logs: readonly LogFacts[]):
     {
       code: 'CLUSTER_SETTING_UNFIT',
       severity: 'warning',
-      message: `${old.length === 1 ? '1 partition' : `${old.length} partitions`} of ${listed(topics)} hold records to be copied that are older than ${duration(expirationMs)}${age}, and "${target.name}" has ${EXPIRATION}=${expirationMs}: its brokers forget the mirror's producer while they are copied, and would not refuse a second process that copies them too.`,
-      nextStep: `Run one process of this mirror until they are copied${wanted === null ? '' : `; or set ${EXPIRATION}=${wanted} on the brokers of "${target.name}" until then (kafka-configs.sh --alter --entity-type brokers --entity-default --add-config ${EXPIRATION}=${wanted})`}.`,
+      message: `${old.length === 1 ? '1 partition' : `${old.length} partitions`} of ${listed(topics)} hold records to be copied that are older than ${duration(expirationMs)}${age}, and "${target.name}" has ${EXPIRATION}=${expirationMs}: its brokers forget the mirror's producer while they are copied, and would not refuse a process that wrote to a partition of another.`,
+      nextStep: `The group of the mirror's processes keeps them apart all the same. To have both guards, run one process until they are copied${wanted === null ? '' : `, or set ${EXPIRATION}=${wanted} on the brokers of "${target.name}" until then (kafka-configs.sh --alter --entity-type brokers --entity-default --add-config ${EXPIRATION}=${wanted})`}.`,
     },
   ];
 }

@@ -150,23 +150,7 @@ export class Sharing {
     this.#endIncident();
     if (!error) return;
     const { resource, clock, grant } = this.#options;
-    const isDenied = error.code === 'PERMISSION_DENIED';
-    this.#incident = {
-      code: error.code,
-      severity: 'error',
-      mirror: resource.metadata.name,
-      topic: null,
-      partition: null,
-      offsets: null,
-      cause: `${error.message}.`,
-      consequence:
-        error.code === 'MIRROR_PEERS_DIFFER'
-          ? 'This process is given no partition; those that it has, and the other processes, go on.'
-          : 'Nobody says which process may write: this one copies nothing until it is over.',
-      nextStep: isDenied ? `Grant READ on the group as an administrator: ${grant}` : (error.nextStep ?? ''),
-      endsByItself: true,
-      at: clock.now(),
-    };
+    this.#incident = sharingIncident(error, { mirror: resource.metadata.name, grant, at: clock.now() });
     this.#options.onEvent({ event: 'incident', incident: this.#incident });
   }
 
@@ -176,4 +160,28 @@ export class Sharing {
     this.#incident = null;
     this.#options.onEvent({ event: 'incident-ended', incident, at: this.#options.clock.now() });
   }
+}
+
+/** What keeps a process out of the group of its mirror. `grant`: the command that lets it in. */
+export function sharingIncident(
+  { code, message, nextStep }: AppError,
+  { mirror, grant, at }: { readonly mirror: string; readonly grant: string; readonly at: number },
+): Incident {
+  const isDenied = code === 'PERMISSION_DENIED';
+  const differs = code === 'MIRROR_PEERS_DIFFER';
+  return {
+    code,
+    severity: 'error',
+    mirror,
+    topic: null,
+    partition: null,
+    offsets: null,
+    cause: `${message}.`,
+    consequence: differs
+      ? 'This process is given no partition; those that it has, and the other processes, go on.'
+      : 'Nobody says which process may write: this one copies nothing until it is over.',
+    nextStep: isDenied ? `Grant READ on the group as an administrator: ${grant}` : (nextStep ?? ''),
+    endsByItself: true,
+    at,
+  };
 }

@@ -7,7 +7,7 @@ import { writeStreams, writeWorkload } from '#testing/workload.ts';
 import { transactional } from '#testing/workloads.ts';
 import { createRandom } from '#util/random.ts';
 import { writeLink } from './link-file.ts';
-import { LockstepProcess, runUntilCaughtUp, told } from './lockstep-process.ts';
+import { LockstepProcess, runUntilCaughtUp, told, unguarded } from './lockstep-process.ts';
 import { hasGrown, LogEnds } from './log-ends.ts';
 
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
@@ -30,7 +30,7 @@ describe.each(pairs)('from $source to $target', ({ source: sourceVersion, target
     const ends = await LogEnds.open(target, ['ledger']);
     let grown = 0;
     for (let kills = 0, before = await ends.read(); kills < KILLS; kills++) {
-      const lockstep = LockstepProcess.run(file);
+      const lockstep = LockstepProcess.run(file, [], unguarded('ownership')); // which waits after a kill
       let last = before;
       await lockstep.until(async () => hasGrown(before, (last = await ends.read())), 'the target grows');
       const killAt = performance.now() + random.next() * 300;

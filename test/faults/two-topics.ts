@@ -22,7 +22,7 @@ import { must } from '#util/assert.ts';
 import type { MirrorSpec } from '../acceptance/link-file.ts';
 import { writeLink } from '../acceptance/link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, statusOf, told } from '../acceptance/lockstep-process.ts';
-import type { RunResult } from '../acceptance/lockstep-process.ts';
+import type { ProcessOptions, RunResult } from '../acceptance/lockstep-process.ts';
 import type { FaultRun } from './fault.ts';
 import { expectOutages, openIncidents } from './mirror-under-test.ts';
 import type { ClusterPair, Side, Waits } from './mirror-under-test.ts';
@@ -185,8 +185,12 @@ export class TwoTopics {
   // ---- the mirror
 
   /** Starts the command, and waits until these topics are copied without lag. */
-  async start(file = this.file, topics: readonly string[] = [this.hit, this.other]): Promise<LockstepProcess> {
-    const lockstep = LockstepProcess.run(file);
+  async start(
+    file = this.file,
+    topics: readonly string[] = [this.hit, this.other],
+    options: ProcessOptions = {},
+  ): Promise<LockstepProcess> {
+    const lockstep = LockstepProcess.run(file, [], options);
     onTestFinished(() => lockstep.kill());
     await this.upToDate(lockstep, topics);
     return lockstep;
