@@ -22,7 +22,7 @@ function rights(): Right[] {
         target: 't',
         topics: [{ match: 'TOPIC', to: 'COPY' }],
         transactions: 'committed-only',
-        sync: { configs, groups: { match: ['GROUP'], deleted: 'delete' } },
+        sync: { configs, groups: { match: ['GROUP'], deleted: 'delete' }, acls: true, quotas: true, users: true },
       },
     });
     const accesses = { source: access('SOURCE:9092'), target: access('TARGET:9092') };

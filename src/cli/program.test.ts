@@ -249,6 +249,8 @@ const planOf = (...topics: PlannedTopic[]): MirrorPlan => ({
   target: 'west',
   access: { source: accessOf('east'), target: accessOf('west') },
   topics,
+  around: [],
+  usersToProvision: [],
   findings: [],
   missingRights: [],
   grants: [],

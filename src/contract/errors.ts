@@ -55,6 +55,8 @@ export const errorCodes = {
   MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),
   MIRROR_PEERS_DIFFER: row(409, 5, 'error', true, 'Processes of one mirror run with other files or other versions.'),
 
+  SYNC_INCOMPLETE: row(null, 5, 'warn', false, 'Something around the records cannot follow the source.'),
+
   STATE_TOPIC_INVALID: row(409, 1, 'error', false, 'The state topic on the target cannot be used.'),
 
   SHARD_DIVERGED: row(null, 5, 'error', false, 'Source and target differ, or another program wrote to the target.'),

@@ -47,6 +47,29 @@ export interface PlannedTopic {
   readonly findings: readonly Finding[];
 }
 
+/** Something around the records that differs between source and target, and what becomes of it. */
+export interface PlannedChange {
+  readonly what: 'acl' | 'quota';
+  /** `ALLOW READ on topic orders for User:alice from *`, `producer_byte_rate of user alice`. */
+  readonly subject: string;
+  /** On the target; `keep`, `leave-out` and `expand` (one ACL of the source is several) are no change in themselves. */
+  readonly action: 'create' | 'delete' | 'set' | 'keep' | 'leave-out' | 'expand';
+  /** Values of a quota; null where there is none. */
+  readonly source: string | null;
+  readonly target: string | null;
+  readonly reason: string;
+  /** The file says so: nothing that anybody has to look at. */
+  readonly isChosen: boolean;
+}
+
+/** A user of the source with SCRAM credentials that the target lacks; they cannot be read from a cluster. */
+export interface UnprovisionedUser {
+  readonly user: string;
+  /** `SCRAM-SHA-512` */
+  readonly mechanism: string;
+  readonly iterations: number;
+}
+
 /** As whom, and where, a cluster is asked. */
 export interface Access {
   /** Name of the Cluster. */
@@ -114,6 +137,10 @@ export interface MirrorPlan {
   readonly target: string;
   readonly access: { readonly source: Access; readonly target: Access };
   readonly topics: readonly PlannedTopic[];
+  /** ACLs and quotas that differ. */
+  readonly around: readonly PlannedChange[];
+  /** Empty also where the mirror does not ask for them (`sync.users`). */
+  readonly usersToProvision: readonly UnprovisionedUser[];
   /** About the mirror as a whole: rules that match nothing, settings of brokers. */
   readonly findings: readonly Finding[];
   /** In the order in which a mirror meets them. */
@@ -128,6 +155,11 @@ export function isPending(topic: PlannedTopic): boolean {
   if (topic.action === 'refused') return false;
   if (topic.action !== 'resume') return true;
   return topic.targetPartitions !== topic.partitions || Object.keys(topic.configs).length > 0;
+}
+
+/** True where a run would change something on the target for it. */
+export function isChange({ action }: Pick<PlannedChange, 'action'>): boolean {
+  return action === 'create' || action === 'delete' || action === 'set';
 }
 
 /** True where something keeps the mirror, or one of its topics, from being copied. */

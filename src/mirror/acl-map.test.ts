@@ -297,6 +297,12 @@ describe('an ACL', () => {
   });
 });
 
+test('nobody is given a target topic that several source topics are copied into', () => {
+  const given = facts([acl({}), acl({ name: 'payments' }), acl({ name: '*', principal: 'User:bob' })]);
+  const copied = ['orders', 'payments'].map((source) => ({ source, target: 'dr.all' }));
+  expect(textsOf({ ...given, topics: { ...given.topics, copied, onTarget: ['dr.all'] } })).toEqual([]);
+});
+
 describe('rules that do more than read', () => {
   const writing = acl({ operation: 'WRITE' });
   const all = acl({ operation: 'ALL' });
@@ -314,7 +320,9 @@ describe('rules that do more than read', () => {
 
   test('are named when they are left out', () => {
     const { leftOut } = mapAcls(facts([writing]), policy);
-    expect(leftOut).toEqual([{ acl: writing, reason: expect.stringContaining('sync.acls.write') }]);
+    expect(leftOut).toMatchObject([
+      { acl: writing, isChosen: true, reason: expect.stringContaining('sync.acls.write') },
+    ]);
   });
 
   test('only ALLOW rules are chosen by principal', () => {
@@ -334,7 +342,7 @@ describe('the mirror', () => {
   test('does not shut itself out: the DENY, and the ALLOW that it takes from, are named and not copied', () => {
     const { wanted, leftOut } = mapAcls(facts([denyAll, acl({}), acl({ name: 'payments' })]), policy);
     expect(wanted.map(aclText)).toEqual(['ALLOW READ on topic dr.payments for User:alice from *']);
-    expect(leftOut).toEqual([
+    expect(leftOut).toMatchObject([
       { acl: denyAll, reason: expect.stringContaining('shut the mirror itself out') },
       { acl: acl({}), reason: expect.stringContaining('DENY READ on topic orders for User:* from h1') },
     ]);
@@ -345,7 +353,9 @@ describe('the mirror', () => {
     const open = { self: { principal: 'User:mirror', isDefaultClosed: false } };
     const { wanted, leftOut } = mapAcls(facts([acl({})], open), policy);
     expect(wanted).toEqual([]);
-    expect(leftOut).toEqual([{ acl: acl({}), reason: expect.stringContaining('sync.acls.self') }]);
+    expect(leftOut).toMatchObject([
+      { acl: acl({}), isChosen: false, reason: expect.stringContaining('sync.acls.self') },
+    ]);
     const own = acl({ name: 'dr.orders', principal: 'User:mirror', operation: 'ALL' });
     expect(textsOf(facts([acl({})], { ...open, target: [own] }))).toHaveLength(1);
   });

@@ -40,6 +40,8 @@ export interface LeftOutAcl {
   /** Of the source. */
   readonly acl: Acl;
   readonly reason: string;
+  /** By `write`: nothing that anybody has to look at. */
+  readonly isChosen: boolean;
 }
 
 export interface MappedAcls {
@@ -68,7 +70,7 @@ export function mapAcls(facts: AclFacts, policy: AclSync): MappedAcls {
     if (acl.permission === 'allow' && !isMeant(acl.principal)) continue;
     const patterns = patternsOn(acl, { names, kept });
     const operations = operationsOf(acl, policy);
-    if (operations.length === 0 && patterns.length > 0) leftOut.push({ acl, reason: whyNotAllowed(acl) });
+    if (operations.length === 0 && patterns.length > 0) leftOut.push(whyNotAllowed(acl));
     for (const pattern of patterns)
       for (const operation of operations) mapped.push({ from: acl, to: { ...acl, ...pattern, operation } });
   }
@@ -81,13 +83,16 @@ export function mapAcls(facts: AclFacts, policy: AclSync): MappedAcls {
   const wanted = mapped.filter(({ from, to }) => {
     if (isLost.has(to)) return false;
     const denial = to.permission === 'allow' ? denials.find((deny) => takesFrom(deny.to, to)) : undefined;
-    if (denial) leftOut.push({ acl: from, reason: `it needs "${aclText(denial.from)}", which is not copied` });
+    if (denial)
+      leftOut.push({ acl: from, isChosen: false, reason: `it needs "${aclText(denial.from)}", which is not copied` });
     return denial === undefined;
   });
   return {
     wanted: denyFirst(unique(wanted.map(({ to }) => to))),
-    leftOut: onceEach([...lost.map(({ from, reason }) => ({ acl: from, reason })), ...leftOut]),
-    expanded: facts.source.flatMap((acl) => (isExpanded(acl, kept) ? [{ acl, reason: whyExpanded(acl) }] : [])),
+    leftOut: onceEach([...lost.map(({ from, reason }) => ({ acl: from, isChosen: false, reason })), ...leftOut]),
+    expanded: facts.source.flatMap((acl) =>
+      isExpanded(acl, kept) ? [{ acl, isChosen: true, reason: whyExpanded(acl) }] : [],
+    ),
   };
 }
 
@@ -157,8 +162,9 @@ function operationsOf({ permission, operation, resourceType }: Acl, { write }: A
 
 const UNKNOWN = 'its operation is one of a later Kafka';
 
-function whyNotAllowed({ operation }: Acl): string {
-  return operation === 'UNKNOWN' ? UNKNOWN : 'it does more than read: sync.acls.write leaves it out';
+function whyNotAllowed(acl: Acl): LeftOutAcl {
+  if (acl.operation === 'UNKNOWN') return { acl, isChosen: false, reason: UNKNOWN };
+  return { acl, isChosen: true, reason: 'it does more than read: sync.acls.write leaves it out' };
 }
 
 // ---- ourselves

@@ -10,7 +10,7 @@ import type { Random } from '#util/random.ts';
 import { AppError, type ErrorCode } from '#contract/errors.ts';
 import type { Access } from '#contract/plan.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
-import type { MirrorStatus, ReencodeReason, RunEvent } from '#contract/status.ts';
+import type { MirrorStatus, ReencodeReason, RunEvent, SyncedChange } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import {
   compileTopicRules,
@@ -29,6 +29,7 @@ import type { TopicMetadata } from '#kafka/metadata.ts';
 import { retrying } from '#kafka/retry.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
+import { AroundRecords } from './around-records.ts';
 import { CleanupGate } from './cleanup-gate.ts';
 import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
@@ -140,6 +141,8 @@ export class Mirror {
   #isStopping = false;
   /** Null where the file does not ask for it. */
   readonly #groups: GroupSync | null;
+  /** Null before the mirror has started, and where the file does not ask for it. */
+  #around: AroundRecords | null = null;
   #state: StateTopic | null = null;
   #mirrorId = '';
   #producers = { data: -1, marker: -1 };
@@ -204,6 +207,7 @@ export class Mirror {
         this.#measureRepeatedly(ending),
         this.#followOthers(ending),
         this.#groups?.run(ending) ?? Promise.resolve(),
+        this.#around?.run(ending) ?? Promise.resolve(),
       ];
       for (const work of works) this.#runs.push(work.catch(this.#bug.reject));
       outcome = await Promise.race([this.#reachGoal(signal), this.#bug.promise]);
@@ -248,6 +252,7 @@ export class Mirror {
     this.#mirrorId = mirrorId;
     this.#producers = { data: record.dataProducerId, marker: record.markerProducerId };
     this.#share();
+    this.#around = this.#createAround(this.#state);
     this.#emit({
       event: 'started',
       mirror: this.#name,
@@ -546,6 +551,7 @@ export class Mirror {
       if (until && until.kind !== 'time' && this.#isGoalReached()) {
         if (this.#hasIncidents()) return 'incidents';
         await this.#syncConfigs();
+        await this.#around?.check();
         await this.#attempt('The offsets of consumer groups could not be compared', async () => this.#groups?.pass());
         return until.kind === 'offset' ? 'until-reached' : 'caught-up';
       }
@@ -575,8 +581,36 @@ export class Mirror {
 
   /** Also once before 'caught up'. */
   async #syncConfigs(): Promise<void> {
-    for (const topic of this.#topics.values())
-      this.#judgeSettings(topic.sourceTopic, (await syncConfigs({ ...this.#prepareOptions(), topic })).denied);
+    if (!this.#isFirst()) return; // another process does
+    const changes: SyncedChange[] = [];
+    for (const topic of this.#topics.values()) {
+      const { denied, changed } = await syncConfigs({ ...this.#prepareOptions(), topic });
+      this.#judgeSettings(topic.sourceTopic, denied);
+      changes.push(...changed);
+    }
+    this.#emitChanges(changes);
+  }
+
+  #emitChanges(changes: readonly SyncedChange[]): void {
+    if (changes.length > 0)
+      this.#emit({ event: 'synced', mirror: this.#name, changes, at: this.#options.clock.now() });
+  }
+
+  #createAround(state: StateTopic): AroundRecords | null {
+    const { resource, source, target, access } = this.#options;
+    if (!AroundRecords.isAskedFor(resource)) return null;
+    return new AroundRecords({
+      resource,
+      source,
+      target,
+      state,
+      mirrorId: this.#mirrorId,
+      principal: access.principal,
+      copied: () => [...this.#topics.values()].map((topic) => ({ source: topic.sourceTopic, target: topic.targetTopic })),
+      isLeader: () => this.#isFirst(),
+      onChanges: (changes) => this.#emitChanges(changes),
+      onWarning: (code, message) => this.#warn(code, message, { again: true }),
+    });
   }
 
   /** A missing right to settings is an incident that stops nothing; it ends when settings have been compared again. */
@@ -608,7 +642,7 @@ export class Mirror {
       source,
       target,
       clock,
-      isLeader: () => this.#leadsGroups(),
+      isLeader: () => this.#isFirst(),
       readTopics: () =>
         readSyncedTopics({
           topics: this.#topics.values(),
@@ -625,7 +659,7 @@ export class Mirror {
   }
 
   /** Of several processes the one that copies the first partition: each partition is one process's at a time. */
-  #leadsGroups(): boolean {
+  #isFirst(): boolean {
     const first = this.#all().reduce<MirroredPartition | null>((a, b) => (a && a.name < b.name ? a : b), null);
     return first?.isHeld === true;
   }

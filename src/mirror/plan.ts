@@ -10,6 +10,7 @@ import type { Cluster } from '#kafka/cluster.ts';
 import type { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
+import { absentOf, changesOf, surveyAround } from './around-survey.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
@@ -80,16 +81,20 @@ export async function planMirror(
       : []),
     ...settings.findings,
   ];
+  const copied = topics.filter(({ action }) => action !== 'refused');
+  const around = await surveyAround({ ...ports, mirrorId, state: recorded.state, principal: access.target.principal }, copied);
   return {
     mirror: name,
     source: source.name,
     target: target.name,
     access,
+    around: changesOf(around),
+    usersToProvision: around.users && 'found' in around.users ? around.users.found : [],
     topics: [...topics, ...rights.hidden.map(hiddenTopic)],
     findings,
     missingRights: rights.missing,
     grants: grantsOf(rights.missing, access),
-    notChecked: [...rights.notChecked, ...settings.notChecked],
+    notChecked: [...rights.notChecked, ...settings.notChecked, ...absentOf(around)],
   };
 }
 

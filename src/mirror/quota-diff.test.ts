@@ -36,7 +36,7 @@ describe('client quotas', () => {
     const target = [quota(user('alice'), { [RATE]: 7 })];
     expect(actions({ source: ofSource, target, applied: [applied] })).toEqual([`set ${RATE}`]);
     expect(actions({ target, applied: [applied] })).toEqual([`remove ${RATE}`]);
-    expect(actions({ target: [quota(user('alice'), { [RATE]: 8 })], applied: [applied] })).toEqual([]);
+    expect(actions({ target: [quota(user('alice'), { [RATE]: 8 })], applied: [applied] })).toEqual([`forget ${RATE}`]);
     const interrupted = { ...applied, value: 10, before: 7 };
     expect(actions({ target, applied: [interrupted] })).toEqual([`remove ${RATE}`]);
   });

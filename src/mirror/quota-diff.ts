@@ -21,7 +21,8 @@ export interface QuotaDifference {
   /** Null where there is none. */
   readonly source: number | null;
   readonly target: number | null;
-  readonly action: 'set' | 'remove' | 'keep';
+  /** `forget`: what we had set is not there any more, nor wanted. */
+  readonly action: 'set' | 'remove' | 'keep' | 'forget';
   readonly reason: string;
 }
 
@@ -52,17 +53,11 @@ export function diffQuotas({ source, target, applied }: QuotaFacts, policy: Quot
   });
   const left = [...ours.values()].flatMap((each): QuotaDifference[] => {
     const current = there.get(keyOf(each))?.value ?? null;
-    if (wanted.has(keyOf(each)) || current === null || !isSetByUs(each, current)) return [];
+    if (wanted.has(keyOf(each))) return [];
     const { entity, key } = each;
+    const action = current !== null && isSetByUs(each, current) ? 'remove' : 'forget';
     return [
-      {
-        entity,
-        key,
-        source: null,
-        target: current,
-        action: 'remove',
-        reason: 'gone from the source, and set by this mirror',
-      },
+      { entity, key, source: null, target: current, action, reason: 'gone from the source, and set by this mirror' },
     ];
   });
   return [...differences, ...left];
@@ -70,7 +65,7 @@ export function diffQuotas({ source, target, applied }: QuotaFacts, policy: Quot
 
 /** As one request takes them: all values of an entity together. */
 export function quotaChanges(differences: readonly QuotaDifference[]): QuotaChange[] {
-  const changed = differences.filter(({ action }) => action !== 'keep');
+  const changed = differences.filter(({ action }) => action === 'set' || action === 'remove');
   return [...Map.groupBy(changed, ({ entity }) => entityText(entity)).values()].map((of) => ({
     entity: of[0]?.entity ?? [],
     set: new Map(of.flatMap(({ key, action, source }) => (action === 'set' && source !== null ? [[key, source]] : []))),

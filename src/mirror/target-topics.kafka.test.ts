@@ -201,7 +201,9 @@ describe('a target topic', () => {
       remove: ['segment.ms'],
     });
 
-    await syncConfigs({ ...ports({ match: 'synced' }), topic });
+    const { changed } = await syncConfigs({ ...ports({ match: 'synced' }), topic });
+
+    expect(changed.map(({ subject }) => subject)).toEqual(['compression.type of topic synced', 'segment.ms of topic synced']);
 
     expect(await configsOf('synced')).toMatchObject({ 'retention.ms': '9000000', 'compression.type': 'lz4' });
     expect(await configsOf('synced')).not.toHaveProperty('segment.ms');
@@ -213,7 +215,7 @@ describe('a target topic', () => {
     const topic = await prepare({ match: name });
     await deleteTopics(kafkas[side === 'source' ? 0 : 1]!.bootstrap, [name]);
 
-    await expect(syncConfigs({ ...ports({ match: name }), topic })).resolves.toBeNull();
+    await expect(syncConfigs({ ...ports({ match: name }), topic })).resolves.toEqual({ denied: null, changed: [] });
   });
 
   test('follows the settings of its source whatever a later version wrote about it meanwhile', async () => {
@@ -224,7 +226,7 @@ describe('a target topic', () => {
     expect(() => state.claim('later-claim')).toThrow('has version 2');
     await alterTopicConfigs(source, 'later-claim', { set: new Map([['compression.type', 'lz4']]), remove: [] });
 
-    await expect(syncConfigs({ ...ports({ match: 'later-claim' }), topic })).resolves.toBeNull();
+    await expect(syncConfigs({ ...ports({ match: 'later-claim' }), topic })).resolves.toMatchObject({ denied: null });
 
     expect(await configsOf('later-claim')).toMatchObject({ 'compression.type': 'lz4' });
   });

@@ -3,6 +3,7 @@ import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { SettingDifference } from '#contract/plan.ts';
 import type { MirrorResource } from '#contract/resources.ts';
+import type { SyncedChange } from '#contract/status.ts';
 import type { TopicPair } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, describeTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
@@ -78,10 +79,10 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
   }
 }
 
-/** What a comparison of settings found, and the right that is missing to read or change them. */
 export interface SyncedConfigs {
+  /** The right that is missing to read settings or to change them. */
   readonly denied: BrokerError | null;
-  readonly differences: readonly SettingDifference[];
+  readonly changed: readonly SyncedChange[];
 }
 
 /** Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`. Throws KafkaError. */
@@ -104,10 +105,16 @@ export async function syncConfigs(
     sync,
   };
   const differences = configDifferences(facts, policy);
-  return { denied: await changeConfigs(target, facts, changeOf(differences)), differences };
+  const denied = await changeConfigs(target, facts, changeOf(differences));
+  return { denied, changed: denied ? [] : differences.flatMap((each) => syncedChange(each, topic.targetTopic)) };
 }
 
-const NOTHING_SYNCED: SyncedConfigs = { denied: null, differences: [] };
+const NOTHING_SYNCED: SyncedConfigs = { denied: null, changed: [] };
+
+function syncedChange({ name, action, value, target, reason }: SettingDifference, topic: string): SyncedChange[] {
+  if (action === 'keep') return [];
+  return [{ what: 'setting', subject: `${name} of topic ${topic}`, action: 'set', source: value, target, reason }];
+}
 
 function nullIfGone(error: unknown): null {
   if (error instanceof BrokerError && error.code === UNKNOWN_TOPIC_OR_PARTITION) return null;

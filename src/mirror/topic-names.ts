@@ -29,8 +29,11 @@ export interface KnownTopics {
 /** `named`: names that ACLs mention, whether or not there are such topics. */
 export function topicNames(topics: KnownTopics, named: Iterable<string>): TopicNames {
   const { rules, copied, onTarget } = topics;
-  const pairs = [...copied, ...foretold(topics, named)];
-  const sourceOf = new Map(copied.map(({ source, target }) => [target, source]));
+  // Of what several topics are copied into, and of nobody else's, one topic's ACLs say who may read it.
+  const byTarget = Map.groupBy(copied, ({ target }) => target);
+  const sole = copied.filter(({ target }) => byTarget.get(target)?.length === 1);
+  const pairs = [...sole, ...foretold(topics, named)];
+  const sourceOf = new Map(sole.map(({ source, target }) => [target, source]));
   return {
     pairs,
     prefixOf: (prefix) => {

@@ -15,6 +15,7 @@ import {
   describeShares,
   describeStart,
   describeStates,
+  describeSynced,
   describeTopic,
 } from './words.ts';
 
@@ -47,6 +48,8 @@ export class LinePrinter implements Printer {
         return this.#line(event.at, [describeShares(event)]);
       case 'groups':
         return this.#line(event.at, describeGroups(event, Infinity));
+      case 'synced':
+        return this.#line(event.at, describeSynced(event, Infinity));
       case 'warning':
         for (const text of this.#gate.admit(event, this.#clock.monotonic()))
           this.#line(event.at, [this.#io.style('yellow', text)]);

@@ -13,6 +13,7 @@ import {
   describeIncidentEnd,
   describeShares,
   describeStart,
+  describeSynced,
   describeTopic,
 } from './words.ts';
 
@@ -54,7 +55,9 @@ export class LivePrinter implements Printer {
       case 'shares':
         return this.#draw([this.#stamped(event.at, describeShares(event))]);
       case 'groups':
-        return this.#drawGroups(event);
+        return this.#drawLines(event.at, describeGroups(event, this.#io.columns() - STAMP_COLUMNS));
+      case 'synced':
+        return this.#drawLines(event.at, describeSynced(event, this.#io.columns() - STAMP_COLUMNS));
       case 'warning':
         for (const text of this.#gate.admit(event, this.#clock.monotonic()))
           this.#draw([this.#stamped(event.at, io.style('yellow', text))]);
@@ -93,9 +96,8 @@ export class LivePrinter implements Printer {
     this.#draw([this.#stamped(event.at, first), ...rest]);
   }
 
-  #drawGroups(event: Extract<RunEvent, { event: 'groups' }>): void {
-    const [first = '', ...rest] = describeGroups(event, this.#io.columns() - STAMP_COLUMNS);
-    this.#draw([this.#stamped(event.at, first), ...rest]);
+  #drawLines(atMs: number, [first = '', ...rest]: readonly string[]): void {
+    this.#draw([this.#stamped(atMs, first), ...rest]);
   }
 
   #update(status: MirrorStatus): void {

@@ -1,5 +1,5 @@
 /** Sentences about a running mirror that the live view and the lines share. */
-import type { ByteCounts, Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
+import type { ByteCounts, Incident, MirrorStatus, RunEvent, ShardStatus, SyncedChange } from '#contract/status.ts';
 import { printable } from '#util/printable.ts';
 import { formatBytes, formatCount, formatDuration, formatNumberOf, wrap } from '../format.ts';
 import type { Io } from '../io.ts';
@@ -32,6 +32,22 @@ export function describeShares(event: Extract<RunEvent, { event: 'shares' }>): s
   const which = count === 0 ? '' : `: ${places}`;
   return printable(`${mirror}: this process (${process}) copies ${share} partitions${which}${rest}`);
 }
+
+/** What was changed on the target around the records, each with its reason. */
+export function describeSynced({ mirror, changes }: Extract<RunEvent, { event: 'synced' }>, width: number): string[] {
+  const shown = changes.slice(0, CHANGES_SHOWN_MAX).map(describeChange);
+  const more = changes.length - shown.length;
+  const text = `${mirror}: on the target: ${shown.join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
+  return wrap(printable(text), width, '  ');
+}
+
+/** `create ALLOW READ on topic orders …`, `set retention.ms of topic orders to 5, was 9`. */
+export function describeChange({ action, subject, source, target, reason }: Omit<SyncedChange, 'what'>): string {
+  const values = action === 'set' ? ` to ${source ?? 'its default'}${target === null ? '' : `, was ${target}`}` : '';
+  return `${action} ${subject}${values} (${reason})`;
+}
+
+const CHANGES_SHOWN_MAX = 5;
 
 /** `0-2, 5` */
 function rangesOf(partitions: readonly number[]): string {

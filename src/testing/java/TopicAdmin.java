@@ -47,13 +47,14 @@ import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
 /**
  * Topics through Kafka's own admin client. One argument, a JSON request: {"bootstrap", "steps": [...]}. The steps run
- * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas,
+ * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas, setClientQuotas, describeQuotas,
  * addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, at, describeReplicas, describe. Prints one JSON
  * array with an answer for each step. Returns only when every broker's view is said to be there: a created topic has leaders for all its
  * partitions, ACLs, passwords and settings have reached all brokers.
@@ -72,7 +73,7 @@ public final class TopicAdmin {
       boolean byLog = false;
       for (JsonNode step : request.get("steps")) {
         answers.add(run(admin, step));
-        byLog |= List.of("addAcls", "removeAcls", "setScram", "setBrokerConfigs").contains(step.fieldNames().next());
+        byLog |= List.of("addAcls", "removeAcls", "setScram", "setBrokerConfigs", "setClientQuotas").contains(step.fieldNames().next());
       }
       // Twice: the first mark may have come in one delivery with the change, which a broker applies in an order of its own.
       for (int i = 0; byLog && i < 2; i++) waitForAllBrokers(admin);
@@ -104,6 +105,10 @@ public final class TopicAdmin {
         return Map.of();
       case "setQuotas":
         return setQuotas(admin, detail);
+      case "setClientQuotas":
+        return setClientQuotas(admin, detail);
+      case "describeQuotas":
+        return describeQuotas(admin);
       case "addAcls":
         List<AclBinding> added = new ArrayList<>();
         detail.forEach(acl -> added.add(binding(acl)));
@@ -191,6 +196,29 @@ public final class TopicAdmin {
     ClientQuotaEntity everyClient = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.CLIENT_ID, null));
     admin.alterClientQuotas(List.of(new ClientQuotaAlteration(everyClient, changes))).all().get();
     return Map.of();
+  }
+
+  private static Object setClientQuotas(Admin admin, JsonNode all) throws Exception {
+    List<ClientQuotaAlteration> alterations = new ArrayList<>();
+    for (JsonNode each : all) {
+      Map<String, String> entity = new HashMap<>();
+      each.get("entity").properties().forEach(part -> entity.put(part.getKey(), part.getValue().isNull() ? null : part.getValue().asText()));
+      List<ClientQuotaAlteration.Op> changes = new ArrayList<>();
+      each.get("quotas").properties().forEach(quota -> changes.add(new ClientQuotaAlteration.Op(
+          quota.getKey(), quota.getValue().isNull() ? null : quota.getValue().asDouble())));
+      alterations.add(new ClientQuotaAlteration(new ClientQuotaEntity(entity), changes));
+    }
+    admin.alterClientQuotas(alterations).all().get();
+    return Map.of();
+  }
+
+  /** Lines such as `{client-id=null, user=alice} producer_byte_rate=1000.0`, sorted. */
+  private static Object describeQuotas(Admin admin) throws Exception {
+    List<String> lines = new ArrayList<>();
+    admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().forEach((entity, quotas) -> quotas.forEach((key, value) ->
+        lines.add(new TreeMap<>(entity.entries()) + " " + key + "=" + value)));
+    Collections.sort(lines);
+    return lines;
   }
 
   private static AclBinding binding(JsonNode acl) {
