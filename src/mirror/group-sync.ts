@@ -96,6 +96,10 @@ const KINDS: readonly Kind[] = [
 /** GroupState of groups without members. */
 const WITHOUT_MEMBERS = new Set(['Empty', 'Dead']);
 
+export function hasMembers({ state }: ListedGroup): boolean {
+  return !WITHOUT_MEMBERS.has(state);
+}
+
 /** Whether a group is one whose offsets are synchronised. */
 export function selectGroups(settings: GroupSyncSettings): (group: ListedGroup) => boolean {
   const isMeant = compileGroups(settings);
@@ -187,7 +191,7 @@ export class GroupSync {
         groupId: group,
         source: offsets,
         target: bySourceTopic(found instanceof KafkaError ? [] : (found ?? []), topics),
-        isActive: known !== undefined && !WITHOUT_MEMBERS.has(known.state),
+        isActive: known !== undefined && hasMembers(known),
         notes: this.#notes.get(group) ?? new Map(),
         showsOwner: kind.showsOwner,
       });
@@ -305,7 +309,7 @@ export class GroupSync {
   ): Promise<string | null> {
     const { target } = this.#options;
     if (listed === undefined) return null;
-    if (!WITHOUT_MEMBERS.has(listed.state)) return ACTIVE;
+    if (hasMembers(listed)) return ACTIVE;
     const topics = new Map((await this.#options.readTopics()).map((topic) => [topic.sourceTopic, topic]));
     const found = (await (listed.type === 'share' ? readShareGroupOffsets : readGroupOffsets)(target, [group])).get(
       group,

@@ -11,6 +11,7 @@ import type { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { absentOf, changesOf, surveyAround } from './around-survey.ts';
+import { planGroups } from './group-plan.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
@@ -91,6 +92,7 @@ export async function planMirror(
     around: changesOf(around),
     usersToProvision: around.users && 'found' in around.users ? around.users.found : [],
     topics: [...topics, ...rights.hidden.map(hiddenTopic)],
+    groups: await planGroups(resource, { source, target }, rules.pairs),
     findings,
     missingRights: rights.missing,
     grants: grantsOf(rights.missing, access),

@@ -127,7 +127,9 @@ function describe(io: Io, mirror: MirrorPlan): string {
       if (!shared.has(name)) lines.push(printable(`    set ${name} = ${value}${whyOf(why.get(name))}`));
     for (const { name, source, target, action, reason } of topic?.differences ?? [])
       if (action === 'keep')
-        lines.push(printable(`    keep ${name} = ${target ?? '(none)'}; the source has ${source ?? '(none)'}: ${reason}`));
+        lines.push(
+          printable(`    keep ${name} = ${target ?? '(none)'}; the source has ${source ?? '(none)'}: ${reason}`),
+        );
   }
   if (shared.size > 0) lines.push('', '  On each topic that is created or changed:');
   for (const [name, value] of shared) lines.push(printable(`    set ${name} = ${value}`));
@@ -136,6 +138,7 @@ function describe(io: Io, mirror: MirrorPlan): string {
     ...mirror.topics.flatMap((topic) => topic.findings.map((finding) => describeFinding(io, topic.source, finding))),
   ];
   if (findings.length > 0) lines.push('', ...findings.flat());
+  lines.push(...describeGroups(io, mirror));
   lines.push(...describeAround(mirror));
   lines.push(...describeGrants(io, mirror.grants), ...describeNotChecked(io, mirror.notChecked));
   return `${lines.join('\n')}\n\n  ${summary(mirror)}\n`;
@@ -153,6 +156,30 @@ function whyOf(difference: SettingDifference | undefined): string {
 }
 
 const CHANGES_SHOWN_MAX = 20;
+const GROUPS_SHOWN_MAX = 20;
+
+/** Consumer groups that would be moved to their places, and those that would not. */
+function describeGroups(io: Io, { groups }: MirrorPlan): string[] {
+  if (groups === null) return [];
+  const [titles = '', ...rows] = formatTable(
+    [{ title: 'CONSUMER GROUP' }, { title: 'TYPE' }, { title: 'PARTITIONS', align: 'right' }, { title: 'OFFSETS' }],
+    groups
+      .slice(0, GROUPS_SHOWN_MAX)
+      .map(({ group, type, partitions, why }) => [
+        group,
+        type,
+        partitions === null ? UNKNOWN : formatCount(partitions),
+        why === null ? 'follow the source' : `left alone: ${why}`,
+      ]),
+  );
+  const more = groups.length - GROUPS_SHOWN_MAX;
+  return [
+    '',
+    ...(groups.length === 0 ? ['  No consumer group is seen on the source.'] : [`  ${io.style('dim', titles)}`]),
+    ...rows.map((row) => `  ${row}`),
+    ...(more > 0 ? [`  and ${formatCount(more)} more, which --json lists`] : []),
+  ];
+}
 
 /** ACLs, quotas and users. What the file itself leaves out is counted, the rest listed. */
 function describeAround({ around, usersToProvision, access }: MirrorPlan): string[] {
