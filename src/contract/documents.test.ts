@@ -72,6 +72,7 @@ test('a file of clusters and a mirror is read with every default', () => {
           { exclude: '/\\.internal$/' },
         ],
         offsets: 'auto',
+        onMisalignment: 'stop',
         start: { at: 'earliest' },
         transactions: 'preserve',
         timestamps: 'append',
@@ -139,7 +140,7 @@ test.each<[string, string, string, string?]>([
   [
     'unknown key without a neighbour',
     withTopics('colour: blue'),
-    'm.yaml:8:3: unknown key "spec.colour"; known here: source, target, topics, offsets, start, transactions, timestamps, sync, refreshMs, targetReplicationFactor',
+    'm.yaml:8:3: unknown key "spec.colour"; known here: source, target, topics, offsets, onMisalignment, filters, start, transactions, timestamps, sync, refreshMs, targetReplicationFactor',
   ],
   [
     'unknown key in sync',
@@ -184,15 +185,15 @@ test.each<[string, string, string, string?]>([
     'CLUSTER_SAME',
   ],
   [
-    'mapped',
-    withTopics('offsets: mapped'),
-    'm.yaml:8:12: spec.offsets: mapped is not built yet; this version copies with identical offsets',
+    'filters',
+    withTopics('filters: [ "size(key) > 3" ]'),
+    'm.yaml:8:3: spec.filters is not built yet; leave it out',
     'FEATURE_NOT_BUILT',
   ],
   [
     'another offset mode',
     withTopics('offsets: same'),
-    'm.yaml:8:12: spec.offsets: must be auto or identical, not "same"',
+    'm.yaml:8:12: spec.offsets: must be auto, identical or mapped',
   ],
   [
     'unknown key of ACLs',
@@ -237,8 +238,8 @@ test.each<[string, string, string, string?]>([
   ],
   [
     'refused and wrong together',
-    withTopics('offsets: mapped\ntimestamps: mine'),
-    'm.yaml:8:12: spec.offsets: mapped is not built yet; this version copies with identical offsets\nm.yaml:9:15: spec.timestamps: must be append, producer or target',
+    withTopics('filters: []\ntimestamps: mine'),
+    'm.yaml:8:3: spec.filters is not built yet; leave it out\nm.yaml:9:15: spec.timestamps: must be append, producer or target',
   ],
   [
     'bad regular expression',

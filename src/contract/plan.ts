@@ -34,7 +34,7 @@ export interface PlannedTopic {
   readonly partitions: number | null;
   /** Of the target as it is now; null where it does not exist. */
   readonly targetPartitions: number | null;
-  readonly mode: 'identical';
+  readonly mode: 'identical' | 'mapped';
   /** Why this mode, and what it will take: 'log start at 0', '1,200 offsets to fill'. */
   readonly why: string;
   readonly action: TopicAction;
@@ -68,19 +68,6 @@ export interface UnprovisionedUser {
   /** `SCRAM-SHA-512` */
   readonly mechanism: string;
   readonly iterations: number;
-}
-
-/** A consumer group of the source. */
-export interface PlannedGroup {
-  readonly group: string;
-  /** `classic`, `consumer`, `share`, `streams`. */
-  readonly type: string;
-  /** Whether its places on the target would be those of the source. */
-  readonly action: 'sync' | 'leave';
-  /** Of mirrored topics, on which it has committed; null where that was not asked. */
-  readonly partitions: number | null;
-  /** Why it would be left alone. */
-  readonly why: string | null;
 }
 
 /** As whom, and where, a cluster is asked. */
@@ -154,8 +141,6 @@ export interface MirrorPlan {
   readonly around: readonly PlannedChange[];
   /** Empty also where the mirror does not ask for them (`sync.users`). */
   readonly usersToProvision: readonly UnprovisionedUser[];
-  /** By group id; null where the file does not ask for them. */
-  readonly groups: readonly PlannedGroup[] | null;
   /** About the mirror as a whole: rules that match nothing, settings of brokers. */
   readonly findings: readonly Finding[];
   /** In the order in which a mirror meets them. */

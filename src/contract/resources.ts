@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { parseIpRange } from '#util/ip-address.ts';
 import { resolveSecurity, securitySchema } from './cluster-security.ts';
-import { must, refuse } from './complaints.ts';
+import { must, notBuilt, refuse } from './complaints.ts';
 import { providerNames } from './providers.ts';
 import { syncSchema } from './sync-settings.ts';
 import { parseTargetTemplate, parseTopicPattern, topicNameProblem } from './topic-pattern.ts';
@@ -181,15 +181,12 @@ export const mirrorSchema = z.strictObject({
           refuse(context, 'must have at least one rule with "match"');
       }),
       offsets: z
-        .string(must('auto or identical'))
-        .transform((mode, context): 'auto' | 'identical' => {
-          if (mode === 'auto' || mode === 'identical') return mode;
-          if (mode === 'mapped')
-            refuse(context, 'mapped is not built yet; this version copies with identical offsets', true);
-          else refuse(context, `must be auto or identical, not "${mode}"`);
-          return z.NEVER;
-        })
+        .enum(['auto', 'identical', 'mapped'], must('auto, identical or mapped'))
         .default('auto'),
+      /** What becomes of a mapped partition when another program writes to its target. */
+      onMisalignment: z.enum(['stop', 'map'], must('stop or map')).default('stop'),
+      /** Conditions on key, headers, size and time of a record (CEL). */
+      filters: notBuilt(),
       start,
       transactions: z.enum(['preserve', 'committed-only'], must('preserve or committed-only')).default('preserve'),
       timestamps: z.enum(['append', 'producer', 'target'], must('append, producer or target')).default('append'),

@@ -109,6 +109,9 @@ export type RunEvent =
       readonly targetTopic: string;
       readonly partitions: number;
       readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
+      readonly mode: 'identical' | 'mapped';
+      /** Why offsets are mapped; null where they are identical. */
+      readonly why: string | null;
       readonly at: number;
     }
   /** What this process copies of the mirror, when others copy the rest, and whenever that has changed. */

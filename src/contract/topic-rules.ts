@@ -35,6 +35,8 @@ export interface SourceTopic {
 export interface TopicPair {
   readonly source: string;
   readonly target: string;
+  /** Other source topics go into the target topic as well. */
+  readonly isMerged?: true;
 }
 
 export interface TopicPlan {
@@ -99,6 +101,16 @@ export function planTopics(rules: TopicRules, sourceTopics: readonly SourceTopic
     invalid,
     collisions: collisionsOf([...sourcesOf.keys()]),
   };
+}
+
+/** Where offsets may be mapped, several source topics can go into one target topic. */
+export function withMerges(plan: TopicPlan, { offsets }: { readonly offsets: string }): TopicPlan {
+  if (offsets === 'identical') return plan;
+  const merged = plan.conflicts.flatMap(({ target, sources }) =>
+    sources.map((source): TopicPair => ({ source, target, isMerged: true })),
+  );
+  const pairs = [...plan.pairs, ...merged].toSorted((a, b) => compare(a.source, b.source));
+  return { ...plan, pairs, conflicts: [] };
 }
 
 /** Groups of names that `org.apache.kafka.common.internals.Topic#hasCollision` finds equal. */

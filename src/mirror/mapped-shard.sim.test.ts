@@ -21,8 +21,8 @@ import { controlBatch, sourceBatch } from '#testing/source-batches.ts';
 import { MappedShard } from './mapped-shard.ts';
 import { MappedState, type MappedStore } from './mapped-state.ts';
 import { RecordFilter } from './record-filter.ts';
-import type { MappedStateRecord } from './state-topic.ts';
-import { mappedKey, pieceKey, type LedgerRecord, type MappedPlace, type PlacedRecord } from './state-records.ts';
+import type { MappedStateRecord, PieceOf } from './state-topic.ts';
+import { mappedKey, pieceKey, type MappedPlace } from './state-records.ts';
 
 const SOURCE_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
 const TARGET_ID = 'AAAAAAAAAAAAAAAAAAAAAg';
@@ -40,7 +40,7 @@ class Store {
     return {
       load: async () => world.point(),
       mapped: () => (this.records.get(mappedKey(place)) as ReturnType<MappedStore['mapped']>) ?? null,
-      pieces: (kind: 'ledger' | 'placed') => this.#pieces(kind) as LedgerRecord[] & PlacedRecord[],
+      pieces: <Kind extends 'ledger' | 'placed'>(kind: Kind) => this.#pieces(kind) as PieceOf<Kind>[],
       putMapped: async (records: readonly MappedStateRecord[], permit?: Permit) => {
         await sleep(world.clock, 2);
         world.point();

@@ -9,23 +9,14 @@ import { AppError } from '#contract/errors.ts';
 import { DispositionLedger, type Disposition } from '#contract/disposition-ledger.ts';
 import { OffsetMap } from '#contract/offset-map.ts';
 import type { Permit } from '#kafka/permit.ts';
-import {
-  mappedKey,
-  pieceKey,
-  PIECE_RUNS,
-  type MappedPlace,
-  type MappedRecord,
-  type LedgerRecord,
-  type PlacedRecord,
-} from './state-records.ts';
-import type { MappedStateRecord } from './state-topic.ts';
+import { mappedKey, pieceKey, PIECE_RUNS, type MappedPlace, type MappedRecord } from './state-records.ts';
+import type { MappedStateRecord, PieceOf } from './state-topic.ts';
 
 /** The state topic, as far as mapped partitions need it. */
 export interface MappedStore {
   load(): Promise<void>;
   mapped(place: MappedPlace): MappedRecord | null;
-  pieces(kind: 'ledger', place: MappedPlace): readonly LedgerRecord[];
-  pieces(kind: 'placed', place: MappedPlace): readonly PlacedRecord[];
+  pieces<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace): readonly PieceOf<Kind>[];
   putMapped(records: readonly MappedStateRecord[], permit?: Permit): Promise<void>;
 }
 

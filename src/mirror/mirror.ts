@@ -15,6 +15,7 @@ import type { Until } from '#contract/until.ts';
 import {
   compileTopicRules,
   planTopics,
+  withMerges,
   type TopicPair,
   type TopicPlan,
   type TopicRules,
@@ -28,6 +29,7 @@ import { KafkaError, type BrokerError } from '#kafka/errors.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { retrying } from '#kafka/retry.ts';
 import type { FramePool } from '#kafka/frame.ts';
+import { initProducerId } from '#kafka/producers.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { AroundRecords } from './around-records.ts';
 import { CleanupGate } from './cleanup-gate.ts';
@@ -36,16 +38,18 @@ import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { Goals } from './goals.ts';
 import { GroupSync } from './group-sync.ts';
-import { MirroredPartition } from './mirrored-partition.ts';
+import { MirroredPartition, type RunningShard } from './mirrored-partition.ts';
 import { readEnds } from './offsets.ts';
 import { Outages } from './outages.ts';
 import { groupGrant } from './rights.ts';
 import { Sharing } from './sharing.ts';
 import { measureSource, measureTarget } from './source-lag.ts';
 import type { PartitionState, ShardContext } from './shard-context.ts';
+import { MappedShard } from './mapped-shard.ts';
+import { MappedState } from './mapped-state.ts';
 import { Shard } from './shard.ts';
 import { stateUnreadable } from './shard-stop.ts';
-import { LEADER_EPOCHS_MAX, type PartitionRecord } from './state-records.ts';
+import { LEADER_EPOCHS_MAX, type MappedPlace, type PartitionRecord } from './state-records.ts';
 import { StateTopic, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 import { readSyncedTopics } from './synced-topics.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
@@ -302,7 +306,7 @@ export class Mirror {
   async #discover(all: readonly TopicMetadata[], { mustMatch }: { mustMatch: boolean }): Promise<void> {
     const { source, resource } = this.#options;
     const topics = all.filter((topic) => topic.errorCode === 0);
-    const plan = planTopics(this.#rules, topics);
+    const plan = withMerges(planTopics(this.#rules, topics), resource.spec);
     const hidden = await hiddenTopics(source, resource, plan.unmatchedRules);
     for (const rule of plan.unmatchedRules) {
       if (hidden.has(rule)) continue;
@@ -342,7 +346,8 @@ export class Mirror {
     this.#nameIncidents.endBut(new Set(invalid.map(({ source }) => source)));
     for (const { target, sources } of conflicts) {
       const cause = `The rules send ${sources.map((name) => `"${name}"`).join(' and ')} to the one target topic "${target}".`;
-      const nextStep = 'Exclude all but one of them, or give them other names with "to", and start the mirror again.';
+      const nextStep =
+        'Exclude all but one of them, or give them other names with "to"; or write "offsets: mapped" to merge them; and start the mirror again.';
       this.#conflictIncidents.raise(target, { code: 'TOPIC_RULE_CONFLICT', cause, nextStep });
     }
     for (const { source, target, problem } of invalid) {
@@ -368,6 +373,8 @@ export class Mirror {
         targetTopic: pair.target,
         partitions: prepared.partitions,
         action: known ? 'grown' : prepared.action,
+        mode: prepared.copy.mode,
+        why: prepared.copy.why,
         at: this.#options.clock.now(),
       });
       this.#unprepared.delete(pair.source);
@@ -449,16 +456,38 @@ export class Mirror {
     this.#sharing?.changed();
   }
 
-  /** Partitions of other processes are as far as the target is. */
+  #isMapped(topic: string): boolean {
+    return this.#topics.get(topic)?.copy.mode === 'mapped';
+  }
+
+  /** Partitions of other processes are as far as the target is; mapped ones as far as is saved, every few seconds. */
   async #followOthers(signal: AbortSignal): Promise<void> {
     const { clock, target, until } = this.#options;
     for (;;) {
       await sleep(clock, until === null ? OTHERS_MS.idle : OTHERS_MS.goal, signal);
       if (signal.aborted) return;
+      await this.#attempt('How far other processes are could not be read', () => this.#followMapped());
       await measureTarget(
         target,
-        this.#all().filter(({ isElsewhere }) => isElsewhere),
+        this.#all().filter(({ isElsewhere, topic }) => isElsewhere && !this.#isMapped(topic)),
       );
+    }
+  }
+
+  async #followMapped(): Promise<void> {
+    const mapped = this.#all().filter(({ isElsewhere, topic }) => isElsewhere && this.#isMapped(topic));
+    if (mapped.length === 0) return;
+    const state = must(this.#state, 'state topic');
+    await state.load();
+    for (const partition of mapped) {
+      const { targetTopicId } = must(this.#topics.get(partition.topic), 'prepared topic');
+      const place = {
+        targetTopic: partition.targetTopic,
+        partition: partition.partition,
+        sourceTopic: partition.topic,
+      };
+      const saved = savedState(state, place, targetTopicId);
+      if (saved) partition.measureTarget(saved.ledger.end);
     }
   }
 
@@ -475,12 +504,12 @@ export class Mirror {
   #createShard(
     topic: PreparedTopic,
     { partition, start, term }: { partition: number; start: MirrorStart; term: ShardContext['term'] },
-  ): Shard {
+  ): RunningShard {
     const { source, target, clock, random, pool, resource, guards } = this.#options;
     const state = must(this.#state, 'state topic');
     let gate = this.#gates.get(topic.targetTopic);
     if (!gate) this.#gates.set(topic.targetTopic, (gate = new CleanupGate(target, topic.targetTopic)));
-    return new Shard({
+    const context: ShardContext = {
       mirrorName: this.#name,
       source,
       target,
@@ -537,6 +566,27 @@ export class Mirror {
       },
       onIncident: (incident) => this.#emit({ event: 'incident', incident }),
       onIncidentEnded: (incident) => this.#emit({ event: 'incident-ended', incident, at: clock.now() }),
+    };
+    return topic.copy.mode === 'identical' ? new Shard(context) : this.#createMappedShard(topic, context);
+  }
+
+  #createMappedShard({ copy }: PreparedTopic, context: ShardContext): MappedShard {
+    const { target, resource } = this.#options;
+    const state = must(this.#state, 'state topic');
+    return new MappedShard({
+      ...context,
+      store: state,
+      mirrorId: this.#mirrorId,
+      isShared: copy.isShared,
+      goesOnBehindOthers: resource.spec.onMisalignment === 'map',
+      // Two source topics in one target partition are told apart by their producer ids.
+      newProducerId: async () => {
+        if (!copy.isShared) return this.#producers.data;
+        const id = `${TRANSACTIONAL_ID_PREFIX}${this.#mirrorId}-${context.sourceTopic}`;
+        return (await initProducerId(target, id)).producerId;
+      },
+      onShared: ({ topic, partition }, cause) =>
+        this.#warn('SHARD_DIVERGED', `${topic}/${partition} goes on beside another writer: ${cause}`, { again: true }),
     });
   }
 
@@ -592,8 +642,7 @@ export class Mirror {
   }
 
   #emitChanges(changes: readonly SyncedChange[]): void {
-    if (changes.length > 0)
-      this.#emit({ event: 'synced', mirror: this.#name, changes, at: this.#options.clock.now() });
+    if (changes.length > 0) this.#emit({ event: 'synced', mirror: this.#name, changes, at: this.#options.clock.now() });
   }
 
   #createAround(state: StateTopic): AroundRecords | null {
@@ -606,7 +655,8 @@ export class Mirror {
       state,
       mirrorId: this.#mirrorId,
       principal: access.principal,
-      copied: () => [...this.#topics.values()].map((topic) => ({ source: topic.sourceTopic, target: topic.targetTopic })),
+      copied: () =>
+        [...this.#topics.values()].map((topic) => ({ source: topic.sourceTopic, target: topic.targetTopic })),
       isLeader: () => this.#isFirst(),
       onChanges: (changes) => this.#emitChanges(changes),
       onWarning: (code, message) => this.#warn(code, message, { again: true }),
@@ -742,6 +792,16 @@ export class Mirror {
 /** Of a process that writes to everything, whoever else does, until it stops. */
 function soleTerm(stopping: AbortSignal): Omit<Term, 'shard' | 'quietAtMs'> {
   return { takeover: 'evicted', lost: stopping, mayWrite: () => !stopping.aborted, release: () => {} };
+}
+
+/** Null where nothing of it can be read: whose it is says so. */
+function savedState(state: StateTopic, place: MappedPlace, targetTopicId: string): MappedState | null {
+  try {
+    return MappedState.load(state, place, targetTopicId);
+  } catch (error) {
+    if (error instanceof AppError) return null;
+    throw error;
+  }
 }
 
 /** One record that cannot be read stops its partition alone. */

@@ -17,12 +17,27 @@ export interface PartitionPlace {
   readonly partition: number;
 }
 
+/** What copies a partition, with identical offsets or mapped. */
+export type RunningShard = Pick<
+  Shard,
+  | 'run'
+  | 'status'
+  | 'position'
+  | 'incident'
+  | 'waiting'
+  | 'isCaughtUp'
+  | 'measuredAt'
+  | 'measure'
+  | 'quietAtMs'
+  | 'isSettled'
+>;
+
 /** Parts of a shard's term that the shard does not need. */
 type HeldTerm = Omit<Term, 'shard' | 'quietAtMs'>;
 
 export interface MirroredPartitionOptions {
   readonly clock: Clock;
-  createShard(term: HeldTerm): Shard;
+  createShard(term: HeldTerm): RunningShard;
   /** There are other processes, and what is not ours is theirs. */
   hasPeers(): boolean;
   /** What is shown stays as it is from now on. */
@@ -41,7 +56,7 @@ export class MirroredPartition {
   readonly targetTopic: string;
   readonly partition: number;
   readonly #options: MirroredPartitionOptions;
-  #shard: Shard | null = null;
+  #shard: RunningShard | null = null;
   #holding: Promise<void> = Promise.resolve();
   /** Of the shards of earlier terms. */
   #counted = NOTHING;
@@ -95,7 +110,7 @@ export class MirroredPartition {
     term.release({ isSettled: shard.isSettled });
   }
 
-  #detach(shard: Shard): void {
+  #detach(shard: RunningShard): void {
     const { recordsCopied, bytesCopied, holesFilled, refusals } = this.#withCounts(shard.status(0));
     this.#counted = { recordsCopied, bytesCopied, holesFilled, refusals };
     this.#shard = null;

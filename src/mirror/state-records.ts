@@ -53,6 +53,8 @@ const claimRecord = z.object({
   partitions: z.int().min(1),
   /** Target topic id of the claim that this one follows, because that topic is gone; else null. */
   replaces: z.string().nullable(),
+  /** How offsets are copied; `shared`: mapped, into a topic that others write to as well. Without it: identical. */
+  mode: z.enum(['identical', 'mapped', 'shared']).optional(),
 });
 
 const partitionRecord = z.object({

@@ -63,7 +63,7 @@ export type MirrorChoices = Pick<
 >;
 
 export type MappedStateRecord = Extract<StateRecord, { kind: 'mapped' | 'ledger' | 'placed' }>;
-type PieceOf<Kind> = Kind extends 'ledger' ? LedgerRecord : PlacedRecord;
+export type PieceOf<Kind> = Kind extends 'ledger' ? LedgerRecord : PlacedRecord;
 
 export type TopicClaim = ClaimRecord & { readonly targetTopic: string };
 

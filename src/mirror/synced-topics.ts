@@ -15,8 +15,10 @@ interface CopiedPartition {
   readonly incident: Incident | null;
 }
 
+type CopiedTopic = Omit<SyncedTopic, 'copyStarts'> & { readonly copy?: { readonly mode: 'identical' | 'mapped' } };
+
 export interface CopiedTopics {
-  readonly topics: Iterable<Omit<SyncedTopic, 'copyStarts'>>;
+  readonly topics: Iterable<CopiedTopic>;
   readonly partitions: Iterable<CopiedPartition>;
   readonly state: StateTopic;
   /** `start: earliest`. */
@@ -36,13 +38,14 @@ export async function readSyncedTopics({ topics, partitions, state, isWhole }: C
 }
 
 function copyStartOf(
-  { targetTopic, targetTopicId }: Omit<SyncedTopic, 'copyStarts'>,
+  { targetTopic, targetTopicId, copy }: CopiedTopic,
   { partition, isHeld, position, incident }: CopiedPartition,
   { state, isWhole }: Pick<CopiedTopics, 'state' | 'isWhole'>,
 ): CopyStart {
   if (incident && !incident.endsByItself) return `a partition has stopped: ${incident.code}`;
   if (isHeld && position === null) return NOT_BEGUN;
   try {
+    if (copy?.mode === 'mapped') return 'its offsets are mapped, and groups are not translated by a map yet';
     const record = state.partition(targetTopic, partition);
     if (record?.targetTopicId === targetTopicId)
       return record.leaderEpochs.length > 0 ? record.logStart : { atLeast: record.logStart };

@@ -12,6 +12,8 @@ import { isDenied } from '#kafka/permissions.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
 import type { ClaimRecord } from './state-records.ts';
 import type { StateTopic } from './state-topic.ts';
+import { askMode } from './mode-facts.ts';
+import type { ModeFacts, OffsetMode } from './offset-mode.ts';
 import { changeOf, isEmpty } from './topic-configs.ts';
 import { configDifferences, decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
 import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
@@ -45,6 +47,7 @@ export interface PreparedTopic {
   /** The right that is missing to keep its settings as the source's; its records can be copied all the same. */
   readonly configsDenied: BrokerError | null;
   readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
+  readonly copy: OffsetMode;
 }
 
 /**
@@ -55,13 +58,16 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
   const { source, target, state, pair } = options;
   const targetFacts = await readTargetFacts(target);
   let action: PreparedTopic['action'] | null = null;
+  let asked: ModeFacts | null = null;
   for (let round = 1; ; round++) {
     const facts = await readFacts({ source, target, state }, pair);
-    const decision = decideTopic(facts, targetFacts, decisionOptions(options));
+    asked ??= await askMode(options, facts);
+    const decision = decideTopic(facts, targetFacts, { ...decisionOptions(options), asked });
     refuse(decision);
     if (decision.action === 'resume' && decision.growTo === null) {
       const denied = await changeConfigs(target, facts, decision.configs);
-      return toPrepared(await claim(options, facts), { action: action ?? 'resumed', denied });
+      const claimed = await claim(options, facts, decision);
+      return toPrepared(claimed, { action: action ?? 'resumed', denied, copy: decision.copy });
     }
     if (round === ROUNDS_MAX) {
       throw new AppError(
@@ -88,12 +94,12 @@ export interface SyncedConfigs {
 /** Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`. Throws KafkaError. */
 export async function syncConfigs(
   options: Pick<PrepareOptions, 'source' | 'target' | 'resource'> & {
-    readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'>;
+    readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic' | 'copy'>;
   },
 ): Promise<SyncedConfigs> {
   const { source, target, resource, topic } = options;
   const sync = resource.spec.sync.configs;
-  if (sync === null) return NOTHING_SYNCED;
+  if (sync === null || topic.copy.isShared) return NOTHING_SYNCED;
   const targetFacts = await readTargetFacts(target);
   const pair = { source: topic.sourceTopic, target: topic.targetTopic };
   const facts = await readFacts({ source, target, state: null }, pair).catch(nullIfGone); // whoever claims it, it is being copied
@@ -169,7 +175,7 @@ async function bringForward(
     );
   } else {
     await changeConfigs(target, facts, decision.configs);
-    await claim(options, facts);
+    await claim(options, facts, decision);
   }
 }
 
@@ -199,7 +205,11 @@ async function changeConfigs(cluster: Cluster, facts: TopicFacts, change: Config
 }
 
 /** Writes the claim unless it stands as it should; the first of two mirrors that claim at once keeps it. */
-async function claim({ state, resource, mirrorId }: PrepareOptions, facts: TopicFacts): Promise<TopicFacts> {
+async function claim(
+  { state, resource, mirrorId }: PrepareOptions,
+  facts: TopicFacts,
+  { copy }: TopicDecision,
+): Promise<TopicFacts> {
   const existing = must(facts.target, 'target topic').metadata;
   const wanted: ClaimRecord = {
     mirrorId,
@@ -209,8 +219,11 @@ async function claim({ state, resource, mirrorId }: PrepareOptions, facts: Topic
     targetTopicId: existing.topicId,
     partitions: facts.source.partitions.length,
     replaces: facts.claim && facts.claim.targetTopicId !== existing.topicId ? facts.claim.targetTopicId : null,
+    ...(copy.mode === 'identical' ? {} : { mode: copy.isShared ? 'shared' : 'mapped' }),
   };
-  if (facts.claim?.targetTopicId === existing.topicId && facts.claim.partitions === wanted.partitions) return facts;
+  const holds = facts.claim?.targetTopicId === existing.topicId ? facts.claim : null;
+  const isSame = holds?.partitions === wanted.partitions || (copy.isShared && (holds?.partitions ?? 0) > 0);
+  if (holds && isSame && holds.mode === wanted.mode) return facts;
   const valid = await state.putClaim(facts.pair.target, wanted);
   if (valid.mirrorId !== mirrorId) {
     throw new AppError(
@@ -226,7 +239,15 @@ async function claim({ state, resource, mirrorId }: PrepareOptions, facts: Topic
 
 function toPrepared(
   facts: TopicFacts,
-  { action, denied }: { readonly action: PreparedTopic['action']; readonly denied: BrokerError | null },
+  {
+    action,
+    denied,
+    copy,
+  }: {
+    readonly action: PreparedTopic['action'];
+    readonly denied: BrokerError | null;
+    readonly copy: OffsetMode;
+  },
 ): PreparedTopic {
   const existing = must(facts.target, 'target topic');
   return {
@@ -238,6 +259,7 @@ function toPrepared(
     batchBytesMax: batchBytesMax(facts.sourceConfigs, existing.configs, { isRaised: denied === null }),
     configsDenied: denied,
     action,
+    copy,
   };
 }
 

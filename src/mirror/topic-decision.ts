@@ -7,6 +7,7 @@
 import type { Finding, SettingDifference, TopicAction } from '#contract/plan.ts';
 import type { ConfigSync } from '#contract/sync-settings.ts';
 import type { ConfigChange, Configs } from '#kafka/configs.ts';
+import { chooseMode, findModeChange, IDENTICAL, type ModeFacts, type OffsetMode } from './offset-mode.ts';
 import { changeOf, compareConfigs, desiredConfigs, type ConfigPolicy, type TimestampPolicy } from './topic-configs.ts';
 import type { TargetFacts, TopicFacts } from './topic-facts.ts';
 
@@ -18,9 +19,12 @@ export interface DecisionOptions {
   readonly targetReplicationFactor: number | null;
   readonly sourceName: string;
   readonly targetName: string;
+  /** Without them offsets are identical. */
+  readonly asked?: ModeFacts;
 }
 
 export interface TopicDecision {
+  readonly copy: OffsetMode;
   readonly action: TopicAction;
   readonly replicationFactor: number;
   /** Number of partitions to be added up to; null when nothing is to be added to an existing topic. */
@@ -43,14 +47,19 @@ export function decideTopic(facts: TopicFacts, target: TargetFacts, options: Dec
     known: target.knownConfigs,
     sync: options.sync.configs,
   };
-  const findings = [...findReplication(facts, target, options), ...findRefusals(facts, options)];
+  const holds = isOurs(facts, options) ? facts.claim : null;
+  const copy = options.asked ? chooseMode(facts, holds, options.asked) : IDENTICAL;
+  const changed = options.asked ? findModeChange(facts, holds, options.asked.offsets) : null;
+  const refusals = changed ? [changed] : findRefusals(facts, { ...options, copy });
+  const findings = [...findReplication(facts, target, options), ...refusals];
   if (findings.some(({ severity }) => severity === 'error')) {
-    return { action: 'refused', replicationFactor, growTo: null, configs: NOTHING, differences: [], findings };
+    return { copy, action: 'refused', replicationFactor, growTo: null, configs: NOTHING, differences: [], findings };
   }
   const partitions = facts.source.partitions.length;
   if (!facts.target) {
     const set = desiredConfigs(facts.sourceConfigs ?? NO_CONFIGS, policy);
     return {
+      copy,
       action: 'create',
       replicationFactor,
       growTo: null,
@@ -59,10 +68,11 @@ export function decideTopic(facts: TopicFacts, target: TargetFacts, options: Dec
       findings,
     };
   }
-  const differences = configDifferences(facts, policy);
+  // Settings of a topic that is not ours alone are nobody's copy.
+  const differences = copy.isShared ? [] : configDifferences(facts, policy);
   const growTo = facts.target.metadata.partitions.length < partitions ? partitions : null;
-  const action = isOurs(facts, options) ? 'resume' : 'adopt';
-  return { action, replicationFactor, growTo, configs: changeOf(differences), differences, findings };
+  const action = isOurs(facts, options) && !mustClaim(facts, copy) ? 'resume' : 'adopt';
+  return { copy, action, replicationFactor, growTo, configs: changeOf(differences), differences, findings };
 }
 
 /** Of the settings of an existing target topic; none where they cannot be read. */
@@ -103,26 +113,33 @@ function isOurs({ claim, target }: TopicFacts, { mirrorId }: DecisionOptions): b
   );
 }
 
-function findRefusals(facts: TopicFacts, options: DecisionOptions): Finding[] {
+/** The claim says that the target is one source topic's alone, which it is not any more. */
+function mustClaim({ claim }: TopicFacts, copy: OffsetMode): boolean {
+  return copy.isShared && claim?.mode !== 'shared';
+}
+
+function findRefusals(facts: TopicFacts, options: DecisionOptions & { readonly copy: OffsetMode }): Finding[] {
   const { claim, target } = facts;
   if (!target) return [];
   const holds = claim?.targetTopicId === target.metadata.topicId ? claim : null;
   if (holds && holds.mirrorId !== options.mirrorId) return [claimed(facts, `mirror "${holds.mirrorName}"`)];
-  if (holds && holds.sourceTopic !== facts.pair.source)
+  const { isShared } = options.copy;
+  if (holds && holds.sourceTopic !== facts.pair.source && !isShared)
     return [claimed(facts, `topic "${holds.sourceTopic}" in this mirror`)];
-  if (holds && holds.sourceTopicId !== facts.source.topicId) return [sourceRecreated(facts, options)];
-  if (!holds && !target.isEmpty)
+  const isOther = holds?.sourceTopicId !== facts.source.topicId;
+  if (holds && isOther && holds.sourceTopic === facts.pair.source) return [sourceRecreated(facts, options)];
+  if (!holds && !target.isEmpty && !(isShared && claim?.mirrorId !== options.mirrorId))
     return [claim?.mirrorId === options.mirrorId ? targetRecreated(facts, options) : notEmpty(facts, options)];
   return findPartitions(facts, { ...options, mayGrow: holds !== null && options.sync.partitions });
 }
 
 function findPartitions(
   { pair, source, target }: TopicFacts,
-  options: DecisionOptions & { readonly mayGrow: boolean },
+  options: DecisionOptions & { readonly mayGrow: boolean; readonly copy: OffsetMode },
 ): Finding[] {
   const has = target?.metadata.partitions.length ?? 0;
   const needed = source.partitions.length;
-  if (has === needed || (has < needed && options.mayGrow)) return [];
+  if (has === needed || (has > needed && options.copy.isShared) || (has < needed && options.mayGrow)) return [];
   const message = `Topic "${pair.target}" on cluster "${options.targetName}" has ${has} partitions, and "${pair.source}" on "${options.sourceName}" has ${needed}.`;
   const nextStep =
     has > needed
@@ -147,7 +164,7 @@ function notEmpty({ pair }: TopicFacts, { targetName }: DecisionOptions): Findin
     severity: 'error',
     message: `Topic "${pair.target}" on cluster "${targetName}" holds, or once held, records that this mirror did not write.`,
     nextStep:
-      'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew.',
+      'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew; or, to copy beside that data, write "offsets: mapped".',
   };
 }
 
