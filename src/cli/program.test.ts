@@ -251,6 +251,7 @@ const planOf = (...topics: PlannedTopic[]): MirrorPlan => ({
   topics,
   around: [],
   usersToProvision: [],
+  groups: null,
   findings: [],
   missingRights: [],
   grants: [],
@@ -311,6 +312,21 @@ test('plan reads as a table with what is refused and what to do', async () => {
     next: Rename it with "to".
 
   3 topics: 1 to create, 1 to go on with, 1 refused.
+`);
+});
+
+test('plan shows which consumer groups follow the source, and why others do not', async () => {
+  const groups = [
+    { group: 'billing', type: 'classic', action: 'sync', partitions: 1_200, why: null },
+    { group: 'search', type: 'consumer', action: 'leave', partitions: 6, why: 'it has members on the target' },
+  ] as const;
+  const { out } = await lockstep('plan -f link.yaml', {
+    planMirrors: () => Promise.resolve([{ ...planOf(planned({})), groups }]),
+  });
+  expect(out).toContain(`
+  CONSUMER GROUP  TYPE      PARTITIONS  OFFSETS
+  billing         classic        1,200  follow the source
+  search          consumer           6  left alone: it has members on the target
 `);
 });
 
@@ -458,6 +474,8 @@ const events: readonly RunEvent[] = [
   { event: 'started', mirror: 'east-to-west', sourceClusterId: 'A', targetClusterId: 'B', at },
   {
     event: 'topic',
+    mode: 'identical',
+    why: null,
     mirror: 'east-to-west',
     topic: 'orders',
     targetTopic: 'orders',
@@ -474,8 +492,6 @@ const events: readonly RunEvent[] = [
     mirror: 'east-to-west',
     outcome: 'incidents',
     status: status([shard({ position: 1300, sourceHighWatermark: 1317, lagRecords: 0, holesFilled: 12 }), stopped]),
-    mode: 'identical',
-    why: null,
     at,
   },
 ];

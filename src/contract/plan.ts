@@ -70,6 +70,19 @@ export interface UnprovisionedUser {
   readonly iterations: number;
 }
 
+/** A consumer group of the source. */
+export interface PlannedGroup {
+  readonly group: string;
+  /** `classic`, `consumer`, `share`, `streams`. */
+  readonly type: string;
+  /** Whether its places on the target would be those of the source. */
+  readonly action: 'sync' | 'leave';
+  /** Of mirrored topics, on which it has committed; null where that was not asked. */
+  readonly partitions: number | null;
+  /** Why it would be left alone. */
+  readonly why: string | null;
+}
+
 /** As whom, and where, a cluster is asked. */
 export interface Access {
   /** Name of the Cluster. */
@@ -141,6 +154,8 @@ export interface MirrorPlan {
   readonly around: readonly PlannedChange[];
   /** Empty also where the mirror does not ask for them (`sync.users`). */
   readonly usersToProvision: readonly UnprovisionedUser[];
+  /** By group id; null where the file does not ask for them. */
+  readonly groups: readonly PlannedGroup[] | null;
   /** About the mirror as a whole: rules that match nothing, settings of brokers. */
   readonly findings: readonly Finding[];
   /** In the order in which a mirror meets them. */

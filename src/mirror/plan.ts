@@ -18,7 +18,7 @@ import type { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { absentOf, changesOf, surveyAround } from './around-survey.ts';
-import { FILL_OFFSETS_MAX } from './log-start.ts';
+import { planGroups } from './group-plan.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
 import { grantsOf } from './rights.ts';
@@ -102,6 +102,7 @@ export async function planMirror(
     around: changesOf(around),
     usersToProvision: around.users && 'found' in around.users ? around.users.found : [],
     topics: [...topics, ...rights.hidden.map(hiddenTopic)],
+    groups: await planGroups(resource, { source, target }, rules.pairs),
     findings,
     missingRights: rights.missing,
     grants: grantsOf(rights.missing, access),
@@ -141,8 +142,8 @@ async function surveyPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<S
     resource.spec.start,
   );
   const options = decisionOptions(ports);
-  return pairs.map((pair, i) => {
   const modes = await Promise.all(facts.map((each) => (each instanceof Error ? null : askMode(ports, each))));
+  return pairs.map((pair, i) => {
     const each = must(facts[i], 'facts of a pair');
     const asked = modes[i] ?? undefined;
     const decision =
