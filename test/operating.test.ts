@@ -84,7 +84,6 @@ const SHARD_STOPS: { readonly [Name in keyof Stops]: readonly Parameters<Stops[N
     ['source', 'orders', 1500],
     ['target', 'orders', 1500],
   ],
-  transactionMet: [[1500]],
   transactionCut: [[1500, 900_000]],
   transactionHangs: [[1500, 4711]],
   tooManyTransactions: [[1500, 256]],

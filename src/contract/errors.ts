@@ -64,7 +64,6 @@ export const errorCodes = {
   SHARD_TRUNCATED: row(null, 5, 'error', false, 'The source lost records that had been copied.'),
   SHARD_TRANSACTION_OPEN: row(null, 5, 'warn', true, 'An open transaction on the source holds a partition back.'),
   SHARD_WAITING: row(null, 5, 'warn', true, 'A partition waits for a broker and goes on by itself.'),
-  SHARD_TRANSACTION_MET: row(null, 5, 'error', false, 'A transaction was met, and preserving it is not built yet.'),
   SHARD_TRANSACTION_BROKEN: row(null, 5, 'error', false, 'A transaction cannot be continued on the target.'),
   SHARD_RECORD_TOO_LARGE: row(null, 5, 'error', false, 'A record is larger than the target topic accepts.'),
   SHARD_BATCH_CORRUPT: row(null, 5, 'error', false, 'A record batch is damaged.'),

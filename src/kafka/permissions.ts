@@ -101,6 +101,7 @@ const RIGHTS: Readonly<Record<string, string>> = {
 /** The right that was missing: `WRITE on the topic`. */
 export function rightOf({ api, code }: BrokerError): string {
   if (code === GROUP_AUTHORIZATION_FAILED) return 'READ on the group';
+  if (code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED) return 'WRITE on the transactional id';
   return RIGHTS[api] ?? `the right that ${api} needs`;
 }
 

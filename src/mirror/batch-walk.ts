@@ -108,7 +108,6 @@ export interface Cursor {
 
 /** Why a walk ended before the end of the fetched bytes. The cursor stands at the offset concerned. */
 export type WalkStop =
-  | { readonly kind: 'transaction'; readonly offset: number }
   | { readonly kind: 'too-large'; readonly offset: number; readonly bytes: number }
   /** A batch is not as message format v2 has it; what lies before it is among the items. */
   | { readonly kind: 'damaged'; readonly offset: number; readonly error: MalformedBatchError }

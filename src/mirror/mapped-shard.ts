@@ -58,7 +58,6 @@ import {
   startBeyondEnd,
   stateLost,
   stateUnreadable,
-  transactionMet,
   truncated,
   unexplained,
 } from './shard-stop.ts';
@@ -669,7 +668,6 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   }
 
   #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
-    if (stop.kind === 'transaction') return transactionMet(stop.offset);
     if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
     return recordTooLarge(stop.offset, stop.bytes, this.#batchBytesMax);
   }

@@ -40,6 +40,7 @@ describe('the rights that a mirror needs', () => {
     'target READ __lockstep.state',
     'target WRITE __lockstep.state',
     'target DESCRIBE_CONFIGS __lockstep.state',
+    'target WRITE lockstep-',
     'target READ lockstep-',
     'target READ a',
     'target WRITE a',
@@ -53,7 +54,6 @@ describe('the rights that a mirror needs', () => {
 
   test.each<[string, Partial<RightFacts>, Partial<RightFacts['topics'][number]>, string[]]>([
     ['the state topic is missing', { stateIsMissing: true }, {}, ['target CREATE __lockstep.state']],
-    ['the mirror is new', { mirrorIsNew: true }, {}, ['target WRITE lockstep-']],
     ['a target topic is missing', {}, { targetIsMissing: true }, ['target CREATE a']],
     ['a partition begins above offset 0', {}, { beginsLater: true }, ['target DELETE a']],
     ['a topic is compacted', {}, { mayHaveHoles: true }, ['target ALTER kafka-cluster']],
@@ -73,7 +73,10 @@ describe('the rights that a mirror needs', () => {
     expect(none).toContain('target DESCRIBE_CONFIGS a');
     expect(none).not.toContain('target ALTER_CONFIGS a');
     expect(none).not.toContain('target ALTER a');
-    expect(named(settled, { transactions: 'committed-only' })).toContain('target ALTER kafka-cluster');
+    const committed = { transactions: 'committed-only' };
+    expect(named(settled, committed)).toContain('target ALTER kafka-cluster');
+    expect(named(settled, committed)).not.toContain('target WRITE lockstep-');
+    expect(named({ ...settled, mirrorIsNew: true }, committed)).toContain('target WRITE lockstep-');
   });
 });
 

@@ -94,8 +94,8 @@ export const RIGHTS = {
     side: 'target',
     on: 'transactional ids',
     operation: 'WRITE',
-    when: 'at the first start of a mirror',
-    why: 'the mirror gets its two producer ids, once',
+    when: 'with transactions: preserve, and at the first start of a mirror',
+    why: 'the mirror gets its two producer ids, once, and writes transactions',
     without: 'Nothing is copied.',
     stops: 'mirror',
   },
@@ -359,7 +359,9 @@ function namesOf(key: RightKey, { spec }: MirrorResource, facts: RightFacts): re
     case 'stateConfigs':
       return [literal(STATE_TOPIC)];
     case 'producerId':
-      return facts.mirrorIsNew ? [{ name: TRANSACTIONAL_ID_PREFIX, pattern: 'prefixed' }] : [];
+      return facts.mirrorIsNew || spec.transactions === 'preserve'
+        ? [{ name: TRANSACTIONAL_ID_PREFIX, pattern: 'prefixed' }]
+        : [];
     case 'group':
       return [{ name: GROUP_PREFIX, pattern: 'prefixed' }];
     case 'targetCreate':

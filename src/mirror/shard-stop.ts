@@ -150,18 +150,6 @@ export function missing(side: 'source' | 'target', topic: string, position: numb
   });
 }
 
-export function transactionMet(offset: number): ShardStop {
-  return new ShardStop({
-    code: 'SHARD_TRANSACTION_MET',
-    offsets: { from: offset, to: offset },
-    cause: `Offset ${offset} of the source belongs to a transaction, and this mirror is set to preserve transactions, which is not built yet.`,
-    consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
-    nextStep:
-      'To copy the records of committed transactions, move the topic into a Mirror with another name and "transactions: committed-only", since a mirror\'s choice is recorded when it first starts; delete the target topic before that one starts.',
-    endsByItself: false,
-  });
-}
-
 /** `limitMs`: how long the target leaves a transaction open; null where it does not matter or is not known. */
 export function transactionCut(offset: number, limitMs: number | null): ShardStop {
   const limit =

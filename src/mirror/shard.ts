@@ -65,7 +65,6 @@ import {
   stampedByTarget,
   startBeyondEnd,
   stateLost,
-  transactionMet,
   truncated,
   unexplained,
 } from './shard-stop.ts';
@@ -689,7 +688,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
-    if (stop.kind === 'transaction') return transactionMet(stop.offset);
     if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
     return recordTooLarge(stop.offset, stop.bytes, this.#batchBytesMax);
   }

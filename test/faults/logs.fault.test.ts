@@ -251,29 +251,6 @@ fault(
 );
 
 fault(
-  { id: 'transaction-met', title: 'a transaction is written to a source whose mirror would preserve it' },
-  async (run) => {
-    const scene = await TwoTopics.open(run, await pair());
-    const lockstep = await scene.start();
-    await scene.load([scene.other]);
-    const transactions = { producers: 1, abortRate: 0, records: [20, 20] } as const;
-    const { transactions: ended } = await scene.write(20, [scene.hit], { transactions });
-    run.tookEffect(`${ended.committed} transactions were committed`);
-    const incident = await scene.incident(lockstep, 'SHARD_TRANSACTION_MET');
-    expect(incident.offsets).toEqual({ from: 500, to: 500 });
-    scene.stopped(incident);
-    await scene.caughtUp(lockstep, [scene.other]);
-    await scene.finish(lockstep, ['SHARD_TRANSACTION_MET']);
-    await scene.expectSameBelow(500);
-    await scene.admin('target', [{ delete: [scene.hit] }]); // the advice: a mirror with another name
-    const changes = { topics: [{ match: scene.hit }], transactions: 'committed-only' } as const;
-    await scene.catchUp(scene.linkFile(changes, { name: `${scene.mirror}-committed` }));
-    await scene.catchUp(scene.linkFile({ topics: [{ match: scene.other }] }));
-    await scene.expectSame();
-  },
-);
-
-fault(
   {
     id: 'transaction-hanging',
     title: 'an open transaction pins the last stable offset of the source, then its coordinator aborts it',
