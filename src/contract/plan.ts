@@ -154,7 +154,7 @@ export interface MirrorPlan {
   readonly around: readonly PlannedChange[];
   /** Empty also where the mirror does not ask for them (`sync.users`). */
   readonly usersToProvision: readonly UnprovisionedUser[];
-  /** By group id; null where the file does not ask for them. */
+  /** Those that would follow first; null where the file does not ask for them. */
   readonly groups: readonly PlannedGroup[] | null;
   /** About the mirror as a whole: rules that match nothing, settings of brokers. */
   readonly findings: readonly Finding[];

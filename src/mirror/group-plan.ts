@@ -8,7 +8,7 @@ import { listGroups, readGroupOffsets, readShareGroupOffsets, type ListedGroup }
 import { ACTIVE } from './group-moves.ts';
 import { hasMembers, selectGroups } from './group-sync.ts';
 
-/** Null where the file does not ask for it; else by group id. Throws KafkaError where groups cannot be listed. */
+/** Null where the file does not ask for it; else those that would follow first, by group id. Throws KafkaError where groups cannot be listed. */
 export async function planGroups(
   { spec }: MirrorResource,
   { source, target }: { readonly source: Cluster; readonly target: Cluster },
@@ -36,5 +36,6 @@ export async function planGroups(
     if (active.has(groupId)) return { ...leave(ACTIVE), partitions };
     return { group: groupId, type, action: 'sync', partitions, why: null };
   });
-  return planned.toSorted((a, b) => (a.group < b.group ? -1 : 1));
+  const rank = ({ action, group }: PlannedGroup): string => `${action === 'sync' ? 0 : 1} ${group}`;
+  return planned.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
