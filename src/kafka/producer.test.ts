@@ -101,6 +101,27 @@ describe('requests', () => {
     expect(broker.waiting).toBe(3); // 5, 6 and 7
   });
 
+  test('are few over a slow way, so that the last is answered in time, and more again when answers come soon', async () => {
+    const partition = new Partition(0).add(numbered(60), 300_000);
+    const { broker } = await setUp([partition]);
+    const answers: (() => void)[] = [];
+    const take = (): number => {
+      while (broker.waiting > 0) {
+        const { answer } = broker.nextProduce();
+        answers.push(() => answer([{ topic: 'orders', partition: 0 }]));
+      }
+      return answers.length;
+    };
+    const answerAfter = async (ms: number): Promise<number> => {
+      await broker.clock.advance(ms);
+      answers.shift()?.();
+      return take();
+    };
+    const inFlight = [take()];
+    for (const ms of [10, 10, 5_000, 5_000, 5_000, 5_000, 10, 10, 10, 10, 10, 10]) inFlight.push(await answerAfter(ms));
+    expect(inFlight).toEqual([2, 4, 5, 4, 3, 2, 1, 1, 1, 1, 2, 4, 5]);
+  });
+
   test('are closed at their size, and the partitions take turns', async () => {
     const partitions = [0, 1, 2].map((index) => new Partition(index).add(numbered(20, `${index}`), 600));
     const { broker } = await setUp(partitions, 1_000);

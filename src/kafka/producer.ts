@@ -21,6 +21,13 @@ import { Reader } from './protocol/reader.ts';
 import { callRaw } from './raw-call.ts';
 
 const IN_FLIGHT_MAX = 5;
+/**
+ * What may be on its way at once: it grows while answers come soon and shrinks when they come late, so that over a slow way,
+ * or behind a quota, the last of it is answered before its deadline too.
+ */
+const WINDOW_BYTES = { first: 512 * 1024, min: 64 * 1024, max: 32 * 1024 * 1024 };
+const SOON_MS = 1_000;
+const LATE_MS = 4_000;
 /** A broker that answers nothing for so long stands still, or the way to it does; a slow one answers something. */
 const STALL_MS = 2_000;
 
@@ -70,6 +77,8 @@ export class Producer {
   readonly #version: number;
   #next = 0;
   #lost: ConnectionError | null = null;
+  #windowBytes = WINDOW_BYTES.first;
+  #inFlightBytes = 0;
   #cancelThrottle: (() => void) | null = null;
   #cancelWatch: (() => void) | null = null;
   #endStall: (() => void) | null = null;
@@ -99,7 +108,7 @@ export class Producer {
   /** Sends what the partitions have, as far as requests in flight allow. Cheap to call often. */
   pump(): void {
     const { connection, clock } = this.#options;
-    while (connection.isOpen && connection.inFlightCount < IN_FLIGHT_MAX) {
+    while (connection.isOpen && connection.inFlightCount < IN_FLIGHT_MAX && this.#inFlightBytes < this.#windowBytes) {
       if (connection.throttledForMs > 0) {
         this.#cancelThrottle ??= clock.schedule(connection.throttledForMs, () => {
           this.#cancelThrottle = null;
@@ -153,7 +162,8 @@ export class Producer {
     let bytes = 0;
     const count = this.#subscribers.length;
     const first = count > 0 ? this.#next++ % count : 0;
-    for (let i = 0; i < count && bytes < this.#options.requestBytesMax; i++) {
+    const bytesMax = Math.min(this.#options.requestBytesMax, this.#windowBytes - this.#inFlightBytes);
+    for (let i = 0; i < count && bytes < bytesMax; i++) {
       const subscriber = this.#subscribers[(first + i) % count]!;
       const batch = subscriber.takeBatch();
       if (!batch) continue;
@@ -171,6 +181,9 @@ export class Producer {
   }
 
   #send(sent: readonly Sent[]): void {
+    const bytes = sent.reduce((sum, { batch }) => sum + batch.end - batch.start, 0);
+    const sentMs = this.#options.clock.monotonic();
+    this.#inFlightBytes += bytes;
     this.#options.connection.send({
       api: produceApi,
       version: this.#version,
@@ -182,11 +195,19 @@ export class Producer {
       },
       onResponse: ({ buffer, start, end }) => {
         this.#watch();
+        this.#inFlightBytes -= bytes;
+        this.#adapt(this.#options.clock.monotonic() - sentMs);
         this.#onResponse(sent, new Reader(buffer, start, end));
         this.pump();
       },
     });
     if (this.#cancelWatch === null && this.#endStall === null) this.#watch();
+  }
+
+  #adapt(tookMs: number): void {
+    const { min, max } = WINDOW_BYTES;
+    if (tookMs < SOON_MS) this.#windowBytes = Math.min(max, this.#windowBytes * 2);
+    else if (tookMs > LATE_MS) this.#windowBytes = Math.max(min, this.#windowBytes / 2);
   }
 
   /** Begins anew with each answer. */
