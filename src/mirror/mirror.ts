@@ -29,7 +29,8 @@ import { KafkaError, type BrokerError } from '#kafka/errors.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { retrying } from '#kafka/retry.ts';
 import type { FramePool } from '#kafka/frame.ts';
-import { initProducerId } from '#kafka/producers.ts';
+import { describeProducers, initProducerId } from '#kafka/producers.ts';
+import { listTransactions } from '#kafka/transactions.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { AroundRecords } from './around-records.ts';
 import { CleanupGate } from './cleanup-gate.ts';
@@ -40,6 +41,7 @@ import { Goals } from './goals.ts';
 import { GroupSync } from './group-sync.ts';
 import { MirroredPartition, type RunningShard } from './mirrored-partition.ts';
 import { readEnds } from './offsets.ts';
+import { OpenTransactions } from './open-transactions.ts';
 import { Outages } from './outages.ts';
 import { groupGrant } from './rights.ts';
 import { Sharing } from './sharing.ts';
@@ -210,6 +212,7 @@ export class Mirror {
         this.#watchOutages(ending),
         this.#measureRepeatedly(ending),
         this.#followOthers(ending),
+        this.#createOpenTransactions().run(ending),
         this.#groups?.run(ending) ?? Promise.resolve(),
         this.#around?.run(ending) ?? Promise.resolve(),
       ];
@@ -223,6 +226,17 @@ export class Mirror {
       await this.#stop();
       this.#emit({ event: 'ended', mirror: this.#name, outcome, status: this.status(), at: this.#options.clock.now() });
     }
+  }
+
+  #createOpenTransactions(): OpenTransactions {
+    const { clock, source } = this.#options;
+    return new OpenTransactions({
+      clock,
+      partitions: () => this.#all().flatMap((each) => (each.isHeld ? [each.status(clock.now())] : [])),
+      producers: (topic, partition) => describeProducers(source, { topic, partition }),
+      transactions: (producerIds) => listTransactions(source, { producerIds }),
+      onLong: (message) => this.#warn('SHARD_TRANSACTION_OPEN', message, { again: true }),
+    });
   }
 
   status(): MirrorStatus {
