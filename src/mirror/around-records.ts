@@ -51,11 +51,11 @@ export class AroundRecords {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { target, isLeader } = this.#options;
+    const { clock } = this.#options.target;
     while (!signal.aborted) {
-      const isOurs = isLeader();
+      const isOurs = this.#options.isLeader();
       if (isOurs) await this.check();
-      await sleep(target.clock, isOurs ? CHECK_MS : LEADER_POLL_MS, signal);
+      await sleep(clock, isOurs ? CHECK_MS : LEADER_POLL_MS, signal);
     }
   }
 
