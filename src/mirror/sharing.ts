@@ -14,6 +14,9 @@ import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
 import { GroupMember } from '#kafka/group-member.ts';
 
+/** Longer than brokers wait for the first members of a group (group.initial.rebalance.delay.ms, 3 s). */
+const LONG_JOIN_MS = 5_000;
+
 interface SharedPartition {
   readonly topic: string;
   readonly partition: number;
@@ -45,6 +48,8 @@ export class Sharing {
   /** Terms of partitions that are not known here yet: another process has seen them first. */
   readonly #early = new Map<ShardName, Term>();
   #incident: Incident | null = null;
+  /** Monotonic time since when we are no member; Infinity when that was told. */
+  #waitsSinceMs: number | null = null;
   #held = '';
   /** What was held when it was told last; null before. */
   #told: string | null = null;
@@ -108,6 +113,7 @@ export class Sharing {
 
   /** To be called each second: tells what is ours when that has changed, and has then been the same twice. */
   tell(): void {
+    this.#tellWait();
     const all = [...this.#options.partitions.values()];
     const held = all.filter(({ isHeld }) => isHeld);
     const names = held.map(({ topic, partition }) => `${topic}/${partition}`).join(' ');
@@ -126,6 +132,18 @@ export class Sharing {
       of: all.length,
       at: clock.now(),
     });
+  }
+
+  /** A member that is gone is waited for, by everybody who joins, until its session has ended. */
+  #tellWait(): void {
+    const nowMs = this.#options.clock.monotonic();
+    if (this.#ownership.generation >= 0 || this.#incident) this.#waitsSinceMs = null;
+    else this.#waitsSinceMs ??= nowMs;
+    if (this.#waitsSinceMs === null || nowMs - this.#waitsSinceMs < LONG_JOIN_MS) return;
+    this.#waitsSinceMs = Infinity; // said
+    const most = `${TIMES.sessionTimeoutMs / 1000} s`;
+    const message = `the group of this mirror's processes does not let this one in yet: it waits, for at most ${most}, for one that was there and does not answer any more`;
+    this.#options.onWarning('SHARD_WAITING', message);
   }
 
   #begin(term: Term): void {
