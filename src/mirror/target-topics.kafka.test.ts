@@ -203,7 +203,10 @@ describe('a target topic', () => {
 
     const { changed } = await syncConfigs({ ...ports({ match: 'synced' }), topic });
 
-    expect(changed.map(({ subject }) => subject)).toEqual(['compression.type of topic synced', 'segment.ms of topic synced']);
+    expect(changed.map(({ subject }) => subject)).toEqual([
+      'compression.type of topic synced',
+      'segment.ms of topic synced',
+    ]);
 
     expect(await configsOf('synced')).toMatchObject({ 'retention.ms': '9000000', 'compression.type': 'lz4' });
     expect(await configsOf('synced')).not.toHaveProperty('segment.ms');
