@@ -16,6 +16,7 @@ import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
+import { openMaps } from '#mirror/mapped-export.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
 import { permissionsOf } from '#mirror/rights.ts';
@@ -151,7 +152,7 @@ export function verifyMirrors(documents: Documents, host: Host, options: VerifyO
     for (const mirror of documents.mirrors) {
       const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
       const clusters = { source, target, pool, clock: host.clock };
-      const verify = () => verifyMirror(mirror, clusters, options);
+      const verify = async () => verifyMirror(mirror, clusters, { ...options, mapOf: await openMaps(target) });
       verified.push(await asAppError(`mirror "${mirror.metadata.name}"`, verify));
     }
     return verified;

@@ -29,7 +29,9 @@ describe('a ledger against a list of offsets', () => {
         const ledger = ledgerOf(start, all);
         const list = listOf(all);
         for (const [i, each] of list.entries()) expect(ledger.dispositionAt(start + i)).toEqual(each);
+        for (const [i, { kind }] of list.entries()) expect(ledger.runOf(start + i)?.kind).toBe(kind);
         expect(ledger.dispositionAt(start - 1)).toBe(null);
+        expect(ledger.runOf(start + list.length)).toBe(null);
         expect(ledger.dispositionAt(start + list.length)).toBe(null);
         const balance = ledger.balance();
         expect([balance.start, balance.end, balance.unexplained]).toEqual([start, start + list.length, 0]);

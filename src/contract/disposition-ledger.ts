@@ -103,6 +103,12 @@ export class DispositionLedger {
     return index < 0 || offset >= this.#end ? null : dispositionOf(this.#codes[index]!);
   }
 
+  /** The run that covers an offset; null for one that is not accounted for. */
+  runOf(offset: number): DispositionRun | null {
+    const index = lastAtOrBelow(this.#from, offset);
+    return index < 0 || offset >= this.#end ? null : this.runAt(index);
+  }
+
   /** Of which source offset the record with this ordinal is; null where none was delivered with it. */
   offsetOf(ordinal: number): number | null {
     if (ordinal < this.startOrdinal || ordinal >= this.#ordinal) return null;

@@ -38,6 +38,7 @@ export type DifferenceKind =
   | 'extra' // the target has a record where the source has none that a reader sees
   | 'beyond' // the target goes on where the source ends
   | 'counts' // other numbers of records between two offsets
+  | 'unaccounted' // of a mapped partition: the ledger says something else than the source's log
   | 'damaged' // a batch that cannot be read
   | 'absent'; // the target lacks the topic or the partition
 
@@ -65,6 +66,16 @@ export interface Dispositions {
   readonly aborted: number;
   /** Neither a record nor a control record. */
   readonly absent: number;
+}
+
+/** Of a partition whose offsets are mapped. */
+export interface MappingVerification {
+  readonly runs: number;
+  readonly isShared: boolean;
+  /** Records of the target between ours that are of other writers. */
+  readonly others: number;
+  /** Source offsets that the ledger does not explain. 0, or something is wrong. */
+  readonly unexplained: number;
 }
 
 export interface PartitionVerification {
@@ -98,6 +109,8 @@ export interface PartitionVerification {
   readonly unverified: readonly UnverifiedPart[];
   /** Of the source's batches: compared as whole batches without decoding, and record by record. */
   readonly bytes: ComparedBytes;
+  /** Null, or missing, where offsets are identical. */
+  readonly mapping?: MappingVerification | null;
   /** Why it could not be read. */
   readonly error: { readonly code: string; readonly message: string } | null;
 }

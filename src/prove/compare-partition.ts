@@ -514,7 +514,7 @@ function oneSided(name: SideName, instead: 'data' | 'aborted' | 'control' | null
 }
 
 /** Names of the parts that differ. Lengths that are written in more bytes than they need are no difference. */
-function changedFields(a: RecordFields, b: RecordFields, depth: VerificationClass): string[] {
+export function changedFields(a: RecordFields, b: RecordFields, depth: VerificationClass): string[] {
   const isSame = (x: Buffer | null, y: Buffer | null): boolean =>
     x === null || y === null ? x === y : depth === 'content' ? x.equals(y) : x.length === y.length;
   const sameHeaders =

@@ -6,7 +6,7 @@ import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
 import type { MirrorResource } from '#contract/resources.ts';
-import { compileTopicRules, planTopics, type TopicPair, type TopicPlan } from '#contract/topic-rules.ts';
+import { compileTopicRules, planTopics, withMerges, type TopicPair, type TopicPlan } from '#contract/topic-rules.ts';
 import type {
   Difference,
   MirrorVerification,
@@ -25,6 +25,7 @@ import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { isUnknownTopic, retrying } from '#kafka/retry.ts';
+import { MappedComparison, type MappedExport } from './compare-mapped.ts';
 import { Comparison, readRecord, type ComparePolicy } from './compare-partition.ts';
 import { DamagedBatchError, type LogBounds, type PartitionLog } from './log-side.ts';
 
@@ -52,6 +53,8 @@ export interface VerifyOptions {
   readonly to: number | null;
   readonly progressMs: number;
   readonly signal: AbortSignal;
+  /** The map of a partition whose offsets differ, as its mirror has saved it; null of an identical one. */
+  readonly mapOf?: (pair: TopicPair, partition: number) => Promise<MappedExport | null>;
   onProgress(progress: VerifyProgress): void;
 }
 
@@ -76,9 +79,9 @@ export async function verifyMirror(
   options: VerifyOptions,
 ): Promise<MirrorVerification> {
   const { clock } = clusters;
-  const { notes, tasks } = await tasksOf(resource, clusters, options.signal);
+  const { notes, tasks } = await tasksOf(resource, clusters, options);
   const partitions: PartitionVerification[] = [];
-  const running = new Set<Comparison>();
+  const running = new Set<Running>();
   const progress = (): VerifyProgress => progressOf(resource.metadata.name, tasks.length, [partitions, running]);
   const ended = new AbortController();
   const report = async (): Promise<void> => {
@@ -121,12 +124,12 @@ export async function verifyMirror(
 async function tasksOf(
   resource: MirrorResource,
   { source, target, clock }: VerifyClusters,
-  signal: AbortSignal,
+  { signal, mapOf }: Pick<VerifyOptions, 'signal' | 'mapOf'>,
 ): Promise<{ notes: string[]; tasks: Task[] }> {
   const rules = compileTopicRules(resource.spec.topics);
   const look = async (): Promise<{ plan: TopicPlan; sides: [Topics, Topics] }> => {
     const found = await retrying(source, () => source.refresh('all'), { repeatable: true });
-    const plan = planTopics(rules, found);
+    const plan = withMerges(planTopics(rules, found), resource.spec);
     const names = plan.pairs.map((pair) => pair.target);
     const copies = await retrying(target, () => target.refresh(names), { repeatable: true });
     return { plan, sides: [topicsOf(found), topicsOf(copies)] };
@@ -160,10 +163,14 @@ async function tasksOf(
       notes,
     ),
   };
+  const mapped = new Set<string>();
+  for (const pair of plan.pairs) if (await mapOf?.(pair, 0)) mapped.add(pair.source);
   const tasks = plan.pairs.flatMap((pair) => {
     const [from, to] = [sides[0].get(pair.source), sides[1].get(pair.target)];
     const error = errorOfTopic(from) ?? errorOfTopic(to);
-    const count = error ? 1 : Math.max(from?.partitions.length ?? 0, to?.partitions.length ?? 0);
+    // Of a target that others write to as well, partitions of theirs are no matter of ours.
+    const theirs = mapped.has(pair.source) ? 0 : (to?.partitions.length ?? 0);
+    const count = error ? 1 : Math.max(from?.partitions.length ?? 0, theirs);
     const is = { source: cleaned.source.has(pair.source), target: cleaned.target.has(pair.target) };
     return Array.from({ length: count }, (_, partition): Task => {
       return { pair, partition, source: placeOf(from, partition), target: placeOf(to, partition), cleaned: is, error };
@@ -219,8 +226,11 @@ async function cleanedOf(cluster: Cluster, topics: readonly string[], notes: str
 interface Run {
   readonly clusters: VerifyClusters;
   readonly options: VerifyOptions;
-  readonly running: Set<Comparison>;
+  readonly running: Set<Running>;
 }
+
+/** What is told of a comparison while it goes on. */
+type Running = Pick<Comparison, 'records' | 'bytes' | 'differences'>;
 
 const NOTHING = {
   from: null,
@@ -257,7 +267,10 @@ async function verifyPartition(task: Task, resource: MirrorResource, run: Run): 
     target: partitionLog(clusters.target, clusters.pool, target),
   };
   try {
-    return { ...named, ...(await compareLogs(logs, policyOf(task, resource, run.options), run)) };
+    const policy = policyOf(task, resource, run.options);
+    const exported = (await run.options.mapOf?.(pair, partition)) ?? null;
+    const compared = exported ? compareMappedLogs(logs, { exported, policy }, run) : compareLogs(logs, policy, run);
+    return { ...named, ...(await compared) };
   } catch (error) {
     return { ...NOTHING, ...named, ...failedBy(error, `${pair.source}/${partition}`) };
   }
@@ -287,7 +300,7 @@ export async function compareLogs(
   run: {
     readonly clusters: Pick<VerifyClusters, 'clock'>;
     readonly options: Pick<VerifyOptions, 'from' | 'to' | 'signal'>;
-    readonly running: Set<Comparison>;
+    readonly running: Set<Running>;
   },
 ): Promise<Compared> {
   const { options } = run;
@@ -329,6 +342,54 @@ export async function compareLogs(
       shown: [...compared.shown, ...beyond],
       unverified,
       bytes: { ...comparison.bytes },
+      error: null,
+    };
+  } finally {
+    run.running.delete(comparison);
+  }
+}
+
+/** What the map places, as far as both sides still have it. */
+export async function compareMappedLogs(
+  logs: { readonly source: PartitionLog; readonly target: PartitionLog },
+  options: { readonly exported: MappedExport; readonly policy: ComparePolicy },
+  run: {
+    readonly options: Pick<VerifyOptions, 'from' | 'to' | 'signal'>;
+    readonly running: Set<Running>;
+  },
+): Promise<Compared> {
+  const { map, ledger, isShared } = options.exported;
+  const [target, source] = [await logs.target.bounds(), await logs.source.bounds()];
+  const first = Math.max(ledger.start, run.options.from ?? 0);
+  // What retention took from the target is not there to be compared.
+  const kept = map.runCount > 0 && target.start > map.runAt(0).target ? map.nextSource(target.start) : first;
+  const from = Math.max(first, kept, source.start);
+  const to = Math.max(from, Math.min(ledger.end, source.stable, run.options.to ?? Infinity));
+  const comparison = new MappedComparison(logs, { from, to, targetEnd: target.stable }, options);
+  run.running.add(comparison);
+  try {
+    const { provenThrough, shown, unverified } = await comparison.run(run.options.signal);
+    const gone = from > first ? [{ from: first, to: from, reason: 'one side has not got it any more' }] : [];
+    const parts = [...gone, ...unverified];
+    const { records, compacted, differences, seen } = comparison;
+    return {
+      verdict: differences > 0 ? 'different' : parts.length > 0 ? 'unverified' : 'identical',
+      from,
+      provenThrough,
+      sourceStart: source.start,
+      sourceEnd: source.stable,
+      targetStart: target.start,
+      targetEnd: target.stable,
+      lag: Math.max(0, source.stable - provenThrough),
+      records,
+      compacted,
+      source: { control: seen.control, aborted: seen.aborted, absent: seen.compacted },
+      target: null,
+      differences,
+      shown,
+      unverified: parts,
+      bytes: { ...comparison.bytes },
+      mapping: { runs: map.runCount, isShared, others: comparison.others, unexplained: comparison.unexplained },
       error: null,
     };
   } finally {
@@ -405,10 +466,10 @@ async function boundsOf(cluster: Cluster, { topic, partition }: LogPlace): Promi
 function progressOf(
   mirror: string,
   total: number,
-  [done, running]: readonly [readonly PartitionVerification[], ReadonlySet<Comparison>],
+  [done, running]: readonly [readonly PartitionVerification[], ReadonlySet<Running>],
 ): VerifyProgress {
   const all = [...done, ...running];
-  const sum = (of: (each: PartitionVerification | Comparison) => number): number =>
+  const sum = (of: (each: PartitionVerification | Running) => number): number =>
     all.reduce((n, each) => n + of(each), 0);
   return {
     mirror,

@@ -1,0 +1,48 @@
+/** What the state topic says of a mapped partition, for whoever reads source and target beside the mirror. */
+import { AppError } from '#contract/errors.ts';
+import type { DispositionLedger } from '#contract/disposition-ledger.ts';
+import type { OffsetMap } from '#contract/offset-map.ts';
+import type { TopicPair } from '#contract/topic-rules.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { isDenied } from '#kafka/permissions.ts';
+import { MappedState } from './mapped-state.ts';
+import { readStableOffset } from './offsets.ts';
+import { StateTopic } from './state-topic.ts';
+
+export interface ExportedMap {
+  readonly map: OffsetMap;
+  readonly ledger: DispositionLedger;
+  readonly isShared: boolean;
+}
+
+/**
+ * Looks the map of a partition up in the state topic as of now; null for one that is not mapped. What a running mirror has
+ * copied since it saved last is not in it. Throws KafkaError, and AppError STATE_TOPIC_INVALID.
+ */
+export async function openMaps(
+  target: Cluster,
+): Promise<(pair: TopicPair, partition: number) => Promise<ExportedMap | null>> {
+  const state = await peek(target);
+  return async (pair, partition) => {
+    const place = { targetTopic: pair.target, partition, sourceTopic: pair.source };
+    const head = state?.mapped(place);
+    if (!state || !head) return null;
+    const mapped = MappedState.load(state, place, head.targetTopicId);
+    if (mapped === null) return null;
+    // The n-th record of ours: in a target of our own the log says how many there are, else what was saved.
+    const { isShared } = head;
+    const stable = isShared ? mapped.placements.sourceEnd : await readStableOffset(target, pair.target, partition);
+    mapped.settle(stable);
+    return { map: mapped.mapUpTo(stable), ledger: mapped.ledger, isShared };
+  };
+}
+
+/** A reader that may not see the state topic has identical partitions to look at, and no others. */
+async function peek(target: Cluster): Promise<StateTopic | null> {
+  try {
+    return await StateTopic.peek(target);
+  } catch (error) {
+    if (isDenied(error) || (error instanceof AppError && isDenied(error.cause))) return null;
+    throw error;
+  }
+}

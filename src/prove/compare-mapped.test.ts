@@ -1,0 +1,210 @@
+import { describe, expect, test } from 'vitest';
+import { DispositionLedger, type Disposition } from '#contract/disposition-ledger.ts';
+import { OffsetMap } from '#contract/offset-map.ts';
+import { FramePool } from '#kafka/frame.ts';
+import { lastOffsetOf } from '#kafka/records/batch-header.ts';
+import { controlBatch, sourceBatch, TRANSACTIONAL, type SourceRecord } from '#testing/source-batches.ts';
+import type { ComparePolicy } from './compare-partition.ts';
+import type { PartitionLog } from './log-side.ts';
+import { compareMappedLogs } from './verify-mirror.ts';
+
+const pool = new FramePool({ bytesMax: 16 * 1024 * 1024 });
+
+const policy: ComparePolicy = {
+  transactions: 'committed-only',
+  timestamps: 'append',
+  class: 'content',
+  isFull: true,
+  cleaned: { source: false, target: false },
+};
+
+/** A log as a broker serves it, two batches an answer. */
+function planted(
+  batches: readonly Buffer[],
+  aborted: { producerId: number; firstOffset: number }[] = [],
+): PartitionLog {
+  const last = batches.at(-1);
+  const end = last ? lastOffsetOf(last, 0) + 1 : 0;
+  return {
+    bounds: async () => ({ start: 0, stable: end, end }),
+    fetch: async (offset) => {
+      const bytes = Buffer.concat(batches.filter((batch) => lastOffsetOf(batch, 0) >= offset).slice(0, 2));
+      const frame = pool.take(bytes.length);
+      bytes.copy(frame.buffer);
+      const position = { topicId: 'id', partition: 0, errorCode: 0, logStartOffset: 0, diverging: null, aborted };
+      const ends = { highWatermark: end, lastStableOffset: end, start: 0, end: bytes.length };
+      return { frame, isThrottled: false, fetched: { ...position, ...ends } };
+    },
+  };
+}
+
+const record = (i: number, change: Partial<SourceRecord> = {}): SourceRecord => ({
+  timestamp: 1_700_000_000_000 + i,
+  key: Buffer.from(`key ${i}`),
+  value: Buffer.from(`value ${i}`),
+  ...change,
+});
+const records = (...offsets: (number | null)[]): (SourceRecord | null)[] =>
+  offsets.map((offset) => (offset === null ? null : record(offset)));
+
+/** 0–2 records, 3 a marker, 4–5 aborted, 6 its marker, 7–8 nothing, 9–12 records without 11. */
+const source = () =>
+  planted(
+    [
+      sourceBatch({ baseOffset: 0, records: records(0, 1, 2) }),
+      controlBatch({ baseOffset: 3, producerId: 8, isCommit: true }),
+      sourceBatch({ baseOffset: 4, records: records(4, 5), producerId: 9, attributes: TRANSACTIONAL }),
+      controlBatch({ baseOffset: 6, producerId: 9, isCommit: false }),
+      sourceBatch({ baseOffset: 9, records: records(9, 10, null, 12) }),
+    ],
+    [{ producerId: 9, firstOffset: 4 }],
+  );
+const dispositions: [Disposition['kind'], number][] = [
+  ['delivered', 3],
+  ['control', 1],
+  ['aborted', 2],
+  ['control', 1],
+  ['compacted', 2],
+  ['delivered', 2],
+  ['compacted', 1],
+  ['delivered', 1],
+];
+const copied = [0, 1, 2, 9, 10, 12];
+
+function ledgerOf(all: readonly [Disposition['kind'], number][]): DispositionLedger {
+  const ledger = new DispositionLedger(0);
+  for (const [kind, length] of all) ledger.append({ kind } as Disposition, length);
+  return ledger;
+}
+
+/** The copies lie densely behind `foreign` records of somebody else. */
+function targetOf(all: readonly SourceRecord[], foreign = 0): PartitionLog {
+  const others = Array.from({ length: foreign }, (_, i) => record(1000 + i));
+  return planted([
+    ...(foreign > 0 ? [sourceBatch({ baseOffset: 0, records: others })] : []),
+    sourceBatch({ baseOffset: foreign, records: all.slice(0, 4) }),
+    ...(all.length > 4 ? [sourceBatch({ baseOffset: foreign + 4, records: all.slice(4) })] : []),
+  ]);
+}
+
+interface Planted {
+  readonly target?: PartitionLog;
+  readonly ledger?: DispositionLedger;
+  readonly map?: OffsetMap;
+  readonly isShared?: boolean;
+  readonly policy?: Partial<ComparePolicy>;
+}
+
+function mapOf(pairs: readonly (readonly [number, number])[]): OffsetMap {
+  const map = new OffsetMap();
+  for (const [from, to] of pairs) map.append({ source: from, target: to, length: 1 });
+  return map;
+}
+
+async function compare(change: Planted = {}) {
+  const exported = {
+    map: change.map ?? mapOf(copied.map((offset, i) => [offset, i])),
+    ledger: change.ledger ?? ledgerOf(dispositions),
+    isShared: change.isShared ?? false,
+  };
+  const result = await compareMappedLogs(
+    { source: source(), target: change.target ?? targetOf(copied.map((i) => record(i))) },
+    { exported, policy: { ...policy, ...change.policy } },
+    { options: { from: null, to: null, signal: new AbortController().signal }, running: new Set() },
+  );
+  expect(pool.bytesInUse, 'every frame is given back').toBe(0);
+  return result;
+}
+
+const told = ({ shown }: Awaited<ReturnType<typeof compare>>) => shown.map(({ kind, offset }) => [kind, offset]);
+
+describe('a mapped copy', () => {
+  test('is identical through its map, and every offset is explained', async () => {
+    expect(await compare()).toMatchObject({
+      verdict: 'identical',
+      from: 0,
+      provenThrough: 13,
+      records: 6,
+      lag: 0,
+      source: { control: 2, aborted: 2, absent: 3 },
+      mapping: { runs: 3, isShared: false, others: 0, unexplained: 0 },
+    });
+  });
+
+  test('is identical beside records of others', async () => {
+    const map = mapOf(copied.map((offset, i) => [offset, 3 + i]));
+    const target = targetOf(
+      copied.map((i) => record(i)),
+      3,
+    );
+    expect(await compare({ map, target, isShared: true })).toMatchObject({ verdict: 'identical', records: 6 });
+  });
+
+  test('has records of others between its own only where others may write', async () => {
+    const all = copied.map((i) => record(i)).toSpliced(2, 0, record(77));
+    const map = mapOf(copied.map((offset, i) => [offset, i < 2 ? i : i + 1]));
+    const shared = await compare({ map, target: targetOf(all), isShared: true });
+    expect(shared).toMatchObject({ verdict: 'identical', mapping: { others: 1 } });
+    const sole = await compare({ map, target: targetOf(all) });
+    expect(told(sole)).toEqual([['extra', 2]]);
+    expect(sole.shown[0]?.message).toContain('at offset 2: nothing of the source is mapped to it');
+  });
+
+  test('lacks what the ledger says was filtered', async () => {
+    const ledger = ledgerOf(dispositions.with(0, ['delivered', 1]).toSpliced(1, 0, ['dead-lettered', 2]));
+    const kept = [0, 9, 10, 12];
+    const map = mapOf(kept.map((offset, i) => [offset, i]));
+    const result = await compare({ ledger, map, target: targetOf(kept.map((i) => record(i))) });
+    expect(result).toMatchObject({ verdict: 'identical', records: 4, mapping: { unexplained: 0 } });
+  });
+});
+
+describe('what is planted is named', () => {
+  test('a map entry that is wrong', async () => {
+    const map = mapOf(copied.map((offset, i) => [offset === 10 ? 11 : offset, i]));
+    const result = await compare({ map });
+    expect(result.verdict).toBe('different');
+    expect(told(result)).toContainEqual(['missing', 10]);
+    const shifted = await compare({ map: mapOf(copied.map((offset, i) => [offset, i + (i > 2 ? 1 : 0)])) });
+    expect(shifted.shown[0]).toMatchObject({ kind: 'extra', offset: 9 });
+    expect(shifted.shown[1]).toMatchObject({ kind: 'changed', offset: 9, fields: ['timestamp', 'key', 'value'] });
+    expect(shifted.shown[1]?.message).toContain('the map has offset 9 at offset 4 of the target');
+  });
+
+  test('a record that was changed, dropped or swapped', async () => {
+    const all = copied.map((i) => record(i));
+    const changed = await compare({ target: targetOf(all.with(4, record(10, { value: Buffer.from('other') }))) });
+    expect(changed.shown).toMatchObject([{ kind: 'changed', offset: 10, fields: ['value'] }]);
+    expect(changed.provenThrough).toBe(10);
+    const dropped = await compare({ target: targetOf(all.slice(0, 5)) });
+    expect(told(dropped)).toEqual([['missing', 12]]);
+    const swapped = await compare({ target: targetOf(all.with(1, all[2]!).with(2, all[1]!)) });
+    expect(told(swapped)).toEqual([
+      ['changed', 1],
+      ['changed', 2],
+    ]);
+  });
+
+  test('a ledger that says something else than the log, or nothing', async () => {
+    const wrong = await compare({ ledger: ledgerOf(dispositions.with(1, ['aborted', 1])) });
+    expect(told(wrong)).toEqual([['unaccounted', 3]]);
+    expect(wrong.shown[0]?.message).toBe(
+      'the ledger says "aborted" of offset 3, and the log of the source shows control',
+    );
+    expect(wrong.mapping?.unexplained).toBe(1);
+    const hidden = await compare({ ledger: ledgerOf([['control', 3], ...dispositions.slice(1)]) });
+    expect(hidden.mapping?.unexplained).toBe(3);
+  });
+
+  test('but what the source has compacted since is not', async () => {
+    const ledger = ledgerOf(dispositions.with(4, ['delivered', 2]));
+    const map = mapOf([0, 1, 2, 7, 8, 9, 10, 12].map((offset, i) => [offset, i]));
+    const target = targetOf([0, 1, 2, 7, 8, 9, 10, 12].map((i) => record(i)));
+    const cleaned = { source: true, target: false };
+    expect(await compare({ ledger, map, target, policy: { cleaned } })).toMatchObject({
+      verdict: 'identical',
+      compacted: 2,
+    });
+    expect((await compare({ ledger, map, target })).verdict).toBe('different');
+  });
+});

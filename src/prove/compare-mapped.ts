@@ -1,0 +1,239 @@
+/**
+ * Compares a partition with its mapped copy, through the map that the mirror has saved: the records that a read_committed
+ * reader of the source sees lie on the target where the map says, in their order, and nothing else is mapped. The ledger is
+ * recounted from the raw batches of the source. Map and ledger are what is judged here, not what is believed.
+ */
+import { must } from '#util/assert.ts';
+import type { DispositionKind, DispositionLedger } from '#contract/disposition-ledger.ts';
+import type { OffsetMap } from '#contract/offset-map.ts';
+import type { Difference, DifferenceKind, UnverifiedPart } from '#contract/verification.ts';
+import { changedFields, type ComparePolicy } from './compare-partition.ts';
+import { LogSide, type PartitionLog } from './log-side.ts';
+import { firstDifference, shownRecord } from './shown-record.ts';
+
+const SHOWN_MAX = 10;
+
+/** What a mirror has saved of a mapped partition, as far as its records are on the target. */
+export interface MappedExport {
+  readonly map: OffsetMap;
+  readonly ledger: DispositionLedger;
+  /** Others write to the target as well. */
+  readonly isShared: boolean;
+}
+
+/** What the log of the source shows of an offset. */
+type Seen = Extract<DispositionKind, 'delivered' | 'control' | 'aborted' | 'compacted'>;
+
+export class MappedComparison {
+  /** Records that are the same on both sides, so far. */
+  records = 0;
+  readonly bytes = { whole: 0, byRecord: 0 };
+  differences = 0;
+  /** Records of the target that are nobody's copy. */
+  others = 0;
+  /** Records that one side had and compaction took. */
+  compacted = 0;
+  /** Offsets of which the ledger says nothing, or something else than the source's log. */
+  unexplained = 0;
+  readonly seen: Record<Seen, number> = { delivered: 0, control: 0, aborted: 0, compacted: 0 };
+  readonly #policy: ComparePolicy;
+  readonly #range: { readonly from: number; readonly to: number };
+  readonly #exported: MappedExport;
+  readonly #source: LogSide;
+  readonly #target: LogSide;
+  #shown: Difference[] = [];
+  #firstAt = Infinity;
+  #hasTarget = false;
+
+  /** Source offsets [from, to), whose records have all been on the target, which ends at `targetEnd`. */
+  constructor(
+    logs: { readonly source: PartitionLog; readonly target: PartitionLog },
+    range: { readonly from: number; readonly to: number; readonly targetEnd: number },
+    options: { readonly exported: MappedExport; readonly policy: ComparePolicy },
+  ) {
+    const { map } = options.exported;
+    this.#exported = options.exported;
+    this.#policy = options.policy;
+    this.#range = range;
+    this.#source = new LogSide(logs.source, range);
+    const end = Math.min(map.nextTarget(range.to), range.targetEnd);
+    this.#target = new LogSide(logs.target, { from: Math.min(map.nextTarget(range.from), end), to: end });
+  }
+
+  /** Ends early when `signal` aborts, and behind the first difference unless the policy is full. Throws KafkaError. */
+  async run(
+    signal: AbortSignal,
+  ): Promise<{ provenThrough: number; shown: readonly Difference[]; unverified: readonly UnverifiedPart[] }> {
+    const { from, to } = this.#range;
+    try {
+      if (from < to) await this.#compare(signal);
+    } finally {
+      await Promise.all([this.#source.close(), this.#target.close()]);
+    }
+    const unverified = this.#source.lost.map((part): UnverifiedPart => ({
+      from: part.from,
+      to: part.to,
+      reason: 'source expired before it was read',
+    }));
+    return { provenThrough: Math.min(this.#firstAt, to), shown: this.#shown, unverified };
+  }
+
+  get #isOver(): boolean {
+    return this.differences > 0 && !this.#policy.isFull;
+  }
+
+  async #compare(signal: AbortSignal): Promise<void> {
+    const source = this.#source;
+    let next = this.#range.from;
+    for (await source.advance(); !source.isEnded && !signal.aborted && !this.#isOver; await source.advance()) {
+      const { kind, base, last, count, size } = must(source.batch, 'batch');
+      const first = Math.max(base, this.#range.from);
+      const behind = Math.min(last + 1, this.#range.to);
+      for (const { from, to } of source.lost) if (from >= next && to <= first) next = to;
+      this.#account('compacted', next, first);
+      next = behind;
+      this.bytes.byRecord += size;
+      if (kind === 'data' && count > 0) await this.#compareBatch(first, behind);
+      else {
+        this.#account(kind === 'data' ? 'compacted' : kind, first, behind);
+        source.skip();
+      }
+    }
+    if (signal.aborted || this.#isOver) return;
+    this.#account('compacted', next, this.#range.to);
+    await this.#passTo(Infinity);
+  }
+
+  async #compareBatch(first: number, behind: number): Promise<void> {
+    const source = this.#source;
+    let next = first;
+    for (let isRecord = source.open(); isRecord && !this.#isOver; isRecord = source.nextRecord()) {
+      this.#account('compacted', next, source.offset);
+      this.#account('delivered', source.offset, source.offset + 1);
+      next = source.offset + 1;
+      await this.#compareRecord();
+    }
+    source.leave();
+    if (!this.#isOver) this.#account('compacted', next, behind);
+  }
+
+  /** The ledger has to say of offsets [from, to) what the log of the source shows, or why it cannot any more. */
+  #account(seen: Seen, from: number, to: number): void {
+    if (from < to) this.seen[seen] += to - from;
+    for (let at = from; at < to;) {
+      const run = this.#exported.ledger.runOf(at);
+      const end = Math.min(to, run?.to ?? to);
+      if (!this.#agrees(run?.kind ?? null, seen)) {
+        this.unexplained += end - at;
+        const offsets = end - at === 1 ? `offset ${at}` : `offsets ${at} to ${end - 1}`;
+        this.#differ('unaccounted', at, {
+          message: `the ledger says "${run?.kind ?? 'nothing'}" of ${offsets}, and the log of the source shows ${seen}`,
+        });
+      }
+      at = end;
+    }
+  }
+
+  #agrees(recorded: DispositionKind | null, seen: Seen): boolean {
+    if (recorded === seen) return true;
+    if (recorded === null) return false;
+    if (seen === 'compacted') return this.#policy.cleaned.source; // it was there when it was copied
+    return seen === 'delivered' && (recorded === 'filtered' || recorded === 'dead-lettered');
+  }
+
+  async #compareRecord(): Promise<void> {
+    const { offset } = this.#source;
+    const { map, ledger } = this.#exported;
+    if (ledger.dispositionAt(offset)?.kind !== 'delivered') return;
+    const place = map.targetOf(offset);
+    if (place === null) return this.#missing('the map names no place for it');
+    await this.#passTo(place);
+    const entry = `the map has offset ${offset} at offset ${place} of the target`;
+    if (!this.#hasTarget || this.#target.offset !== place) return this.#missing(`${entry}, where there is no record`);
+    this.#judge(entry);
+    await this.#nextTarget();
+  }
+
+  #missing(why: string): void {
+    if (this.#policy.cleaned.target) {
+      this.compacted++;
+      return;
+    }
+    const source = this.#source;
+    const shown = shownRecord(source.timestamp, must(source.records, 'record').fields());
+    this.#differ('missing', source.offset, { message: why, source: shown });
+  }
+
+  #judge(entry: string): void {
+    const [source, target] = [this.#source, this.#target];
+    const [a, b] = [must(source.records, 'record').fields(), must(target.records, 'record').fields()];
+    const { timestamps } = this.#policy;
+    const expected = timestamps === 'producer' ? source.producerTimestamp : source.timestamp;
+    const isTimely = timestamps === 'target' || expected === target.timestamp;
+    const fields = [...(isTimely ? [] : ['timestamp']), ...changedFields(a, b, this.#policy.class)];
+    if (fields.length === 0) {
+      this.records++;
+      return;
+    }
+    const from = { key: firstDifference(a.key, b.key), value: firstDifference(a.value, b.value) };
+    this.#differ('changed', source.offset, {
+      fields,
+      message: `${entry}, and ${fields.join(', ')} ${fields.length === 1 ? 'differs' : 'differ'}: the record was changed, or the map entry is wrong`,
+      source: shownRecord(expected, a, from),
+      target: shownRecord(target.timestamp, b, from),
+    });
+  }
+
+  // ---- the target
+
+  /** Moves to the first record at or behind `place`; what is passed must not be a copy of anything that is still there. */
+  async #passTo(place: number): Promise<void> {
+    if (!this.#hasTarget && !this.#target.isEnded) await this.#nextTarget();
+    while (this.#hasTarget && this.#target.offset < place && !this.#isOver) {
+      this.#passOver();
+      await this.#nextTarget();
+    }
+  }
+
+  #passOver(): void {
+    const { map, isShared } = this.#exported;
+    const { offset, records, timestamp } = this.#target;
+    const from = map.sourceOf(offset);
+    if (from === null && isShared) {
+      this.others++;
+      return;
+    }
+    if (from !== null && (from < this.#range.from || this.#policy.cleaned.source)) {
+      this.compacted++;
+      return;
+    }
+    const what =
+      from === null
+        ? 'nothing of the source is mapped to it'
+        : `the map has offset ${from} there, where the source has no record`;
+    this.#differ('extra', from ?? map.nextSource(offset), {
+      message: `the target has a record at offset ${offset}: ${what}`,
+      target: shownRecord(timestamp, must(records, 'record').fields()),
+    });
+  }
+
+  async #nextTarget(): Promise<void> {
+    const target = this.#target;
+    this.#hasTarget = target.records !== null && target.nextRecord();
+    while (!this.#hasTarget) {
+      if (target.batch) target.leave();
+      await target.advance();
+      if (target.isEnded) return;
+      const { kind, count } = must(target.batch, 'batch');
+      if (kind === 'data' && count > 0) this.#hasTarget = target.open();
+      else target.skip();
+    }
+  }
+
+  #differ(kind: DifferenceKind, offset: number, said: Partial<Difference> & { readonly message: string }): void {
+    this.differences++;
+    this.#firstAt = Math.min(this.#firstAt, offset);
+    if (this.#shown.length < SHOWN_MAX)
+      this.#shown = [...this.#shown, { kind, offset, fields: [], source: null, target: null, ...said }];
+  }
+}
