@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { OffsetMap } from '#contract/offset-map.ts';
 import type { GroupOffset } from '#kafka/groups.ts';
 import {
   ACTIVE,
   identicalPlace,
+  mappedPlace,
   MOVED_ON_TARGET,
   movesOf,
   NOT_BEGUN,
@@ -206,6 +208,40 @@ test('no place is ever moved but to the one from which the next record is exactl
       }
     }),
   );
+});
+
+test('by a map the next record is exactly the next one of the source that was copied, wherever it lies', () => {
+  const anyMap = fc
+    .array(fc.record({ sourceGap: fc.nat(3), targetGap: fc.nat(3), length: fc.integer({ min: 1, max: 3 }) }), {
+      minLength: 1,
+      maxLength: 5,
+    })
+    .map((runs) => {
+      const map = new OffsetMap();
+      for (const { sourceGap, targetGap, length } of runs)
+        map.append({ source: map.sourceEnd + sourceGap, target: map.targetEnd + targetGap, length });
+      return map;
+    });
+  fc.assert(
+    fc.property(anyMap, fc.nat(30), fc.nat(4), fc.nat(4), (map, from, deleted, missing) => {
+      const ends = { logStart: deleted, end: Math.max(deleted, map.targetEnd - missing) };
+      const place = mappedPlace(from, map, ends);
+      const to = place.offset ?? -1;
+      expect(to).toBeGreaterThanOrEqual(ends.logStart);
+      expect(to).toBeLessThanOrEqual(ends.end);
+      const copied = Array.from({ length: ends.end - ends.logStart }, (_, i) => ends.logStart + i);
+      const unread = copied.filter((at) => (map.sourceOf(at) ?? -1) >= from);
+      const read = copied.filter((at) => at >= to && map.sourceOf(at) !== null);
+      expect(read).toEqual(unread);
+      const isThere = map.sourceOf(to) !== null && (map.sourceOf(to) ?? -1) >= from && to < ends.end;
+      expect('isBounded' in place && !place.isBounded && !isThere && to !== ends.end).toBe(false);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('while a map is empty there is no place: what lies there is of others', () => {
+  expect(mappedPlace(7, new OffsetMap(), { logStart: 0, end: 100 })).toEqual({ offset: null, why: NOT_BEGUN });
 });
 
 test('a group with members is never moved, and says so', () => {

@@ -4,6 +4,7 @@
  * backwards. What somebody else has committed on the target is never moved backwards, and not at all while the source
  * stands still: consumers that have moved over are not sent back.
  */
+import type { OffsetMap } from '#contract/offset-map.ts';
 import type { GroupOffset } from '#kafka/groups.ts';
 
 /** An offset of the source as one of the target, or why there is none at the moment. */
@@ -13,15 +14,18 @@ export type Translation =
 
 export type Translate = (topic: string, partition: number, offset: number) => Translation;
 
-/** What the log of a target partition holds. */
-export interface TargetLog {
+export interface TargetEnds {
+  readonly logStart: number;
+  /** The high watermark. */
+  readonly end: number;
+}
+
+/** What the log of a target partition with the offsets of its source holds. */
+export interface TargetLog extends TargetEnds {
   /** Where the copy began (exactness.md rule 5). */
   readonly copyStart: number;
   /** Its first record has been copied: until then the start follows the source, and what is before it is filler. */
   readonly isBegun: boolean;
-  readonly logStart: number;
-  /** The high watermark. */
-  readonly end: number;
 }
 
 /** A place as this process has last seen it the same on both sides, or made it so. */
@@ -81,6 +85,18 @@ export function identicalPlace(offset: number, { copyStart, isBegun, logStart, e
   if (offset > end) return { offset: end, isBounded: true };
   if (offset < logStart) return { offset: logStart, isBounded: true };
   return { offset, isBounded: false };
+}
+
+/**
+ * By the map, where the copy has other offsets: at the first record that came from there or from behind it. Where none has
+ * been copied yet, behind the last; what comes next is what the group has not read. Nothing is known while the map is empty:
+ * before our first record others may have written.
+ */
+export function mappedPlace(offset: number, map: OffsetMap, { logStart, end }: TargetEnds): Translation {
+  if (map.runCount === 0) return { offset: null, why: NOT_BEGUN };
+  const next = map.nextTarget(offset);
+  const place = Math.min(Math.max(next, logStart), end);
+  return { offset: place, isBounded: offset >= map.sourceEnd || place !== next };
 }
 
 export function movesOf(facts: GroupFacts, translate: Translate): GroupMoves {

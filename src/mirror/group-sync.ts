@@ -6,6 +6,7 @@
 import { untilAborted } from '#util/until-aborted.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import { compileGroups, type GroupSync as GroupSyncSettings } from '#contract/group-settings.ts';
+import type { OffsetMap } from '#contract/offset-map.ts';
 import type { LeftGroup, RunEvent } from '#contract/status.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError, KafkaError } from '#kafka/errors.ts';
@@ -25,13 +26,16 @@ import { isDenied } from '#kafka/permissions.ts';
 import {
   ACTIVE,
   identicalPlace,
+  mappedPlace,
   movesOf,
+  NOT_BEGUN,
   placeKey,
   type GroupFacts,
   type GroupMoves,
   type Note,
-  type TargetLog,
+  type TargetEnds,
   type Translate,
+  type Translation,
 } from './group-moves.ts';
 
 const GROUP_ID_NOT_FOUND = 69;
@@ -49,10 +53,15 @@ export interface SyncedTopic {
 }
 
 /**
- * Where the copy of a partition began; until its first record is copied that follows the log start of the source
- * (exactness.md rule 5). Or why its offsets have no counterpart now.
+ * Where the copy of a partition began, with the offsets of its source; until its first record is copied that follows the
+ * log start of the source (exactness.md rule 5). Or where its records lie, or why its offsets have no counterpart now.
  */
-export type CopyStart = number | { readonly atLeast: number } | string;
+export type CopyStart =
+  | number
+  | { readonly atLeast: number }
+  /** Made when it is asked for; null where it is not known. */
+  | { readMap(): OffsetMap | null }
+  | string;
 
 export interface GroupSyncOptions {
   readonly mirror: string;
@@ -227,11 +236,11 @@ export class GroupSync {
       ...(await changedTopics(source, pairs, (pair) => [pair.sourceTopic, pair.sourceTopicId])),
       ...(await changedTopics(target, pairs, (pair) => [pair.targetTopic, pair.targetTopicId])),
     ]);
-    const logs = await readLogs({ source, target }, asked, topics);
+    const places = await readPlaces({ source, target }, asked, topics);
     return (topic, partition, offset) => {
       if (anew.has(topic)) return { offset: null, why: 'a topic was deleted, or created anew under its name' };
-      const log = logs.get(placeKey(topic, partition)) ?? 'a partition was not asked about';
-      return typeof log === 'string' ? { offset: null, why: log } : identicalPlace(offset, log);
+      const place = places.get(placeKey(topic, partition)) ?? UNANSWERED;
+      return typeof place === 'string' ? { offset: null, why: place } : place(offset);
     };
   }
 
@@ -369,46 +378,52 @@ async function changedTopics(
   return pairs.flatMap((pair, i) => (found[i]?.topicId === of(pair)[1] ? [] : [pair.sourceTopic]));
 }
 
-/** By source topic and partition: what the target holds, or why that does not help. */
-async function readLogs(
+/** By source topic and partition: the place of an offset on the target, or why there is none. */
+async function readPlaces(
   { source, target }: { readonly source: Cluster; readonly target: Cluster },
   asked: readonly { readonly topic: string; readonly partition: number }[],
   topics: ReadonlyMap<string, SyncedTopic>,
-): Promise<Map<string, TargetLog | string>> {
-  const logs = new Map<string, TargetLog | string>();
+): Promise<Map<string, ((offset: number) => Translation) | string>> {
+  const places = new Map<string, ((offset: number) => Translation) | string>();
   const copied: { topic: string; targetTopic: string; partition: number; copyStart: Exclude<CopyStart, string> }[] = [];
   for (const { topic, partition } of asked) {
     const pair = topics.get(topic);
     const copyStart = pair?.copyStarts[partition] ?? 'a partition is not mirrored';
     if (pair && typeof copyStart !== 'string')
       copied.push({ topic, targetTopic: pair.targetTopic, partition, copyStart });
-    else logs.set(placeKey(topic, partition), typeof copyStart === 'string' ? copyStart : '');
+    else places.set(placeKey(topic, partition), typeof copyStart === 'string' ? copyStart : UNANSWERED);
   }
-  const queries = copied.map(({ targetTopic: topic, partition }) => ({ topic, partition }));
+  const onTarget = copied.map(({ targetTopic: topic, partition }) => ({ topic, partition }));
+  const following = copied.filter(({ copyStart }) => typeof copyStart === 'object' && 'atLeast' in copyStart);
   const [starts, ends, sourceStarts] = await Promise.all([
-    readOffsets(target, queries, EARLIEST),
-    readOffsets(target, queries, LATEST),
-    readOffsets(
-      source,
-      copied.filter(({ copyStart }) => typeof copyStart === 'object'),
-      EARLIEST,
-    ),
+    readOffsets(target, onTarget, EARLIEST),
+    readOffsets(target, onTarget, LATEST),
+    readOffsets(source, following, EARLIEST),
   ]);
   for (const { topic, targetTopic, partition, copyStart } of copied) {
     const [key, targetPlace] = [placeKey(topic, partition), placeKey(targetTopic, partition)];
     const logStart = starts.get(targetPlace) ?? UNANSWERED;
     const end = ends.get(targetPlace) ?? UNANSWERED;
-    const sourceStart = typeof copyStart === 'number' ? copyStart : (sourceStarts.get(key) ?? UNANSWERED);
-    const least = typeof copyStart === 'number' ? copyStart : copyStart.atLeast;
-    const failure = [logStart, end, sourceStart].find((each) => typeof each === 'string');
-    if (typeof logStart === 'string' || typeof end === 'string' || typeof sourceStart === 'string')
-      logs.set(key, failure ?? UNANSWERED);
-    else {
-      const isBegun = typeof copyStart === 'number';
-      logs.set(key, { copyStart: Math.max(least, sourceStart), isBegun, logStart, end });
-    }
+    if (typeof logStart === 'string') places.set(key, logStart);
+    else if (typeof end === 'string') places.set(key, end);
+    else places.set(key, placeIn({ logStart, end }, copyStart, sourceStarts.get(key) ?? UNANSWERED));
   }
-  return logs;
+  return places;
+}
+
+function placeIn(
+  ends: TargetEnds,
+  copyStart: Exclude<CopyStart, string>,
+  sourceStart: number | string,
+): ((offset: number) => Translation) | string {
+  if (typeof copyStart === 'number') return (offset) => identicalPlace(offset, { ...ends, copyStart, isBegun: true });
+  if ('readMap' in copyStart) {
+    const map = copyStart.readMap();
+    return map === null ? NOT_BEGUN : (offset) => mappedPlace(offset, map, ends);
+  }
+  if (typeof sourceStart === 'string') return sourceStart;
+  const log = { ...ends, copyStart: Math.max(copyStart.atLeast, sourceStart), isBegun: false };
+  return (offset) => identicalPlace(offset, log);
 }
 
 const UNANSWERED = 'a partition was not answered about';

@@ -4,6 +4,7 @@
  */
 import { assert } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
+import type { OffsetMap } from '#contract/offset-map.ts';
 import type { Incident, ShardStatus } from '#contract/status.ts';
 import type { Term } from '#jobs/ownership.ts';
 import type { ShardName } from '#jobs/shard-ranges.ts';
@@ -30,7 +31,10 @@ export type RunningShard = Pick<
   | 'measure'
   | 'quietAtMs'
   | 'isSettled'
->;
+> & {
+  /** Where the records lie of a copy with other offsets; null until it is known. */
+  readonly map?: OffsetMap | null;
+};
 
 /** Parts of a shard's term that the shard does not need. */
 type HeldTerm = Omit<Term, 'shard' | 'quietAtMs'>;
@@ -120,6 +124,10 @@ export class MirroredPartition {
   get position(): number | null {
     if (this.#shard) return this.#shard.position;
     return this.isElsewhere ? this.#watermark : null;
+  }
+
+  get map(): OffsetMap | null {
+    return this.#shard?.map ?? null;
   }
 
   get incident(): Incident | null {

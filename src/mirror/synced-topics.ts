@@ -1,9 +1,12 @@
 /** What the offsets of consumer groups are translated by: topics as they are copied now, and where their copies began. */
 import { AppError } from '#contract/errors.ts';
+import type { OffsetMap } from '#contract/offset-map.ts';
 import type { Incident } from '#contract/status.ts';
 import { NOT_BEGUN } from './group-moves.ts';
 import type { CopyStart, SyncedTopic } from './group-sync.ts';
+import { MappedState } from './mapped-state.ts';
 import type { StateTopic } from './state-topic.ts';
+import type { PreparedTopic } from './target-topics.ts';
 
 interface CopiedPartition {
   readonly topic: string;
@@ -13,9 +16,11 @@ interface CopiedPartition {
   /** Null until source and target have been compared. */
   readonly position: number | null;
   readonly incident: Incident | null;
+  /** Of a mapped one that this process copies. */
+  readonly map: OffsetMap | null;
 }
 
-type CopiedTopic = Omit<SyncedTopic, 'copyStarts'> & { readonly copy?: { readonly mode: 'identical' | 'mapped' } };
+type CopiedTopic = Omit<SyncedTopic, 'copyStarts'> & Pick<PreparedTopic, 'copy'>;
 
 export interface CopiedTopics {
   readonly topics: Iterable<CopiedTopic>;
@@ -38,14 +43,17 @@ export async function readSyncedTopics({ topics, partitions, state, isWhole }: C
 }
 
 function copyStartOf(
-  { targetTopic, targetTopicId, copy }: CopiedTopic,
-  { partition, isHeld, position, incident }: CopiedPartition,
+  topic: CopiedTopic,
+  copied: CopiedPartition,
   { state, isWhole }: Pick<CopiedTopics, 'state' | 'isWhole'>,
 ): CopyStart {
+  const { targetTopic, targetTopicId, copy } = topic;
+  const { partition, isHeld, position, incident } = copied;
   if (incident && !incident.endsByItself) return `a partition has stopped: ${incident.code}`;
   if (isHeld && position === null) return NOT_BEGUN;
   try {
-    if (copy?.mode === 'mapped') return 'its offsets are mapped, and groups are not translated by a map yet';
+    if (copy.isShared) return 'a target topic has records of others too, between which a group has no place of its own';
+    if (copy.mode === 'mapped') return { readMap: () => (isHeld ? copied.map : savedMap(topic, partition, state)) };
     const record = state.partition(targetTopic, partition);
     if (record?.targetTopicId === targetTopicId)
       return record.leaderEpochs.length > 0 ? record.logStart : { atLeast: record.logStart };
@@ -54,5 +62,20 @@ function copyStartOf(
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return `a partition has stopped: ${error.code}`;
+  }
+}
+
+/** As another process has saved it last, every few seconds; what it has that is not on the target yet is cut off there. */
+function savedMap(
+  { sourceTopic, targetTopic, targetTopicId }: CopiedTopic,
+  partition: number,
+  state: StateTopic,
+): OffsetMap | null {
+  try {
+    const saved = MappedState.load(state, { sourceTopic, targetTopic, partition }, targetTopicId);
+    return saved?.mapUpTo(Infinity) ?? null;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return null; // who copies the partition says it
   }
 }
