@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { MirrorPlan, PlannedTopic } from '#contract/plan.ts';
+import type { MirrorPlan, PlannedChange, PlannedTopic } from '#contract/plan.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
@@ -243,6 +243,15 @@ const planned = (topic: Partial<PlannedTopic>): PlannedTopic => ({
   findings: [],
   ...topic,
 });
+const aclChange = (action: PlannedChange['action']): PlannedChange => ({
+  what: 'acl',
+  subject: 'ALLOW READ on topic orders for User:alice from *',
+  action,
+  source: null,
+  target: null,
+  reason: 'why',
+  isChosen: false,
+});
 const planOf = (...topics: PlannedTopic[]): MirrorPlan => ({
   mirror: 'east-to-west',
   source: 'east',
@@ -273,6 +282,8 @@ test.each<[string, MirrorPlan, number]>([
   ['partitions to add', planOf(planned({ targetPartitions: 4 })), 3],
   ['a setting to write', planOf(planned({ configs: { 'retention.ms': '1000' } })), 3],
   ['a topic to adopt', planOf(planned({ action: 'adopt' })), 3],
+  ['an ACL to create', { ...planOf(planned({})), around: [aclChange('create')] }, 3],
+  ['an ACL that stays as it is', { ...planOf(planned({})), around: [aclChange('leave-out')] }, 0],
   ['a refused topic', planOf(planned({ action: 'refused', findings: [refusal] })), 5],
   [
     'a refusal of the mirror beside changes',
@@ -328,6 +339,39 @@ test('plan shows which consumer groups follow the source, and why others do not'
   billing         classic        1,200  follow the source
   search          consumer           6  left alone: it has members on the target
 `);
+});
+
+test('plan shows what is around the records with the reason of each, and counts what the file leaves out', async () => {
+  const kept = {
+    name: 'retention.ms',
+    source: '5',
+    target: '9',
+    action: 'keep',
+    value: null,
+    reason: 'weaker',
+  } as const;
+  const set = { name: 'segment.ms', source: '5', target: '9', action: 'set', value: '5', reason: 'set there' } as const;
+  const plan: MirrorPlan = {
+    ...planOf(planned({ configs: { 'segment.ms': '5' }, differences: [kept, set] })),
+    around: [
+      aclChange('create'),
+      { ...aclChange('set'), what: 'quota', subject: 'producer_byte_rate of user alice', source: '10', target: '7' },
+      { ...aclChange('leave-out'), isChosen: true },
+      { ...aclChange('expand'), isChosen: true },
+      ...Array.from({ length: 20 }, () => aclChange('keep')),
+    ],
+    usersToProvision: [{ user: 'alice', mechanism: 'SCRAM-SHA-512', iterations: 4096 }],
+  };
+  const { out } = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([plan]) });
+  expect(out).toContain('    set segment.ms = 5 (was 9; set there)\n');
+  expect(out).toContain('    keep retention.ms = 9; the source has 5: weaker\n');
+  expect(out).toContain('    create ALLOW READ on topic orders for User:alice from * (why)\n');
+  expect(out).toContain('    set producer_byte_rate of user alice to 10, was 7 (why)\n');
+  expect(out).toContain('    and 2 more, which --json lists\n');
+  expect(out).toContain(
+    '    1 ACL left out by sync.acls.write; 1 ACL about many topics made one for each that is copied; --json lists them\n',
+  );
+  expect(out).toContain("--entity-name alice --add-config 'SCRAM-SHA-512=[iterations=4096,password=…]'\n");
 });
 
 test('plan names each missing right with the command that grants it, whole, and what it could not look at', async () => {
