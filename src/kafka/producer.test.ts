@@ -17,6 +17,7 @@ class Partition implements ProduceSubscriber<Batch> {
   readonly queue: Batch[] = [];
   readonly outcomes: string[] = [];
   readonly lost: ConnectionError[] = [];
+  sharesPartition = false;
 
   constructor(partition: number, targetTopic = 'orders') {
     this.partition = partition;
@@ -85,6 +86,17 @@ describe('requests', () => {
     expect(contentsOf(broker.nextProduce().asked)).toEqual(['0:bbb']);
     expect(contentsOf(broker.nextProduce().asked)).toEqual(['0:ccc']);
     expect(broker.waiting).toBe(0);
+  });
+
+  test('name a partition once, also where two write to it', async () => {
+    const [a, b] = [new Partition(0).add(['a', 'b'], 3), new Partition(0).add(['x', 'y'], 3)];
+    a.sharesPartition = b.sharesPartition = true;
+    const { broker } = await setUp([a, b]);
+
+    const requests = numbered(4).map(() => broker.nextProduce());
+    expect(requests.map(({ asked }) => contentsOf(asked).length)).toEqual([1, 1, 1, 1]);
+    for (const [i, { answer }] of requests.entries()) answer([{ topic: 'orders', partition: 0, baseOffset: i }]);
+    expect([...a.outcomes, ...b.outcomes].toSorted()).toEqual(['a 0 @0', 'b 0 @2', 'x 0 @1', 'y 0 @3']);
   });
 
   test('are at most five in flight; each answer lets the next one go', async () => {

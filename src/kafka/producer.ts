@@ -42,6 +42,8 @@ export interface OutgoingBatch {
 export interface ProduceSubscriber<Batch extends OutgoingBatch = OutgoingBatch> {
   readonly targetTopic: string;
   readonly partition: number;
+  /** Another subscriber may write to the same partition: one request has one batch for it. */
+  readonly sharesPartition?: boolean;
   /** The next batch to send, which counts as sent from now on, or null. */
   takeBatch(): Batch | null;
   /** Asked again when a request leaves later than it was made, as after a login: without leave of all, none is sent. */
@@ -165,6 +167,7 @@ export class Producer {
     const bytesMax = Math.min(this.#options.requestBytesMax, this.#windowBytes - this.#inFlightBytes);
     for (let i = 0; i < count && bytes < bytesMax; i++) {
       const subscriber = this.#subscribers[(first + i) % count]!;
+      if (subscriber.sharesPartition && sent.some((other) => isSamePlace(other.subscriber, subscriber))) continue;
       const batch = subscriber.takeBatch();
       if (!batch) continue;
       sent.push({ subscriber, batch });
@@ -232,6 +235,10 @@ export class Producer {
     const matched = sent.map((item, index) => ({ ...item, result: findResult(results, item.subscriber, index) }));
     for (const { subscriber, batch, result } of matched) subscriber.onProduced(batch, result);
   }
+}
+
+function isSamePlace(a: ProduceSubscriber, b: ProduceSubscriber): boolean {
+  return a.partition === b.partition && a.targetTopic === b.targetTopic;
 }
 
 /** Brokers answer in their own order of topics, mostly ours: the same index is tried first. */

@@ -222,6 +222,11 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     return walk;
   }
 
+  /** Of another source topic there is a shard for the same target partition. */
+  get sharesPartition(): boolean {
+    return this.#context.isShared;
+  }
+
   get fetchOffset(): number {
     const isWaiting = this.#queuedBytes >= QUEUE_BYTES_MAX || this.#producer?.isStalled;
     return isWaiting ? -1 : this.#fetchOffset;
