@@ -116,6 +116,10 @@ function patternsOn(
   if (resourceType !== 'topic') return [{ resourceType, pattern, name }];
   const own = pattern === 'prefixed' ? kept.get(name) : undefined;
   if (own !== undefined) return [{ resourceType, pattern, name: own }];
+  if (pattern === 'literal' && name !== '*') {
+    const target = names.targets.get(name); // of thousands of ACLs most are like this
+    return target === undefined ? [] : [{ resourceType, pattern, name: target }];
+  }
   const isAbout = { resourceType, pattern, name };
   const literals = names.pairs.filter(({ source }) =>
     contains(isAbout, { resourceType, pattern: 'literal', name: source }),

@@ -13,6 +13,8 @@ import { patternsOfRule, type NamePattern } from './rights.ts';
 export interface TopicNames {
   /** Topics that are copied, and names without a topic that the rules would copy. */
   readonly pairs: readonly TopicPair[];
+  /** By source name, of the same. */
+  readonly targets: ReadonlyMap<string, string>;
   /** The beginning that names with `prefix` have on the target; null where there is none. */
   prefixOf(prefix: string): string | null;
 }
@@ -36,6 +38,7 @@ export function topicNames(topics: KnownTopics, named: Iterable<string>): TopicN
   const sourceOf = new Map(sole.map(({ source, target }) => [target, source]));
   return {
     pairs,
+    targets: new Map(pairs.map(({ source, target }) => [source, target])),
     prefixOf: (prefix) => {
       const target = prefixByRules(rules, prefix);
       if (target === null) return null;
