@@ -25,6 +25,7 @@ import { readTail, type RawBatch } from '#kafka/simple-log.ts';
 import { readLogEnd, readLogStart, readStableOffset, readWatermark } from './offsets.ts';
 import { AbortedTransactions, SEQUENCES } from './batch-walk.ts';
 import { diverged, stampedByTarget, transactionCut, type ShardStop } from './shard-stop.ts';
+import type { OpenTransaction } from './transaction-slots.ts';
 import { firstWrongControl } from './transaction-tail.ts';
 
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
@@ -47,6 +48,8 @@ export interface TargetPartition {
   readonly sequenceOffset: number;
   /** Where transactions are preserved: the producer ids by which ours are open now. Whose the closed ones are, the source tells. */
   readonly transactionProducerIds?: ReadonlySet<number>;
+  /** What is open on the target, with the source's producer ids; set with the former. */
+  readonly openTransactions?: readonly OpenTransaction[];
 }
 
 /** The next offset to copy, the sequence its record gets, and the last data batch that the target holds. */
@@ -338,6 +341,7 @@ export async function checkControls(
   const found = firstWrongControl({ batches: onSource, stableOffset }, onTarget, {
     from,
     markerProducerId: port.markerProducerId,
+    open: port.openTransactions ?? [],
   });
   if (!found) return;
   if (!found.isMarker) throw transactionCut(found.offset, null);

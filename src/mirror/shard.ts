@@ -416,8 +416,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const { target, state, dataProducerId, markerProducerId } = this.#context;
     const { targetTopic: topic, partition } = this;
     const sequenceOffset = state.partition(topic, partition)?.sequenceOffset ?? 0;
-    const open = this.#transactions ? { transactionProducerIds: this.#transactions.producerIds } : {};
-    return { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset, ...open };
+    const port = { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset };
+    if (!this.#transactions) return port;
+    const { producerIds, open } = this.#transactions;
+    return { ...port, transactionProducerIds: producerIds, openTransactions: open };
   }
 
   /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */

@@ -11,6 +11,7 @@ import {
   producerIdOf,
 } from '#kafka/records/batch-header.ts';
 import { openBatch } from '#kafka/records/open-batch.ts';
+import type { OpenTransaction } from './transaction-slots.ts';
 
 /** ControlRecordType of Kafka: a key of version and type, int16 each. */
 const COMMIT = 1;
@@ -37,13 +38,18 @@ export interface WrongControl {
 }
 
 /**
- * The first control record of the target from `from` on where the source has a record, another decision, or nothing yet; null
- * when there is none. Below `from`, and where the source has nothing any more, it believes.
+ * The first control record of the target from `from` on where the source has a record, another decision, the end of a
+ * transaction that is open on the target (`open`), or nothing yet; null when there is none. Below
+ * `from`, and where the source has nothing any more, it believes.
  */
 export function firstWrongControl(
   source: Tail,
   target: readonly Buffer[],
-  of: { readonly from: number; readonly markerProducerId: number },
+  of: {
+    readonly from: number;
+    readonly markerProducerId: number;
+    readonly open: readonly Pick<OpenTransaction, 'producerId' | 'firstOffset'>[];
+  },
 ): WrongControl | null {
   const controls = target.filter((batch) => isControl(batch) && baseOffsetOf(batch, 0) >= of.from);
   let next = 0;
@@ -55,11 +61,17 @@ export function firstWrongControl(
     const batch = source.batches[next];
     if (!batch || baseOffsetOf(batch, 0) > offset) continue;
     const isWrong = isControl(batch)
-      ? !isMarker && isCommit(batch, 0) !== isCommit(control, 0)
+      ? endsOpen(batch, of.open) || (!isMarker && isCommit(batch, 0) !== isCommit(control, 0))
       : holdsRecord(batch, offset);
     if (isWrong) return { offset, isMarker };
   }
   return null;
+}
+
+function endsOpen(batch: Buffer, open: readonly Pick<OpenTransaction, 'producerId' | 'firstOffset'>[]): boolean {
+  return open.some(
+    ({ producerId, firstOffset }) => producerId === producerIdOf(batch, 0) && firstOffset < baseOffsetOf(batch, 0),
+  );
 }
 
 function isControl(batch: Buffer): boolean {

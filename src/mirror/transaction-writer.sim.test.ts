@@ -143,7 +143,7 @@ class World {
   /** Copies until the target ends where the source does. Throws Killed, ShardStop. */
   async copy(): Promise<TransactionWriter> {
     const writer = await TransactionWriter.restore(this.port);
-    this.checkTail();
+    this.checkTail(writer);
     for (let position = this.step(() => this.target.end); position < this.source.stableOffset;) {
       const batch = batchAfter(this.source, position);
       const next = Math.min(batch?.baseOffset ?? Infinity, this.source.stableOffset);
@@ -182,9 +182,13 @@ class World {
     return position + 1;
   }
 
-  checkTail(): void {
+  checkTail({ open }: TransactionWriter): void {
     const source = { batches: this.source.batches, stableOffset: this.source.stableOffset };
-    const wrong = firstWrongControl(source, this.target.batches, { from: 0, markerProducerId: MARKER_PID });
+    const wrong = firstWrongControl(source, this.target.batches, {
+      from: 0,
+      markerProducerId: MARKER_PID,
+      open,
+    });
     if (wrong) throw new ShardStop({ ...STOP, offsets: { from: wrong.offset, to: wrong.offset + 1 } });
   }
 
@@ -324,12 +328,25 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
       if (world.target.end === end) continue;
       const batch = batchAfter(world.source, end);
       // Where the source has an abort at that offset, or nothing any more, no reader can tell.
-      if (!batch || batch.baseOffset > end || batch.isControl) continue;
+      if (!batch || batch.baseOffset > end || batch.marker === 'abort') continue;
       const stop = await stopOf(world.copy());
       expect(stop.reason, `seed ${seed}`).toMatchObject({ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: end } });
       stops++;
     }
     expect(stops).toBeGreaterThan(SEEDS.length === 1 ? -1 : 2);
+  });
+
+  test('one that the coordinator ended where the source ended another stops it there', async () => {
+    const world = new World(1, protocol);
+    for (const producerId of [100, 101, 100]) append(world.source, producerId);
+    world.source.appendEnd({ producerId: 101, producerEpoch: 0 }, false);
+    append(world.source, 100);
+    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+    const writer = await TransactionWriter.restore(world.port);
+    for (const offset of [0, 1, 2]) await writer.write(itemAt(world.source, offset));
+    world.coordinator.expire('slot-0');
+    const stop = await stopOf(world.copy());
+    expect(stop.reason).toMatchObject({ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: 3 } });
   });
 
   test('a transaction that ends while it runs stops it at once', async () => {

@@ -101,10 +101,12 @@ export class ModelTransactions {
     }
   }
 
-  /** All that is open has been for too long. */
-  expire(): void {
-    for (const transaction of this.#transactions.values())
-      if (transaction.status === 'Ongoing') this.#abort(transaction);
+  /** What is open has been for too long: all, or that of one id. */
+  expire(id?: string): void {
+    for (const [each, transaction] of this.#transactions) {
+      const isMeant = id === undefined || each === id;
+      if (isMeant && transaction.status === 'Ongoing') this.#abort(transaction);
+    }
   }
 
   #abort(transaction: Transaction): void {

@@ -1,9 +1,15 @@
 /** Transactions preserved: interleaved ones of several producers, ended and aborted, killed in the middle, on both protocols. */
 import { describe, expect, test } from 'vitest';
+import { must } from '#util/assert.ts';
+import { describeProducers } from '#kafka/producers.ts';
+import { initTransactionalId, listTransactions } from '#kafka/transactions.ts';
+import { readWatermark } from '#mirror/offsets.ts';
+import { openCluster } from '#testing/open-cluster.ts';
+import { waitUntil } from '#testing/process-stat.ts';
 import { expectIdentical } from '#testing/checker/verify-mirror.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { testedVersions } from '#testing/tested-versions.ts';
-import { writeStreams, writeWorkload } from '#testing/workload.ts';
+import { writeStreams, writeWorkload, type Workload } from '#testing/workload.ts';
 import { transactional } from '#testing/workloads.ts';
 import { createRandom } from '#util/random.ts';
 import { writeLink } from './link-file.ts';
@@ -54,4 +60,48 @@ describe.each(pairs)('from $source to $target', ({ source: sourceVersion, target
     expect(second.code, told(second)).toBe(0);
     await expectIdentical({ ...request, policy: { transactions: 'preserve' } });
   }, 280_000);
+
+  test('one that its coordinator ends while the mirror is down stops the partition, at the offset of that end', async () => {
+    const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
+    await writeWorkload(source, heldBack, { seed: 7 });
+    const file = writeLink({ source, target, mirrors: { held: { topics: [{ match: 'held' }] } } });
+    const first = await runUntilCaughtUp(file);
+    expect(first.code, told(first)).toBe(0);
+
+    const client = openCluster(target);
+    await client.connect();
+    const place = { topic: 'held', partition: 0 };
+    const open = (await describeProducers(client, place)).filter(
+      ({ currentTxnStartOffset }) => currentTxnStartOffset >= 0,
+    );
+    expect(open.length, 'transactions that are open on the target').toBeGreaterThan(0);
+    const end = await readWatermark(client, 'held', 0);
+    const producerIds = open.map(({ producerId }) => producerId);
+    const [ours] = await listTransactions(client, { producerIds });
+    await initTransactionalId(client, must(ours, 'open transaction').transactionalId, { timeoutMs: 60_000 });
+    await waitUntil(async () => (await readWatermark(client, 'held', 0)) > end, 'the end is written', {
+      timeoutMs: 10_000,
+    });
+    client.close();
+
+    const second = await runUntilCaughtUp(file);
+    expect(second.code, told(second)).toBe(5);
+    expect(second.incidents).toMatchObject([
+      { code: 'SHARD_TRANSACTION_BROKEN', topic: 'held', partition: 0, offsets: { from: end, to: end + 1 } },
+    ]);
+  }, 120_000);
 });
+
+/** One transaction stays open; those that began before it and ended behind it are open on the target as long. */
+const heldBack: Workload = {
+  topics: [{ name: 'held', partitions: 1 }],
+  streams: [
+    {
+      name: 'held',
+      topic: 'held',
+      partitions: [0],
+      records: 2_000,
+      transactions: { producers: 8, abortRate: 0.2, records: [60, 200], leaveOpen: 1, timeoutMs: 600_000 },
+    },
+  ],
+};
