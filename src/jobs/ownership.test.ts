@@ -198,6 +198,19 @@ describe('a second process', () => {
     expect(a.terms.slice(2).map(({ takeover }) => takeover)).toEqual(['evicted', 'evicted']);
   });
 
+  test('that is stopped while the group waits for one that is gone leaves at once, and is not waited for', async () => {
+    const { group, start, pass } = startWorld();
+    const a = start('a');
+    await pass(500);
+    a.machine.isCutOff = true;
+    const b = start('b');
+    await pass(3_000);
+    expect([b.hasEnded(), group.memberIds.length]).toEqual([false, 2]);
+    b.ownership.stop();
+    await pass(500);
+    expect([b.hasEnded(), group.memberIds.length]).toEqual([true, 1]);
+  });
+
   test('takes over by hand what the first has when that one stops', async () => {
     const { start, group, pass } = startWorld();
     const [a, b] = [start('a'), start('b')];

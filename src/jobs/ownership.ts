@@ -156,6 +156,7 @@ export class Ownership {
   /** Takes part until `stop` has been heard or `close` is called. Never throws for a state of the world. */
   async run(): Promise<void> {
     const backoff = new Backoff(this.#options.random, RETRY_MS);
+    let isLastRound = false;
     while (!this.#closed.signal.aborted) {
       try {
         if (this.#isStopping && this.#terms.size === 0 && (this.#isAlone || this.#released.size === 0)) {
@@ -169,6 +170,10 @@ export class Ownership {
         }
       } catch (error) {
         if (this.#closed.signal.aborted) break;
+        if (this.#isStopping && this.#terms.size === 0 && this.#released.size === 0 && !isLastRound) {
+          isLastRound = true; // once more round, to leave
+          continue;
+        }
         this.#tell(this.#troubleOf(error));
         if (this.#isStopping && this.#terms.size === 0) break; // the group notices by the session timeout
       }
@@ -184,6 +189,8 @@ export class Ownership {
   stop(): void {
     this.#isStopping = true;
     for (const term of this.#terms.values()) term.end.abort();
+    // A join may wait for a member that is gone; who has nothing to pass on does not wait with it.
+    if (this.#terms.size === 0 && this.#released.size === 0) this.#options.member.interrupt();
     this.#wakeUp();
   }
 

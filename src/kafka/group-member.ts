@@ -69,6 +69,7 @@ export class GroupMember {
   readonly #cluster: Cluster;
   readonly #options: GroupMemberOptions;
   readonly #closed = new AbortController();
+  #isLeaving = false;
   #connection: Connection | null = null;
   #memberId = '';
   #generation = -1;
@@ -149,6 +150,12 @@ export class GroupMember {
     return this.#refusalOf(response.errorCode, 'Heartbeat') ?? { kind: 'accepted', value: null, sentAt };
   }
 
+  /** What is asked now fails, a join that waits for others too; nothing but `leave` or `close` may follow. */
+  interrupt(): void {
+    this.#isLeaving = true;
+    this.#disconnect();
+  }
+
   /** Our shards are free at once: nothing of ours may be on its way. Throws KafkaError. */
   async leave(): Promise<void> {
     if (this.#memberId === '') return;
@@ -172,9 +179,11 @@ export class GroupMember {
     timeoutMs: number,
   ): Promise<{ response: Response; sentAt: SentAt }> {
     const retries = new Retries(this.#cluster, { repeatable: true, budgetMs: this.sessionTimeoutMs / 2 });
+    const isLeave = api.key === leaveGroup.key;
     for (;;) {
       try {
         const connection = await this.#coordinator();
+        if (this.#isLeaving && !isLeave) throw givenUp(connection.address);
         const { clock } = this.#cluster;
         const sentAt = { monotonicMs: clock.monotonic(), wallMs: clock.now() };
         const response = await connection.call(api, request, { timeoutMs });
@@ -182,7 +191,8 @@ export class GroupMember {
         return { response, sentAt };
       } catch (error) {
         if (isMoved(error)) this.#disconnect();
-        if (this.#closed.signal.aborted || !(await retries.pauseAfter(error))) throw error;
+        const isOver = this.#closed.signal.aborted || (this.#isLeaving && !isLeave);
+        if (isOver || !(await retries.pauseAfter(error))) throw error;
       }
     }
   }
@@ -225,6 +235,10 @@ export class GroupMember {
     error.cluster = this.#cluster.name;
     return error;
   }
+}
+
+function givenUp(address: string): ConnectionError {
+  return new ConnectionError('local', address, 'the group is being left', { definite: true });
 }
 
 /** Whether the coordinator may be another broker now. While it loads it is the right one. */
