@@ -40,7 +40,7 @@ async function measure(source: Cluster, target: Cluster): Promise<void> {
   let inPlace = 0;
   const sync = new GroupSync({
     mirror: 'bench',
-    settings: { match: ['/.*/'], exclude: [], everyMs: 5_000, deleted: 'keep' },
+    settings: { match: ['/.*/'], exclude: [], everyMs: 5_000, deleted: 'keep', checkpoints: false },
     source,
     target,
     clock: systemClock,

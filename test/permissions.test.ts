@@ -22,7 +22,13 @@ function rights(): Right[] {
         target: 't',
         topics: [{ match: 'TOPIC', to: 'COPY' }],
         transactions: 'committed-only',
-        sync: { configs, groups: { match: ['GROUP'], deleted: 'delete' }, acls: true, quotas: true, users: true },
+        sync: {
+          configs,
+          groups: { match: ['GROUP'], deleted: 'delete', checkpoints: true },
+          acls: true,
+          quotas: true,
+          users: true,
+        },
       },
     });
     const accesses = { source: access('SOURCE:9092'), target: access('TARGET:9092') };
@@ -46,6 +52,7 @@ const RESOURCES: Readonly<Record<RightRow['on'], string>> = {
   groups: 'groups `lockstep-*`',
   'source groups': 'group `GROUP`',
   'target groups': 'group `GROUP`',
+  'checkpoint topics': 'topics `NAME.checkpoints.internal`, `NAME.heartbeats` (name of the source)',
   cluster: 'the cluster',
 };
 

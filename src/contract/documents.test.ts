@@ -211,15 +211,9 @@ test.each<[string, string, string, string?]>([
     'm.yaml:8:33: spec.sync.configs.exclude[0]: /(/: missing closing ) "(" at character 1',
   ],
   [
-    'sync.groups.checkpoints',
-    withTopics('sync:\n  groups: { match: [ /.*/ ], checkpoints: true }'),
-    'm.yaml:9:32: spec.sync.groups.checkpoints is not built yet; leave it out',
-    'FEATURE_NOT_BUILT',
-  ],
-  [
     'sync.groups of everything, without saying so',
     withTopics('sync:\n  groups: true'),
-    'm.yaml:9:13: spec.sync.groups: must be false or a mapping with match, and perhaps exclude, everyMs and deleted',
+    'm.yaml:9:13: spec.sync.groups: must be false or a mapping with match, and perhaps exclude, everyMs, deleted and checkpoints',
   ],
   [
     'sync.groups of no group',

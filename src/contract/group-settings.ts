@@ -1,6 +1,6 @@
 /** `sync.groups` of a mirror: which consumer groups keep their places on the target. null means none. */
 import { z } from 'zod';
-import { must, notBuilt, refuse } from './complaints.ts';
+import { must, refuse } from './complaints.ts';
 import { compileNames, parseNamePattern } from './name-pattern.ts';
 
 const patterns = () =>
@@ -23,12 +23,13 @@ const mapping = z.strictObject({
     .default(5_000),
   /** What becomes of the copy of a group that the source does not have any more. */
   deleted: z.enum(['keep', 'delete'], must('keep or delete')).default('keep'),
-  checkpoints: notBuilt(),
+  /** Whether places are also written as MirrorMaker 2 writes them, for programs that use its client. */
+  checkpoints: z.boolean(must('true or false')).default(false),
 });
 
 export const groupSyncSchema = z
   .union([z.literal(false).transform(() => null), mapping], {
-    error: 'must be false or a mapping with match, and perhaps exclude, everyMs and deleted',
+    error: 'must be false or a mapping with match, and perhaps exclude, everyMs, deleted and checkpoints',
   })
   .nullable()
   .default(null);

@@ -147,7 +147,13 @@ function start(options: { deleted?: 'keep' | 'delete'; copyStarts?: SyncedTopic[
   const pair = { sourceTopic: 'orders', sourceTopicId: TOPIC.id, targetTopic: 'orders', targetTopicId: TOPIC.id };
   const sync = new GroupSync({
     mirror: 'm',
-    settings: { match: ['/.*/'], exclude: [], everyMs: 5_000, deleted: options.deleted ?? 'delete' },
+    settings: {
+      match: ['/.*/'],
+      exclude: [],
+      everyMs: 5_000,
+      deleted: options.deleted ?? 'delete',
+      checkpoints: false,
+    },
     source: source.cluster,
     target: target.cluster,
     clock: source.clock,

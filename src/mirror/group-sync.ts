@@ -3,6 +3,7 @@
  * and writes what has to move (group-moves.ts). Between two rounds nothing is remembered that would have to be kept: what
  * a restart forgets is read from the target again.
  */
+import { must } from '#util/assert.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import { compileGroups, type GroupSync as GroupSyncSettings } from '#contract/group-settings.ts';
@@ -23,6 +24,7 @@ import {
 } from '#kafka/groups.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
+import { Checkpoints, type Checkpoint } from './checkpoints.ts';
 import {
   ACTIVE,
   identicalPlace,
@@ -120,12 +122,15 @@ export class GroupSync {
   readonly #isMeant: (group: ListedGroup) => boolean;
   /** By group, of those that were found or put at their places. */
   readonly #notes = new Map<string, ReadonlyMap<string, Note>>();
+  readonly #checkpoints: Checkpoints | null;
   #rounds: Promise<void> = Promise.resolve();
   #told = '';
 
   constructor(options: GroupSyncOptions) {
     this.#options = options;
     this.#isMeant = selectGroups(options.settings);
+    const { settings, source, target } = options;
+    this.#checkpoints = settings.checkpoints ? new Checkpoints(target, source.name) : null;
   }
 
   /** A round at the start of each period, until `signal` aborts. Never throws for a state of the world. */
@@ -157,22 +162,25 @@ export class GroupSync {
     const [onSource, onTarget] = await Promise.all([listGroups(source), listGroups(target)]);
     const listed = new Map(onTarget.map((group) => [group.groupId, group]));
     const left: LeftGroup[] = [];
+    const checkpoints: Checkpoint[] = [];
     let inPlace = 0;
     for (const kind of KINDS) {
       const groups = onSource.filter((group) => this.#isMeant(group) && kind.isOf(group));
       const outcome = await this.#syncKind(kind, groups, { topics, listed });
       left.push(...outcome.left);
       inPlace += outcome.inPlace;
+      checkpoints.push(...outcome.checkpoints);
     }
     const deleted = await this.#followDeleted(new Set(onSource.map(({ groupId }) => groupId)), listed, left);
     this.#tell(inPlace, left, deleted);
+    await this.#checkpoints?.write(checkpoints);
   }
 
   async #syncKind(
     kind: Kind,
     groups: readonly ListedGroup[],
     { topics, listed }: { topics: ReadonlyMap<string, SyncedTopic>; listed: ReadonlyMap<string, ListedGroup> },
-  ): Promise<{ inPlace: number; left: LeftGroup[] }> {
+  ): Promise<{ inPlace: number; left: LeftGroup[]; checkpoints: readonly Checkpoint[] }> {
     const { source, target } = this.#options;
     const left: LeftGroup[] = [];
     const committed = await kind.read(
@@ -205,25 +213,33 @@ export class GroupSync {
         showsOwner: kind.showsOwner,
       });
     }
-    const moves = await this.#decide(facts, topics);
+    const { moves, checkpoints } = await this.#decide(facts, topics, { isTold: kind.showsOwner });
     const refused = await this.#move(kind, moves, topics);
     for (const { groupId, leftAlone } of moves) {
       const why = refused.get(groupId) ?? leftAlone;
       if (why !== null) left.push({ group: groupId, why });
     }
-    return { inPlace: moves.length - moves.filter((each) => refused.get(each.groupId) ?? each.leftAlone).length, left };
+    const inPlace = moves.filter((each) => !(refused.get(each.groupId) ?? each.leftAlone)).length;
+    return { inPlace, left, checkpoints };
   }
 
   /** Asks the target only about partitions where a place may have to move. */
-  async #decide(facts: readonly GroupFacts[], topics: ReadonlyMap<string, SyncedTopic>): Promise<GroupMoves[]> {
+  async #decide(
+    facts: readonly GroupFacts[],
+    topics: ReadonlyMap<string, SyncedTopic>,
+    { isTold }: { readonly isTold: boolean },
+  ): Promise<{ readonly moves: readonly GroupMoves[]; readonly checkpoints: readonly Checkpoint[] }> {
+    // Checkpoints say where a group stands at the source, whatever it does on the target.
+    const told = this.#checkpoints && isTold ? facts.map(ofSource) : [];
     const asked = new Map<string, { readonly topic: string; readonly partition: number }>();
     const note: Translate = (topic, partition) => {
       asked.set(placeKey(topic, partition), { topic, partition });
       return { offset: null, why: '' };
     };
-    for (const each of facts) movesOf(each, note);
+    for (const each of [...facts, ...told]) movesOf(each, note);
     const translate = await this.#readTranslation([...asked.values()], topics);
-    return facts.map((each) => movesOf(each, translate));
+    const checkpoints = told.flatMap((each) => checkpointsOf(movesOf(each, translate), topics));
+    return { moves: facts.map((each) => movesOf(each, translate)), checkpoints };
   }
 
   async #readTranslation(
@@ -351,6 +367,22 @@ export class GroupSync {
       at: clock.now(),
     });
   }
+}
+
+/** As if the target had nothing of the group. */
+function ofSource(facts: GroupFacts): GroupFacts {
+  return { ...facts, target: new Map(), isActive: false, notes: new Map() };
+}
+
+function checkpointsOf({ groupId, moves, notes }: GroupMoves, topics: ReadonlyMap<string, SyncedTopic>): Checkpoint[] {
+  return moves.map(({ topic, partition, offset, metadata }) => ({
+    groupId,
+    topic: topics.get(topic)?.targetTopic ?? topic,
+    partition,
+    sourceOffset: must(notes.get(placeKey(topic, partition)), 'note of a move').source,
+    targetOffset: offset,
+    metadata,
+  }));
 }
 
 /** What is known of a place after an attempt to move it: nothing where nobody knows whether it was moved. */

@@ -13,6 +13,7 @@ import { parseTargetTemplate, parseTopicPattern } from '#contract/topic-pattern.
 import { GROUP_PREFIX } from '#jobs/ownership.ts';
 import type { Operation } from '#kafka/permissions.ts';
 import { must } from '#util/assert.ts';
+import { checkpointTopic, heartbeatTopic } from './checkpoints.ts';
 import { STATE_TOPIC, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 
 export interface RightRow {
@@ -25,6 +26,7 @@ export interface RightRow {
     | 'groups'
     | 'source groups'
     | 'target groups'
+    | 'checkpoint topics'
     | 'cluster';
   readonly operation: Operation;
   /** Needed … */
@@ -254,6 +256,24 @@ export const RIGHTS = {
     without: 'Client quotas of the target do not follow the source.',
     stops: 'part',
   },
+  checkpointsCreate: {
+    side: 'target',
+    on: 'checkpoint topics',
+    operation: 'CREATE',
+    when: 'with sync.groups.checkpoints, while the topics do not exist',
+    why: "they are what MirrorMaker 2's client reads",
+    without: 'No checkpoints are written; the groups are moved all the same.',
+    stops: 'part',
+  },
+  checkpointsWrite: {
+    side: 'target',
+    on: 'checkpoint topics',
+    operation: 'WRITE',
+    when: 'with sync.groups.checkpoints',
+    why: 'places of groups, and a heartbeat, are written',
+    without: 'No checkpoints are written; the groups are moved all the same.',
+    stops: 'part',
+  },
   sourceSizes: {
     side: 'source',
     on: 'cluster',
@@ -393,6 +413,11 @@ function namesOf(key: RightKey, { spec }: MirrorResource, facts: RightFacts): re
     case 'sourceClientQuotas':
     case 'targetClientQuotas':
       return spec.sync.quotas === null ? [] : CLUSTER;
+    case 'checkpointsCreate':
+    case 'checkpointsWrite':
+      return spec.sync.groups?.checkpoints
+        ? [checkpointTopic(spec.source), heartbeatTopic(spec.source)].map(literal)
+        : [];
     case 'sourceSizes':
     case 'sourceQuotas':
     case 'targetBrokers':
@@ -425,6 +450,7 @@ const RESOURCE_TYPES = {
   groups: 'group',
   'source groups': 'group',
   'target groups': 'group',
+  'checkpoint topics': 'topic',
   cluster: 'cluster',
 } as const satisfies Record<RightRow['on'], Right['resourceType']>;
 
