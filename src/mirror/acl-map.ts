@@ -6,7 +6,7 @@
  *     names are copied under one beginning; else, and for `*`, it becomes one ACL for each topic that is copied.
  *   - Of ALLOW rules, those that do more than read are a choice (`write`); DENY rules are always copied, whomever and
  *     whatever they are about. Where one cannot be, no ALLOW that it takes something from is copied either.
- *   - The mirror does not shut itself out: see `AclSelf`.
+ *   - The mirror does not shut itself out: see `AclSelf`. ALLOW rules of its own principal are not copied.
  *
  * Kafka's authorizer (StandardAuthorizerData): one DENY that matches decides; else one ALLOW; READ, WRITE, DELETE and ALTER
  * allow DESCRIBE too, ALTER_CONFIGS allows DESCRIBE_CONFIGS; a resource that no ACL matches may be everybody's
@@ -67,7 +67,9 @@ export function mapAcls(facts: AclFacts, policy: AclSync): MappedAcls {
   const mapped: Mapped[] = [];
   const kept = keptPrefixes(facts.source, names);
   for (const acl of facts.source) {
-    if (acl.permission === 'allow' && !isMeant(acl.principal)) continue;
+    // The mirror's rights are granted to it on each side as it needs them there.
+    const isOwn = acl.principal === facts.self.principal;
+    if (acl.permission === 'allow' && (isOwn || !isMeant(acl.principal))) continue;
     const patterns = patternsOn(acl, { names, kept });
     const operations = operationsOf(acl, policy);
     if (operations.length === 0 && patterns.length > 0) leftOut.push(whyNotAllowed(acl));

@@ -11,6 +11,7 @@ import { toAppError } from '#jobs/app-error.ts';
 import { aclText, createAcls, deleteAcls, type Acl } from '#kafka/acls.ts';
 import { alterClientQuotas } from '#kafka/client-quotas.ts';
 import { KafkaError } from '#kafka/errors.ts';
+import { isDenied, rightOf } from '#kafka/permissions.ts';
 import type { AclChange } from './acl-diff.ts';
 import { changesOf, surveyAround, type AroundPorts, type AroundSurvey, type Surveyed } from './around-survey.ts';
 import { keyOf, quotaChanges, type QuotaDifference } from './quota-diff.ts';
@@ -75,8 +76,7 @@ export class AroundRecords {
       this.#say('failure', null);
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
-      const { code, message, nextStep } = toAppError(error, 'What is around the records could not be compared');
-      this.#say('failure', `${message}; copying goes on. ${nextStep ?? ''}`, code);
+      this.#sayFailure('failure', 'What is around the records could not be compared', error);
     }
   }
 
@@ -137,8 +137,11 @@ export class AroundRecords {
       return true;
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
-      const { code, message, nextStep } = toAppError(error, `${NOUNS[what]} of the target`);
-      this.#say(`change ${what}`, `${message}; copying goes on. ${nextStep ?? ''}`, code);
+      this.#sayFailure(
+        `change ${what}`,
+        `${NOUNS[what]} of "${this.#options.target.name}" do not follow the source`,
+        error,
+      );
       return false;
     }
   }
@@ -161,12 +164,21 @@ export class AroundRecords {
   }
 
   #tellUnread(what: keyof AroundSurvey, surveyed: Surveyed<unknown> | null): void {
-    if (surveyed && 'denied' in surveyed) {
-      const { code, message, nextStep } = toAppError(surveyed.denied, NOUNS[what]);
-      return this.#say(what, `${message}; they do not follow the source. ${nextStep ?? ''}`, code);
-    }
+    if (surveyed && 'denied' in surveyed)
+      return this.#sayFailure(what, `${NOUNS[what]} do not follow the source`, surveyed.denied);
     const absent = surveyed && 'absent' in surveyed ? surveyed.absent : null;
     this.#say(what, absent === null ? null : `${NOUNS[what]} do not follow the source: ${absent}`);
+  }
+
+  /** What a broker says of a missing right names the connection, and so is another text each time. */
+  #sayFailure(about: string, consequence: string, error: KafkaError): void {
+    if (isDenied(error)) {
+      const right = `${rightOf(error)} of "${error.cluster ?? 'a cluster'}"`;
+      const text = `${consequence}: ${right} is missing. Copying goes on; "lockstep plan" names the command that grants it.`;
+      return this.#say(about, text, 'PERMISSION_DENIED');
+    }
+    const { code, message, nextStep } = toAppError(error, consequence);
+    this.#say(about, `${message}. Copying goes on. ${nextStep ?? ''}`, code);
   }
 
   #say(about: string, text: string | null, code: ErrorCode = 'SYNC_INCOMPLETE'): void {

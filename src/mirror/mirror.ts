@@ -394,6 +394,7 @@ export class Mirror {
       this.#unprepared.delete(pair.source);
       this.#topicIncidents.end(pair.source);
       this.#judgeSettings(pair.source, prepared.configsDenied);
+      this.#emitChanges(prepared.changed);
       this.#startPartitions(prepared);
     } catch (error) {
       if (error instanceof KafkaError && error.retryable) {
@@ -670,7 +671,9 @@ export class Mirror {
       mirrorId: this.#mirrorId,
       principal: access.principal,
       copied: () =>
-        [...this.#topics.values()].map((topic) => ({ source: topic.sourceTopic, target: topic.targetTopic })),
+        [...this.#topics.values()].flatMap(({ sourceTopic, targetTopic, copy }) =>
+          copy.isShared ? [] : [{ source: sourceTopic, target: targetTopic }],
+        ),
       isLeader: () => this.#isFirst(),
       onChanges: (changes) => this.#emitChanges(changes),
       onWarning: (code, message) => this.#warn(code, message, { again: true }),

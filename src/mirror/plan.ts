@@ -89,7 +89,7 @@ export async function planMirror(
       : []),
     ...settings.findings,
   ];
-  const copied = topics.filter(({ action }) => action !== 'refused');
+  const copied = topics.filter(({ action }, i) => action !== 'refused' && !surveyed[i]?.decision?.copy.isShared);
   const around = await surveyAround(
     { ...ports, mirrorId, state: recorded.state, principal: access.target.principal },
     copied,

@@ -46,6 +46,8 @@ export interface PreparedTopic {
   readonly batchBytesMax: number;
   /** The right that is missing to keep its settings as the source's; its records can be copied all the same. */
   readonly configsDenied: BrokerError | null;
+  /** Settings that were changed, of a topic that was there before. */
+  readonly changed: readonly SyncedChange[];
   readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
   readonly copy: OffsetMode;
 }
@@ -67,7 +69,8 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
     if (decision.action === 'resume' && decision.growTo === null) {
       const denied = await changeConfigs(target, facts, decision.configs);
       const claimed = await claim(options, facts, decision);
-      return toPrepared(claimed, { action: action ?? 'resumed', denied, copy: decision.copy });
+      const changed = changesOf(decision.differences, { denied, topic: pair.target });
+      return toPrepared(claimed, { action: action ?? 'resumed', denied, changed, copy: decision.copy });
     }
     if (round === ROUNDS_MAX) {
       throw new AppError(
@@ -112,14 +115,20 @@ export async function syncConfigs(
   };
   const differences = configDifferences(facts, policy);
   const denied = await changeConfigs(target, facts, changeOf(differences));
-  return { denied, changed: denied ? [] : differences.flatMap((each) => syncedChange(each, topic.targetTopic)) };
+  return { denied, changed: changesOf(differences, { denied, topic: topic.targetTopic }) };
 }
 
 const NOTHING_SYNCED: SyncedConfigs = { denied: null, changed: [] };
 
-function syncedChange({ name, action, value, target, reason }: SettingDifference, topic: string): SyncedChange[] {
-  if (action === 'keep') return [];
-  return [{ what: 'setting', subject: `${name} of topic ${topic}`, action: 'set', source: value, target, reason }];
+function changesOf(
+  differences: readonly SettingDifference[],
+  { denied, topic }: { readonly denied: BrokerError | null; readonly topic: string },
+): SyncedChange[] {
+  if (denied) return [];
+  return differences.flatMap(({ name, action, value, target, reason }): SyncedChange[] => {
+    const subject = `${name} of topic ${topic}`;
+    return action === 'keep' ? [] : [{ what: 'setting', subject, action: 'set', source: value, target, reason }];
+  });
 }
 
 function nullIfGone(error: unknown): null {
@@ -242,10 +251,12 @@ function toPrepared(
   {
     action,
     denied,
+    changed,
     copy,
   }: {
     readonly action: PreparedTopic['action'];
     readonly denied: BrokerError | null;
+    readonly changed: readonly SyncedChange[];
     readonly copy: OffsetMode;
   },
 ): PreparedTopic {
@@ -258,6 +269,7 @@ function toPrepared(
     partitions: facts.source.partitions.length,
     batchBytesMax: batchBytesMax(facts.sourceConfigs, existing.configs, { isRaised: denied === null }),
     configsDenied: denied,
+    changed,
     action,
     copy,
   };

@@ -105,16 +105,16 @@ function mayExclude(exclude: string, prefix: string): boolean {
 }
 
 /** A beginning that is written out, and then anything: `/^payments\.(.+)$/`. */
-const ALL_WITH_PREFIX = /^\^?((?:[a-zA-Z0-9_-]|\\[.])*)(?:\.([*+])|\(\.([*+])\))\$?$/;
+const ALL_WITH_PREFIX = /^\^?((?:[a-zA-Z0-9_-]|\\[.])*)(?:\.[*+]|\(\.[*+]\))\$?$/;
 
 function renamed(rule: Extract<TopicRule, { match: string }>, prefix: string): string | null {
   const pattern = parseTopicPattern(rule.match);
   if ('problem' in pattern || pattern.value.kind === 'exact') return null;
   const found = ALL_WITH_PREFIX.exec(pattern.value.source);
-  const repeat = found?.[2] ?? found?.[3];
-  if (!found || repeat === undefined) return null;
+  if (!found) return null;
   const beginning = (found[1] ?? '').replaceAll('\\', '');
-  if (!prefix.startsWith(beginning) || (repeat === '+' && prefix === beginning)) return null;
+  // With '.+' a topic of just that name would not be copied: nor is it one that anything is copied into.
+  if (!prefix.startsWith(beginning)) return null;
   if (rule.to === null) return prefix;
   const template = parseTargetTemplate(rule.to, pattern.value);
   if ('problem' in template) return null;

@@ -83,6 +83,7 @@ const COPIED: readonly Acl[] = [
   acl({ user: 'carol', permission: 'deny', operation: 'describe', name: 'dr.payments' }),
   acl({ user: '*', operation: 'describe', name: 'dr.orders' }),
   acl({ user: '*', operation: 'describe', name: 'dr.payments' }),
+  acl({ user: '*', operation: 'describe', name: 'dr.secret' }),
   acl({ user: '*', operation: 'describe', name: 'dr.pay', pattern: 'prefixed' }),
   acl({ resource: 'group', name: 'g' }),
   acl({ resource: 'transactional_id', name: 't', operation: 'describe', pattern: 'prefixed' }),
@@ -264,7 +265,8 @@ describe('ACLs, quotas and users', () => {
     async () => {
       const mirror = LockstepProcess.run(file());
       try {
-        await mirror.until(() => mirror.status('around') !== undefined, 'it runs', 60_000);
+        const ready = () => mirror.events.filter(({ event }) => event === 'topic').length === TOPICS.length;
+        await mirror.until(ready, 'its topics are ready', 60_000);
         const erin = acl({ user: 'erin', name: 'shop.orders' });
         const steps: AdminStep[] = [
           {
@@ -334,7 +336,10 @@ describe('ACLs, quotas and users', () => {
         acl({ user: mirrorUser, operation, resource: 'cluster', name: 'kafka-cluster' }),
       );
       await runAdmin(cluster('target').bootstrap, [{ removeAcls: revoked }]);
-      await runAdmin(cluster('source').bootstrap, [{ addAcls: [acl({ user: 'frank' })] }]);
+      await runAdmin(cluster('source').bootstrap, [
+        { addAcls: [acl({ user: 'frank' })] },
+        { setClientQuotas: [{ entity: { user: 'alice' }, quotas: { producer_byte_rate: 4e6 } }] },
+      ]);
       await writeStreams(cluster('source').bootstrap, [
         { name: 'more', topic: 'shop.payments', partitions: [0], records: 50, valueBytes: 100 },
       ]);
@@ -351,8 +356,12 @@ describe('ACLs, quotas and users', () => {
       const denied = run.events.flatMap((event) =>
         event.event === 'warning' && event.code === 'PERMISSION_DENIED' ? [event.message] : [],
       );
-      expect(denied.join('\n')).toMatch(/ACLs.*(ALTER|DESCRIBE) on the cluster/);
-      expect(denied.join('\n')).toMatch(/Client quotas.*(ALTER|DESCRIBE)_CONFIGS on the cluster/);
+      expect(denied.join('\n')).toMatch(
+        /ACLs of "west" do not follow the source: ALTER on the cluster of "west" is missing/,
+      );
+      expect(denied.join('\n')).toMatch(
+        /Client quotas.* do not follow the source: (ALTER|DESCRIBE)_CONFIGS on the cluster of "west" is missing/,
+      );
       const [payments] = await describeTopics(cluster('target').bootstrap, ['dr.payments']);
       expect(payments?.partitions[0]?.latest).toBe(100);
     },
