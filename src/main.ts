@@ -17,6 +17,8 @@ import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
 import { openMaps } from '#mirror/mapped-export.ts';
+import { pairOf, rebuildTopic } from '#mirror/rebuild.ts';
+import type { RebuildPlan } from '#contract/rebuild.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
 import { permissionsOf } from '#mirror/rights.ts';
@@ -81,6 +83,30 @@ export function planMirrors(
       plans.push({ ...plan, findings: [...plan.findings, ...used.flatMap(limitFindings)] });
     }
     return plans;
+  });
+}
+
+/**
+ * What a rebuild of the copy of a source topic deletes; with `isConfirmed` it is deleted. Throws AppError REBUILD_REFUSED,
+ * TOPIC_NOT_FOUND where no mirror of the files copies the topic, and where a cluster cannot be asked.
+ */
+export function rebuildCopy(
+  documents: Documents,
+  host: Host,
+  question: { readonly topic: string; readonly partition: number | null; readonly isConfirmed: boolean },
+): Promise<RebuildPlan> {
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const { topic, partition, isConfirmed } = question;
+    for (const mirror of documents.mirrors) {
+      const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+      const subject = `mirror "${mirror.metadata.name}"`;
+      const pair = await asAppError(subject, () => pairOf(mirror, source, topic));
+      if (!pair) continue;
+      return asAppError(subject, () => rebuildTopic(mirror, { source, target }, { pair, partition, isConfirmed }));
+    }
+    throw new AppError('TOPIC_NOT_FOUND', `No mirror of the files copies a topic "${topic}".`, {
+      nextStep: 'Write the name that the topic has on the source; "lockstep plan" lists them.',
+    });
   });
 }
 

@@ -4,6 +4,7 @@ import type {
   Host,
   permissionsOfMirrors,
   planMirrors,
+  rebuildCopy,
   runMirrors,
   verifyMirrors,
 } from '../main.ts';
@@ -12,6 +13,7 @@ import type { Io } from './io.ts';
 /** What commands do is done by the composition root; a test puts its own in its place. */
 export interface App {
   readonly planMirrors: typeof planMirrors;
+  readonly rebuildCopy: typeof rebuildCopy;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
   readonly verifyMirrors: typeof verifyMirrors;

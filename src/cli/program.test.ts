@@ -78,6 +78,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
   const unexpected = () => Promise.reject(new Error('not expected to be called'));
   const whole: App = {
     planMirrors: unexpected,
+    rebuildCopy: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
     verifyMirrors: unexpected,
@@ -796,4 +797,37 @@ test.each([
     .map((value) => JSON.stringify(value));
   expect(known.filter((text) => told.includes(text)).length).toBeGreaterThan(0);
   expect(out).not.toMatch(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+});
+
+test('rebuild shows what it would delete, and deletes only with --yes', async () => {
+  const asked: unknown[] = [];
+  const rebuildCopy: App['rebuildCopy'] = async (_, __, question) => {
+    asked.push(question);
+    return {
+      mirror: 'east-to-west',
+      source: 'east',
+      target: 'west',
+      sourceTopic: question.topic,
+      targetTopic: 'dr.orders',
+      targetTopicId: 'tTOPICxxxxxxxxxxxxxxxx',
+      mode: 'mapped',
+      partitions: [
+        { partition: 0, from: 100, to: 1500, goneBelow: 300 },
+        { partition: 1, from: 0, to: 7, goneBelow: null },
+      ],
+      isDone: question.isConfirmed,
+    };
+  };
+  const planned = await lockstep('rebuild orders -f link.yaml', { rebuildCopy });
+  expect(planned).toMatchObject({ code: 3, err: '' });
+  expect(planned.out.replaceAll(/ +/g, ' ')).toBe(
+    'Would delete topic dr.orders on west (id tTOPICxxxxxxxxxxxxxxxx)\n the mapped copy of orders on east, in mirror east-to-west\n\n PARTITION FROM TO ONLY ON THE TARGET\n 0 100 1,500 200\n 1 0 7 –\n\n Nothing was changed. --yes deletes it; "lockstep run" then copies it from the beginning.\n',
+  );
+  const done = await lockstep('rebuild orders/0 -f link.yaml --yes --json', { rebuildCopy });
+  expect([done.code, (JSON.parse(done.out) as { isDone: boolean }).isDone]).toEqual([0, true]);
+  expect(asked).toEqual([
+    { topic: 'orders', partition: null, isConfirmed: false },
+    { topic: 'orders', partition: 0, isConfirmed: true },
+  ]);
+  expect((await lockstep('rebuild a/b/c -f link.yaml', { rebuildCopy })).err).toContain('"a/b/c" is no topic');
 });

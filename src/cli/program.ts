@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { listClusters } from './commands/clusters/list.ts';
 import { plan } from './commands/plan.ts';
+import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
 import { getTopic } from './commands/topics/get.ts';
 import { listTopics } from './commands/topics/list.ts';
@@ -50,6 +51,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [program, 'plan', plan],
     [program, 'run', run],
     [program, 'verify', verify],
+    [program, 'rebuild <topic>', rebuild],
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],

@@ -53,6 +53,13 @@ export const errorCodes = {
   TOPIC_RECREATED: row(null, 5, 'error', false, 'A topic was deleted and created anew under its old name.'),
 
   MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),
+  REBUILD_REFUSED: row(
+    409,
+    5,
+    'error',
+    false,
+    "What a rebuild would delete is not this mirror's alone, or is being written.",
+  ),
   MIRROR_PEERS_DIFFER: row(409, 5, 'error', true, 'Processes of one mirror run with other files or other versions.'),
 
   SYNC_INCOMPLETE: row(null, 5, 'warn', false, 'Something around the records cannot follow the source.'),

@@ -6,6 +6,7 @@ import type { Broker, TopicMetadata } from './metadata.ts';
 import { LATEST, listOffsets } from './offsets.ts';
 import { createPartitions as createPartitionsApi } from './protocol/create-partitions.ts';
 import { createTopics } from './protocol/create-topics.ts';
+import { deleteTopics } from './protocol/delete-topics.ts';
 import { describeCluster as describeClusterApi } from './protocol/describe-cluster.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { noLeader, retrying } from './retry.ts';
@@ -47,6 +48,22 @@ export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<To
   };
   await retrying(cluster, create, { repeatable: false, topics: [topic.name] });
   return awaitPartitions(cluster, topic.name, topic.partitions);
+}
+
+/** Deletes the topic with this id, whatever has its name by then. `name` is for messages. Throws KafkaError: UNKNOWN_TOPIC_ID (100). */
+export async function deleteTopic(
+  cluster: Cluster,
+  { name, topicId }: { readonly name: string; readonly topicId: string },
+): Promise<void> {
+  const remove = async () => {
+    const response = await cluster.call(
+      deleteTopics,
+      { topics: [{ name: null, topicId }], timeoutMs: cluster.requestTimeoutMs },
+      { broker: 'controller' },
+    );
+    throwError(response.responses[0], 'DeleteTopics', name);
+  };
+  await retrying(cluster, remove, { repeatable: false, topics: [name] });
 }
 
 /** Raises the number of partitions to `count` and waits until each has a leader. Throws KafkaError: INVALID_PARTITIONS (37) when it is no raise. */

@@ -71,6 +71,6 @@ export function findModeChange(
     code: 'MIRROR_CHANGED',
     severity: 'error',
     message: `Topic "${pair.target}" is copied with ${recorded} offsets since its first copy, and the file says "offsets: ${offsets}".`,
-    nextStep: `Write "offsets: ${recorded}" or "offsets: auto"; or have the copy made anew: lockstep rebuild -f FILE ${pair.source}`,
+    nextStep: `Write "offsets: ${recorded}" or "offsets: auto"; or have the copy made anew: lockstep rebuild ${pair.source} -f FILE`,
   };
 }
