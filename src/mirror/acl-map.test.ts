@@ -348,6 +348,18 @@ describe('the mirror', () => {
     expect(textsOf(facts([denyAll], { self: { principal: 'super-user', isDefaultClosed: false } }))).toHaveLength(1);
   });
 
+  test('is given no rights of its own', () => {
+    expect(textsOf(facts([acl({ principal: 'User:mirror', operation: 'READ' })]))).toEqual([]);
+  });
+
+  test('lets everybody use all groups where its own are settled by an ACL', () => {
+    const every = acl({ resourceType: 'group', name: '*' });
+    const open = { self: { principal: 'User:mirror', isDefaultClosed: false } };
+    const own = acl({ resourceType: 'group', pattern: 'prefixed', name: 'lockstep-', principal: 'User:mirror' });
+    expect(textsOf(facts([every], open))).toEqual([]);
+    expect(textsOf(facts([every], { ...open, target: [own] }))).toHaveLength(1);
+  });
+
   test('does not end what lets it in: a first ACL is not made where a default of the brokers may be that', () => {
     const open = { self: { principal: 'User:mirror', isDefaultClosed: false } };
     const { wanted, leftOut } = mapAcls(facts([acl({})], open), policy);

@@ -180,22 +180,21 @@ const OWN_PREFIX = 'lockstep-';
 
 /** Why an ACL would keep the mirror from its work, or null. */
 function whyNotOurs(acl: Acl, { self, target }: AclFacts): string | null {
-  if (self.principal === 'super-user' || !isOurs(acl)) return null;
+  const own = ownPartOf(acl);
+  if (self.principal === 'super-user' || own === null) return null;
   if (acl.permission === 'deny' && (acl.principal === EVERYBODY || acl.principal === self.principal))
     return 'it would shut the mirror itself out';
-  if (self.isDefaultClosed || target.some((each) => isAlsoAbout(each, acl))) return null;
+  const isCovered = target.some((each) => each.resourceType === own.resourceType && contains(each, own));
+  if (self.isDefaultClosed || isCovered) return null;
   return 'it would be the first ACL there, and end what lets the mirror in: grant the mirror its rights by ACLs, or write sync.acls.self: super-user';
 }
 
-function isOurs({ resourceType, pattern, name }: Acl): boolean {
-  if (resourceType === 'topic' || resourceType === 'cluster') return true;
-  if (resourceType !== 'group' && resourceType !== 'transactional-id') return false;
-  return meet({ resourceType, pattern, name }, { resourceType, pattern: 'prefixed', name: OWN_PREFIX });
-}
-
-/** Whether there is an ACL already wherever the new one is about. */
-function isAlsoAbout(there: Acl, acl: Acl): boolean {
-  return there.resourceType === acl.resourceType && contains(there, acl);
+/** What of the names that an ACL is about the mirror uses itself; null where nothing. */
+function ownPartOf({ resourceType, pattern, name }: Acl): AclPattern | null {
+  if (resourceType === 'topic' || resourceType === 'cluster') return { resourceType, pattern, name };
+  if (resourceType !== 'group' && resourceType !== 'transactional-id') return null;
+  const own: AclPattern = { resourceType, pattern: 'prefixed', name: OWN_PREFIX };
+  return meet({ resourceType, pattern, name }, own) ? own : null;
 }
 
 // ---- Kafka's authorizer
