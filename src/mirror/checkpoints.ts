@@ -80,7 +80,7 @@ export class Checkpoints {
 }
 
 /** Checkpoint.serializeKey and serializeValue: the types of Kafka's protocol before compact ones. */
-export function checkpointRecord(checkpoint: Checkpoint, timestamp: number): SimpleRecord {
+function checkpointRecord(checkpoint: Checkpoint, timestamp: number): SimpleRecord {
   const { groupId, topic, partition, sourceOffset, targetOffset, metadata } = checkpoint;
   return {
     key: Buffer.concat([string(groupId), string(topic), int32(partition)]),

@@ -10,6 +10,7 @@ import {
   movesOf,
   NOT_BEGUN,
   placeKey,
+  RENEW_MS,
   type GroupFacts,
   type Note,
   type TargetLog,
@@ -26,6 +27,7 @@ const commit = (offset: number, more: Partial<GroupOffset> = {}): GroupOffset =>
   ...more,
 });
 const KEY = placeKey('orders', 0);
+const NOW_MS = 1_000;
 
 /** One partition of one group. */
 function moved(
@@ -35,7 +37,9 @@ function moved(
     note,
     log = FULL,
     ...more
-  }: { target?: GroupOffset; note?: Note; log?: TargetLog } & Partial<Pick<GroupFacts, 'isActive' | 'showsOwner'>>,
+  }: { target?: GroupOffset; note?: Note; log?: TargetLog } & Partial<
+    Pick<GroupFacts, 'isActive' | 'showsOwner' | 'nowMs'>
+  >,
 ) {
   return movesOf(
     {
@@ -45,6 +49,7 @@ function moved(
       isActive: false,
       notes: new Map(note ? [[KEY, note]] : []),
       showsOwner: true,
+      nowMs: NOW_MS,
       ...more,
     },
     (_topic, _partition, offset) => identicalPlace(offset, log),
@@ -57,13 +62,14 @@ const noted = (source: number, target = source): Note => ({
   target,
   metadata: '',
   isBounded: source !== target,
+  writtenMs: NOW_MS,
 });
 
 test('a group that the target does not have gets its place, with its metadata, before anything is copied', () => {
   const empty = { copyStart: 0, isBegun: false, logStart: 0, end: 0 };
   const result = moved(commit(7, { metadata: 'host-1' }), { log: empty });
   expect(result.moves).toEqual([{ topic: 'orders', partition: 0, offset: 0, metadata: 'host-1' }]);
-  expect(result.notes.get(KEY)).toEqual({ source: 7, target: 0, metadata: 'host-1', isBounded: true });
+  expect(result.notes.get(KEY)).toMatchObject({ source: 7, target: 0, metadata: 'host-1', isBounded: true });
 });
 
 test('a place beyond the end of the target is held there, and followed when more is copied', () => {
@@ -106,13 +112,26 @@ test('what consumers of the target have committed is not moved back, and not at 
 });
 
 test('nobody moves what is already there, whoever put it there', () => {
-  for (const target of [ours(50), commit(50)])
-    for (const note of [undefined, noted(50)])
-      expect(moved(commit(50), { target, ...(note ? { note } : {}) })).toMatchObject({ moves: [], leftAlone: null });
+  const settled = { moves: [], leftAlone: null };
+  expect(moved(commit(50), { target: ours(50), note: noted(50) })).toMatchObject(settled);
+  expect(moved(commit(50), { target: commit(50), note: noted(50) })).toMatchObject(settled);
+  expect(moved(commit(50), { target: commit(50) })).toMatchObject(settled);
 });
 
 test('a place that has expired on the target is written again', () => {
   expect(placesOf(moved(commit(50), { note: noted(50) }))).toEqual([50]);
+});
+
+test('what we wrote is written again each day, and once after a start, before it expires', () => {
+  const facts = { target: ours(50), note: noted(50) };
+  expect(placesOf(moved(commit(50), { ...facts, nowMs: NOW_MS + RENEW_MS - 1 }))).toEqual([]);
+  const renewed = moved(commit(50), { ...facts, nowMs: NOW_MS + RENEW_MS });
+  expect(placesOf(renewed)).toEqual([50]);
+  expect(renewed.notes.get(KEY)?.writtenMs).toBe(NOW_MS + RENEW_MS);
+  expect(placesOf(moved(commit(50), { target: ours(50) }))).toEqual([50]);
+  const late = { nowMs: NOW_MS + 2 * RENEW_MS };
+  expect(placesOf(moved(commit(50), { target: commit(50), note: noted(50), ...late })), 'of a reader').toEqual([]);
+  expect(placesOf(moved(commit(50), { ...facts, showsOwner: false, ...late })), 'of a share group').toEqual([]);
 });
 
 test('metadata follows, as long as the place is ours', () => {
@@ -143,6 +162,7 @@ test('a partition that cannot be translated is left alone, and the others of the
     isActive: false,
     notes: new Map(),
     showsOwner: true,
+    nowMs: NOW_MS,
   };
   const translate: Translate = (_topic, partition, offset) =>
     partition === 0 ? { offset: null, why: 'stopped' } : identicalPlace(offset, FULL);
@@ -158,6 +178,7 @@ const anyLog = fc
   .map(({ length, ...log }): TargetLog => ({ ...log, end: log.logStart + length }));
 const anyCommit = fc.record({ offset, leaderEpoch: fc.constantFrom(-1, 0, 4), metadata: fc.constantFrom('', 'm') });
 const anyNote = fc.record({
+  writtenMs: fc.constantFrom(NOW_MS, NOW_MS - RENEW_MS),
   source: offset,
   target: offset,
   metadata: fc.constantFrom('', 'm'),
@@ -277,7 +298,8 @@ test('once its moves are made, nothing is left to do', () => {
       const target = { offset: made.offset, metadata: made.metadata, leaderEpoch: -1 };
       const second = anyMove({ ...facts, target, note: first.notes.get(KEY) });
       expect(second).toMatchObject({ moves: [], leftAlone: null });
-      expect(anyMove({ ...facts, target, note: undefined, showsOwner: true }).moves).toEqual([]); // after a restart
+      const restarted = anyMove({ ...facts, target, note: undefined, showsOwner: true });
+      expect(placesOf(restarted), 'after a restart it is renewed').toEqual([made.offset]);
     }),
   );
 });

@@ -34,6 +34,8 @@ export interface Note {
   readonly target: number;
   readonly metadata: string;
   readonly isBounded: boolean;
+  /** Monotonic; when this process committed it, or found it where somebody else had. */
+  readonly writtenMs: number;
 }
 
 export interface GroupFacts {
@@ -47,7 +49,15 @@ export interface GroupFacts {
   readonly notes: ReadonlyMap<string, Note>;
   /** A commit without a leader epoch is ours, or an administrator's: consumers know the epoch of what they have read. */
   readonly showsOwner: boolean;
+  /** Monotonic. */
+  readonly nowMs: number;
 }
+
+/**
+ * Commits of a group without members expire, `offsets.retention.minutes` (a week by default) after they were made, and
+ * nobody else makes them again: a group that has long stood still would lose its places just when the source is gone.
+ */
+export const RENEW_MS = 86_400_000;
 
 /** Still named as the source names it. */
 export interface Move {
@@ -119,23 +129,26 @@ export function movesOf(facts: GroupFacts, translate: Translate): GroupMoves {
 
 function decide(
   commit: GroupOffset,
-  { target, notes, showsOwner }: GroupFacts,
+  { target, notes, showsOwner, nowMs }: GroupFacts,
   translate: Translate,
 ): { readonly note: Note; readonly isMove: boolean } | string {
   const key = placeKey(commit.topic, commit.partition);
   const [current, note] = [target.get(key), notes.get(key)];
   const isForeign = current !== undefined && !isOwn(current, note, showsOwner);
+  // How old a commit is that stood there before this process is not known.
+  const isDue = !isForeign && showsOwner && nowMs - (note?.writtenMs ?? -Infinity) >= RENEW_MS;
   if (current && note && !hasMoved(commit, note)) {
     if (current.offset !== note.target) return MOVED_ON_TARGET;
-    if (!note.isBounded) return { note, isMove: false };
+    if (!note.isBounded) return isDue ? { note: { ...note, writtenMs: nowMs }, isMove: true } : { note, isMove: false };
   }
   const place = translate(commit.topic, commit.partition, commit.offset);
   if (place.offset === null) return place.why;
   const { offset, isBounded } = place;
-  const wanted: Note = { source: commit.offset, target: offset, metadata: commit.metadata, isBounded };
   const isThere = current?.offset === offset;
-  if (isForeign) return isThere || offset > current.offset ? { note: wanted, isMove: !isThere } : MOVED_ON_TARGET;
-  return { note: wanted, isMove: !isThere || current.metadata !== commit.metadata };
+  if (isForeign && !isThere && offset < current.offset) return MOVED_ON_TARGET;
+  const isMove = !isThere || (!isForeign && (isDue || current.metadata !== commit.metadata));
+  const writtenMs = isMove ? nowMs : (note?.writtenMs ?? nowMs);
+  return { note: { source: commit.offset, target: offset, metadata: commit.metadata, isBounded, writtenMs }, isMove };
 }
 
 /** Ours, as far as that can be told: what this process wrote, or, from before its time, what shows no reader. */

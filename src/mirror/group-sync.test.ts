@@ -223,9 +223,9 @@ describe('a group with members on the target', () => {
   });
 });
 
-test('a commit without an answer is looked at, and neither repeated nor taken for somebody else’s', async () => {
+test('a commit without an answer is looked at, and not taken for somebody else’s', async () => {
   for (const next of [20, 10]) {
-    const { source, target, sync, commits, last } = start();
+    const { source, target, sync, last } = start();
     source.groups.set('g', { state: 'Stable', offset: 40 });
     await sync.pass();
     target.onCommit = () => new ConnectionError('closed', 'west:9092', 'west:9092 closed', { definite: false });
@@ -235,7 +235,7 @@ test('a commit without an answer is looked at, and neither repeated nor taken fo
     target.onCommit = () => null;
     source.groups.set('g', { state: 'Stable', offset: next });
     await sync.pass();
-    expect([target.groups.get('g')?.offset, commits()]).toEqual([next, next === 20 ? 2 : 3]);
+    expect(target.groups.get('g')?.offset).toBe(next);
     expect(last()).toMatchObject({ inPlace: 1, leftAlone: [] });
   }
 });

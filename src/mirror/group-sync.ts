@@ -211,6 +211,7 @@ export class GroupSync {
         isActive: known !== undefined && hasMembers(known),
         notes: this.#notes.get(group) ?? new Map(),
         showsOwner: kind.showsOwner,
+        nowMs: this.#options.clock.monotonic(),
       });
     }
     const { moves, checkpoints } = await this.#decide(facts, topics, { isTold: kind.showsOwner });
