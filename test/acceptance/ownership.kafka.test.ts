@@ -10,9 +10,10 @@ import { waitUntil } from '#testing/process-stat.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import type { RecordStream } from '#testing/workload.ts';
-import { partitionsUpTo, spawnLiveTraffic } from '#testing/workload.ts';
+import { partitionsUpTo, spawnLiveTraffic, writeStreams } from '#testing/workload.ts';
 import { createRandom } from '#util/random.ts';
-import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
+import { grant, leastRights, leastRightsFiles, leastRightsUsers, revoke } from './least-rights.ts';
+import type { MirrorSpec } from './link-file.ts';
 import type { ProcessOptions } from './lockstep-process.ts';
 import { LockstepProcess, told, unguarded } from './lockstep-process.ts';
 import { hasGrown, LogEnds } from './log-ends.ts';
@@ -27,12 +28,23 @@ const cluster = sharedClusters({
   // Producers of 40 days ago are forgotten within a second.
   target: { secure: leastRightsUsers, properties: { 'producer.id.expiration.check.interval.ms': '1000' } },
 });
-const declare = leastRightsFiles(() => ({ source: cluster('source'), target: cluster('target') }));
+const pair = () => ({ source: cluster('source'), target: cluster('target') });
+const declare = leastRightsFiles(pair);
 const kinds = ['now', 'old', 'holes'] as const;
 const topicsOf = (name: string) => kinds.map((kind) => `${name}.${kind}`);
-const fileOf = (name: string) =>
-  declare({ [name]: { topics: topicsOf(name).map((match) => ({ match })), transactions: 'committed-only' } });
-const files = { shared: fileOf('shared'), unowned: fileOf('unowned') };
+const specOf = (name: string): MirrorSpec => ({
+  topics: topicsOf(name).map((match) => ({ match })),
+  transactions: 'committed-only',
+});
+const fileOf = (name: string) => declare({ [name]: specOf(name) });
+const files = {
+  shared: fileOf('shared'),
+  unowned: fileOf('unowned'),
+  doubled: fileOf('doubled'),
+  denied: fileOf('denied'),
+};
+/** The same mirror in another file. */
+const changed = declare({ doubled: { ...specOf('doubled'), refreshMs: 4_000 } });
 const count = kinds.length * partitions;
 
 /** Timestamps that brokers take for expired, markers that do not know one another, and plain records beside them. */
@@ -144,6 +156,59 @@ test('processes that join, leave, die and stand still copy each partition one at
   process.stdout.write(`ownership: ${formatReport(report)}\n`);
 }, 400_000);
 
+test('three that start at the same moment share what is there; a fourth with another file is told so and gets nothing', async () => {
+  const name = 'doubled';
+  await createSource(name);
+  const streams = streamsOf(name).map(({ recordsPerSecond: _, ...stream }) => ({ ...stream, records: 6_000 }));
+  await writeStreams(cluster('source').bootstrap, streams, { seed });
+  const mirrors = [start(name), start(name), start(name)];
+  await share(name, mirrors);
+  const other = await LockstepProcess.run(changed(), ['--until', 'caught-up']).ended(60_000);
+  expect(other.code, told(other)).toBe(5);
+  expect(other.incidents, told(other)).toMatchObject([
+    { code: 'MIRROR_PEERS_DIFFER', topic: null, endsByItself: true },
+  ]);
+  await settle(name, mirrors);
+  const runs = await Promise.all(mirrors.map((mirror) => mirror.interrupt()));
+  for (const run of runs) expect(run.incidents, told(run)).toEqual([]);
+  await expectIdentical({
+    source: cluster('source').bootstrap,
+    target: cluster('target').bootstrap,
+    topics: pairs(name),
+  });
+}, 200_000);
+
+test('without the right to the group it stands still, says so with the command, and goes on when it has it again', async () => {
+  const name = 'denied';
+  await createSource(name);
+  const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
+  const mirror = start(name);
+  await share(name, [mirror]);
+  const rights = leastRights(name, specOf(name)).filter(({ resourceType }) => resourceType === 'group');
+  expect(rights).toHaveLength(1);
+  await revoke(pair(), rights);
+  const ofGroup = () => mirror.incidents.filter(({ code }) => code === 'PERMISSION_DENIED');
+  await mirror.until(() => ofGroup().length > 0, 'an incident is told');
+  expect(ofGroup()[0]?.nextStep).toMatch(
+    /kafka-acls\.sh .* --operation Read --group lockstep- --resource-pattern-type prefixed$/,
+  );
+  await sleep(12_000); // it may write for 10 s after the last heartbeat that was accepted
+  const ends = await LogEnds.open(target, topicsOf(name));
+  const before = await ends.read();
+  await writeStreams(source, [{ name: 'while denied', topic: `${name}.now`, partitions: [0, 1], records: 500 }], {
+    seed,
+  });
+  await sleep(2_000);
+  expect(hasGrown(before, await ends.read())).toBe(false);
+  ends.close();
+  await grant(pair(), rights);
+  await settle(name, []);
+  const run = await mirror.interrupt();
+  expect(run.incidents, told(run)).toHaveLength(1);
+  expect(run.events.filter(({ event }) => event === 'incident-ended')).toHaveLength(1);
+  await expectIdentical({ source, target, topics: pairs(name) });
+}, 200_000);
+
 test('the same processes without ownership are not identical', async () => {
   const name = 'unowned';
   await createSource(name);
@@ -170,6 +235,7 @@ test('the same processes without ownership are not identical', async () => {
   });
   const incidents = runs.flatMap((run) => run.incidents);
   const stopped = [...new Set(incidents.map(({ code, topic }) => `${code} ${topic}`))].toSorted();
+  expect(stopped, 'the sequences keep those apart that brokers remember').not.toContain('SHARD_DIVERGED unowned.now');
   process.stdout.write(
     `ownership, without: ${stopped.join(', ')}; ${report.isIdentical ? 'identical' : 'different'}\n`,
   );
