@@ -295,7 +295,7 @@ export function fillTooLong(from: number, to: number): ShardStop {
   return new ShardStop({
     code: 'FEATURE_NOT_BUILT',
     offsets: { from, to },
-    cause: `The first record is at offset ${to}: identical offsets would take ${to - from} offsets of filler on the target, so the partition would be mapped, which is not built yet.`,
+    cause: `The first record is at offset ${to}: identical offsets would take ${to - from} offsets of filler on the target, and a mapped partition beside identical ones of its topic is not built yet.`,
     consequence: 'Nothing was copied.',
     nextStep: 'Write "offsets: identical" to have the offsets filled all the same.',
     endsByItself: false,
