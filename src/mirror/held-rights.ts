@@ -96,7 +96,7 @@ async function askHeld(right: Right, known: Known): Promise<boolean | null> {
 async function askGroup(right: Right, cluster: Cluster): Promise<boolean | null> {
   const { resource, pattern, operation, stops } = right;
   const isOne = pattern === 'literal' && resource !== '*';
-  const name = isOne ? resource : `${resource === '*' ? 'lockstep-' : resource}preflight`;
+  const name = isOne ? resource : `${resource === '*' ? '' : resource}lockstep-preflight`;
   if (operation === 'DELETE') return isOne ? null : (await mayDeleteGroup(cluster, name)) || null; // one that is there would be gone
   const held = await (operation === 'READ' ? mayReadGroup(cluster, name) : mayDescribeGroup(cluster, name));
   return held || (isOne || stops === 'mirror' ? false : null);
