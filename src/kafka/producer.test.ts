@@ -1,8 +1,8 @@
 /** The producer on a real connection to a played broker, on a clock that stands still. */
 import { describe, expect, test } from 'vitest';
 import { PlayedBroker } from '#testing/played-broker.ts';
-import type { ProduceAsked } from '#testing/broker-frames.ts';
-import { type ConnectionError, UnsupportedApiError } from './errors.ts';
+import { produceBody, readProduce, type ProduceAsked } from '#testing/broker-frames.ts';
+import { type ConnectionError, UnsupportedApiError, WithheldError } from './errors.ts';
 import type { ProduceResult } from './produce.ts';
 import { Producer, type OutgoingBatch, type ProduceSubscriber } from './producer.ts';
 
@@ -211,6 +211,41 @@ describe('an answer', () => {
     broker.answer(broker.take(), Buffer.alloc(12, 0x7f));
     expect(a.outcomes).toEqual(numbered(5).map((name) => `${name} lost closed false`));
     expect(a.queue).toHaveLength(4);
+  });
+});
+
+describe('a batch of a transaction', () => {
+  const place = { targetTopic: 'orders', partition: 3 };
+  const batch = { buffer: Buffer.from('-batch-'), start: 1, end: 6 };
+
+  test('goes alone, with its transactional id and the version in which its partition joins by it', async () => {
+    const { broker, producer } = await setUp([new Partition(0).add(['a'])]);
+    const result = producer.produceAlone('lockstep-é-0', place, batch);
+    const plain = broker.nextProduce();
+    expect(plain.asked.transactionalId).toBeNull();
+    plain.answer([{ topic: 'orders', partition: 0, baseOffset: 0 }]);
+    const request = broker.take();
+    expect(request.apiVersion).toBe(12);
+    const asked = readProduce(request.reader);
+    expect([asked.transactionalId, asked.acks, contentsOf(asked)]).toEqual(['lockstep-é-0', -1, ['3:batch']]);
+    broker.answer(request, produceBody([{ topic: 'orders', partition: 0, baseOffset: 1 }]));
+    await expect(result).rejects.toThrow('no answer for orders/3');
+  });
+
+  test('is answered, refused or lost for its sender alone', async () => {
+    const { broker, producer } = await setUp([]);
+    const [first, second] = [1, 2].map(() => producer.produceAlone('id', place, batch));
+    broker.nextProduce().answer([{ topic: 'orders', partition: 3, errorCode: 51 }]);
+    await expect(first).resolves.toMatchObject({ errorCode: 51 });
+    broker.peer.close(null);
+    await expect(second).rejects.toMatchObject({ failure: 'closed', definite: false });
+  });
+
+  test('is withheld without leave', async () => {
+    const { broker, producer } = await setUp([]);
+    const permit = { isGiven: () => false, timeoutMs: 1_000 };
+    await expect(producer.produceAlone('id', { ...place, permit }, batch)).rejects.toThrow(WithheldError);
+    expect(broker.waiting).toBe(0);
   });
 });
 

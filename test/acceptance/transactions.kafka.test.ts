@@ -4,6 +4,8 @@ import { must } from '#util/assert.ts';
 import { describeProducers } from '#kafka/producers.ts';
 import { initTransactionalId, listTransactions } from '#kafka/transactions.ts';
 import { readWatermark } from '#mirror/offsets.ts';
+import { waitForHoles } from '#testing/compaction.ts';
+import { runAdmin } from '#testing/topic-admin.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { waitUntil } from '#testing/process-stat.ts';
 import { expectIdentical } from '#testing/checker/verify-mirror.ts';
@@ -12,6 +14,7 @@ import { testedVersions } from '#testing/tested-versions.ts';
 import { writeStreams, writeWorkload, type Workload } from '#testing/workload.ts';
 import { transactional } from '#testing/workloads.ts';
 import { createRandom } from '#util/random.ts';
+import { Command } from './command.ts';
 import { writeLink } from './link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, told, unguarded } from './lockstep-process.ts';
 import { hasGrown, LogEnds } from './log-ends.ts';
@@ -61,6 +64,23 @@ describe.each(pairs)('from $source to $target', ({ source: sourceVersion, target
     await expectIdentical({ ...request, policy: { transactions: 'preserve' } });
   }, 280_000);
 
+  test('what compaction and DeleteRecords left of transactions is the same, and lockstep verify says so', async () => {
+    const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
+    await writeWorkload(source, compacted, { seed });
+    await writeWorkload(source, transactional('cut', { records: 3_000 }), { seed });
+    await runAdmin(source, [{ deleteRecords: { topic: 'cut', before: { 0: 333, 1: 777 } } }]);
+    const names = ['compacted', 'cut'];
+    const mirrors = { left: { topics: names.map((match) => ({ match })) } };
+    const file = writeLink({ source, target, mirrors });
+    const run = await runUntilCaughtUp(file);
+    expect(run.code, told(run)).toBe(0);
+    const topics = names.map((name) => ({ source: name, target: name }));
+    const report = await expectIdentical({ source, target, topics, policy: { transactions: 'preserve' } });
+    process.stdout.write(`transactions: ${report.recordsEqual} records are left\n`);
+    const verified = await new Command(['verify', '-f', file, '--json']).ended(60_000);
+    expect(verified.code, JSON.stringify(verified)).toBe(0);
+  }, 120_000);
+
   test('one that its coordinator ends while the mirror is down stops the partition, at the offset of that end', async () => {
     const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
     await writeWorkload(source, heldBack, { seed: 7 });
@@ -104,4 +124,30 @@ const heldBack: Workload = {
       transactions: { producers: 8, abortRate: 0.2, records: [60, 200], leaveOpen: 1, timeoutMs: 600_000 },
     },
   ],
+};
+
+const shared = { topic: 'compacted', partitions: [0, 1], keys: { cycle: 97 }, valueBytes: 200 } as const;
+const interleaved = { producers: 3, abortRate: 0.2, records: [1, 40], plainRate: 0.2 } as const;
+
+const compacted: Workload = {
+  topics: [
+    {
+      name: 'compacted',
+      partitions: 2,
+      configs: {
+        'cleanup.policy': 'compact',
+        'segment.ms': '500',
+        'min.cleanable.dirty.ratio': '0.01',
+        'min.compaction.lag.ms': '0',
+      },
+    },
+  ],
+  streams: [
+    { ...shared, name: 'early', records: 4_000, transactions: interleaved },
+    { ...shared, name: 'late', records: 2_000, transactions: interleaved },
+  ],
+  async after(bootstrap) {
+    await waitForHoles(bootstrap, 'compacted', { partitions: 2 });
+    await writeStreams(bootstrap, [{ ...shared, name: 'last', records: 1_000, transactions: interleaved }]);
+  },
 };
