@@ -180,7 +180,7 @@ function rightFactsOf({ pair, facts, decision, start }: SurveyedPair): RightFact
 function unknownRights({ what, cluster, command }: Grant): NotChecked {
   return {
     what: `${what} of "${cluster}"`,
-    why: 'no topic of a name like that is seen, or the broker does not tell',
+    why: 'nothing of a name like that is seen, or the broker does not tell',
     command,
   };
 }
