@@ -831,3 +831,21 @@ test('rebuild shows what it would delete, and deletes only with --yes', async ()
   ]);
   expect((await lockstep('rebuild a/b/c -f link.yaml', { rebuildCopy })).err).toContain('"a/b/c" is no topic');
 });
+
+test('run says why offsets are mapped', async () => {
+  const mapped = {
+    event: 'topic',
+    mirror: 'm',
+    topic: 'a',
+    targetTopic: 'all',
+    partitions: 1,
+    mode: 'mapped',
+    at,
+  } as const;
+  const runMirrors: App['runMirrors'] = (_documents, _host, options) => {
+    options.onEvent({ ...mapped, action: 'adopted', why: 'the file says so' });
+    return Promise.resolve('caught-up');
+  };
+  const { out } = await lockstep('run -f link.yaml --until caught-up', { runMirrors });
+  expect(out).toContain('m: topic a as all, 1 partition: found on the target; offsets are mapped: the file says so');
+});

@@ -392,6 +392,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     await store.load(); // another worker may have copied on
     this.#mapped = this.#loadState(targetTopicId) ?? (await this.#begin());
     const mapped = this.#mapped;
+    if (mapped.head.sourceTopicId !== this.topicId) throw recreated('source', this.topic, mapped.ledger.end);
     if (this.#context.isShared && !mapped.head.isShared) await this.#share(mapped);
     const located = await this.#readOrdinal(mapped);
     if (this.#abort.signal.aborted) return null; // the reads have been cut short

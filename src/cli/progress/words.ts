@@ -12,7 +12,10 @@ export function describeStart(event: Extract<RunEvent, { event: 'started' }>): s
 export function describeTopic(event: Extract<RunEvent, { event: 'topic' }>): string {
   const renamed = event.topic === event.targetTopic ? '' : ` as ${event.targetTopic}`;
   const partitions = formatNumberOf(event.partitions, 'partition');
-  return printable(`${event.mirror}: topic ${event.topic}${renamed}, ${partitions}: ${TOPIC_ACTIONS[event.action]}`);
+  const isShared = event.mode === 'mapped' && event.action === 'adopted'; // perhaps with data of its own
+  const action = isShared ? 'found on the target' : TOPIC_ACTIONS[event.action];
+  const why = event.why === null ? '' : `; offsets are mapped: ${event.why}`;
+  return printable(`${event.mirror}: topic ${event.topic}${renamed}, ${partitions}: ${action}${why}`);
 }
 
 const TOPIC_ACTIONS = {
