@@ -163,10 +163,11 @@ class PlayedCluster {
 function played(sync: object = { acls: true, quotas: true }) {
   const [source, target] = [new PlayedCluster('east'), new PlayedCluster('west')];
   const applied = new Map<string, AppliedRecord>();
-  const seen = { changes: [] as string[], warnings: [] as [ErrorCode, string][], isLeader: true };
+  const seen = { changes: [] as string[], warnings: [] as [ErrorCode, string][], isLeader: true, records: 0 };
   const state = {
     appliedOf: () => [...applied.values()],
     putApplied: async (_: string, records: ReadonlyMap<string, AppliedRecord | null>) => {
+      seen.records += records.size;
       for (const [key, record] of records)
         if (record === null) applied.delete(key);
         else applied.set(key, record);
@@ -254,6 +255,19 @@ describe('what is around the records', () => {
     expect(applied.size, 'what is not ours is forgotten').toBe(0);
   });
 
+  test('of quotas that replaced a foreign value never takes that one away', async () => {
+    const { source, target, start } = played({ quotas: { overwrite: true } });
+    source.quotas.set('alice', 5);
+    target.quotas.set('alice', 9);
+    const around = start();
+    await around.check();
+    expect([...target.quotas]).toEqual([['alice', 5]]);
+    target.quotas.set('alice', 9);
+    source.quotas.clear();
+    await around.check();
+    expect([...target.quotas]).toEqual([['alice', 9]]);
+  });
+
   test('is one process of several', async () => {
     const { source, target, start, seen } = played();
     source.acls = [allow('a')];
@@ -269,6 +283,7 @@ describe('what is around the records', () => {
     target.refused.set('CreateAcls', CLUSTER_AUTHORIZATION_FAILED);
     const around = start();
     for (let round = 0; round < 3; round++) await around.check();
+    expect(seen.records, 'an intended ACL and a quota, once').toBe(2);
     expect(seen.warnings).toMatchObject([
       [
         'PERMISSION_DENIED',

@@ -3,6 +3,7 @@
  * lacks are named. Of several processes of a mirror one acts. What cannot be done is said once and tried again; nothing
  * of it ever stops a copy.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { sleep } from '#util/clock.ts';
 import type { ErrorCode } from '#contract/errors.ts';
 import { isChange, type PlannedChange } from '#contract/plan.ts';
@@ -22,6 +23,8 @@ import type { StateTopic } from './state-topic.ts';
 const CHECK_MS = 15_000;
 const LEADER_POLL_MS = 1_000;
 const NAMED_MAX = 3;
+/** So many may be unclear when a process ends while it creates them (acl-diff.ts). */
+const ACLS_AT_ONCE = 500;
 
 export interface AroundRecordsOptions extends AroundPorts {
   readonly state: StateTopic;
@@ -99,35 +102,46 @@ export class AroundRecords {
     const allowed = remove.filter(({ permission }) => permission === 'allow');
     const denied = remove.filter(({ permission }) => permission === 'deny');
     await deleteAcls(target, allowed);
-    await this.#record(create, (acl) => ({ what: 'acl', phase: 'intended', acl }));
-    await createAcls(target, create);
-    await this.#record(create, (acl) => ({ what: 'acl', phase: 'created', acl }));
+    for (let from = 0; from < create.length; from += ACLS_AT_ONCE) {
+      const acls = create.slice(from, from + ACLS_AT_ONCE);
+      await this.#record(acls, (acl) => ({ what: 'acl', phase: 'intended', acl }));
+      await createAcls(target, acls);
+      await this.#record(acls, (acl) => ({ what: 'acl', phase: 'created', acl }));
+    }
     await deleteAcls(target, denied);
     await this.#record([...remove, ...forget], () => null);
   }
 
-  async #record(acls: readonly Acl[], toRecord: (acl: Acl) => AppliedRecord | null): Promise<void> {
-    const { state, mirrorId } = this.#options;
-    await state.putApplied(mirrorId, new Map(acls.map((acl) => [aclText(acl), toRecord(acl)])));
+  #record(acls: readonly Acl[], toRecord: (acl: Acl) => AppliedRecord | null): Promise<void> {
+    return this.#put(new Map(acls.map((acl) => [aclText(acl), toRecord(acl)])));
   }
 
   async #changeQuotas(differences: readonly QuotaDifference[]): Promise<void> {
-    const { state, mirrorId, target } = this.#options;
-    const recorded = (action: QuotaDifference['action'], toRecord: (of: QuotaDifference) => AppliedRecord | null) =>
-      state.putApplied(
-        mirrorId,
-        new Map(differences.flatMap((of) => (of.action === action ? [[keyOf(of), toRecord(of)]] : []))),
-      );
-    await recorded('set', ({ entity, key, source, target: before }) => ({
-      what: 'quota',
-      entity: [...entity],
-      key,
-      value: source ?? 0,
-      before,
-    }));
-    await alterClientQuotas(target, quotaChanges(differences));
-    await recorded('remove', () => null);
-    await recorded('forget', () => null);
+    const known = this.#applied();
+    const put = (action: QuotaDifference['action'], toRecord: (of: QuotaDifference) => AppliedRecord | null) =>
+      this.#put(new Map(differences.flatMap((of) => (of.action === action ? [[keyOf(of), toRecord(of)]] : []))));
+    await put('set', (of) => {
+      const { entity, key, source, target } = of;
+      const ours = known.get(keyOf(of));
+      const isOurs = ours?.what === 'quota' && ours.value === target;
+      return { what: 'quota', entity: [...entity], key, value: source ?? 0, before: isOurs ? target : null };
+    });
+    await alterClientQuotas(this.#options.target, quotaChanges(differences));
+    await put('remove', () => null);
+    await put('forget', () => null);
+  }
+
+  /** What is recorded already is not recorded again: without a right to the change it is tried in every round. */
+  async #put(records: ReadonlyMap<string, AppliedRecord | null>): Promise<void> {
+    const { state, mirrorId } = this.#options;
+    const known = this.#applied();
+    const changed = [...records].filter(([text, record]) => !isDeepStrictEqual(record, known.get(text) ?? null));
+    await state.putApplied(mirrorId, new Map(changed));
+  }
+
+  #applied(): ReadonlyMap<string, AppliedRecord> {
+    const records = this.#options.state.appliedOf(this.#options.mirrorId);
+    return new Map(records.map((each) => [each.what === 'acl' ? aclText(each.acl as Acl) : keyOf(each), each]));
   }
 
   async #attempt(what: keyof AroundSurvey, change: () => Promise<void>): Promise<boolean> {
