@@ -3,7 +3,7 @@ import { nearest } from '#util/nearest.ts';
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Access, Finding, MirrorPlan, PlannedTopic, Right } from '#contract/plan.ts';
-import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
+import type { MirrorResource } from '#contract/resources.ts';
 import {
   collisionsOf,
   compileTopicRules,
@@ -15,7 +15,6 @@ import {
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import type { KafkaError } from '#kafka/errors.ts';
-import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { absentOf, changesOf, surveyAround } from './around-survey.ts';
 import { planGroups } from './group-plan.ts';
@@ -142,7 +141,7 @@ async function surveyPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<S
     resource.spec.start,
   );
   const options = decisionOptions(ports);
-  const modes = await Promise.all(facts.map((each) => (each instanceof Error ? null : askMode(ports, each))));
+  const modes = await Promise.all(facts.map(async (each) => (each instanceof Error ? null : askMode(ports, each))));
   return pairs.map((pair, i) => {
     const each = must(facts[i], 'facts of a pair');
     const asked = modes[i] ?? undefined;
