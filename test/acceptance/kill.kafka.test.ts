@@ -136,7 +136,7 @@ test(`is identical after ${kills} random kills -9 while it copies, aligns and fi
   for (let before = await ends.read(); report.kills < kills; report.kills++) {
     if (report.kills % raised.everyKills === 0) await addRaisedTopic(report.kills / raised.everyKills);
     // With ownership the start after a kill waits for the end of a session: the others show what keeps without it.
-    const options = report.kills % 5 === 4 ? {} : unguarded('ownership');
+    const options = report.kills % 10 === 9 ? {} : unguarded('ownership');
     const lockstep = LockstepProcess.run(file, [], options);
     let last = before;
     // The first ones meet the making of the state topic, of the claims and of the topics.
