@@ -70,14 +70,13 @@ function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-const [source, target] = await Promise.all(['source', 'target'].map((name) => startCluster({ name })));
+const clusters = await Promise.all(['source', 'target'].map((name) => startCluster({ name })));
 try {
-  if (!source || !target) throw new Error('two clusters run');
-  const ends = { source: source.bootstrap, target: target.bootstrap };
-  await writeWorkload(ends.source, alone('alone'));
-  await measure('each transaction in one partition', ends, 'alone');
-  await writeWorkload(ends.source, spread('spread'));
-  await measure('each transaction over 8 partitions', ends, 'spread');
+  const [source = [], target = []] = clusters.map(({ bootstrap }) => bootstrap);
+  await writeWorkload(source, alone('alone'));
+  await measure('each transaction in one partition', { source, target }, 'alone');
+  await writeWorkload(source, spread('spread'));
+  await measure('each transaction over 8 partitions', { source, target }, 'spread');
 } finally {
-  await Promise.all([source, target].map((cluster) => cluster?.stop()));
+  await Promise.all(clusters.map((cluster) => cluster.stop()));
 }

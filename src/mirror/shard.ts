@@ -84,6 +84,8 @@ const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
 /** Damage that hits another batch at each attempt would else be fetched for ever. */
 const CORRUPTIONS_MAX = 5;
+/** Each takes some milliseconds: a hole that is longer waits for the right to write markers. */
+const UNMARKED_MAX = 100;
 const FROM_SOURCE = 'when reading from the source';
 /** How often it is looked whether we may write again. */
 const PERMIT_POLL_MS = 200;
@@ -165,6 +167,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #markerEpoch: number | null = null;
   /** Null until the position is read, and where transactions are not preserved. */
   #transactions: TransactionWriter | null = null;
+  /** The right to write markers is missing: short holes are filled with the ends of empty transactions. */
+  #mayNotMark = false;
   #logStart = 0;
 
   #position: number | null = null;
@@ -426,6 +430,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #restoreTransactions(): Promise<void> {
     const { source, target, dataPath, policy, transactionalIdPrefix } = this.#context;
     this.#transactions = null;
+    this.#mayNotMark = false;
     if (policy.transactions !== 'preserve') return;
     const port = createTransactionPort({
       source,
@@ -831,7 +836,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#isFilling = true;
     try {
       const isEnd = await this.#endTransaction(hole);
-      const reached = isEnd ? from + count : await this.#fillHole(from, count);
+      const reached = isEnd ? from + count : await this.#fillHole({ from, count });
       if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
       else if (this.#interrupt) {
         if (!isEnd) this.#holesFilled += count;
@@ -856,16 +861,30 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return must(this.#transactions, 'writer of transactions').end({ baseOffset, ...ends });
   }
 
-  async #fillHole(from: number, count: number): Promise<number> {
+  async #fillHole(hole: { readonly from: number; readonly count: number }): Promise<number> {
+    const writer = this.#transactions;
+    const end = hole.from + hole.count;
+    let { from } = hole;
+    if (writer?.hasBegun) await writer.endEmpty(from++);
+    const isShort = end - from <= UNMARKED_MAX;
+    if (from < end && !(writer && isShort && this.#mayNotMark)) {
+      try {
+        return await this.#mark(from, end - from);
+      } catch (error) {
+        if (!writer || !isShort || !isMarkingDenied(error)) throw error;
+        this.#mayNotMark = true;
+      }
+    }
+    for (; from < end && this.#interrupt; from++) await writer?.endEmpty(from);
+    return from;
+  }
+
+  async #mark(from: number, count: number): Promise<number> {
     const { target, markerProducerId } = this.#context;
     const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
-    let at = from;
-    if (this.#transactions?.hasBegun) await this.#transactions.endEmpty(at++);
-    if (at === from + count) return at;
     this.#markerEpoch ??= await nextMarkerEpoch(port);
     const [signal, permit] = [this.#abort.signal, this.#permit];
-    const hole = { from: at, count: from + count - at, coordinatorEpoch: this.#markerEpoch, signal, permit };
-    return fillHole(port, hole);
+    return fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal, permit });
   }
 
   // ---- acknowledgements
@@ -1113,4 +1132,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#wasDamaged = false;
     this.#unknownResults = 0;
   }
+}
+
+function isMarkingDenied(error: unknown): boolean {
+  return error instanceof ShardStop && error.reason.code === 'SHARD_HOLES_NOT_ALLOWED';
 }

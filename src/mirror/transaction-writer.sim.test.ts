@@ -37,6 +37,7 @@ class World {
   /** Whether the step at which it is killed takes effect. */
   takesEffect = false;
   refusals = 0;
+  fillsWithTransactions = false;
   #now = 0;
   readonly #open = new Set<number>();
   readonly #sequences = new Map<number, number>();
@@ -177,7 +178,7 @@ class World {
   }
 
   async #fill(writer: TransactionWriter, position: number): Promise<number> {
-    if (writer.hasBegun) await writer.endEmpty(position);
+    if (writer.hasBegun || this.fillsWithTransactions) await writer.endEmpty(position);
     else this.step(() => this.target.appendMarkers(MARKER_PID, 0, 1));
     return position + 1;
   }
@@ -384,6 +385,26 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.coordinator.describe('slot-0')).toMatchObject({ status: 'CompleteCommit' });
     expect(world.coordinator.describe('slot-1')).toBeNull();
     expect(writer.producerIds.size).toBe(1);
+  });
+
+  test('holes are filled with the ends of empty transactions, also after a kill at every step of one', async () => {
+    for (const takesEffect of [false, true])
+      for (let step = 1; ; step++) {
+        const world = new World(step, protocol);
+        append(world.source, 100);
+        world.source.end += 2; // compacted away
+        append(world.source, 100);
+        world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+        world.takesEffect = takesEffect;
+        world.stepsLeft = step;
+        world.fillsWithTransactions = true;
+        const wasKilled = await isKilled(world);
+        world.stepsLeft = Infinity;
+        if (wasKilled) await world.copy();
+        expect(world.differences(), `killed at step ${step}, effect ${takesEffect}`).toEqual([]);
+        expect(world.target.producers.has(MARKER_PID)).toBe(false);
+        if (!wasKilled) break;
+      }
   });
 
   test('what a foreign program writes before the end of a transaction stops it', async () => {

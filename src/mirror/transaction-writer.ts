@@ -120,7 +120,7 @@ export class TransactionWriter {
     return this.#slots.open;
   }
 
-  /** What the next hole is filled with first: a transaction that was begun and got no record. */
+  /** A transaction was begun and got no record: the next hole is to be filled with its end (`endEmpty`). */
   get hasBegun(): boolean {
     return this.#slots.begun !== null;
   }
@@ -163,14 +163,18 @@ export class TransactionWriter {
     return true;
   }
 
-  /** Fills one offset with the end of a transaction that got no record (`hasBegun`). Throws as `end`. */
+  /**
+   * Fills one offset with the end of a transaction without a record: of one that was begun (`hasBegun`), else of one that is
+   * begun for it. Some milliseconds each, but no right on the cluster. Throws as `end`.
+   */
   async endEmpty(baseOffset: number): Promise<void> {
-    const slot = must(this.#slots.begun, 'a transaction that was begun');
+    const slot = this.#slots.begun ?? (await this.#begin(baseOffset, { isEmpty: true }));
     await this.#end(slot, { baseOffset, isCommit: false });
     this.#slots.end({ slot, producerId: null });
   }
 
-  async #begin(offset: number): Promise<number> {
+  /** `isEmpty`: no batch of it will let the partition take part. */
+  async #begin(offset: number, { isEmpty = false } = {}): Promise<number> {
     const slot = this.#slots.free;
     if (slot === null || slot >= this.#slotsMax) throw tooManyTransactions(offset, this.#slotsMax);
     if (slot === this.#slots.begun) return slot; // it takes part already
@@ -181,7 +185,10 @@ export class TransactionWriter {
     const state = this.#stateOf(slot);
     state.protocol = protocol;
     state.begunAtMs = this.#port.now();
-    if (protocol === 'explicit') await this.#passing(() => this.#port.add(slot, state.producer), { slot, offset });
+    if (protocol === 'explicit' || isEmpty) {
+      await this.#passing(() => this.#port.add(slot, state.producer), { slot, offset });
+      this.#slots.prepare(slot);
+    }
     return slot;
   }
 
