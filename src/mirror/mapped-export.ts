@@ -13,6 +13,8 @@ export interface ExportedMap {
   readonly map: OffsetMap;
   readonly ledger: DispositionLedger;
   readonly isShared: boolean;
+  /** Below the ledger's start offsets are identical. */
+  readonly isPart: boolean;
 }
 
 /**
@@ -31,9 +33,10 @@ export async function openMaps(
     if (mapped === null) return null;
     // The n-th record of ours: in a target of our own the log says how many there are, else what was saved.
     const { isShared } = head;
-    const stable = isShared ? mapped.placements.sourceEnd : await readStableOffset(target, pair.target, partition);
+    const placed = mapped.placements.runCount > 0 ? mapped.placements.sourceEnd : head.startOrdinal;
+    const stable = isShared ? placed : await readStableOffset(target, pair.target, partition);
     mapped.settle(stable);
-    return { map: mapped.mapUpTo(stable), ledger: mapped.ledger, isShared };
+    return { map: mapped.mapUpTo(stable), ledger: mapped.ledger, isShared, isPart: head.identicalFrom !== null };
   };
 }
 

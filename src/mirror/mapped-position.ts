@@ -41,8 +41,9 @@ export interface SharedTarget {
   readonly topic: string;
   readonly partition: number;
   readonly producerId: number;
-  /** Where our batches are looked for when none is known. */
+  /** Where our batches are looked for when none is known, and the ordinal of the first. */
   readonly targetStart: number;
+  readonly startOrdinal: number;
 }
 
 export interface SharedPosition {
@@ -74,21 +75,28 @@ export async function readSharedPosition(
     watermark ??= await readWatermark(target, topic, partition);
     const isFree = before === null || before === -1;
     // What is saved ends with the last one that the broker knows: there is nothing behind it to look for.
-    if (!isFree && before === lastOf(placements)) return { ordinal: placements.sourceEnd, isSequenceFree: false };
+    if (!isFree && before === lastOf(port, placements))
+      return { ordinal: nextOf(port, placements), isSequenceFree: false };
     // An open transaction of somebody else hides what lies behind its beginning.
     const stable = await readStableOffset(target, topic, partition);
     await findOwn(port, placements, options.onFound);
     const known = await lastSequence(port);
     const isFreeNow = known === null || known === -1;
-    const isComplete = isFreeNow ? stable >= watermark : known === lastOf(placements);
-    if (isComplete || signal.aborted) return { ordinal: placements.sourceEnd, isSequenceFree: isFreeNow };
+    const isComplete = isFreeNow ? stable >= watermark : known === lastOf(port, placements);
+    if (isComplete || signal.aborted) return { ordinal: nextOf(port, placements), isSequenceFree: isFreeNow };
     if (polls >= POLLS_MAX) throw notSeen(port);
     await sleep(target.clock, POLL_MS, signal);
   }
 }
 
-function lastOf({ sourceEnd }: OffsetMap): number | null {
-  return sourceEnd === 0 ? null : (sourceEnd - 1) % SEQUENCES;
+/** The ordinal of the record behind the last one that has a place. */
+function nextOf({ startOrdinal }: SharedTarget, placements: OffsetMap): number {
+  return placements.runCount === 0 ? startOrdinal : placements.sourceEnd;
+}
+
+function lastOf(port: SharedTarget, placements: OffsetMap): number | null {
+  const next = nextOf(port, placements);
+  return next === 0 ? null : (next - 1) % SEQUENCES;
 }
 
 async function lastSequence({ target, topic, partition, producerId }: SharedTarget): Promise<number | null> {
@@ -99,7 +107,7 @@ async function lastSequence({ target, topic, partition, producerId }: SharedTarg
 async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: OffsetMap['append']): Promise<void> {
   const { target, topic, partition, producerId, targetStart } = port;
   const logStart = await readLogStart(target, topic, partition);
-  let from = Math.max(logStart, placements.sourceEnd === 0 ? targetStart : placements.targetEnd);
+  let from = Math.max(logStart, placements.runCount === 0 ? targetStart : placements.targetEnd);
   for (;;) {
     const { batches, isComplete } = await readTail(target, {
       topic,
@@ -112,7 +120,7 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
       from = last + 1;
       const isOwn = producerIdOf(buffer, at) === producerId && (attributesOf(buffer, at) & ATTRIBUTE_CONTROL) === 0;
       if (!isOwn || last < placements.targetEnd) continue;
-      const expected = placements.sourceEnd;
+      const expected = nextOf(port, placements);
       const ahead = (baseSequenceOf(buffer, at) - (expected % SEQUENCES) + SEQUENCES) % SEQUENCES;
       if (ahead > SEQUENCES_AHEAD_MAX || producerEpochOf(buffer, at) !== 0 || base < placements.targetEnd)
         throw diverged(

@@ -20,6 +20,7 @@ import { PlayedCluster } from '#testing/played-cluster.ts';
 import { controlBatch, sourceBatch } from '#testing/source-batches.ts';
 import { MappedShard } from './mapped-shard.ts';
 import { MappedState, type MappedStore } from './mapped-state.ts';
+import { mapBehind } from './misalignment.ts';
 import { RecordFilter } from './record-filter.ts';
 import type { MappedStateRecord, PieceOf } from './state-topic.ts';
 import { mappedKey, pieceKey, type MappedPlace } from './state-records.ts';
@@ -300,10 +301,7 @@ function compact(log: ModelLog, random: Random): number {
 
 function foreign(log: ModelLog, count: number): void {
   const records = Array.from({ length: count }, () => ({ timestamp: 1, key: null, value: Buffer.from('foreign') }));
-  assert(
-    log.append(sourceBatch({ baseOffset: 0, records, producerId: 77, baseSequence: log.end })).errorCode >= 0,
-    'appended',
-  );
+  assert(log.append(sourceBatch({ baseOffset: 0, records })).errorCode === 0, 'appended');
 }
 
 function newWorld(options: Options = {}): World {
@@ -412,6 +410,79 @@ describe('a foreign writer in a target of our own', () => {
       await check();
     },
   );
+});
+
+describe('a foreign writer in a copy with identical offsets', () => {
+  /** What the target of an identical copy holds: K = 0, and a hole at offset 4, so that sequences are one behind offsets. */
+  async function misaligned(behind: (log: ModelLog) => void): Promise<boolean> {
+    newWorld({ isShared: true });
+    world.kill();
+    const { source, target } = world;
+    const batches = [
+      [0, 4],
+      [5, 3],
+    ] as const;
+    for (const [base, count] of batches) copy(target.log, base, count);
+    function copy(log: ModelLog, base: number, count: number): void {
+      const records = Array.from({ length: count }, (_, i) => record(base + i));
+      if (base > 4 && log.end === 4) log.appendMarkers(PID + 1, 0, 1);
+      const baseSequence = base > 4 ? base - 1 : base;
+      assert(
+        log.append(sourceBatch({ baseOffset: 0, records, producerId: PID, baseSequence })).errorCode === 0,
+        'ours',
+      );
+    }
+    for (const base of [0, 5, 8, 11, 14]) {
+      if (base === 5) store(source.log, controlBatch({ baseOffset: 4, producerId: 9, isCommit: true }), 1);
+      const count = base === 0 ? 4 : 3;
+      store(
+        source.log,
+        sourceBatch({ baseOffset: base, records: Array.from({ length: count }, (_, i) => record(base + i)) }),
+        count,
+      );
+    }
+    behind(target.log);
+    const permit = { timeoutMs: 1_000, isGiven: () => true };
+    const answers: boolean[] = [];
+    void mapBehind({
+      target: target.cluster,
+      store: world.store.of(() => true, world),
+      place,
+      mirrorId: 'mirror',
+      targetTopicId: TARGET_ID,
+      sourceTopicId: SOURCE_ID,
+      producerIds: { data: PID, marker: PID + 1 },
+      record: { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] },
+      at: 8,
+      permit,
+    }).then((answer) => answers.push(answer));
+    await world.until(() => answers.length > 0);
+    return answers[0] === true;
+  }
+  test('goes on mapped behind it, with what was pushed aside', async () => {
+    const isMapped = await misaligned((log) => {
+      foreign(log, 2);
+      const records = [record(8), record(9), record(10)];
+      log.append(sourceBatch({ baseOffset: 0, records, producerId: PID, baseSequence: 7 }));
+      foreign(log, 1);
+    });
+    expect(isMapped).toBe(true);
+    world.start();
+    await world.copied();
+    await world.stop();
+    const state = world.saved();
+    const map = state.mapUpTo(state.ledger.ordinal);
+    expect(world.placed().map(([source]) => source)).toEqual([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    for (const [source, target] of world.placed()) expect(map.targetOf(source)).toBe(target);
+    expect([...map.runs()].slice(0, 2)).toEqual([
+      { source: 0, target: 0, length: 8 },
+      { source: 8, target: 10, length: 3 },
+    ]);
+  });
+
+  test('stays stopped where what stands before it is not ours', async () => {
+    expect(await misaligned((log) => log.batches.splice(2, 1))).toBe(false);
+  });
 });
 
 describe('after a crash', () => {

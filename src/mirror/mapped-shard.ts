@@ -450,6 +450,8 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       producerId,
       isShared,
       start: first,
+      startOrdinal: 0,
+      identicalFrom: null,
       targetStart,
       leaderEpochs: [],
     });
@@ -469,10 +471,11 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   /** How many records of ours the target holds, by its own log. */
   async #readOrdinal(mapped: MappedState): Promise<Located> {
     const { target } = this.#context;
-    const { isShared, producerId, targetStart } = mapped.head;
+    const { isShared, producerId, targetStart, startOrdinal } = mapped.head;
     const options = { stillMs: this.#stillMs, signal: this.#abort.signal };
     if (isShared) {
-      const port = { target, topic: this.targetTopic, partition: this.partition, producerId, targetStart };
+      const place = { target, topic: this.targetTopic, partition: this.partition };
+      const port = { ...place, producerId, targetStart, startOrdinal };
       return readSharedPosition(port, mapped.placements, { ...options, onFound: (run) => mapped.placed(run) });
     }
     const port = this.#solePort(mapped);

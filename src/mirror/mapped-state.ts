@@ -34,7 +34,7 @@ export class MappedState {
   private constructor(place: MappedPlace, head: MappedRecord, isHeadSaved: boolean) {
     this.#place = place;
     this.head = head;
-    this.ledger = new DispositionLedger(head.start);
+    this.ledger = new DispositionLedger(head.start, head.startOrdinal);
     this.placements = new OffsetMap();
     this.#isHeadSaved = isHeadSaved;
   }
@@ -99,7 +99,13 @@ export class MappedState {
   mapUpTo(ordinal: number): OffsetMap {
     const deliveries = this.ledger.deliveries();
     if (ordinal < this.ledger.ordinal) deliveries.truncate(must(this.ledger.offsetOf(ordinal), 'delivered record'));
-    return this.head.isShared ? deliveries.followedBy(this.placements) : deliveries;
+    const mapped = this.head.isShared ? deliveries.followedBy(this.placements) : deliveries;
+    const { identicalFrom, start } = this.head;
+    if (identicalFrom === null || identicalFrom === start) return mapped;
+    const all = new OffsetMap();
+    all.append({ source: identicalFrom, target: identicalFrom, length: start - identicalFrom });
+    for (const run of mapped.runs()) all.append(run);
+    return all;
   }
 
   /** Writes what has changed. What changes meanwhile is written with the next one. Throws KafkaError. */

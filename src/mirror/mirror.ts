@@ -10,7 +10,7 @@ import type { Random } from '#util/random.ts';
 import { AppError, type ErrorCode } from '#contract/errors.ts';
 import type { Access } from '#contract/plan.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
-import type { MirrorStatus, ReencodeReason, RunEvent, SyncedChange } from '#contract/status.ts';
+import type { Incident, MirrorStatus, ReencodeReason, RunEvent, SyncedChange } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import {
   compileTopicRules,
@@ -21,7 +21,7 @@ import {
   type TopicRules,
 } from '#contract/topic-rules.ts';
 import { DataPath } from '#jobs/data-path.ts';
-import type { Term } from '#jobs/ownership.ts';
+import { TIMES, type Term } from '#jobs/ownership.ts';
 import { shardName, type ShardName } from '#jobs/shard-ranges.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
@@ -49,6 +49,8 @@ import { measureSource, measureTarget } from './source-lag.ts';
 import type { PartitionState, ShardContext } from './shard-context.ts';
 import { MappedShard } from './mapped-shard.ts';
 import { MappedState } from './mapped-state.ts';
+import { mapBehind } from './misalignment.ts';
+import type { OffsetMode } from './offset-mode.ts';
 import { Shard } from './shard.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { LEADER_EPOCHS_MAX, type MappedPlace, type PartitionRecord } from './state-records.ts';
@@ -435,6 +437,7 @@ export class Mirror {
         closed: this.#closed.signal,
         onIncidentGone: (incident) => this.#emit({ event: 'incident-ended', incident, at: this.#options.clock.now() }),
       });
+        successorOf: (incident, term) => this.#goOnMapped(topic, incident, { partition: index, start, term }),
       this.#partitions.set(name, partition);
       if (!this.#sharing) partition.hold(soleTerm(this.#stopping.signal)).catch(this.#bug.reject);
     }
@@ -471,8 +474,9 @@ export class Mirror {
     this.#sharing?.changed();
   }
 
-  #isMapped(topic: string): boolean {
-    return this.#topics.get(topic)?.copy.mode === 'mapped';
+  #isMapped({ topic, partition }: { readonly topic: string; readonly partition: number }): boolean {
+    const prepared = this.#topics.get(topic);
+    return prepared !== undefined && (prepared.copy.mode === 'mapped' || this.#isMisaligned(prepared, partition));
   }
 
   /** Partitions of other processes are as far as the target is; mapped ones as far as is saved, every few seconds. */
@@ -484,13 +488,13 @@ export class Mirror {
       await this.#attempt('How far other processes are could not be read', () => this.#followMapped());
       await measureTarget(
         target,
-        this.#all().filter(({ isElsewhere, topic }) => isElsewhere && !this.#isMapped(topic)),
+        this.#all().filter((each) => each.isElsewhere && !this.#isMapped(each)),
       );
     }
   }
 
   async #followMapped(): Promise<void> {
-    const mapped = this.#all().filter(({ isElsewhere, topic }) => isElsewhere && this.#isMapped(topic));
+    const mapped = this.#all().filter((each) => each.isElsewhere && this.#isMapped(each));
     if (mapped.length === 0) return;
     const state = must(this.#state, 'state topic');
     await state.load();
@@ -582,15 +586,76 @@ export class Mirror {
       onIncident: (incident) => this.#emit({ event: 'incident', incident }),
       onIncidentEnded: (incident) => this.#emit({ event: 'incident-ended', incident, at: clock.now() }),
     };
-    return topic.copy.mode === 'identical' ? new Shard(context) : this.#createMappedShard(topic, context);
+    if (topic.copy.mode === 'mapped') return this.#createMappedShard(topic.copy, context);
+    const isMisaligned = this.#isMisaligned(topic, partition);
+    return isMisaligned ? this.#createMappedShard({ isShared: true }, context) : new Shard(context);
   }
 
-  #createMappedShard({ copy }: PreparedTopic, context: ShardContext): MappedShard {
+  /** Its offsets were identical until another program wrote to the target. */
+  #isMisaligned({ sourceTopic, targetTopic, targetTopicId }: PreparedTopic, partition: number): boolean {
+    const place = { targetTopic, partition, sourceTopic };
+    return must(this.#state, 'state topic').mapped(place)?.targetTopicId === targetTopicId;
+  }
+
+  /** `onMisalignment: map`. Null where the partition stays stopped. */
+  async #goOnMapped(
+    topic: PreparedTopic,
+    incident: Incident,
+    place: { partition: number; start: MirrorStart; term: ShardContext['term'] },
+  ): Promise<RunningShard | null> {
+    if (incident.code !== 'SHARD_DIVERGED' || topic.copy.mode === 'mapped') return null;
+    const { partition, term } = place;
+    try {
+      const state = must(this.#state, 'state topic');
+      await state.load(); // another process may have decided it
+      if (!this.#isMisaligned(topic, partition) && !(await this.#mapBehind(topic, incident, { partition, term })))
+        return null;
+    } catch (error) {
+      if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error;
+      return null;
+    }
+    const at = incident.offsets?.from;
+    this.#warn(
+      'SHARD_DIVERGED',
+      `${topic.sourceTopic}/${partition} goes on mapped from offset ${at} on: ${incident.cause}`,
+    );
+    return this.#createShard(topic, place);
+  }
+
+  async #mapBehind(
+    { sourceTopic, sourceTopicId, targetTopic, targetTopicId }: PreparedTopic,
+    { offsets }: Incident,
+    { partition, term }: { partition: number; term: ShardContext['term'] },
+  ): Promise<boolean> {
+    const { target, resource } = this.#options;
+    const state = must(this.#state, 'state topic');
+    const record = state.partition(targetTopic, partition);
+    if (resource.spec.onMisalignment !== 'map' || !offsets || record?.targetTopicId !== targetTopicId) return false;
+    return mapBehind({
+      target,
+      store: state,
+      place: { targetTopic, partition, sourceTopic },
+      mirrorId: this.#mirrorId,
+      targetTopicId,
+      sourceTopicId,
+      producerIds: this.#producers,
+      record,
+      at: offsets.from,
+      permit: { timeoutMs: TIMES.writeTimeoutMs, isGiven: () => term.mayWrite() },
+    });
+  }
+
+  #createMappedShard(copy: Pick<OffsetMode, 'isShared'>, context: ShardContext): MappedShard {
     const { target, resource } = this.#options;
     const state = must(this.#state, 'state topic');
     return new MappedShard({
       ...context,
-      store: state,
+      store: {
+        load: () => context.state.load(),
+        mapped: (place) => state.mapped(place),
+        pieces: (kind, place) => state.pieces(kind, place),
+        putMapped: (records, permit) => state.putMapped(records, permit),
+      },
       mirrorId: this.#mirrorId,
       isShared: copy.isShared,
       goesOnBehindOthers: resource.spec.onMisalignment === 'map',

@@ -42,6 +42,8 @@ type HeldTerm = Omit<Term, 'shard' | 'quietAtMs'>;
 export interface MirroredPartitionOptions {
   readonly clock: Clock;
   createShard(term: HeldTerm): RunningShard;
+  /** What goes on in the place of a shard that has stopped for good; null for nothing. */
+  successorOf?(incident: Incident, term: HeldTerm): Promise<RunningShard | null>;
   /** There are other processes, and what is not ours is theirs. */
   hasPeers(): boolean;
   /** What is shown stays as it is from now on. */
@@ -101,10 +103,17 @@ export class MirroredPartition {
     const { clock, closed } = this.#options;
     if (term.lost.aborted) return term.release({ isSettled: term.takeover === 'handed-over' });
     assert(!this.#shard, 'one shard at a time');
-    const shard = this.#options.createShard(term);
+    let shard = this.#options.createShard(term);
     this.#shard = shard;
     this.#watermark = null;
     await shard.run();
+    const isOver = term.lost.aborted || this.#options.isStopping();
+    const successor = isOver || !shard.incident ? null : await this.#options.successorOf?.(shard.incident, term);
+    if (successor) {
+      this.#detach(shard);
+      this.#shard = shard = successor;
+      await shard.run();
+    }
     // One that has stopped for good keeps its partition: nobody else could go on with it either.
     if (!term.lost.aborted)
       await new Promise<void>((resolve) => term.lost.addEventListener('abort', () => resolve(), { once: true }));

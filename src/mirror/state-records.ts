@@ -77,10 +77,13 @@ const mappedRecord = z.object({
   producerId: z.int().min(0),
   /** Others write to the target as well. Else the n-th record of ours is at offset n. */
   isShared: z.boolean(),
-  /** The first source offset of the ledger. */
+  /** The first source offset of the ledger, and the ordinal of the first record from there on. */
   start: offset,
   /** Where the target ended when nothing of ours was in it. */
   targetStart: offset,
+  startOrdinal: offset,
+  /** From here up to `start` offsets are the same on both sides; null where the copy was mapped from its beginning. */
+  identicalFrom: offset.nullable(),
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
 });
 

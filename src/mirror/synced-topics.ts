@@ -47,12 +47,14 @@ function copyStartOf(
   copied: CopiedPartition,
   { state, isWhole }: Pick<CopiedTopics, 'state' | 'isWhole'>,
 ): CopyStart {
-  const { targetTopic, targetTopicId, copy } = topic;
+  const { sourceTopic, targetTopic, targetTopicId, copy } = topic;
   const { partition, isHeld, position, incident } = copied;
   if (incident && !incident.endsByItself) return `a partition has stopped: ${incident.code}`;
   if (isHeld && position === null) return NOT_BEGUN;
   try {
-    if (copy.isShared) return 'a target topic has records of others too, between which a group has no place of its own';
+    const head = state.mapped({ sourceTopic, targetTopic, partition });
+    const isShared = copy.isShared || (head?.targetTopicId === targetTopicId && head.isShared);
+    if (isShared) return 'a target topic has records of others too, between which a group has no place of its own';
     if (copy.mode === 'mapped') return { readMap: () => (isHeld ? copied.map : savedMap(topic, partition, state)) };
     const record = state.partition(targetTopic, partition);
     if (record?.targetTopicId === targetTopicId)

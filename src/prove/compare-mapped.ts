@@ -19,6 +19,8 @@ export interface MappedExport {
   readonly ledger: DispositionLedger;
   /** Others write to the target as well. */
   readonly isShared: boolean;
+  /** Below the ledger's start offsets are identical, not mapped. */
+  readonly isPart?: boolean;
 }
 
 /** What the log of the source shows of an offset. */

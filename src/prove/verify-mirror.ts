@@ -51,6 +51,8 @@ export interface VerifyOptions {
   /** Offsets of every partition; null for all that is there. */
   readonly from: number | null;
   readonly to: number | null;
+  /** Of each partition only so many offsets before its end. */
+  readonly tail?: number;
   readonly progressMs: number;
   readonly signal: AbortSignal;
   /** The map of a partition whose offsets differ, as its mirror has saved it; null of an identical one. */
@@ -269,7 +271,9 @@ async function verifyPartition(task: Task, resource: MirrorResource, run: Run): 
   try {
     const policy = policyOf(task, resource, run.options);
     const exported = (await run.options.mapOf?.(pair, partition)) ?? null;
-    const compared = exported ? compareMappedLogs(logs, { exported, policy }, run) : compareLogs(logs, policy, run);
+    const isBelow = exported?.isPart === true && (run.options.to ?? Infinity) <= exported.ledger.start;
+    const isMapped = exported !== null && !isBelow;
+    const compared = isMapped ? compareMappedLogs(logs, { exported, policy }, run) : compareLogs(logs, policy, run);
     return { ...named, ...(await compared) };
   } catch (error) {
     return { ...NOTHING, ...named, ...failedBy(error, `${pair.source}/${partition}`) };
@@ -299,16 +303,17 @@ export async function compareLogs(
   policy: ComparePolicy,
   run: {
     readonly clusters: Pick<VerifyClusters, 'clock'>;
-    readonly options: Pick<VerifyOptions, 'from' | 'to' | 'signal'>;
+    readonly options: Pick<VerifyOptions, 'from' | 'to' | 'tail' | 'signal'>;
     readonly running: Set<Running>;
   },
 ): Promise<Compared> {
   const { options } = run;
   const target = await logs.target.bounds();
   const source = await sourceBounds(logs.source, target.end, run);
-  const window = { from: options.from ?? 0, to: options.to ?? Infinity };
+  const last = Math.min(source.stable, target.stable, options.to ?? Infinity);
+  const window = { from: Math.max(options.from ?? 0, last - (options.tail ?? Infinity)), to: options.to ?? Infinity };
   const from = Math.max(source.start, target.start, window.from);
-  const to = Math.min(source.stable, target.stable, window.to);
+  const to = last;
   const comparison = new Comparison(logs, { from, to: Math.max(from, to) }, policy);
   run.running.add(comparison);
   try {
@@ -370,7 +375,9 @@ export async function compareMappedLogs(
   try {
     const { provenThrough, shown, unverified } = await comparison.run(run.options.signal);
     const gone = from > first ? [{ from: first, to: from, reason: 'one side has not got it any more' }] : [];
-    const parts = [...gone, ...unverified];
+    const reason = `offsets are identical there: --to ${ledger.start} compares them`;
+    const identical = options.exported.isPart ? [{ from: source.start, to: ledger.start, reason }] : [];
+    const parts = [...identical.filter((part) => part.from < part.to), ...gone, ...unverified];
     const { records, compacted, differences, seen } = comparison;
     return {
       verdict: differences > 0 ? 'different' : parts.length > 0 ? 'unverified' : 'identical',
