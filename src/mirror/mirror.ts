@@ -432,12 +432,12 @@ export class Mirror {
       const partition = new MirroredPartition(place, {
         clock: this.#options.clock,
         createShard: (term) => this.#createShard(topic, { partition: index, start, term }),
+        successorOf: (incident, term) => this.#goOnMapped(topic, incident, { partition: index, start, term }),
         hasPeers: () => this.#sharing?.hasPeers === true,
         isStopping: () => this.#isStopping,
         closed: this.#closed.signal,
         onIncidentGone: (incident) => this.#emit({ event: 'incident-ended', incident, at: this.#options.clock.now() }),
       });
-        successorOf: (incident, term) => this.#goOnMapped(topic, incident, { partition: index, start, term }),
       this.#partitions.set(name, partition);
       if (!this.#sharing) partition.hold(soleTerm(this.#stopping.signal)).catch(this.#bug.reject);
     }
