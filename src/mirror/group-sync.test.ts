@@ -10,7 +10,8 @@ import { ManualClock } from '#testing/manual-clock.ts';
 import { assert } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { ACTIVE, MOVED_ON_TARGET } from './group-moves.ts';
-import { GroupSync, type GroupSyncOptions, type SyncedTopic } from './group-sync.ts';
+import type { SyncedTopic } from './group-places.ts';
+import { GroupSync, type GroupSyncOptions } from './group-sync.ts';
 
 const UNKNOWN_MEMBER_ID = 25;
 const GROUP_AUTHORIZATION_FAILED = 30;

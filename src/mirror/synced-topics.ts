@@ -3,7 +3,7 @@ import { AppError } from '#contract/errors.ts';
 import type { OffsetMap } from '#contract/offset-map.ts';
 import type { Incident } from '#contract/status.ts';
 import { NOT_BEGUN } from './group-moves.ts';
-import type { CopyStart, SyncedTopic } from './group-sync.ts';
+import type { CopyStart, SyncedTopic } from './group-places.ts';
 import { MappedState } from './mapped-state.ts';
 import type { StateTopic } from './state-topic.ts';
 import type { PreparedTopic } from './target-topics.ts';
