@@ -333,6 +333,11 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#state = 'ended';
   }
 
+  /** Everything that is known now is saved, so that nothing has to be found out again; what fails is left to the next start. */
+  async saveMap(): Promise<void> {
+    if (this.#isLocated && this.#interrupt) await this.#savedAll();
+  }
+
   /** Takes nothing new and waits for what is on its way; `run` returns then. */
   stop(): void {
     this.#abort.abort();
@@ -738,7 +743,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
 
   /** Everything that is known now is in the state topic; false where it could not be written. */
   async #savedAll(): Promise<boolean> {
-    await this.#saving;
+    while (this.#saving) await this.#saving;
     let isSaved = false;
     this.#saving = this.#saveNow().then((result) => {
       isSaved = result;

@@ -65,6 +65,8 @@ const MERGE_BELOW_BYTES = 8 * 1024;
 const MERGED_BYTES_MAX = 256 * 1024;
 /** A graceful stop waits so long for what is in flight; then the connections are closed. */
 const STOP_WITHIN_MS = 10_000;
+/** Of these, the maps of mapped partitions get so long: what is not saved is found again by the next start. */
+const SAVE_WITHIN_MS = 2_000;
 /** The status of a partition is 400 bytes of JSON: with more partitions than these it is told less often. */
 const SHARDS_PER_REPORT = 1_000;
 const GOAL_POLL_MS = 50;
@@ -802,6 +804,9 @@ export class Mirror {
   async #stop(): Promise<void> {
     const { clock } = this.#options;
     this.#isStopping = true;
+    const saved = new AbortController();
+    const saving = Promise.all(this.#all().map((partition) => partition.saveMap())).finally(() => saved.abort());
+    await Promise.race([saving, sleep(clock, SAVE_WITHIN_MS, saved.signal)]); // while they are still ours to write
     this.#stopping.abort();
     this.#sharing?.stop();
     const deadline = new AbortController();

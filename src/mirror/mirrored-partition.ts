@@ -34,6 +34,8 @@ export type RunningShard = Pick<
 > & {
   /** Where the records lie of a copy with other offsets; null until it is known. */
   readonly map?: OffsetMap | null;
+  /** Saves that, as far as it can be saved. */
+  saveMap?(): Promise<void>;
 };
 
 /** Parts of a shard's term that the shard does not need. */
@@ -92,6 +94,11 @@ export class MirroredPartition {
     // What an earlier term of ours has on its way may still land: the next one begins behind it.
     this.#holding = this.#holding.then(() => this.#hold(term));
     return this.#holding;
+  }
+
+  /** What a mapped partition knows is saved, as far as it can be. */
+  async saveMap(): Promise<void> {
+    await this.#shard?.saveMap?.();
   }
 
   /** No shard runs, and every term is released. */
