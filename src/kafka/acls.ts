@@ -64,7 +64,11 @@ export interface Acl extends AclPattern {
  * All ACLs of a cluster; null where it has no authorizer, and so no ACLs. Those of resources that only a later Kafka
  * knows are left out. Needs DESCRIBE on the cluster. Throws KafkaError; 31 without it.
  */
-export async function readAcls(cluster: Cluster): Promise<Acl[] | null> {
+export async function readAcls(
+  cluster: Cluster,
+  /** As one broker acts by them: those that were just created reach each a moment later. */
+  { broker = 'any' }: { readonly broker?: number | 'any' } = {},
+): Promise<Acl[] | null> {
   const every = {
     resourceTypeFilter: ANY,
     resourceNameFilter: null,
@@ -76,7 +80,7 @@ export async function readAcls(cluster: Cluster): Promise<Acl[] | null> {
   };
   const { errorCode, errorMessage, resources } = await retrying(
     cluster,
-    () => cluster.call(describeAcls, every, { broker: 'any' }),
+    () => cluster.call(describeAcls, every, { broker }),
     { repeatable: true },
   );
   if (errorCode === errorCodes.SECURITY_DISABLED) return null;
@@ -171,10 +175,6 @@ function throwError(
 ): void {
   if (!result) throw new MalformedFrameError(`${api} left out ${aclText(acl)}`);
   if (result.errorCode !== 0) throw new BrokerError(errorOf(result.errorCode), api, aclText(acl), result.errorMessage);
-}
-
-function subjectOf({ name }: Cluster): string {
-  return `cluster "${name}"`;
 }
 
 function chunksOf<T>(items: readonly T[]): T[][] {

@@ -26,14 +26,16 @@ export interface QuotaChange {
 /** Needs DESCRIBE_CONFIGS on the cluster. Throws KafkaError; 31 without it. */
 export async function readClientQuotas(cluster: Cluster): Promise<ClientQuota[]> {
   const everything = { components: [], strict: false };
-  const { errorCode, errorMessage, entries } = await retrying(
-    cluster,
-    () => cluster.call(describeClientQuotas, everything, { broker: 'any' }),
-    { repeatable: true },
-  );
-  if (errorCode !== 0)
-    throw new BrokerError(errorOf(errorCode), 'DescribeClientQuotas', `cluster "${cluster.name}"`, errorMessage);
-  return (entries ?? []).map(({ entity, values }) => ({
+  const ask = async () => {
+    const { errorCode, errorMessage, entries } = await cluster.call(describeClientQuotas, everything, {
+      broker: 'any',
+    });
+    if (errorCode !== 0)
+      throw new BrokerError(errorOf(errorCode), 'DescribeClientQuotas', `cluster "${cluster.name}"`, errorMessage);
+    return entries ?? [];
+  };
+  const entries = await retrying(cluster, ask, { repeatable: true });
+  return entries.map(({ entity, values }) => ({
     entity: entity.map(({ entityType, entityName }) => ({ type: entityType, name: entityName })),
     values: new Map(values.map(({ key, value }) => [key, value])),
   }));

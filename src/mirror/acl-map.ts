@@ -112,7 +112,7 @@ function keptPrefixes(acls: readonly Acl[], names: TopicNames): ReadonlyMap<stri
 
 /** What a pattern of the source is about on the target; of all types but topics, the same. */
 function patternsOn(
-  { resourceType, pattern, name }: Acl,
+  { resourceType, pattern, name, permission }: Acl,
   { names, kept }: { readonly names: TopicNames; readonly kept: ReadonlyMap<string, string> },
 ): AclPattern[] {
   if (resourceType !== 'topic') return [{ resourceType, pattern, name }];
@@ -126,9 +126,9 @@ function patternsOn(
   const literals = names.pairs.filter(({ source }) =>
     contains(isAbout, { resourceType, pattern: 'literal', name: source }),
   );
-  // A narrower beginning that stays one must not become wider than this rule leaves it, nor narrower.
-  const narrower = [...kept].filter(([prefix]) =>
-    contains(isAbout, { resourceType, pattern: 'prefixed', name: prefix }),
+  // An ALLOW about a narrower beginning that stays one must not gain topics that come later from this DENY.
+  const narrower = [...kept].filter(
+    ([prefix]) => permission === 'deny' && contains(isAbout, { resourceType, pattern: 'prefixed', name: prefix }),
   );
   return [
     ...narrower.map(([, target]): AclPattern => ({ resourceType, pattern: 'prefixed', name: target })),

@@ -297,6 +297,15 @@ describe('what is around the records', () => {
     expect(seen.warnings).toHaveLength(1);
   });
 
+  test('names the cluster on which the right to read it is missing', async () => {
+    const { source, start, seen } = played();
+    source.refused.set('DescribeClientQuotas', CLUSTER_AUTHORIZATION_FAILED);
+    await start().check();
+    expect(seen.warnings[0]?.[1]).toMatch(
+      /^Client quotas do not follow the source: DESCRIBE_CONFIGS on the cluster of "east"/,
+    );
+  });
+
   test('is not there on a cluster without an authorizer, which is said once', async () => {
     const { source, start, seen } = played();
     source.refused.set('DescribeAcls', SECURITY_DISABLED);

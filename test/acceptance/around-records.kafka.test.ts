@@ -84,7 +84,6 @@ const COPIED: readonly Acl[] = [
   acl({ user: '*', operation: 'describe', name: 'dr.orders' }),
   acl({ user: '*', operation: 'describe', name: 'dr.payments' }),
   acl({ user: '*', operation: 'describe', name: 'dr.secret' }),
-  acl({ user: '*', operation: 'describe', name: 'dr.pay', pattern: 'prefixed' }),
   acl({ resource: 'group', name: 'g' }),
   acl({ resource: 'transactional_id', name: 't', operation: 'describe', pattern: 'prefixed' }),
   acl({ resource: 'cluster', name: 'kafka-cluster', operation: 'describe' }),
@@ -364,6 +363,59 @@ describe('ACLs, quotas and users', () => {
       );
       const [payments] = await describeTopics(cluster('target').bootstrap, ['dr.payments']);
       expect(payments?.partitions[0]?.latest).toBe(100);
+    },
+  );
+});
+
+describe('settings of topics', () => {
+  const inherited: MirrorSpec = {
+    topics: [{ match: 'plain', to: 'inherited' }],
+    sync: { configs: { defaultsFrom: 'source', allowWeaker: true, exclude: ['segment.ms'] } },
+  };
+  const kept: MirrorSpec = { topics: [{ match: 'plain', to: 'kept' }] };
+
+  test(
+    'are those in effect at the source with defaultsFrom: source, and may get weaker where that is asked for',
+    { timeout: 240_000 },
+    async () => {
+      const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
+      const mirrors = { inherited, kept };
+      const own = { 'retention.ms': '9000000', 'segment.ms': '7000000', 'cleanup.policy': 'compact' };
+      await runAdmin(source, [
+        { create: [{ name: 'plain', partitions: 1, configs: own }] },
+        { setBrokerConfigs: { 'log.segment.bytes': '12345678' } },
+      ]);
+      await grant(
+        pair(),
+        Object.entries(mirrors).flatMap(([name, of]) => leastRights(name, of)),
+      );
+      const path = writeLink(leastRightsLink(pair(), mirrors));
+      const run = () => LockstepProcess.run(path, ['--until', 'caught-up']).ended(100_000);
+      const first = await run();
+      expect(first.code, told(first)).toBe(0);
+      const changes = { 'retention.ms': '8000000', 'segment.ms': '6000000', 'cleanup.policy': null };
+      await runAdmin(source, [{ setConfigs: { topic: 'plain', configs: changes } }]);
+      const second = await run();
+      expect(second.code, told(second)).toBe(0);
+      const configsOf = async (topic: string) => (await describeTopics(target, [topic]))[0]?.configs;
+      expect(await configsOf('inherited')).toMatchObject({
+        'retention.ms': '8000000',
+        'segment.bytes': '12345678',
+        'cleanup.policy': 'delete',
+      });
+      const ofKept = await configsOf('kept');
+      expect(ofKept).toMatchObject({ 'retention.ms': '9000000', 'segment.ms': '6000000' });
+      expect(ofKept).not.toHaveProperty('segment.bytes');
+      expect(ofKept).not.toHaveProperty('cleanup.policy');
+      expect(synced(second).toSorted()).toEqual([
+        'cleanup.policy of topic inherited',
+        'cleanup.policy of topic kept',
+        'retention.ms of topic inherited',
+        'segment.ms of topic kept',
+      ]);
+      const third = await run();
+      expect(third.code, told(third)).toBe(0);
+      expect(synced(third)).toEqual([]);
     },
   );
 });
