@@ -100,12 +100,13 @@ export class ModelLog {
     while (this.batches.length > 0 && lastOffsetOf(this.batches[0]!) < this.logStart) this.batches.shift();
   }
 
-  /** From the batch that holds `offset` or comes next, whole batches until `maxBytes` are exceeded; at least one. */
-  read(offset: number, maxBytes: number): Buffer {
+  /** From the batch that holds `offset` or comes next, whole batches below `end` until `maxBytes` are exceeded; at least one. */
+  read(offset: number, maxBytes: number, end = Infinity): Buffer {
     const found: Buffer[] = [];
     let bytes = 0;
     for (const batch of this.batches) {
       if (lastOffsetOf(batch) < offset) continue;
+      if (lastOffsetOf(batch) >= end) break;
       if (found.length > 0 && bytes + batch.length > maxBytes) break;
       found.push(batch);
       bytes += batch.length;

@@ -8,6 +8,7 @@ import { openConnection, type Connection } from '#kafka/connection.ts';
 import { WithheldError } from '#kafka/errors.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
+import type { DescribedTransaction, ProducerIdentity } from '#kafka/transactions.ts';
 import { assert, must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { ConnectOptions, Network, Socket } from '#util/network.ts';
@@ -27,12 +28,17 @@ import {
 } from './broker-frames.ts';
 import type { ManualClock } from './manual-clock.ts';
 import type { ModelLog } from './model-log.ts';
+import type { ModelTransactions } from './model-transactions.ts';
+import { parseBatches } from './raw-batch.ts';
 import { ScriptedPeer } from './scripted-network.ts';
 
 const DELAY_MS = 1;
 const BROKER = 1;
+const READ_COMMITTED = 1;
+/** Between the answer to EndTxn and the end in the log. */
+const DECIDED_MS = 3;
 /** Typed requests that change a log. */
-const WRITES = new Set(['WriteTxnMarkers', 'DeleteRecords']);
+const WRITES = new Set(['WriteTxnMarkers', 'DeleteRecords', 'AddPartitionsToTxn', 'EndTxn', 'InitProducerId']);
 
 /** What becomes of one produced batch; `lose` closes the connection instead of an answer, `ignore` leaves it without one. */
 export type ProduceFate =
@@ -52,6 +58,8 @@ export interface PlayedClusterOptions {
   readonly clock: ManualClock;
   readonly pool: FramePool;
   readonly log: ModelLog;
+  /** Without it the cluster knows no transactions. */
+  readonly transactions?: ModelTransactions;
 }
 
 export class PlayedCluster implements Network {
@@ -96,6 +104,10 @@ export class PlayedCluster implements Network {
 
   topicOf(name: string): TopicMetadata | undefined {
     return name === this.#options.topic ? this.#topic() : undefined;
+  }
+
+  brokers(): { readonly id: number }[] {
+    return [{ id: BROKER }];
   }
 
   leaderOf(): number | null {
@@ -174,6 +186,7 @@ export class PlayedCluster implements Network {
             [0, 3, 12],
             [1, 4, 17],
             [18, 0, 4],
+            [26, 0, this.#options.transactions?.protocol === 'explicit' ? 4 : 5],
           ]),
         ),
       );
@@ -183,13 +196,13 @@ export class PlayedCluster implements Network {
 
   #produce(peer: ScriptedPeer, request: RequestFrame): void {
     this.journal.push('Produce');
-    const { batches } = readProduce(request.reader);
+    const { transactionalId, batches } = readProduce(request.reader);
     const answers = batches.map(({ topic, partition, records }) => {
       const fate = this.onProduce(records);
-      if (!fate) return { topic, partition, ...this.log.append(records) };
+      if (!fate) return { topic, partition, ...this.#append(transactionalId, records) };
       this.journal.push('fault');
       if ('ignore' in fate) return null;
-      const appended = fate.isAppended ? this.log.append(records) : null;
+      const appended = fate.isAppended ? this.#append(transactionalId, records) : null;
       if ('lose' in fate) {
         peer.close(null);
         return null;
@@ -199,23 +212,31 @@ export class PlayedCluster implements Network {
     if (answers.every((answer) => answer !== null)) peer.send(responseFrame(request, produceBody(answers)));
   }
 
+  #append(transactionalId: string | null, records: Buffer): { errorCode: number; baseOffset: number } {
+    if (transactionalId === null) return this.log.append(records);
+    const [batch] = parseBatches(records);
+    return must(this.#options.transactions, 'transactions').produce(transactionalId, must(batch, 'batch'), records);
+  }
+
   #fetch(peer: ScriptedPeer, request: RequestFrame): void {
     const asked = readFetch(request.reader);
     this.journal.push('Fetch');
-    const answers = (): FetchAnswer[] =>
-      asked.positions.map(({ topicId, partition, offset, maxBytes }) => {
+    const answers = (): FetchAnswer[] => {
+      const end = asked.isolation === READ_COMMITTED ? this.log.stableOffset : this.log.end;
+      return asked.positions.map(({ topicId, partition, offset, maxBytes }) => {
         const errorCode = offset < this.log.logStart || offset > this.log.end ? 1 : 0;
         const plain: FetchAnswer = {
           topicId,
           partition,
           errorCode,
           highWatermark: this.log.end,
-          lastStableOffset: this.log.end,
+          lastStableOffset: this.log.stableOffset,
           logStartOffset: this.log.logStart,
-          records: errorCode === 0 ? this.log.read(offset, maxBytes) : null,
+          records: errorCode === 0 ? this.log.read(offset, maxBytes, end) : null,
         };
         return this.onFetch(offset, plain) ?? plain;
       });
+    };
     const isReady = (list: readonly FetchAnswer[]): boolean =>
       list.some(({ errorCode, records, diverging }) => errorCode !== 0 || diverging || (records && records.length > 0));
     const deadline = this.clock.monotonic() + asked.maxWaitMs;
@@ -245,20 +266,24 @@ export class PlayedCluster implements Network {
     });
     switch (name) {
       case 'ListOffsets': {
-        const { topics } = request as { topics: { partitions: { timestamp: number }[] }[] };
+        const { topics, isolationLevel } = request as {
+          topics: { partitions: { timestamp: number }[] }[];
+          isolationLevel: number;
+        };
+        const end = isolationLevel === READ_COMMITTED ? log.stableOffset : log.end;
         const timestamp = must(topics[0]?.partitions[0], 'query').timestamp;
         this.journal.push(`ListOffsets ${timestamp}`);
         return answered({
           partitionIndex: 0,
           errorCode: 0,
           timestamp: -1,
-          offset: timestamp === -2 ? log.logStart : log.end,
+          offset: timestamp === -2 ? log.logStart : end,
           leaderEpoch: 0,
         });
       }
       case 'DescribeProducers': {
         this.journal.push(name);
-        const activeProducers = [...log.producers.values()].map((state) => ({ ...state, currentTxnStartOffset: -1 }));
+        const activeProducers = [...log.producers.values()].map((state) => ({ ...state }));
         return answered({ partitionIndex: 0, errorCode: 0, errorMessage: null, activeProducers });
       }
       case 'OffsetForLeaderEpoch':
@@ -279,8 +304,64 @@ export class PlayedCluster implements Network {
         return markersAnswer(topic, errorCode);
       }
     }
+    const transactions = this.#options.transactions;
+    assert(transactions, `${name} is not played`);
+    return this.#answerOfCoordinator(name, request, transactions);
+  }
+
+  #answerOfCoordinator(name: string, request: unknown, transactions: ModelTransactions): unknown {
+    this.journal.push(name);
+    this.clock.schedule(DECIDED_MS, () => transactions.settle());
+    switch (name) {
+      case 'FindCoordinator': {
+        const { coordinatorKeys } = request as { coordinatorKeys: string[] };
+        const coordinator = { nodeId: BROKER, host: this.name, port: 9092, errorCode: 0, errorMessage: null };
+        return { coordinators: coordinatorKeys.map((key) => ({ key, ...coordinator })) };
+      }
+      case 'DescribeTransactions': {
+        const { transactionalIds } = request as { transactionalIds: string[] };
+        return { transactionStates: transactionalIds.map((id) => describedState(id, transactions.describe(id))) };
+      }
+      case 'InitProducerId':
+        return transactions.init((request as { transactionalId: string }).transactionalId);
+      case 'AddPartitionsToTxn': {
+        const { v3AndBelowTransactionalId: id, ...asked } = request as {
+          v3AndBelowTransactionalId: string;
+          v3AndBelowProducerId: number;
+          v3AndBelowProducerEpoch: number;
+        };
+        const producer = { producerId: asked.v3AndBelowProducerId, producerEpoch: asked.v3AndBelowProducerEpoch };
+        const resultsByPartition = [{ partitionIndex: 0, partitionErrorCode: transactions.add(id, producer) }];
+        return { resultsByTopicV3AndBelow: [{ name: this.#options.topic, resultsByPartition }] };
+      }
+      case 'EndTxn': {
+        const { transactionalId, committed, ...producer } = request as ProducerIdentity & {
+          transactionalId: string;
+          committed: boolean;
+        };
+        return transactions.end(transactionalId, producer, committed);
+      }
+      case 'DescribeConfigs':
+        return { results: [{ errorCode: 0, errorMessage: null, resourceType: 4, resourceName: '1', configs: [] }] };
+    }
     assert(false, `${name} is not played`);
   }
+}
+
+const TRANSACTIONAL_ID_NOT_FOUND = 105;
+
+function describedState(transactionalId: string, state: DescribedTransaction | null): object {
+  const { producerId = -1, producerEpoch = -1, status = '', timeoutMs = 0 } = state ?? {};
+  return {
+    errorCode: state ? 0 : TRANSACTIONAL_ID_NOT_FOUND,
+    transactionalId,
+    transactionState: status,
+    transactionTimeoutMs: timeoutMs,
+    transactionStartTimeMs: -1,
+    producerId,
+    producerEpoch,
+    topics: [],
+  };
 }
 
 /** The answer to WriteTxnMarkers. */

@@ -1,0 +1,287 @@
+/**
+ * A shard that preserves transactions, between two clusters played in memory: cut off and started anew at random moments, with
+ * refusals, lost answers and a coordinator that decides first and writes later. LOCKSTEP_SEED repeats one seed.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import { assert } from '#util/assert.ts';
+import { createRandom, type Random } from '#util/random.ts';
+import type { Incident } from '#contract/status.ts';
+import { DataPath } from '#jobs/data-path.ts';
+import { FramePool } from '#kafka/frame.ts';
+import { BatchWriter } from '#kafka/records/batch-writer.ts';
+import type { TransactionProtocol } from '#kafka/transactions.ts';
+import { ManualClock } from '#testing/manual-clock.ts';
+import { ModelLog } from '#testing/model-log.ts';
+import { ModelTransactions } from '#testing/model-transactions.ts';
+import { markersAnswer, PlayedCluster } from '#testing/played-cluster.ts';
+import type { RawRecord } from '#testing/raw-batch.ts';
+import { sourceBatch, TRANSACTIONAL } from '#testing/source-batches.ts';
+import type { PartitionState } from './shard-context.ts';
+import { Shard } from './shard.ts';
+
+const SOURCE_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
+const TARGET_ID = 'AAAAAAAAAAAAAAAAAAAAAg';
+const given = process.env['LOCKSTEP_SEED'];
+const SCHEDULES = process.env['LOCKSTEP_FULL'] === '1' ? 100 : 8;
+const SEEDS = given === undefined ? Array.from({ length: SCHEDULES }, (_, i) => i + 1) : [Number(given)];
+const PROTOCOLS: readonly TransactionProtocol[] = ['implicit', 'explicit'];
+
+let world: World;
+
+class World {
+  readonly clock = new ManualClock();
+  readonly pool = new FramePool({ bytesMax: 64 * 1024 * 1024 });
+  readonly random: Random;
+  readonly source: PlayedCluster;
+  readonly target: PlayedCluster;
+  readonly coordinator: ModelTransactions;
+  readonly states = new Map<string, PartitionState>();
+  readonly incidents: Incident[] = [];
+  readonly #open = new Set<number>();
+  dataPath: DataPath;
+  shard: Shard;
+  #running: Promise<void> | null = null;
+
+  constructor(seed: number, protocol: TransactionProtocol) {
+    this.random = createRandom(seed);
+    const { clock, pool } = this;
+    const cluster = { clock, pool };
+    this.source = new PlayedCluster({
+      ...cluster,
+      name: 'source',
+      topic: 'orders',
+      topicId: SOURCE_ID,
+      log: new ModelLog(),
+    });
+    const log = new ModelLog();
+    this.coordinator = new ModelTransactions(log, { protocol });
+    const transactions = this.coordinator;
+    this.target = new PlayedCluster({
+      ...cluster,
+      name: 'target',
+      topic: 'copy',
+      topicId: TARGET_ID,
+      log,
+      transactions,
+    });
+    this.dataPath = this.#newDataPath();
+    this.shard = this.#newShard();
+  }
+
+  #newDataPath(): DataPath {
+    const { clock, pool } = this;
+    return new DataPath({ source: this.source.cluster, target: this.target.cluster, clock, pool });
+  }
+
+  #newShard(): Shard {
+    return new Shard({
+      mirrorName: 'east-to-west',
+      source: this.source.cluster,
+      target: this.target.cluster,
+      clock: this.clock,
+      random: createRandom(7),
+      pool: this.pool,
+      term: { takeover: 'evicted', lost: new AbortController().signal, mayWrite: () => true },
+      state: {
+        load: async () => {},
+        partition: () => this.states.get('copy/0'),
+        putPartition: async (_, __, state) => void this.states.set('copy/0', state),
+      },
+      dataPath: this.dataPath,
+      logStartGate: { enter: async () => {}, leave: async () => {} },
+      sourceTopic: 'orders',
+      sourceTopicId: SOURCE_ID,
+      targetTopic: 'copy',
+      targetTopicId: TARGET_ID,
+      partition: 0,
+      policy: {
+        transactions: 'preserve',
+        timestamps: 'append',
+        producerId: 4711,
+        mergeBelowBytes: 150,
+        mergedBytesMax: 400,
+      },
+      writer: new BatchWriter({ codec: 0, baseOffset: 0 }),
+      batchBytesMax: 1_000_000,
+      dataProducerId: 4711,
+      markerProducerId: 4712,
+      transactionalIdPrefix: 'lockstep-m',
+      start: { at: 'earliest' },
+      fillOffsetsMax: Infinity,
+      countBytes: () => {},
+      onTrouble: () => {},
+      readBatchBytesMax: async () => 1_000_000,
+      onIncident: (incident) => void this.incidents.push(incident),
+      onIncidentEnded: () => {},
+    });
+  }
+
+  below(count: number): number {
+    return Math.floor(this.random.next() * count);
+  }
+
+  /** What producers do at the source: transactions of several at once, plain records, ends of nothing, what compaction leaves. */
+  write(batches: number): void {
+    for (let i = 0; i < batches; i++) {
+      const producerId = 100 + this.below(4);
+      const chance = this.below(10);
+      if (chance < 3) this.append(99, 0);
+      else if (chance < 7) this.append(producerId, TRANSACTIONAL);
+      else if (chance < 9) this.end(producerId, this.below(3) > 0);
+      else this.source.log.end += 1 + this.below(3);
+    }
+    for (const producerId of this.#open) this.end(producerId, true);
+  }
+
+  append(producerId: number, attributes: number): void {
+    const { log } = this.source;
+    const base = log.end;
+    const value = (i: number): Buffer => Buffer.from(`record ${base + i}`.padEnd(this.below(120), '.'));
+    const count = 1 + this.below(3);
+    const records = Array.from({ length: count }, (_, i) => ({
+      timestamp: 1_700_000_000_000,
+      key: null,
+      value: value(i),
+    }));
+    const baseSequence = (log.producers.get(producerId)?.lastSequence ?? -1) + 1;
+    const batch = sourceBatch({ baseOffset: 0, records, attributes, producerId, baseSequence });
+    const isTransactional = attributes !== 0;
+    assert(log.append(batch, { isTransactional }).errorCode === 0, 'the source takes it');
+    if (isTransactional) this.#open.add(producerId);
+  }
+
+  end(producerId: number, isCommit: boolean): void {
+    this.source.log.appendEnd({ producerId, producerEpoch: 0 }, isCommit);
+    this.#open.delete(producerId);
+  }
+
+  start(): this {
+    this.#running ??= this.shard.run();
+    return this;
+  }
+
+  async until(condition: () => boolean, limitMs = 60_000): Promise<void> {
+    const deadline = this.clock.monotonic() + limitMs;
+    while (!condition()) {
+      const { position } = this.shard;
+      const { journal, log } = this.target;
+      const told = this.incidents.map(({ code, cause }) => `${code} ${cause}`).join();
+      if (this.clock.monotonic() >= deadline)
+        throw new Error(
+          `position ${position}, ends ${this.source.log.end} and ${log.end}, ${told}, ${journal.slice(-8).join()}`,
+        );
+      await this.clock.advance(5);
+    }
+  }
+
+  async copied(): Promise<string[]> {
+    this.start();
+    await this.until(() => this.incidents.length > 0 || this.shard.position === this.source.log.end);
+    return this.differences();
+  }
+
+  /** As a process that dies: its connections go at once, and what the brokers have of it takes effect or not. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.dataPath = this.#newDataPath();
+    this.shard = this.#newShard();
+  }
+
+  async stop(): Promise<void> {
+    this.dataPath.close();
+    this.shard.stop();
+    let hasEnded = this.#running === null;
+    void this.#running?.then(() => (hasEnded = true));
+    await this.until(() => hasEnded, 60_000);
+    this.#running = null;
+  }
+
+  differences(): string[] {
+    const [source, target] = [this.source.log, this.target.log];
+    return [
+      ...compare('uncommitted', source.records(), target.records()),
+      ...compare('committed', source.committedRecords(), target.committedRecords()),
+      ...(source.end === target.end ? [] : [`ends ${source.end} and ${target.end}`]),
+      ...(target.stableOffset === target.end ? [] : [`open from ${target.stableOffset} on`]),
+      ...(this.coordinator.unasked === 0 ? [] : [`${this.coordinator.unasked} ends that nobody asked for`]),
+      ...this.incidents.map(({ code, cause }) => `${code} ${cause}`),
+    ];
+  }
+}
+
+function compare(name: string, source: readonly RawRecord[], target: readonly RawRecord[]): string[] {
+  const text = (list: readonly RawRecord[]): string[] => list.map(({ offset, body }) => `${offset} ${body.toString()}`);
+  const [a, b] = [text(source), text(target)];
+  const at = a.findIndex((each, i) => each !== b[i]);
+  return at < 0 && a.length === b.length ? [] : [`${name} at ${at}: ${a[at]} and ${b[at]}`];
+}
+
+afterEach(async () => {
+  await world.stop();
+  await world.clock.advance(100);
+  assert(world.pool.bytesInUse === 0, `${world.pool.bytesInUse} bytes of frames are kept`);
+});
+
+describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
+  test.each(SEEDS)('readers of either isolation level see the source, seed %i', async (seed) => {
+    world = new World(seed, protocol);
+    world.write(40);
+    expect(await world.copied()).toEqual([]);
+    expect(world.target.journal.filter((name) => name === 'InitProducerId').length).toBeLessThanOrEqual(4);
+  });
+
+  test.each(SEEDS)('cut off and started anew at random moments, seed %i', async (seed) => {
+    world = new World(seed, protocol);
+    world.write(60);
+    for (let i = 0; i < 6; i++) {
+      world.start();
+      const from = world.target.log.end;
+      await world.until(() => world.target.log.end > from || world.target.log.end === world.source.log.end);
+      await world.clock.advance(1 + world.below(40));
+      await world.restart();
+    }
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test.each(SEEDS)('with answers that are lost and requests that are refused, seed %i', async (seed) => {
+    world = new World(seed, protocol);
+    world.write(40);
+    let batches = 0;
+    world.target.onProduce = () => {
+      const chance = batches++ === 5 ? 0 : world.below(12);
+      if (chance === 0) return { lose: true, isAppended: world.below(2) === 0 };
+      return chance === 1 ? { errorCode: 6 } : null;
+    };
+    expect(await world.copied()).toEqual([]);
+    expect(world.target.journal).toContain('fault');
+  });
+
+  test('a transaction that its coordinator has ended stops it, with the offset and the limit', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL);
+    world.append(101, TRANSACTIONAL);
+    world.end(100, true); // behind the first record of another one: it stays open on the target
+    const open = world.source.log.stableOffset;
+    world.start();
+    await world.until(() => world.target.log.end === open && world.shard.position === open);
+    await world.restart();
+    world.coordinator.expire();
+    world.end(101, true);
+    world.start();
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([
+      { code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: open, to: open + 1 } },
+    ]);
+    expect(world.target.log.end).toBe(open + 1);
+  });
+
+  test('without the right to write markers a short hole is the end of an empty transaction', async () => {
+    world = new World(1, protocol);
+    world.append(99, 0);
+    world.source.log.end += 3;
+    world.append(99, 0);
+    world.target.onCall = (name) => (name === 'WriteTxnMarkers' ? markersAnswer('copy', 31) : undefined);
+    expect(await world.copied()).toEqual([]);
+    expect(world.target.journal.filter((name) => name === 'EndTxn')).toHaveLength(3);
+  });
+});
