@@ -3,6 +3,7 @@ import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
 import type { ClusterResource, Documents, MirrorResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import { limitFindings, withLimits } from '#contract/provider-limits.ts';
+import type { FailoverEvent, FailoverEvidence, FailoverPlan, VerifiedCounts } from '#contract/failover.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import type { MirrorVerification } from '#contract/verification.ts';
@@ -16,6 +17,7 @@ import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
+import { abandonFailover, failOver, planFailover, type FailoverRun } from '#mirror/failover/failover.ts';
 import { openMaps } from '#mirror/mapped-export.ts';
 import { pairOf, rebuildTopic } from '#mirror/rebuild.ts';
 import type { RebuildPlan } from '#contract/rebuild.ts';
@@ -24,7 +26,7 @@ import { planMirror } from '#mirror/plan.ts';
 import { permissionsOf } from '#mirror/rights.ts';
 import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
 import { must } from '#util/assert.ts';
-import type { Clock } from '#util/clock.ts';
+import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
@@ -183,6 +185,117 @@ export function verifyMirrors(documents: Documents, host: Host, options: VerifyO
     }
     return verified;
   });
+}
+
+export interface FailoverQuestion extends Pick<
+  FailoverRun,
+  'isFenced' | 'isForced' | 'drainWithinMs' | 'groupsWithinMs' | 'signal'
+> {
+  readonly isSourceLost: boolean;
+  /** Offsets at the end of each partition that are compared; 0: none. */
+  readonly verifyTail: number;
+  readonly verifyWithinMs: number;
+  onEvent(event: FailoverEvent | RunEvent): void;
+}
+
+/** What a failover of the mirror would find. Changes nothing. Throws AppError FAILOVER_REFUSED, or where the target cannot be asked. */
+export function planMirrorFailover(
+  documents: Documents,
+  host: Host,
+  question: { readonly mirror: MirrorResource; readonly isSourceLost: boolean },
+): Promise<FailoverPlan> {
+  return withFailover(documents, host, question, planFailover);
+}
+
+/** Gives a failover up that is not done. Throws as `planMirrorFailover`. */
+export function abandonMirrorFailover(
+  documents: Documents,
+  host: Host,
+  question: { readonly mirror: MirrorResource; readonly isSourceLost: boolean },
+): Promise<void> {
+  return withFailover(documents, host, question, abandonFailover);
+}
+
+/** Fails the mirror over, from where an earlier call stopped. Throws AppError with what stands in the way. */
+export function failOverMirror(
+  documents: Documents,
+  host: Host,
+  { mirror, ...question }: FailoverQuestion & { readonly mirror: MirrorResource },
+): Promise<FailoverEvidence> {
+  return withFailover(documents, host, { mirror, isSourceLost: question.isSourceLost }, (clusters) =>
+    failOver({
+      ...question,
+      ...clusters,
+      clock: host.clock,
+      random: host.random,
+      process: host.process,
+      access: accessesOf(mirror, documents).target,
+      verify: () => verifyTail(clusters, host, question),
+    }),
+  );
+}
+
+interface FailoverClusters {
+  readonly resource: MirrorResource;
+  readonly source: Cluster | null;
+  readonly target: Cluster;
+  readonly pool: FramePool;
+}
+
+/** A source that does not answer is what failovers are for. */
+function withFailover<T>(
+  documents: Documents,
+  host: Host,
+  { mirror, isSourceLost }: { readonly mirror: MirrorResource; readonly isSourceLost: boolean },
+  use: (clusters: FailoverClusters) => Promise<T>,
+): Promise<T> {
+  return withClusters(documents.clusters, host, async (clusterOf, pool) => {
+    const unlessGone = (error: unknown): null => {
+      if (error instanceof AppError && error.code === 'CLUSTER_UNREACHABLE') return null;
+      throw error;
+    };
+    const asked = isSourceLost ? Promise.resolve(null) : clusterOf(mirror.spec.source).catch(unlessGone);
+    const [source, target] = await Promise.all([asked, clusterOf(mirror.spec.target)]);
+    const subject = `mirror "${mirror.metadata.name}"`;
+    return asAppError(subject, () => use({ resource: mirror, source, target, pool }));
+  });
+}
+
+async function verifyTail(
+  { resource, source, target, pool }: FailoverClusters,
+  { clock }: Host,
+  { verifyTail: tail, verifyWithinMs, signal }: Pick<FailoverQuestion, 'verifyTail' | 'verifyWithinMs' | 'signal'>,
+): Promise<VerifiedCounts> {
+  const counts = { identical: 0, different: 0, unverified: 0, failed: 0, records: 0 };
+  if (tail === 0) return counts;
+  const ended = new AbortController();
+  const late = new AbortController();
+  const timer = sleep(clock, verifyWithinMs, ended.signal).then(() => late.abort());
+  try {
+    const { partitions } = await verifyMirror(
+      resource,
+      { source: must(source, 'source'), target, pool, clock },
+      {
+        class: 'content',
+        isFull: false,
+        from: null,
+        to: null,
+        tail,
+        progressMs: verifyWithinMs,
+        signal: AbortSignal.any([signal, late.signal]),
+        mapOf: await openMaps(target),
+        onProgress: () => {},
+      },
+    );
+    for (const { verdict, records } of partitions) {
+      counts[verdict]++;
+      counts.records += records;
+    }
+    return counts;
+  } finally {
+    ended.abort();
+    await timer;
+  }
 }
 
 /** The clusters of the files, in their order; one that does not answer carries its error. */

@@ -1,8 +1,11 @@
 import type {
+  abandonMirrorFailover,
   describeClusters,
   describeTopics,
+  failOverMirror,
   Host,
   permissionsOfMirrors,
+  planMirrorFailover,
   planMirrors,
   rebuildCopy,
   runMirrors,
@@ -14,6 +17,9 @@ import type { Io } from './io.ts';
 export interface App {
   readonly planMirrors: typeof planMirrors;
   readonly rebuildCopy: typeof rebuildCopy;
+  readonly planMirrorFailover: typeof planMirrorFailover;
+  readonly failOverMirror: typeof failOverMirror;
+  readonly abandonMirrorFailover: typeof abandonMirrorFailover;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
   readonly verifyMirrors: typeof verifyMirrors;

@@ -79,6 +79,9 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
   const whole: App = {
     planMirrors: unexpected,
     rebuildCopy: unexpected,
+    planMirrorFailover: unexpected,
+    failOverMirror: unexpected,
+    abandonMirrorFailover: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
     verifyMirrors: unexpected,

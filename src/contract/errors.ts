@@ -60,6 +60,8 @@ export const errorCodes = {
     false,
     "What a rebuild would delete is not this mirror's alone, or is being written.",
   ),
+  MIRROR_FAILED_OVER: row(409, 5, 'error', false, 'A mirror was failed over: its target has writers of its own.'),
+  FAILOVER_REFUSED: row(409, 5, 'error', true, 'A failover or failback cannot go on as things are.'),
   MIRROR_PEERS_DIFFER: row(409, 5, 'error', true, 'Processes of one mirror run with other files or other versions.'),
 
   SYNC_INCOMPLETE: row(null, 5, 'warn', false, 'Something around the records cannot follow the source.'),

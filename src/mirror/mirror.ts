@@ -56,6 +56,7 @@ import { stateUnreadable } from './shard-stop.ts';
 import { LEADER_EPOCHS_MAX, type MappedPlace, type PartitionRecord } from './state-records.ts';
 import { StateTopic, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 import { readSyncedTopics } from './synced-topics.ts';
+import { refuseFailedOver } from './failover/refusal.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { TopicIncidents, type TopicIncidentsOptions } from './topic-incidents.ts';
@@ -70,6 +71,8 @@ const SAVE_WITHIN_MS = 2_000;
 /** The status of a partition is 400 bytes of JSON: with more partitions than these it is told less often. */
 const SHARDS_PER_REPORT = 1_000;
 const GOAL_POLL_MS = 50;
+/** How soon a process notices that the mirror is being failed over. */
+const FAILOVER_LOOK_MS = 1_000;
 const OUTAGE_POLL_MS = 1_000;
 /** How often it is looked how far the partitions of other processes are; with a goal that waits for them, more often. */
 const OTHERS_MS = { idle: 10_000, goal: 1_000 };
@@ -216,6 +219,7 @@ export class Mirror {
         this.#watchOutages(ending),
         this.#measureRepeatedly(ending),
         this.#followOthers(ending),
+        this.#watchFailover(ending),
         this.#createOpenTransactions().run(ending),
         this.#groups?.run(ending) ?? Promise.resolve(),
         this.#around?.run(ending) ?? Promise.resolve(),
@@ -271,6 +275,7 @@ export class Mirror {
     }
     this.#state = await StateTopic.open(target);
     const { mirrorId, record } = await this.#state.establishMirror(choicesOf(resource, source, target));
+    refuseFailedOver(this.#state, mirrorId, target);
     this.#mirrorId = mirrorId;
     this.#producers = { data: record.dataProducerId, marker: record.markerProducerId };
     this.#share();
@@ -541,7 +546,11 @@ export class Mirror {
       logStartGate: gate,
       term,
       state: {
-        load: () => state.load(),
+        // Who begins a term after a failover has stopped the others sees it here, before anything is written.
+        load: async () => {
+          await state.load();
+          refuseFailedOver(state, this.#mirrorId, target);
+        },
         partition: (name, index) => {
           const record = partitionOf(state, name, index);
           return record?.targetTopicId === topic.targetTopicId ? record : undefined;
@@ -762,6 +771,19 @@ export class Mirror {
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       this.#warn(error.code, `${error.message} ${error.nextStep ?? ''}`, { again: true });
+    }
+  }
+
+  /** Throws AppError MIRROR_FAILED_OVER, which ends the mirror. */
+  async #watchFailover(signal: AbortSignal): Promise<void> {
+    const state = must(this.#state, 'state topic');
+    for (;;) {
+      await sleep(this.#options.clock, FAILOVER_LOOK_MS, signal);
+      if (signal.aborted) return;
+      await state.load().catch((error: unknown) => {
+        if (!(error instanceof KafkaError)) throw error; // of a target in trouble the partitions tell
+      });
+      refuseFailedOver(state, this.#mirrorId, this.#options.target);
     }
   }
 

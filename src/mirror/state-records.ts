@@ -8,12 +8,14 @@
  *   mapped/<target>/<p>/<source>   how a partition is copied whose offsets differ; its map stands in the two kinds below
  *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, the n-th piece
  *   placed/<target>/<p>/<source>/<n>   where the delivered records lie in a target that others write to as well
+ *   failover/<mirrorId>            how far a failover came, and where the copy ends (failover/procedure.ts)
  *
  * Pure: bytes in, typed records out. A kind of key that we do not know is a later version's and is left alone.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { AppError } from '#contract/errors.ts';
+import { failoverSteps } from '#contract/failover.ts';
 
 const VERSION = 1;
 /** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
@@ -79,11 +81,11 @@ const mappedRecord = z.object({
   isShared: z.boolean(),
   /** The first source offset of the ledger, and the ordinal of the first record from there on. */
   start: offset,
-  /** Where the target ended when nothing of ours was in it. */
-  targetStart: offset,
   startOrdinal: offset,
   /** From here up to `start` offsets are the same on both sides; null where the copy was mapped from its beginning. */
   identicalFrom: offset.nullable(),
+  /** Where the target ended when nothing of ours was in it. */
+  targetStart: offset,
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
 });
 
@@ -130,7 +132,50 @@ const appliedRecord = z.discriminatedUnion('what', [
   }),
 ]);
 
+const failoverRecord = z.object({
+  mirrorName: z.string(),
+  /** `stopping` and `promoted`: no process of the mirror writes any more. */
+  phase: z.enum(['draining', 'stopping', 'promoted']),
+  startedAt: z.int(),
+  isSourceLost: z.boolean(),
+  steps: z.array(
+    z.object({ step: z.enum(failoverSteps), startedAt: z.int(), endedAt: z.int(), said: z.array(z.string()) }),
+  ),
+  /** Denials that we have made, or were about to make; `why` where none could be made. */
+  fence: z.object({ topics: z.array(z.string()), why: z.string().nullable() }).nullable(),
+  cut: z
+    .array(
+      z.object({
+        sourceTopic: z.string(),
+        sourceTopicId: z.string(),
+        targetTopic: z.string(),
+        targetTopicId: z.string(),
+        mode: z.enum(['identical', 'mapped', 'shared']),
+        partitions: z.array(z.tuple([offset, offset])),
+      }),
+    )
+    .nullable(),
+  transactions: z.array(
+    z.object({
+      topic: z.string(),
+      partition: z.int(),
+      from: offset,
+      to: offset,
+      transactionalId: z.string().nullable(),
+    }),
+  ),
+  loss: z.object({ records: z.int().nullable(), ms: z.int().nullable() }).nullable(),
+  verified: z
+    .object({ identical: z.int(), different: z.int(), unverified: z.int(), failed: z.int(), records: z.int() })
+    .nullable(),
+  /** What was decided about records that only the old primary has; null before. */
+  failback: z
+    .object({ decision: z.enum(['export', 'discard']), records: z.int(), at: z.int(), topics: z.array(z.string()) })
+    .nullable(),
+});
+
 const schemas = {
+  failover: failoverRecord,
   mirror: mirrorRecord,
   claim: claimRecord,
   partition: partitionRecord,
@@ -140,6 +185,7 @@ const schemas = {
   placed: placedRecord,
 };
 
+export type FailoverRecord = z.output<typeof failoverRecord>;
 export type MappedRecord = z.output<typeof mappedRecord>;
 export type LedgerRecord = z.output<typeof ledgerRecord>;
 export type PlacedRecord = z.output<typeof placedRecord>;
@@ -155,7 +201,8 @@ export type StateRecord =
   | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null }
   | { readonly kind: 'mapped'; readonly key: string; readonly value: MappedRecord | null }
   | { readonly kind: 'ledger'; readonly key: string; readonly value: LedgerRecord | null }
-  | { readonly kind: 'placed'; readonly key: string; readonly value: PlacedRecord | null };
+  | { readonly kind: 'placed'; readonly key: string; readonly value: PlacedRecord | null }
+  | { readonly kind: 'failover'; readonly key: string; readonly value: FailoverRecord | null };
 
 /** One source partition in one target partition. */
 export interface MappedPlace {
@@ -164,6 +211,7 @@ export interface MappedPlace {
   readonly sourceTopic: string;
 }
 
+export const failoverKey = (mirrorId: string): string => `failover/${mirrorId}`;
 export const mirrorKey = (mirrorId: string): string => `mirror/${mirrorId}`;
 export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
 export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;

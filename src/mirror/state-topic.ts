@@ -26,6 +26,7 @@ import {
   claimKey,
   decodeState,
   encodeState,
+  failoverKey,
   mappedKey,
   mirrorIdOf,
   mirrorKey,
@@ -33,6 +34,7 @@ import {
   pieceKey,
   type AppliedRecord,
   type ClaimRecord,
+  type FailoverRecord,
   type LedgerRecord,
   type MappedPlace,
   type MappedRecord,
@@ -122,6 +124,24 @@ export class StateTopic {
   claim(targetTopic: string): ClaimRecord | null {
     const record = this.#recordOf(claimKey(targetTopic));
     return record?.kind === 'claim' ? record.value : null;
+  }
+
+  /** How far a failover of the mirror came; null where none was begun, or it was abandoned. Throws as `mirror`. */
+  failover(mirrorId: string): FailoverRecord | null {
+    const record = this.#recordOf(failoverKey(mirrorId));
+    return record?.kind === 'failover' ? record.value : null;
+  }
+
+  /** null takes the record away. */
+  async putFailover(mirrorId: string, value: FailoverRecord | null): Promise<void> {
+    await this.#putContested([{ kind: 'failover', key: failoverKey(mirrorId), value }]);
+  }
+
+  /** Of a name and target, whatever its source: there is at most one (`checkMirror`). */
+  mirrorNamed(name: string): MirrorRecord | null {
+    for (const { record } of this.#records.values())
+      if (record.kind === 'mirror' && record.value?.name === name) return record.value;
+    return null;
   }
 
   /** What a mirror has set on the target around the records; without what cannot be read. */

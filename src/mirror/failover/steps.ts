@@ -1,0 +1,450 @@
+/** What each step of a failover does on the clusters; procedure.ts says in which order, and keeps what was done. */
+import { AppError } from '#contract/errors.ts';
+import type { FailoverStep, TopicCut, VerifiedCounts } from '#contract/failover.ts';
+import type { MirrorResource } from '#contract/resources.ts';
+import { groupIdOf } from '#jobs/ownership.ts';
+import { toAppError } from '#jobs/app-error.ts';
+import { aclText } from '#kafka/acls.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { KafkaError } from '#kafka/errors.ts';
+import { listGroups, readGroupOffsets } from '#kafka/groups.ts';
+import { isDenied } from '#kafka/permissions.ts';
+import { openBatch } from '#kafka/records/open-batch.ts';
+import { readTail } from '#kafka/simple-log.ts';
+import { sleep } from '#util/clock.ts';
+import { GroupSync, hasMembers, selectGroups } from '../group-sync.ts';
+import { MappedState } from '../mapped-state.ts';
+import type { MirrorOutcome } from '../mirror.ts';
+import { readEnds, readWatermarks } from '../offsets.ts';
+import type { FailoverRecord } from '../state-records.ts';
+import { TRANSACTIONAL_ID_PREFIX, type StateTopic, type TopicClaim } from '../state-topic.ts';
+import { readSyncedTopics } from '../synced-topics.ts';
+import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts';
+import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
+import type { FailoverPort, StepOutcome } from './procedure.ts';
+
+const STILL_MS = 1_000;
+const POLL_MS = 250;
+/** What producers have open when they are kept out, they abort or their coordinator does (transaction.timeout.ms, 60 s by default). */
+const SETTLE_WITHIN_MS = 20_000;
+/** The session timeout of a process that was killed is 20 s. */
+const STOP_WITHIN_MS = 60_000;
+const IDLE = new Set(['Empty', 'Dead']);
+const NAMED_MAX = 20;
+
+export interface FailoverOptions {
+  readonly resource: MirrorResource;
+  /** Null where it does not answer, or is given up. */
+  readonly source: Cluster | null;
+  readonly target: Cluster;
+  readonly state: StateTopic;
+  readonly mirrorId: string;
+  readonly isFenced: boolean;
+  /** Goes on although partitions have stopped, differ, or are not drained in time. */
+  readonly isForced: boolean;
+  /** How long consumers of the source may take to reach the cut. */
+  readonly groupsWithinMs: number;
+  /** Runs the mirror until it has caught up, in the time that is given for it. */
+  drain(source: Cluster): Promise<MirrorOutcome>;
+  /** Compares the ends of both sides. */
+  verify(): Promise<VerifiedCounts>;
+}
+
+export function createSteps(options: FailoverOptions): Pick<FailoverPort, 'run'> {
+  const steps: Record<FailoverStep, FailoverPort['run']> = {
+    fence: async (_, record, save) => fence(options, record, save),
+    drain: async () => drain(options),
+    stop: async (_, __, save) => stop(options, save),
+    verify: async () => verify(options),
+    cut: async (_, record, save) => cut(options, record, save),
+    groups: async (_, record) => moveGroups(options, record),
+    promote: async (_, record) => promote(options, record),
+  };
+  return { run: (step, record, save) => steps[step](step, record, save) };
+}
+
+/** Topics that the mirror copies, as far as they are there. Throws KafkaError. */
+export async function claimedTopics({
+  target,
+  state,
+  mirrorId,
+}: Pick<FailoverOptions, 'target' | 'state' | 'mirrorId'>): Promise<TopicClaim[]> {
+  const claims = state.claimsOf(mirrorId);
+  if (claims.length === 0) return [];
+  const found = await target.refresh(claims.map(({ targetTopic }) => targetTopic));
+  return claims.filter(({ targetTopicId }, i) => found[i]?.topicId === targetTopicId);
+}
+
+// ---- fence
+
+type Save = (changes: Partial<FailoverRecord>) => Promise<FailoverRecord>;
+
+async function fence(options: FailoverOptions, record: FailoverRecord, save: Save): Promise<StepOutcome> {
+  const raised = await fenceOf(options, record, save);
+  const { topics, why } = raised;
+  const said =
+    why === null
+      ? [
+          `Producers are denied WRITE on ${topics.length} topics of the source, everybody but its super.users.`,
+          ...(await settle(options)),
+        ]
+      : [`NOT FENCED: ${why}. What producers write to the source from now on may be missing on the target: stop them.`];
+  return { said, changes: { fence: { topics: [...topics], why } } };
+}
+
+async function fenceOf(options: FailoverOptions, record: FailoverRecord, save: Save): Promise<Fence> {
+  const { source, isFenced } = options;
+  const before = record.fence?.topics ?? [];
+  if (source === null) return { topics: before, why: 'the source does not answer, or is given up' };
+  if (!isFenced) return { topics: before, why: '--no-fence' };
+  const topics = (await claimedTopics(options)).map(({ sourceTopic }) => sourceTopic);
+  const saveFence = (raised: Fence): Promise<unknown> =>
+    save({ fence: { topics: [...raised.topics], why: raised.why } });
+  return raiseFence(source, [...new Set(topics)].toSorted(), { before, save: saveFence });
+}
+
+/** What was on its way lands, and what is open ends, before it is read how far there is to go. */
+async function settle(options: FailoverOptions): Promise<string[]> {
+  const { source } = options;
+  if (source === null) return [];
+  const places = placesOf(await claimedTopics(options), 'sourceTopic');
+  const deadline = source.clock.monotonic() + SETTLE_WITHIN_MS;
+  let before = '';
+  for (;;) {
+    const ends = await readEnds(source, places);
+    const now = JSON.stringify(ends);
+    const open = ends.filter((end) => end && (end.highWatermark ?? 0) > end.stableOffset).length;
+    if (now === before && open === 0) return [`Nothing was written to them for ${STILL_MS / 1000} s.`];
+    if (source.clock.monotonic() > deadline) {
+      return now === before
+        ? [
+            `${open} partitions of the source have a transaction open: what stands behind its first record is not copied.`,
+          ]
+        : ['They are still being written to, by a super.user or through a broker that did not hear of it.'];
+    }
+    before = now;
+    await sleep(source.clock, STILL_MS);
+  }
+}
+
+function placesOf(
+  claims: readonly TopicClaim[],
+  side: 'sourceTopic' | 'targetTopic',
+): { topic: string; partition: number }[] {
+  return claims.flatMap((claim) =>
+    Array.from({ length: claim.partitions }, (_, partition) => ({ topic: claim[side], partition })),
+  );
+}
+
+// ---- drain, stop, verify
+
+async function drain(options: FailoverOptions): Promise<StepOutcome> {
+  const { source, isForced } = options;
+  if (source === null) return { said: ['The source is not read any more: what is on the target stays.'], changes: {} };
+  const outcome = await options.drain(source);
+  if (outcome === 'caught-up')
+    return { said: ['Everything that the source had decided is on the target.'], changes: {} };
+  const what =
+    outcome === 'incidents'
+      ? 'partitions have stopped with incidents and are not copied to the end'
+      : 'not everything of the source was copied in the time that --drain-within gives';
+  if (!isForced) throw refused(`Not drained: ${what}.`, GO_ON);
+  return { said: [`NOT DRAINED: ${what}; --force.`], changes: {} };
+}
+
+const GO_ON =
+  'The same command goes on from here; --force accepts it as it is; --source-lost gives the source up; --abandon gives the failover up.';
+
+async function stop({ target, mirrorId }: FailoverOptions, save: Save): Promise<StepOutcome> {
+  await save({ phase: 'stopping' });
+  const groupId = groupIdOf(mirrorId);
+  const deadline = target.clock.monotonic() + STOP_WITHIN_MS;
+  for (let idle = 0; idle < 2;) {
+    const group = (await listGroups(target)).find((each) => each.groupId === groupId);
+    idle = !group || IDLE.has(group.state) ? idle + 1 : 0;
+    if (target.clock.monotonic() > deadline)
+      throw refused(
+        `Processes of the mirror still run: group "${groupId}" is in state ${group?.state ?? 'unknown'}.`,
+        'Stop them, and give the same command again.',
+      );
+    await sleep(target.clock, POLL_MS);
+  }
+  return { said: ['No process of the mirror writes any more.'], changes: {} };
+}
+
+async function verify(options: FailoverOptions): Promise<StepOutcome> {
+  const { source, isForced } = options;
+  if (source === null) return { said: ['Not verified: there is no source to compare with.'], changes: {} };
+  const verified = await options.verify();
+  const { identical, different, unverified, failed, records } = verified;
+  const said = `${records} records of ${identical + different + unverified + failed} partitions are the same; ${different} partitions differ, ${unverified} could not be compared as a whole, ${failed} not at all.`;
+  if (different > 0 && !isForced)
+    throw refused(`Source and target differ: ${said}`, `"lockstep verify -f FILE" names what differs. ${GO_ON}`);
+  return { said: [said], changes: { verified } };
+}
+
+// ---- cut
+
+/** Where the copy ends is kept before anything is aborted: the markers of that stand behind it. */
+async function cut(options: FailoverOptions, record: FailoverRecord, save: Save): Promise<StepOutcome> {
+  const { target, mirrorId } = options;
+  const claims = await claimedTopics(options);
+  const known = record.cut ?? (await readCut(options, claims));
+  const found = await findCutTransactions(
+    target,
+    placesOf(claims, 'targetTopic'),
+    `${TRANSACTIONAL_ID_PREFIX}${mirrorId}`,
+  );
+  const listed = new Set(record.transactions.map(keyOf));
+  const transactions = [...record.transactions, ...found.filter((each) => !listed.has(keyOf(each)))];
+  await save({ cut: known.map(mutable), transactions });
+  await abortCutTransactions(target, found);
+  const places = placesOf(claims, 'targetTopic');
+  const ends = new Map<string, number | null>();
+  for (const [i, end] of (await readWatermarks(target, places)).entries())
+    ends.set(`${places[i]?.topic}/${places[i]?.partition}`, end);
+  const cutAt = known.map((topic) => ({
+    ...topic,
+    partitions: topic.partitions.map(([from, end], partition): [number, number] => [
+      from,
+      ends.get(`${topic.targetTopic}/${partition}`) ?? end,
+    ]),
+  }));
+  const loss = await measureLoss(options, cutAt);
+  const named = transactions.map(
+    ({ topic, partition, from, to, transactionalId }) =>
+      `Transaction ${transactionalId ?? '(not ours)'} on ${topic}/${partition}, offsets ${from} to ${to - 1}, is cut in two: ${transactionalId === null ? 'left as it is' : 'aborted'}.`,
+  );
+  const more = named.length > NAMED_MAX ? [`${named.length - NAMED_MAX} more transactions were cut in two.`] : [];
+  const lost =
+    loss.records === null
+      ? 'How much the source had beyond the cut is not known.'
+      : `The source had ${loss.records} offsets beyond the cut.`;
+  return {
+    said: [lost, ...named.slice(0, NAMED_MAX), ...more],
+    changes: { cut: cutAt.map(mutable), loss, transactions },
+  };
+}
+
+const keyOf = ({ topic, partition, from }: { topic: string; partition: number; from: number }): string =>
+  `${topic}/${partition}/${from}`;
+
+function mutable(topic: TopicCut): NonNullable<FailoverRecord['cut']>[number] {
+  return { ...topic, partitions: topic.partitions.map(([source, target]) => [source, target]) };
+}
+
+/** The ends of the copies once they have stood still: nobody of the mirror writes, and what was on its way has landed. */
+async function readCut({ target, state }: FailoverOptions, claims: readonly TopicClaim[]): Promise<TopicCut[]> {
+  const places = placesOf(claims, 'targetTopic');
+  let ends = await readWatermarks(target, places);
+  for (;;) {
+    await sleep(target.clock, STILL_MS);
+    const now = await readWatermarks(target, places);
+    const isStill = now.every((end, i) => end === ends[i]);
+    ends = now;
+    if (isStill) break;
+  }
+  await state.load();
+  let next = 0;
+  return claims.map((claim) => {
+    const { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode = 'identical' } = claim;
+    const partitions = Array.from({ length: claim.partitions }, (_, partition): [number, number] => {
+      const end = ends[next++];
+      if (end === null || end === undefined)
+        throw refused(
+          `Where ${targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
+          'See that it has a leader, and give the same command again.',
+        );
+      if (mode === 'identical') return [end, end];
+      const mapped = MappedState.load(state, { sourceTopic, targetTopic, partition }, targetTopicId);
+      if (mapped === null) return [0, end];
+      mapped.settle(mode === 'shared' ? mapped.placements.sourceEnd : end);
+      return [mapped.ledger.end, end];
+    });
+    return { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode, partitions };
+  });
+}
+
+async function measureLoss(
+  { source }: FailoverOptions,
+  cutAt: readonly TopicCut[],
+): Promise<{ records: number | null; ms: number | null }> {
+  if (source === null) return { records: null, ms: null };
+  try {
+    const places = cutAt.flatMap(({ sourceTopic, partitions }) =>
+      partitions.map(([from], partition) => ({ topic: sourceTopic, partition, from })),
+    );
+    const ends = await readWatermarks(source, places);
+    let records = 0;
+    let firstMs = Infinity;
+    for (const [i, { topic, partition, from }] of places.entries()) {
+      const end = ends[i];
+      if (end === null || end === undefined) return { records: null, ms: null };
+      if (end <= from) continue;
+      records += end - from;
+      const { batches } = await readTail(source, {
+        topic,
+        partition,
+        fromOffset: from,
+        maxBytes: 1,
+        isUncommitted: true,
+      });
+      for (const { buffer, at } of batches) {
+        const batch = openBatch(buffer, at);
+        if (batch.count > 0) firstMs = Math.min(firstMs, batch.recordAt(0).timestamp);
+      }
+    }
+    const ms = records === 0 ? 0 : Number.isFinite(firstMs) ? Math.max(0, source.clock.now() - firstMs) : null;
+    return { records, ms };
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    return { records: null, ms: null };
+  }
+}
+
+// ---- groups
+
+async function moveGroups(options: FailoverOptions, record: FailoverRecord): Promise<StepOutcome> {
+  const { resource, source, target, state, mirrorId } = options;
+  const settings = resource.spec.sync.groups;
+  if (settings === null)
+    return { said: ['Consumer groups are not synchronised by this mirror (sync.groups).'], changes: {} };
+  if (source === null) {
+    const said =
+      'Consumer groups stand on the target where the mirror last put them: they skip nothing, and read again what they had read since.';
+    return { said: [said], changes: {} };
+  }
+  const waited = await awaitGroups(options, record.cut ?? []);
+  const claims = await claimedTopics(options);
+  const said: string[] = [];
+  const sync = new GroupSync({
+    mirror: resource.metadata.name,
+    settings,
+    source,
+    target,
+    clock: target.clock,
+    isLeader: () => true,
+    readTopics: () =>
+      readSyncedTopics({
+        topics: claims.map(({ mode = 'identical', ...claim }) => ({
+          ...claim,
+          copy: { mode: mode === 'identical' ? 'identical' : 'mapped', isShared: mode === 'shared', why: '' },
+        })),
+        partitions: placesOf(claims, 'sourceTopic').map((place) => ({
+          ...place,
+          isHeld: false,
+          position: null,
+          incident: null,
+          map: null,
+        })),
+        state,
+        isWhole: resource.spec.start.at === 'earliest',
+      }),
+    onEvent: ({ inPlace, leftAlone }) => {
+      said.push(`${inPlace} consumer groups stand where they stood on the source.`);
+      for (const { group, why } of leftAlone.slice(0, NAMED_MAX)) said.push(`Group "${group}" was left alone: ${why}.`);
+    },
+    onFailure: () => {},
+  });
+  await sync.pass();
+  await state.load();
+  return {
+    said: [...waited, ...(said.length > 0 ? said : [`No consumer group of mirror ${mirrorId} had to move.`])],
+    changes: {},
+  };
+}
+
+/** Consumers of the source go on reading behind the fence: until they are at the cut, or gone, their places move. */
+async function awaitGroups(options: FailoverOptions, cutAt: readonly TopicCut[]): Promise<string[]> {
+  const { resource, source, groupsWithinMs } = options;
+  const settings = resource.spec.sync.groups;
+  if (source === null || settings === null) return [];
+  const isMeant = selectGroups(settings);
+  const ends = new Map(
+    cutAt.flatMap(({ sourceTopic, partitions }) =>
+      partitions.map(([end], partition) => [`${sourceTopic}/${partition}`, end] as const),
+    ),
+  );
+  const deadline = source.clock.monotonic() + groupsWithinMs;
+  for (;;) {
+    const active = (await listGroups(source)).filter((group) => isMeant(group) && hasMembers(group));
+    const committed = await readGroupOffsets(
+      source,
+      active.flatMap(({ groupId, type }) => (type === 'share' ? [] : [groupId])),
+    );
+    const behind = [...committed].filter(
+      ([, offsets]) =>
+        offsets instanceof KafkaError ||
+        offsets.some(({ topic, partition, offset }) => offset < (ends.get(`${topic}/${partition}`) ?? 0)),
+    );
+    if (behind.length === 0) return [];
+    if (source.clock.monotonic() >= deadline)
+      return behind
+        .slice(0, NAMED_MAX)
+        .map(
+          ([group]) =>
+            `Group "${group}" still has consumers on the source that have not read to the cut: what they commit from now on is not followed, and is read again on the target. Stop them.`,
+        );
+    await sleep(source.clock, POLL_MS);
+  }
+}
+
+// ---- promote
+
+async function promote(options: FailoverOptions, record: FailoverRecord): Promise<StepOutcome> {
+  const { target, state, mirrorId } = options;
+  const said = [`The topics on "${target.name}" belong to their own writers from now on.`];
+  // A mirror that copies ACLs has copied our denials too.
+  const fenced = new Set(record.fence?.topics ?? []);
+  const targets = (await claimedTopics(options)).filter(({ sourceTopic }) => fenced.has(sourceTopic));
+  const copied = new Set(
+    state
+      .appliedOf(mirrorId)
+      .flatMap((each) =>
+        each.what === 'acl'
+          ? [`${each.acl.permission} ${each.acl.principal} ${each.acl.operation} ${each.acl.name}`]
+          : [],
+      ),
+  );
+  const ours = targets.filter(({ targetTopic }) => copied.has(`deny User:* WRITE ${targetTopic}`));
+  try {
+    await lowerFence(
+      target,
+      ours.map(({ targetTopic }) => targetTopic),
+    );
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    for (const { targetTopic } of ours)
+      said.push(`Take this away, which hinders writers: ${aclText(denialOf(targetTopic))}.`);
+  }
+  return { said, changes: { phase: 'promoted' } };
+}
+
+/** Undoes what can be undone, so that the mirror can run again. Throws AppError where something cannot. */
+export async function abandon(options: Pick<FailoverOptions, 'source' | 'state' | 'mirrorId'>): Promise<void> {
+  const { source, state, mirrorId } = options;
+  const record = state.failover(mirrorId);
+  if (!record) throw refused('No failover of this mirror was begun.', 'There is nothing to give up.');
+  if (record.phase === 'promoted' || record.transactions.some(({ transactionalId }) => transactionalId !== null))
+    throw refused(
+      `The failover of mirror "${record.mirrorName}" cannot be given up: ${record.phase === 'promoted' ? 'it is done' : 'transactions were aborted on the target that go on at the source'}.`,
+      record.phase === 'promoted'
+        ? '"lockstep failback -f FILE" leads back.'
+        : 'Let it go on: lockstep failover -f FILE --yes',
+    );
+  const topics = record.fence?.topics ?? [];
+  if (topics.length > 0 && source === null)
+    throw refused('The source does not answer, and producers are denied WRITE there.', 'Try again when it does.');
+  if (source) await lowerFence(source, topics);
+  await state.putFailover(mirrorId, null);
+}
+
+export function refused(message: string, nextStep: string, cause?: unknown): AppError {
+  return new AppError('FAILOVER_REFUSED', message, { nextStep, cause });
+}
+
+/** Of what a step throws, as the command says it. */
+export function stepFailed(error: unknown, step: FailoverStep): AppError {
+  if (error instanceof AppError) return error;
+  return toAppError(error, `failover, step ${step}`);
+}
