@@ -78,13 +78,15 @@ export async function readAcls(
     operation: ANY,
     permissionType: ANY,
   };
-  const { errorCode, errorMessage, resources } = await retrying(
-    cluster,
-    () => cluster.call(describeAcls, every, { broker }),
-    { repeatable: true },
-  );
-  if (errorCode === errorCodes.SECURITY_DISABLED) return null;
-  if (errorCode !== 0) throw new BrokerError(errorOf(errorCode), 'DescribeAcls', subjectOf(cluster), errorMessage);
+  const ask = async () => {
+    const { errorCode, errorMessage, resources } = await cluster.call(describeAcls, every, { broker });
+    if (errorCode === errorCodes.SECURITY_DISABLED) return null;
+    if (errorCode !== 0)
+      throw new BrokerError(errorOf(errorCode), 'DescribeAcls', `cluster "${cluster.name}"`, errorMessage);
+    return resources;
+  };
+  const resources = await retrying(cluster, ask, { repeatable: true });
+  if (resources === null) return null;
   return resources.flatMap(({ resourceType, resourceName, patternType, acls }) =>
     acls.flatMap(({ principal, host, operation, permissionType }) => {
       const type = valueOf(TYPES, resourceType);

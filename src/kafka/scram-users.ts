@@ -16,10 +16,15 @@ export interface ScramUser {
 
 /** One entry for each user and mechanism. Needs DESCRIBE on the cluster. Throws KafkaError; 31 without it. */
 export async function readScramUsers(cluster: Cluster): Promise<ScramUser[]> {
-  const ask = () => cluster.call(describeUserScramCredentials, { users: null }, { broker: 'any' });
-  const { errorCode, errorMessage, results } = await retrying(cluster, ask, { repeatable: true });
-  const subject = `cluster "${cluster.name}"`;
-  if (errorCode !== 0) throw new BrokerError(errorOf(errorCode), 'DescribeUserScramCredentials', subject, errorMessage);
+  const ask = async () => {
+    const answer = await cluster.call(describeUserScramCredentials, { users: null }, { broker: 'any' });
+    const { errorCode, errorMessage, results } = answer;
+    const subject = `cluster "${cluster.name}"`;
+    if (errorCode !== 0)
+      throw new BrokerError(errorOf(errorCode), 'DescribeUserScramCredentials', subject, errorMessage);
+    return results;
+  };
+  const results = await retrying(cluster, ask, { repeatable: true });
   return results.flatMap(({ user, credentialInfos }) =>
     credentialInfos.map(({ mechanism, iterations }) => ({
       user,
