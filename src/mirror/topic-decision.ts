@@ -126,8 +126,8 @@ function findRefusals(facts: TopicFacts, options: DecisionOptions & { readonly c
   const { isShared } = options.copy;
   if (holds && holds.sourceTopic !== facts.pair.source && !isShared)
     return [claimed(facts, `topic "${holds.sourceTopic}" in this mirror`)];
-  const isOther = holds?.sourceTopicId !== facts.source.topicId;
-  if (holds && isOther && holds.sourceTopic === facts.pair.source) return [sourceRecreated(facts, options)];
+  const isSameName = holds?.sourceTopic === facts.pair.source;
+  if (holds && isSameName && holds.sourceTopicId !== facts.source.topicId) return [sourceRecreated(facts, options)];
   if (!holds && !target.isEmpty && !(isShared && claim?.mirrorId !== options.mirrorId))
     return [claim?.mirrorId === options.mirrorId ? targetRecreated(facts, options) : notEmpty(facts, options)];
   return findPartitions(facts, { ...options, mayGrow: holds !== null && options.sync.partitions });
