@@ -89,11 +89,13 @@ export interface MarkerWrite {
   readonly coordinatorEpoch: number;
   /** How many, 1 to MARKERS_PER_REQUEST. */
   readonly count: number;
+  /** COMMIT markers; ABORT by default. */
+  readonly isCommit?: boolean;
   readonly permit?: Permit;
 }
 
 /**
- * Writes `count` ABORT markers of a producer without data: each takes one offset and is invisible to consumers. One
+ * Writes `count` markers of a producer without data: each takes one offset and is invisible to consumers. One
  * request, sent once: markers are not idempotent. Neither success nor a failure, not even a definite one, says how many
  * were written: the answer has one error for all markers of the producer, so success can hide refusals. On 3.9.1 a topic
  * that was just created got 99 of 700, and the answer was 'no error'. So read the watermark. Needs ALTER or
@@ -105,7 +107,7 @@ export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Pro
   const marker = {
     producerId: write.producerId,
     producerEpoch: 0,
-    transactionResult: false,
+    transactionResult: write.isCommit ?? false,
     topics: [{ name: topic, partitionIndexes: [partition] }],
     coordinatorEpoch: write.coordinatorEpoch,
     transactionVersion: 0,

@@ -1,6 +1,6 @@
 /**
- * Holes: offsets that hold no record for readers get control records (abort markers) of the mirror's marker PID, one offset
- * each (exactness.md rule 7). A second PID, because a marker of the data PID without producer state would force the next
+ * Holes: offsets that hold no record for readers get control records (abort markers, or commit markers where the source has
+ * one and transactions are preserved) of the mirror's marker PID, one offset each (exactness.md rule 7). A second PID, because a marker of the data PID without producer state would force the next
  * sequence to 0 (seen on 3.9.1). Markers are not idempotent and their answer carries no offset, so no data is in
  * flight meanwhile and the watermark alone tells how many were written.
  */
@@ -41,7 +41,15 @@ export async function nextMarkerEpoch({ target, topic, partition, markerProducer
  */
 export async function fillHole(
   port: HolePort,
-  hole: { from: number; count: number; coordinatorEpoch: number; signal: AbortSignal; permit: Permit },
+  hole: {
+    from: number;
+    count: number;
+    /** As the source has it, where it is a control record that ends nothing that is left. */
+    isCommit?: boolean;
+    coordinatorEpoch: number;
+    signal: AbortSignal;
+    permit: Permit;
+  },
 ): Promise<number> {
   const end = hole.from + hole.count;
   let at = hole.from;
@@ -55,6 +63,7 @@ export async function fillHole(
         producerId: port.markerProducerId,
         coordinatorEpoch: hole.coordinatorEpoch,
         count,
+        isCommit: hole.isCommit ?? false,
         permit: hole.permit,
       });
     } catch (error) {

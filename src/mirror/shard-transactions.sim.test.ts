@@ -201,12 +201,22 @@ class World {
     return [
       ...compare('uncommitted', source.records(), target.records()),
       ...compare('committed', source.committedRecords(), target.committedRecords()),
+      ...differentMarkers(source, target),
       ...(source.end === target.end ? [] : [`ends ${source.end} and ${target.end}`]),
       ...(target.stableOffset === target.end ? [] : [`open from ${target.stableOffset} on`]),
       ...(this.coordinator.unasked === 0 ? [] : [`${this.coordinator.unasked} ends that nobody asked for`]),
       ...this.incidents.map(({ code, cause }) => `${code} ${cause}`),
     ];
   }
+}
+
+/** A control record of the source is one of the same kind on the target. */
+function differentMarkers(source: ModelLog, target: ModelLog): string[] {
+  const onTarget = new Map(target.parsed().map(({ baseOffset, marker }) => [baseOffset, marker]));
+  return source
+    .parsed()
+    .filter(({ marker, baseOffset }) => marker !== null && onTarget.get(baseOffset) !== marker)
+    .map(({ marker, baseOffset }) => `${marker} at ${baseOffset}, and ${onTarget.get(baseOffset)}`);
 }
 
 function compare(name: string, source: readonly RawRecord[], target: readonly RawRecord[]): string[] {

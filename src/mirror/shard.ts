@@ -836,7 +836,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#isFilling = true;
     try {
       const isEnd = await this.#endTransaction(hole);
-      const reached = isEnd ? from + count : await this.#fillHole({ from, count });
+      const reached = isEnd ? from + count : await this.#fillHole(hole);
       if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
       else if (this.#interrupt) {
         if (!isEnd) this.#holesFilled += count;
@@ -861,30 +861,32 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return must(this.#transactions, 'writer of transactions').end({ baseOffset, ...ends });
   }
 
-  async #fillHole(hole: { readonly from: number; readonly count: number }): Promise<number> {
+  /** One that is a control record at the source is of the same kind here. */
+  async #fillHole({ baseOffset, count, ends }: HoleItem): Promise<number> {
     const writer = this.#transactions;
-    const end = hole.from + hole.count;
-    let { from } = hole;
-    if (writer?.hasBegun) await writer.endEmpty(from++);
+    const how = { isCommit: ends?.isCommit ?? false };
+    const end = baseOffset + count;
+    let from = baseOffset;
+    if (writer?.hasBegun) await writer.endEmpty(from++, how);
     const isShort = end - from <= UNMARKED_MAX;
     if (from < end && !(writer && isShort && this.#mayNotMark)) {
       try {
-        return await this.#mark(from, end - from);
+        return await this.#mark({ from, count: end - from, ...how });
       } catch (error) {
         if (!writer || !isShort || !isMarkingDenied(error)) throw error;
         this.#mayNotMark = true;
       }
     }
-    for (; from < end && this.#interrupt; from++) await writer?.endEmpty(from);
+    for (; from < end && this.#interrupt; from++) await writer?.endEmpty(from, how);
     return from;
   }
 
-  async #mark(from: number, count: number): Promise<number> {
+  async #mark(hole: { readonly from: number; readonly count: number; readonly isCommit: boolean }): Promise<number> {
     const { target, markerProducerId } = this.#context;
     const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
     this.#markerEpoch ??= await nextMarkerEpoch(port);
     const [signal, permit] = [this.#abort.signal, this.#permit];
-    return fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal, permit });
+    return fillHole(port, { ...hole, coordinatorEpoch: this.#markerEpoch, signal, permit });
   }
 
   // ---- acknowledgements

@@ -167,9 +167,9 @@ export class TransactionWriter {
    * Fills one offset with the end of a transaction without a record: of one that was begun (`hasBegun`), else of one that is
    * begun for it. Some milliseconds each, but no right on the cluster. Throws as `end`.
    */
-  async endEmpty(baseOffset: number): Promise<void> {
+  async endEmpty(baseOffset: number, { isCommit = false } = {}): Promise<void> {
     const slot = this.#slots.begun ?? (await this.#begin(baseOffset, { isEmpty: true }));
-    await this.#end(slot, { baseOffset, isCommit: false });
+    await this.#end(slot, { baseOffset, isCommit });
     this.#slots.end({ slot, producerId: null });
   }
 

@@ -70,12 +70,12 @@ export class ModelLog {
     return { errorCode: 0, baseOffset };
   }
 
-  /** Abort markers of a producer; one whose coordinator is older than the last seen is refused. */
-  appendMarkers(producerId: number, coordinatorEpoch: number, count: number): number {
+  /** Markers of a producer, aborts by default; one whose coordinator is older than the last seen is refused. */
+  appendMarkers(producerId: number, coordinatorEpoch: number, count: number, isCommit = false): number {
     const state = this.#producer(producerId);
     if (coordinatorEpoch < state.coordinatorEpoch) return TRANSACTION_COORDINATOR_FENCED;
     state.coordinatorEpoch = coordinatorEpoch;
-    for (let i = 0; i < count; i++) this.#store(controlBatch({ baseOffset: 0, producerId, isCommit: false }), 1);
+    for (let i = 0; i < count; i++) this.#store(controlBatch({ baseOffset: 0, producerId, isCommit }), 1);
     return 0;
   }
 

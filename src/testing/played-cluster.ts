@@ -296,11 +296,13 @@ export class PlayedCluster implements Network {
         return answered({ partitionIndex: 0, lowWatermark: log.logStart, errorCode: 0 });
       }
       case 'WriteTxnMarkers': {
-        const { markers } = request as { markers: { producerId: number; coordinatorEpoch: number }[] };
+        const { markers } = request as {
+          markers: { producerId: number; coordinatorEpoch: number; transactionResult: boolean }[];
+        };
         this.journal.push(name);
         let errorCode = 0;
-        for (const { producerId, coordinatorEpoch } of markers)
-          errorCode ||= log.appendMarkers(producerId, coordinatorEpoch, 1);
+        for (const { producerId, coordinatorEpoch, transactionResult } of markers)
+          errorCode ||= log.appendMarkers(producerId, coordinatorEpoch, 1, transactionResult);
         return markersAnswer(topic, errorCode);
       }
     }
