@@ -18,7 +18,8 @@ import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
 import { abandonFailover, failOver, planFailover, type FailoverRun } from '#mirror/failover/failover.ts';
-import { openMaps } from '#mirror/mapped-export.ts';
+import type { ExportedLedger } from '#contract/exported-ledger.ts';
+import { openMaps, readLedgers } from '#mirror/mapped-export.ts';
 import { pairOf, rebuildTopic } from '#mirror/rebuild.ts';
 import type { RebuildPlan } from '#contract/rebuild.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
@@ -106,9 +107,34 @@ export function rebuildCopy(
       if (!pair) continue;
       return asAppError(subject, () => rebuildTopic(mirror, { source, target }, { pair, partition, isConfirmed }));
     }
-    throw new AppError('TOPIC_NOT_FOUND', `No mirror of the files copies a topic "${topic}".`, {
-      nextStep: 'Write the name that the topic has on the source; "lockstep plan" lists them.',
-    });
+    throw topicNotCopied(topic);
+  });
+}
+
+function topicNotCopied(topic: string): AppError {
+  return new AppError('TOPIC_NOT_FOUND', `No mirror of the files copies a topic "${topic}".`, {
+    nextStep: 'Write the name that the topic has on the source; "lockstep plan" lists them.',
+  });
+}
+
+/** Maps and ledgers of the mapped partitions of a source topic, as they are saved. Throws as `rebuildCopy`. */
+export function exportLedgers(
+  documents: Documents,
+  host: Host,
+  { topic, partition }: { readonly topic: string; readonly partition: number | null },
+): Promise<ExportedLedger[]> {
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    for (const mirror of documents.mirrors) {
+      const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+      const { name } = mirror.metadata;
+      const pair = await asAppError(`mirror "${name}"`, () => pairOf(mirror, source, topic));
+      if (!pair) continue;
+      const count = must(source.topicOf(topic), 'metadata of a source topic').partitions.length;
+      const all = Array.from({ length: count }, (_, index) => index);
+      const asked = partition === null ? all : all.filter((index) => index === partition);
+      return asAppError(`mirror "${name}"`, () => readLedgers(target, { mirror: name, pair, partitions: asked }));
+    }
+    throw topicNotCopied(topic);
   });
 }
 

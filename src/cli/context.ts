@@ -6,6 +6,7 @@ import type {
   Host,
   permissionsOfMirrors,
   planMirrorFailover,
+  exportLedgers,
   planMirrors,
   rebuildCopy,
   runMirrors,
@@ -15,6 +16,7 @@ import type { Io } from './io.ts';
 
 /** What commands do is done by the composition root; a test puts its own in its place. */
 export interface App {
+  readonly exportLedgers: typeof exportLedgers;
   readonly planMirrors: typeof planMirrors;
   readonly rebuildCopy: typeof rebuildCopy;
   readonly planMirrorFailover: typeof planMirrorFailover;

@@ -78,6 +78,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
   const unexpected = () => Promise.reject(new Error('not expected to be called'));
   const whole: App = {
     planMirrors: unexpected,
+    exportLedgers: unexpected,
     rebuildCopy: unexpected,
     planMirrorFailover: unexpected,
     failOverMirror: unexpected,
@@ -851,4 +852,40 @@ test('run says why offsets are mapped', async () => {
   };
   const { out } = await lockstep('run -f link.yaml --until caught-up', { runMirrors });
   expect(out).toContain('m: topic a as all, 1 partition: found on the target; offsets are mapped: the file says so');
+});
+
+test('ledger shows what became of each offset', async () => {
+  const counts = {
+    delivered: 5,
+    control: 1,
+    aborted: 2,
+    compacted: 0,
+    filtered: 3,
+    'dead-lettered': 0,
+    'lost-at-source': 0,
+  };
+  const partition = {
+    mirror: 'm',
+    sourceTopic: 'orders',
+    targetTopic: 'all',
+    partition: 2,
+    isShared: true,
+    start: 10,
+    end: 21,
+    identicalFrom: null,
+    counts,
+    unexplained: 0,
+    dispositions: [],
+    map: [{ source: 10, target: 0, length: 5 }],
+  };
+  const exportLedgers = async () => [partition];
+  const { code, out } = await lockstep('ledger orders/2 -f link.yaml', { exportLedgers });
+  expect([code, out.replaceAll(/ +/g, ' ')]).toEqual([
+    0,
+    'PARTITION FROM TO DELIVERED CONTROL ABORTED COMPACTED OTHER UNEXPLAINED RUNS\norders/2 10 21 5 1 2 0 3 0 1\n',
+  ]);
+  const json = await lockstep('ledger orders -f link.yaml --json', { exportLedgers });
+  expect(JSON.parse(json.out)).toEqual({ partitions: [partition] });
+  const none = await lockstep('ledger orders -f link.yaml', { exportLedgers: async () => [] });
+  expect(none.out).toBe('Its offsets are identical: there is no map.\n');
 });

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { listClusters } from './commands/clusters/list.ts';
+import { ledger } from './commands/ledger.ts';
 import { failover } from './commands/failover.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
@@ -53,6 +54,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [program, 'run', run],
     [program, 'verify', verify],
     [program, 'rebuild <topic>', rebuild],
+    [program, 'ledger <topic>', ledger],
     [program, 'failover', failover],
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],

@@ -1,5 +1,6 @@
 /** What the state topic says of a mapped partition, for whoever reads source and target beside the mirror. */
 import { AppError } from '#contract/errors.ts';
+import type { ExportedLedger } from '#contract/exported-ledger.ts';
 import type { DispositionLedger } from '#contract/disposition-ledger.ts';
 import type { OffsetMap } from '#contract/offset-map.ts';
 import type { TopicPair } from '#contract/topic-rules.ts';
@@ -13,7 +14,8 @@ export interface ExportedMap {
   readonly map: OffsetMap;
   readonly ledger: DispositionLedger;
   readonly isShared: boolean;
-  /** Below the ledger's start offsets are identical. */
+  /** From here up to the ledger's start offsets are identical; null where none are. */
+  readonly identicalFrom: number | null;
   readonly isPart: boolean;
 }
 
@@ -36,8 +38,34 @@ export async function openMaps(
     const placed = mapped.placements.runCount > 0 ? mapped.placements.sourceEnd : head.startOrdinal;
     const stable = isShared ? placed : await readStableOffset(target, pair.target, partition);
     mapped.settle(stable);
-    return { map: mapped.mapUpTo(stable), ledger: mapped.ledger, isShared, isPart: head.identicalFrom !== null };
+    return {
+      map: mapped.mapUpTo(stable),
+      ledger: mapped.ledger,
+      isShared,
+      identicalFrom: head.identicalFrom,
+      isPart: head.identicalFrom !== null,
+    };
   };
+}
+
+/** Of the partitions that are mapped, in their order. Throws as `openMaps`. */
+export async function readLedgers(
+  target: Cluster,
+  question: { readonly mirror: string; readonly pair: TopicPair; readonly partitions: readonly number[] },
+): Promise<ExportedLedger[]> {
+  const { mirror, pair, partitions } = question;
+  const mapOf = await openMaps(target);
+  const all: ExportedLedger[] = [];
+  for (const partition of partitions) {
+    const exported = await mapOf(pair, partition);
+    if (!exported) continue;
+    const { map, ledger, isShared, identicalFrom } = exported;
+    const { start, end, counts, unexplained } = ledger.balance();
+    const names = { mirror, sourceTopic: pair.source, targetTopic: pair.target, partition };
+    const runs = { dispositions: [...ledger.runs()], map: [...map.runs()] };
+    all.push({ ...names, isShared, start, end, identicalFrom, counts, unexplained, ...runs });
+  }
+  return all;
 }
 
 /** A reader that may not see the state topic has identical partitions to look at, and no others. */

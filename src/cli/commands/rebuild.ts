@@ -27,11 +27,12 @@ export const rebuild: Verb<Options> = {
   },
 };
 
-function parsePlace(text: string): { topic: string; partition: number | null } {
+/** `TOPIC` or `TOPIC/PARTITION`. Throws AppError REQUEST_INVALID. */
+export function parsePlace(text: string, verb = 'rebuild'): { topic: string; partition: number | null } {
   const [, topic = '', partition] = /^([^/]+)(?:\/(\d{1,9}))?$/.exec(text) ?? [];
   if (topic !== '') return { topic, partition: partition === undefined ? null : Number(partition) };
   throw new AppError('REQUEST_INVALID', `"${text}" is no topic`, {
-    nextStep: 'Write the name of the topic on the source, as in: lockstep rebuild orders -f link.yaml',
+    nextStep: `Write the name of the topic on the source, as in: lockstep ${verb} orders -f link.yaml`,
   });
 }
 
