@@ -89,8 +89,8 @@ export interface MarkerWrite {
   readonly coordinatorEpoch: number;
   /** How many, 1 to MARKERS_PER_REQUEST. */
   readonly count: number;
-  /** COMMIT markers; ABORT by default. */
-  readonly isCommit?: boolean;
+  /** Whether the n-th of them is a COMMIT; all are ABORT by default. They are appended in their order. */
+  readonly isCommit?: (index: number) => boolean;
   readonly permit?: Permit;
 }
 
@@ -107,14 +107,18 @@ export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Pro
   const marker = {
     producerId: write.producerId,
     producerEpoch: 0,
-    transactionResult: write.isCommit ?? false,
     topics: [{ name: topic, partitionIndexes: [partition] }],
     coordinatorEpoch: write.coordinatorEpoch,
     transactionVersion: 0,
   };
   const response = await cluster.call(
     writeTxnMarkersApi,
-    { markers: Array.from({ length: count }, () => marker) },
+    {
+      markers: Array.from({ length: count }, (_, index) => ({
+        ...marker,
+        transactionResult: write.isCommit?.(index) ?? false,
+      })),
+    },
     {
       broker: await leaderOf(cluster, topic, partition),
       ...(permit ? { timeoutMs: permit.timeoutMs, mayLeave: () => permit.isGiven() } : {}),

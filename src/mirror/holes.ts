@@ -44,8 +44,8 @@ export async function fillHole(
   hole: {
     from: number;
     count: number;
-    /** As the source has it, where it is a control record that ends nothing that is left. */
-    isCommit?: boolean;
+    /** Where the source has a control record that ends nothing that is left: whether it is a commit. */
+    isCommit?: (offset: number) => boolean;
     coordinatorEpoch: number;
     signal: AbortSignal;
     permit: Permit;
@@ -55,7 +55,8 @@ export async function fillHole(
   let at = hole.from;
   while (at < end) {
     if (hole.signal.aborted) return at;
-    const count = Math.min(end - at, MARKERS_PER_REQUEST);
+    const from = at;
+    const count = Math.min(end - from, MARKERS_PER_REQUEST);
     try {
       await writeTxnMarkers(port.target, {
         topic: port.topic,
@@ -63,7 +64,7 @@ export async function fillHole(
         producerId: port.markerProducerId,
         coordinatorEpoch: hole.coordinatorEpoch,
         count,
-        isCommit: hole.isCommit ?? false,
+        isCommit: (index) => hole.isCommit?.(from + index) ?? false,
         permit: hole.permit,
       });
     } catch (error) {

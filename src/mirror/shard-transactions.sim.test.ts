@@ -285,6 +285,21 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.target.log.end).toBe(open + 1);
   });
 
+  test('neighbouring holes and ends of nothing are one request, each of its kind', async () => {
+    world = new World(1, protocol);
+    world.append(99, 0);
+    world.source.log.end += 2;
+    for (const [producerId, isCommit] of [
+      [100, true],
+      [101, false],
+      [102, true],
+    ] as const)
+      world.end(producerId, isCommit);
+    world.append(99, 0);
+    expect(await world.copied()).toEqual([]);
+    expect(world.target.journal.filter((name) => name === 'WriteTxnMarkers')).toHaveLength(1);
+  });
+
   test('without the right to write markers a short hole is the end of an empty transaction', async () => {
     world = new World(1, protocol);
     world.append(99, 0);

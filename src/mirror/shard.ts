@@ -26,6 +26,7 @@ import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
+import { MARKERS_PER_REQUEST } from '#kafka/producers.ts';
 import { deleteRecords, offsetForLeaderEpoch } from '#kafka/offsets.ts';
 import type { Permit } from '#kafka/permit.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
@@ -830,17 +831,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   /** Nothing of ours is in flight: the hole at the head of the queue is filled, then data goes on behind it. */
-  async #fill(hole: HoleItem): Promise<void> {
-    const from = hole.baseOffset;
-    const { count } = hole;
+  async #fill(first: HoleItem): Promise<void> {
+    const from = first.baseOffset;
     this.#isFilling = true;
     try {
-      const isEnd = await this.#endTransaction(hole);
-      const reached = isEnd ? from + count : await this.#fillHole(hole);
+      const isEnd = await this.#endTransaction(first);
+      const holes = isEnd ? [first] : this.#holesFrom(first);
+      const count = holes.reduce((sum, hole) => sum + hole.count, 0);
+      const reached = isEnd ? from + count : await this.#fillHoles(holes, { from, count });
       if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
       else if (this.#interrupt) {
         if (!isEnd) this.#holesFilled += count;
-        this.#shiftQueue();
+        for (const _ of holes) this.#shiftQueue();
         this.#advanceTo(from + count);
         this.#endIncidentBefore(from + count);
       }
@@ -861,27 +863,49 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return must(this.#transactions, 'writer of transactions').end({ baseOffset, ...ends });
   }
 
-  /** One that is a control record at the source is of the same kind here. */
-  async #fillHole({ baseOffset, count, ends }: HoleItem): Promise<number> {
+  /** The holes at the head of the queue that one request of markers can fill. */
+  #holesFrom(first: HoleItem): HoleItem[] {
+    const holes = [first];
+    let { count } = first;
+    for (let at = this.#queueHead + 1; at < this.#queue.length; at++) {
+      const item = this.#queue[at];
+      if (item?.kind !== 'hole' || (item.ends && this.#transactions?.isOpen(item.ends.producerId))) break;
+      count += item.count;
+      if (count > MARKERS_PER_REQUEST) break;
+      holes.push(item);
+    }
+    return holes;
+  }
+
+  /** What is a control record at the source is of the same kind here. */
+  async #fillHoles(
+    holes: readonly HoleItem[],
+    { from, count }: { readonly from: number; readonly count: number },
+  ): Promise<number> {
     const writer = this.#transactions;
-    const how = { isCommit: ends?.isCommit ?? false };
-    const end = baseOffset + count;
-    let from = baseOffset;
-    if (writer?.hasBegun) await writer.endEmpty(from++, how);
-    const isShort = end - from <= UNMARKED_MAX;
-    if (from < end && !(writer && isShort && this.#mayNotMark)) {
+    const commits = new Set(holes.flatMap(({ baseOffset, ends }) => (ends?.isCommit ? [baseOffset] : [])));
+    const isCommit = (offset: number): boolean => commits.has(offset);
+    const end = from + count;
+    let at = from;
+    if (writer?.hasBegun) await writer.endEmpty(at, { isCommit: isCommit(at++) });
+    const isShort = end - at <= UNMARKED_MAX;
+    if (at < end && !(writer && isShort && this.#mayNotMark)) {
       try {
-        return await this.#mark({ from, count: end - from, ...how });
+        return await this.#mark({ from: at, count: end - at, isCommit });
       } catch (error) {
         if (!writer || !isShort || !isMarkingDenied(error)) throw error;
         this.#mayNotMark = true;
       }
     }
-    for (; from < end && this.#interrupt; from++) await writer?.endEmpty(from, how);
-    return from;
+    for (; at < end && this.#interrupt; at++) await writer?.endEmpty(at, { isCommit: isCommit(at) });
+    return at;
   }
 
-  async #mark(hole: { readonly from: number; readonly count: number; readonly isCommit: boolean }): Promise<number> {
+  async #mark(hole: {
+    readonly from: number;
+    readonly count: number;
+    readonly isCommit: (offset: number) => boolean;
+  }): Promise<number> {
     const { target, markerProducerId } = this.#context;
     const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
     this.#markerEpoch ??= await nextMarkerEpoch(port);

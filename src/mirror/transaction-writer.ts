@@ -120,6 +120,11 @@ export class TransactionWriter {
     return this.#slots.open;
   }
 
+  /** Whether the transaction of a producer of the source is open on the target. */
+  isOpen(producerId: number): boolean {
+    return this.#slots.of(producerId) !== null;
+  }
+
   /** A transaction was begun and got no record: the next hole is to be filled with its end (`endEmpty`). */
   get hasBegun(): boolean {
     return this.#slots.begun !== null;
