@@ -82,9 +82,6 @@ interface SlotState {
    * once, while nothing is open.
    */
   isOutdated: boolean;
-  /** When it was begun, monotonic; for what was found open: when it was found. */
-  begunAtMs: number;
-  timeoutMs: number | null;
 }
 
 export class TransactionWriter {
@@ -128,16 +125,6 @@ export class TransactionWriter {
   /** A transaction was begun and got no record: the next hole is to be filled with its end (`endEmpty`). */
   get hasBegun(): boolean {
     return this.#slots.begun !== null;
-  }
-
-  /** For how long the oldest transaction has been open on the target, and how long it may be, both in milliseconds; null for none. */
-  get oldest(): (OpenTransaction & { readonly ageMs: number; readonly timeoutMs: number | null }) | null {
-    const now = this.#port.now();
-    const open = this.open.map((transaction) => {
-      const { begunAtMs, timeoutMs } = this.#stateOf(transaction.slot);
-      return { ...transaction, ageMs: now - begunAtMs, timeoutMs };
-    });
-    return open.toSorted((a, b) => b.ageMs - a.ageMs)[0] ?? null;
   }
 
   /**
@@ -186,20 +173,14 @@ export class TransactionWriter {
     const protocol = await this.#port.protocolOf(slot);
     const known = this.#states.get(slot);
     if (!known || (known.isOutdated && protocol === 'explicit'))
-      this.#states.set(slot, this.#fresh(await this.#port.init(slot), protocol));
+      this.#states.set(slot, { producer: await this.#port.init(slot), nextSequence: 0, protocol, isOutdated: false });
     const state = this.#stateOf(slot);
     state.protocol = protocol;
-    state.begunAtMs = this.#port.now();
     if (protocol === 'explicit' || isEmpty) {
       await this.#passing(() => this.#port.add(slot, state.producer), { slot, offset });
       this.#slots.prepare(slot);
     }
     return slot;
-  }
-
-  #fresh(producer: ProducerIdentity, protocol: TransactionProtocol): SlotState {
-    const begunAtMs = this.#port.now();
-    return { producer, nextSequence: 0, protocol, isOutdated: false, begunAtMs, timeoutMs: null };
   }
 
   async #produce(slot: number, batch: TransactionBatch): Promise<ProduceResult> {
@@ -287,14 +268,14 @@ export class TransactionWriter {
     const begun: number[] = [];
     for (const [slot, transaction] of described.entries()) {
       if (!transaction) continue;
-      const { producerId, producerEpoch, status, timeoutMs } = transaction;
+      const { producerId, producerEpoch, status } = transaction;
       const state = producers.find((each) => each.producerId === producerId);
       this.#states.set(slot, {
-        ...this.#fresh({ producerId, producerEpoch }, await this.#port.protocolOf(slot)),
+        producer: { producerId, producerEpoch },
+        protocol: await this.#port.protocolOf(slot),
         // Of another epoch the leader knows nothing that counts: the first sequence of an epoch is 0.
         nextSequence: state?.producerEpoch === producerEpoch ? (state.lastSequence + 1) % SEQUENCES : 0,
         isOutdated: true,
-        timeoutMs,
       });
       const firstOffset = state?.currentTxnStartOffset ?? -1;
       if (status !== 'Ongoing') {
