@@ -3,7 +3,13 @@ import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
 import type { ClusterResource, Documents, MirrorResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import { limitFindings, withLimits } from '#contract/provider-limits.ts';
-import type { FailoverEvent, FailoverEvidence, FailoverPlan, VerifiedCounts } from '#contract/failover.ts';
+import type {
+  FailbackReport,
+  FailoverEvent,
+  FailoverEvidence,
+  FailoverPlan,
+  VerifiedCounts,
+} from '#contract/failover.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import type { MirrorVerification } from '#contract/verification.ts';
@@ -17,6 +23,8 @@ import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
+import { drill } from '#mirror/failover/drill.ts';
+import { failBack, type FailbackRun } from '#mirror/failover/failback.ts';
 import { abandonFailover, failOver, planFailover, type FailoverRun } from '#mirror/failover/failover.ts';
 import type { ExportedLedger } from '#contract/exported-ledger.ts';
 import { openMaps, readLedgers } from '#mirror/mapped-export.ts';
@@ -259,6 +267,35 @@ export function failOverMirror(
       verify: () => verifyTail(clusters, host, question),
     }),
   );
+}
+
+/** A failover that changes nothing. Throws AppError FAILOVER_REFUSED, or where the target cannot be asked. */
+export function drillMirror(
+  documents: Documents,
+  host: Host,
+  {
+    mirror,
+    ...question
+  }: Omit<FailoverQuestion, 'isFenced' | 'isForced' | 'groupsWithinMs'> & {
+    readonly mirror: MirrorResource;
+  },
+): Promise<FailoverEvidence> {
+  return withFailover(documents, host, { mirror, isSourceLost: question.isSourceLost }, (clusters) =>
+    drill({ ...question, ...clusters, clock: host.clock, verify: () => verifyTail(clusters, host, question) }),
+  );
+}
+
+/** The way back, reported, and with `isConfirmed` prepared. Throws AppError with what stands in the way. */
+export function failBackMirror(
+  documents: Documents,
+  host: Host,
+  { mirror, ...question }: Omit<FailbackRun, 'resource' | 'source' | 'target'> & { readonly mirror: MirrorResource },
+): Promise<FailbackReport> {
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+    const subject = `mirror "${mirror.metadata.name}"`;
+    return asAppError(subject, () => failBack({ ...question, resource: mirror, source, target }));
+  });
 }
 
 interface FailoverClusters {

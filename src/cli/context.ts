@@ -2,6 +2,8 @@ import type {
   abandonMirrorFailover,
   describeClusters,
   describeTopics,
+  drillMirror,
+  failBackMirror,
   failOverMirror,
   Host,
   permissionsOfMirrors,
@@ -21,6 +23,8 @@ export interface App {
   readonly rebuildCopy: typeof rebuildCopy;
   readonly planMirrorFailover: typeof planMirrorFailover;
   readonly failOverMirror: typeof failOverMirror;
+  readonly drillMirror: typeof drillMirror;
+  readonly failBackMirror: typeof failBackMirror;
   readonly abandonMirrorFailover: typeof abandonMirrorFailover;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;

@@ -83,6 +83,8 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     planMirrorFailover: unexpected,
     failOverMirror: unexpected,
     abandonMirrorFailover: unexpected,
+    failBackMirror: unexpected,
+    drillMirror: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
     verifyMirrors: unexpected,

@@ -3,6 +3,8 @@ import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { listClusters } from './commands/clusters/list.ts';
 import { ledger } from './commands/ledger.ts';
+import { drill } from './commands/drill.ts';
+import { failback } from './commands/failback.ts';
 import { failover } from './commands/failover.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
@@ -56,6 +58,8 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [program, 'rebuild <topic>', rebuild],
     [program, 'ledger <topic>', ledger],
     [program, 'failover', failover],
+    [program, 'failback', failback],
+    [program, 'drill', drill],
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],

@@ -107,7 +107,7 @@ export function mirrorOf(mirrors: readonly MirrorResource[], name: string | unde
   throw new AppError('RESOURCE_NOT_FOUND', `no file holds a Mirror "${name}"`, { nextStep: `There are: ${names}.` });
 }
 
-function parseCount(option: string, text: string): number {
+export function parseCount(option: string, text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
   throw new AppError('REQUEST_INVALID', `${option}: "${text}" is no whole number`, {
     nextStep: `Write a whole number from 0, as in ${option} 30.`,

@@ -127,7 +127,7 @@ async function settle(options: FailoverOptions): Promise<string[]> {
   }
 }
 
-function placesOf(
+export function placesOf(
   claims: readonly TopicClaim[],
   side: 'sourceTopic' | 'targetTopic',
 ): { topic: string; partition: number }[] {
@@ -265,8 +265,9 @@ async function readCut({ target, state }: FailoverOptions, claims: readonly Topi
   });
 }
 
-async function measureLoss(
-  { source }: FailoverOptions,
+/** What the source has beyond the cut; unknown where it cannot be asked. */
+export async function measureLoss(
+  { source }: Pick<FailoverOptions, 'source'>,
   cutAt: readonly TopicCut[],
 ): Promise<{ records: number | null; ms: number | null }> {
   if (source === null) return { records: null, ms: null };

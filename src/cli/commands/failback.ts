@@ -1,0 +1,89 @@
+import { AppError } from '#contract/errors.ts';
+import type { FailbackReport } from '#contract/failover.ts';
+import { printable, printableJson } from '#util/printable.ts';
+import type { CommonOptions } from '../context.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { readMirrors } from '../files.ts';
+import { formatCount, formatNumberOf, formatTable } from '../format.ts';
+import type { Io } from '../io.ts';
+import type { Verb } from '../verb.ts';
+import { mirrorOf } from './failover.ts';
+
+interface Options extends CommonOptions {
+  readonly mirror?: string;
+  readonly diverged?: string;
+  readonly export?: string;
+  readonly yes?: true;
+}
+
+export const failback: Verb<Options> = {
+  summary: 'lead back to the old primary after a failover',
+  description:
+    'Shows the records that only the old primary has, and changes nothing; with --export they are written to a file, one JSON object a line. With --yes the mirrored topics are deleted on the old primary, so that a mirror the other way round, which is printed, can copy them back with the same offsets, and producers are not denied there any more. Where there are records that only the old primary has, --yes needs a decision, which is recorded.\n\nExit code 3 where something would be deleted, 0 after it was, 5 where something stands in the way.',
+  examples: [
+    'lockstep failback -f link.yaml',
+    'lockstep failback -f link.yaml --export only-east.jsonl',
+    'lockstep failback -f link.yaml --diverged export --export only-east.jsonl --yes',
+    'lockstep failback -f link.yaml --diverged discard --yes',
+  ],
+  options: {
+    '--mirror <name>': 'which one, where the files hold several',
+    '--diverged <what>': 'what becomes of records that only the old primary has: export or discard',
+    '--export <file>': 'write them to this file, which is written anew',
+    '--yes': 'delete the topics on the old primary; without it nothing is changed',
+  },
+  async run({ io, host, app }, options) {
+    const documents = readMirrors(host.disk, options.file);
+    const mirror = mirrorOf(documents.mirrors, options.mirror);
+    const exportTo = options.export ?? null;
+    const decision = parseDecision(options.diverged);
+    if (exportTo !== null) host.disk.writeText(exportTo, '');
+    const report = await app.failBackMirror(documents, host, {
+      mirror,
+      decision,
+      isConfirmed: options.yes ?? false,
+      exportTo,
+      onRecords: (records) => {
+        if (exportTo !== null)
+          host.disk.appendText(exportTo, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+      },
+    });
+    io.out(options.json ? `${printableJson({ event: 'failback', ...report })}\n` : describe(io, report));
+    return report.isDone ? exitCodes.ok : exitCodes.pending;
+  },
+};
+
+function parseDecision(text: string | undefined): 'export' | 'discard' | null {
+  if (text === undefined) return null;
+  if (text === 'export' || text === 'discard') return text;
+  throw new AppError('REQUEST_INVALID', `--diverged does not know "${text}"`, { nextStep: 'Write export or discard.' });
+}
+
+function describe(io: Io, report: FailbackReport): string {
+  const { mirror, oldPrimary, newPrimary, diverged, records, topics, exportedTo, isDone } = report;
+  const [titles = '', ...rows] = formatTable(
+    [
+      { title: 'PARTITION' },
+      { title: 'CUT', align: 'right' },
+      { title: 'ENDS AT', align: 'right' },
+      { title: 'RECORDS', align: 'right' },
+    ],
+    diverged.map((each) => [
+      `${each.topic}/${each.partition}`,
+      formatCount(each.from),
+      formatCount(each.to),
+      formatCount(each.records),
+    ]),
+  );
+  const lines = [
+    io.style('bold', printable(`Failback of mirror ${mirror}: ${newPrimary} → ${oldPrimary}`)),
+    `  ${formatNumberOf(records, 'record')} only on ${printable(oldPrimary)}${exportedTo === null ? '' : printable(`, written to ${exportedTo}`)}`,
+    ...(rows.length > 0 ? ['', `  ${io.style('dim', titles)}`, ...rows.map((row) => `  ${row}`)] : []),
+    '',
+    `  ${isDone ? 'Deleted' : 'Would delete'} on ${printable(oldPrimary)}: ${topics.length === 0 ? 'nothing, it was done before' : printable(topics.join(', '))}`,
+    ...report.next.map((text) => printable(`  ${text}`)),
+    '',
+    ...report.document.trimEnd().split('\n').map(printable),
+  ];
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,301 @@
+/**
+ * The way back after a failover: what only the old primary has, record by record, and what has to go there before the copy can
+ * come back. Nothing is deleted that was not shown, decided about and confirmed; a topic is deleted by the id that was copied.
+ */
+import type { DivergedPartition, DivergedRecord, FailbackReport, TopicCut } from '#contract/failover.ts';
+import type { MirrorResource } from '#contract/resources.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { isDenied } from '#kafka/permissions.ts';
+import {
+  ATTRIBUTE_CONTROL,
+  ATTRIBUTE_TRANSACTIONAL,
+  attributesOf,
+  baseOffsetOf,
+  lastOffsetOf,
+  producerIdOf,
+} from '#kafka/records/batch-header.ts';
+import { openBatch } from '#kafka/records/open-batch.ts';
+import { readTail, type RawBatch } from '#kafka/simple-log.ts';
+import { deleteTopic } from '#kafka/topics.ts';
+import { readLogStart, readWatermark } from '../offsets.ts';
+import type { FailoverRecord } from '../state-records.ts';
+import { isCommit } from '../transaction-tail.ts';
+import { openFailover } from './failover.ts';
+import { lowerFence } from './fence.ts';
+import { refused } from './steps.ts';
+
+const WINDOW_BYTES = 4 * 1024 * 1024;
+
+export interface FailbackRun {
+  readonly resource: MirrorResource;
+  /** The old primary. */
+  readonly source: Cluster;
+  readonly target: Cluster;
+  /** What becomes of records that only the old primary has; null where nothing was decided yet. */
+  readonly decision: 'export' | 'discard' | null;
+  /** Deletes; without it nothing is changed. */
+  readonly isConfirmed: boolean;
+  /** Where the records go; null: they are only counted. */
+  readonly exportTo: string | null;
+  onRecords(records: readonly DivergedRecord[]): void;
+}
+
+/**
+ * Reports, and with `isConfirmed` makes room on the old primary for the copy that comes back. The same call goes on where one
+ * stopped. Throws AppError FAILOVER_REFUSED where the mirror was not failed over, or nothing was decided; KafkaError.
+ */
+export async function failBack(run: FailbackRun): Promise<FailbackReport> {
+  const { resource, source, target, isConfirmed, exportTo } = run;
+  const { state, mirrorId, mirror } = await openFailover(resource, target);
+  const record = state.failover(mirrorId);
+  if (record?.phase !== 'promoted')
+    throw refused(
+      `Mirror "${mirror.name}" was not failed over to cluster "${target.name}".`,
+      record ? 'Finish the failover first: lockstep failover -f FILE --yes' : '"lockstep failover -f FILE" shows how.',
+    );
+  if (source.clusterId !== mirror.sourceClusterId)
+    throw refused(
+      `Cluster "${source.name}" has the id ${source.clusterId}, and the mirror copied from ${mirror.sourceClusterId}.`,
+      'Correct the addresses of the source; a cluster that was really replaced has nothing to lead back to: mirror to it as to any other.',
+    );
+  const cuts = await stillThere(source, record.cut ?? []);
+  const diverged = await readDiverged(source, cuts, record, run);
+  const records = diverged.reduce((sum, each) => sum + each.records, 0);
+  const topics = cuts.map(({ sourceTopic }) => sourceTopic);
+  if (isConfirmed) await makeRoom(run, { record, cuts, records, save: (saved) => state.putFailover(mirrorId, saved) });
+  return {
+    mirror: mirror.name,
+    oldPrimary: source.name,
+    newPrimary: target.name,
+    diverged,
+    records,
+    exportedTo: exportTo,
+    decision: isConfirmed ? (run.decision ?? record.failback?.decision ?? null) : (record.failback?.decision ?? null),
+    topics,
+    isDone: isConfirmed,
+    document: documentOf(resource, record.cut ?? []),
+    next: nextOf(run, record),
+  };
+}
+
+/** Topics that were copied and not deleted since, by an earlier call or anybody else. */
+async function stillThere(source: Cluster, cuts: readonly TopicCut[]): Promise<TopicCut[]> {
+  if (cuts.length === 0) return [];
+  const found = await source.refresh(cuts.map(({ sourceTopic }) => sourceTopic));
+  return cuts.filter(({ sourceTopicId }, i) => found[i]?.errorCode === 0 && found[i].topicId === sourceTopicId);
+}
+
+interface Room {
+  readonly record: FailoverRecord;
+  readonly cuts: readonly TopicCut[];
+  readonly records: number;
+  save(record: FailoverRecord): Promise<void>;
+}
+
+async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
+  const { record, cuts, records } = room;
+  const { source, target, decision, exportTo } = run;
+  const decided = decision ?? record.failback?.decision ?? null;
+  if (records > 0 && decided === null)
+    throw refused(
+      `${records} records are only on "${source.name}", and would be deleted with its topics.`,
+      'Decide: --diverged export --export FILE writes them to a file first; --diverged discard lets them go.',
+    );
+  if (records > 0 && decided === 'export' && exportTo === null)
+    throw refused('--diverged export needs a file.', 'Name one with --export FILE.');
+  const shared = cuts.filter(({ mode }) => mode === 'shared');
+  if (shared.length > 0)
+    throw refused(
+      `${shared.map(({ targetTopic }) => `"${targetTopic}"`).join(', ')} on "${target.name}" has records of others too: it cannot be copied back as it is.`,
+      'Lead these topics back by a mirror of your own, and exclude them here.',
+    );
+  const topics = [...new Set([...(record.failback?.topics ?? []), ...cuts.map(({ sourceTopic }) => sourceTopic)])];
+  await room.save({
+    ...record,
+    failback: {
+      decision: decided ?? 'discard',
+      records: Math.max(records, record.failback?.records ?? 0),
+      at: source.clock.now(),
+      topics,
+    },
+  });
+  for (const { sourceTopic, sourceTopicId } of cuts)
+    await deleteTopic(source, { name: sourceTopic, topicId: sourceTopicId });
+  try {
+    await lowerFence(source, record.fence?.topics ?? []);
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    throw refused(
+      `Producers are still denied WRITE on "${source.name}", and the right to change that is missing (ALTER on the cluster).`,
+      'Grant it, and give the same command again; or take these ACLs away as an administrator: DENY WRITE for User:* on each of the topics.',
+      error,
+    );
+  }
+}
+
+// ---- what only the old primary has
+
+/** Beyond the cut everything; below it the records of transactions that were cut in two and that the source did not abort. */
+async function readDiverged(
+  source: Cluster,
+  cuts: readonly TopicCut[],
+  record: FailoverRecord,
+  run: Pick<FailbackRun, 'exportTo' | 'onRecords'>,
+): Promise<DivergedPartition[]> {
+  const diverged: DivergedPartition[] = [];
+  for (const { sourceTopic: topic, targetTopic, partitions } of cuts) {
+    for (const [partition, [cut]] of partitions.entries()) {
+      const open = record.transactions.filter((each) => each.topic === targetTopic && each.partition === partition);
+      const to = await readWatermark(source, topic, partition);
+      const first = Math.min(cut, ...open.map((each) => each.from));
+      if (to <= first) continue;
+      const range = { topic, partition, from: Math.max(first, await readLogStart(source, topic, partition)), to };
+      const records = await readRange(source, range, { cut, starts: new Set(open.map((each) => each.from)), run });
+      if (to > cut || records > 0) diverged.push({ topic, partition, from: cut, to: Math.max(cut, to), records });
+    }
+  }
+  return diverged;
+}
+
+async function readRange(
+  source: Cluster,
+  range: Range,
+  of: {
+    readonly cut: number;
+    /** Where transactions begin that were cut in two. */
+    readonly starts: ReadonlySet<number>;
+    readonly run: Pick<FailbackRun, 'exportTo' | 'onRecords'>;
+  },
+): Promise<number> {
+  const { cut, starts, run } = of;
+  const ends = await readEndings(source, range);
+  const producers = new Set<number>();
+  let count = 0;
+  for await (const batch of batchesOf(source, range)) {
+    const producerId = producerIdOf(batch.buffer, batch.at);
+    if (starts.has(baseOffsetOf(batch.buffer, batch.at))) producers.add(producerId);
+    const isCut = producers.has(producerId);
+    const found = recordsOf(batch, range, ends).filter(
+      ({ offset, transaction }) =>
+        offset >= cut ||
+        (isCut && transaction !== null && transaction !== 'aborted' && !isOver(ends, producerId, offset, cut)),
+    );
+    count += found.length;
+    if (run.exportTo !== null && found.length > 0) run.onRecords(found);
+  }
+  return count;
+}
+
+/** The transaction of the record ended before the cut: it is another one, and whole on both sides. */
+function isOver(ends: Endings, producerId: number, offset: number, cut: number): boolean {
+  const end = ends.get(producerId)?.find((each) => each.offset > offset);
+  return end !== undefined && end.offset < cut;
+}
+
+interface Range {
+  readonly topic: string;
+  readonly partition: number;
+  /** Offsets [from, to). */
+  readonly from: number;
+  readonly to: number;
+}
+
+async function* batchesOf(source: Cluster, { topic, partition, from, to }: Range): AsyncGenerator<RawBatch> {
+  for (let fromOffset = from; fromOffset < to;) {
+    const read = { topic, partition, fromOffset, toOffset: to, maxBytes: WINDOW_BYTES, isUncommitted: true };
+    const { batches } = await readTail(source, read);
+    yield* batches;
+    const last = batches.at(-1);
+    if (!last) return; // compaction has taken what was there
+    fromOffset = lastOffsetOf(last.buffer, last.at) + 1;
+  }
+}
+
+/** By producer id, in their order: where a transaction ends, and how. */
+type Endings = ReadonlyMap<number, readonly { readonly offset: number; readonly isCommit: boolean }[]>;
+
+async function readEndings(source: Cluster, range: Range): Promise<Endings> {
+  const endings = new Map<number, { offset: number; isCommit: boolean }[]>();
+  for await (const { buffer, at } of batchesOf(source, range)) {
+    if ((attributesOf(buffer, at) & ATTRIBUTE_CONTROL) === 0) continue;
+    const producerId = producerIdOf(buffer, at);
+    const known = endings.get(producerId) ?? [];
+    known.push({ offset: baseOffsetOf(buffer, at), isCommit: isCommit(buffer, at) });
+    endings.set(producerId, known);
+  }
+  return endings;
+}
+
+function recordsOf(
+  { buffer, at }: RawBatch,
+  { topic, partition, from, to }: Range,
+  endings: Endings,
+): DivergedRecord[] {
+  const attributes = attributesOf(buffer, at);
+  if ((attributes & ATTRIBUTE_CONTROL) !== 0) return [];
+  const isTransactional = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0;
+  const ends = endings.get(producerIdOf(buffer, at)) ?? [];
+  const batch = openBatch(buffer, at);
+  const records: DivergedRecord[] = [];
+  for (let i = 0; i < batch.count; i++) {
+    const { offset, timestamp, key, value, headers } = batch.recordAt(i);
+    if (offset < from || offset >= to) continue;
+    const end = ends.find((each) => each.offset > offset);
+    records.push({
+      topic,
+      partition,
+      offset,
+      timestamp,
+      key: base64(key),
+      value: base64(value),
+      headers: headers.map((header) => [header.key.toString('utf8'), base64(header.value)] as const),
+      transaction: isTransactional ? (end ? (end.isCommit ? 'committed' : 'aborted') : 'open') : null,
+    });
+  }
+  return records;
+}
+
+function base64(bytes: Buffer | null): string | null {
+  return bytes?.toString('base64') ?? null;
+}
+
+// ---- the other way round
+
+/** JSON is YAML: names and patterns need no escaping of their own. */
+function documentOf({ metadata, spec }: MirrorResource, cuts: readonly TopicCut[]): string {
+  const topics = cuts.map(({ sourceTopic, targetTopic }) =>
+    sourceTopic === targetTopic ? { match: targetTopic } : { match: targetTopic, to: sourceTopic },
+  );
+  const { groups } = spec.sync;
+  const lines = [
+    'apiVersion: lockstep/v1',
+    'kind: Mirror',
+    `metadata: { name: ${metadata.name}-back }`,
+    'spec:',
+    `  source: ${spec.target}`,
+    `  target: ${spec.source}`,
+    '  topics:',
+    ...topics.map((topic) => `    - ${JSON.stringify(topic)}`),
+    `  transactions: ${spec.transactions}`,
+    ...(groups === null
+      ? []
+      : [`  sync: ${JSON.stringify({ groups: { match: groups.match, exclude: groups.exclude } })}`]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function nextOf({ isConfirmed, source, target }: FailbackRun, record: FailoverRecord): string[] {
+  if (!isConfirmed)
+    return [
+      `Nothing was changed. --yes deletes these topics on "${source.name}", so that they can be copied back from "${target.name}" with the same offsets.`,
+    ];
+  return [
+    ...((record.fence?.topics.length ?? 0) > 0
+      ? [
+          `Producers are not denied on "${source.name}" any more: keep them stopped there until the end of the next failover.`,
+        ]
+      : []),
+    'Put the document below into a file, with the Clusters of this one; then: lockstep run -f back.yaml',
+    'When it has caught up, move back: lockstep failover -f back.yaml --yes',
+  ];
+}
