@@ -253,6 +253,12 @@ const NOTHING = {
   error: null,
 } as const satisfies Partial<PartitionVerification>;
 
+/** Without it, records of several source topics cannot be told apart. */
+const MAP_UNKNOWN = {
+  code: 'STATE_TOPIC_INVALID',
+  message: 'its map of offsets is not in the state topic of the target, or may not be read there',
+};
+
 async function verifyPartition(task: Task, resource: MirrorResource, run: Run): Promise<PartitionVerification> {
   const { pair, partition, source, target } = task;
   const named = { topic: pair.source, targetTopic: pair.target, partition };
@@ -271,6 +277,7 @@ async function verifyPartition(task: Task, resource: MirrorResource, run: Run): 
   try {
     const policy = policyOf(task, resource, run.options);
     const exported = (await run.options.mapOf?.(pair, partition)) ?? null;
+    if (pair.isMerged && !exported) return { ...NOTHING, ...named, verdict: 'failed', error: MAP_UNKNOWN };
     const isBelow = exported?.isPart === true && (run.options.to ?? Infinity) <= exported.ledger.start;
     const isMapped = exported !== null && !isBelow;
     const compared = isMapped ? compareMappedLogs(logs, { exported, policy }, run) : compareLogs(logs, policy, run);
