@@ -266,6 +266,23 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.target.journal).toContain('fault');
   });
 
+  test('it stops at once while the end of a transaction is waited for', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL);
+    world.end(100, true);
+    world.coordinator.isStuck = true;
+    world.start();
+    await world.until(() => world.target.journal.includes('EndTxn'));
+    await world.clock.advance(50);
+    const before = world.clock.monotonic();
+    world.shard.stop();
+    await world.stop();
+    expect(world.clock.monotonic() - before).toBeLessThan(200);
+    world.coordinator.isStuck = false;
+    await world.restart();
+    expect(await world.copied()).toEqual([]);
+  });
+
   test('a transaction that its coordinator has ended stops it, with the offset and the limit', async () => {
     world = new World(1, protocol);
     world.append(100, TRANSACTIONAL);

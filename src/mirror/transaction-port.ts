@@ -3,7 +3,7 @@ import { must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeBrokerConfig } from '#kafka/configs.ts';
-import { BrokerError } from '#kafka/errors.ts';
+import { BrokerError, ConnectionError } from '#kafka/errors.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import type { Permit } from '#kafka/permit.ts';
 import type { Producer } from '#kafka/producer.ts';
@@ -28,6 +28,8 @@ import { readWatermark } from './offsets.ts';
 import type { TransactionPort } from './transaction-writer.ts';
 
 const OFFSET_OUT_OF_RANGE = 1;
+/** What was begun may take effect. */
+const UNKNOWN = { definite: false };
 /** transaction.max.timeout.ms of a broker unless somebody sets it. */
 const DEFAULT_LIMIT_MS = 900_000;
 /** How far the batches of an open transaction are looked through. */
@@ -82,7 +84,10 @@ export function createTransactionPort(place: TransactionPlace): TransactionPort 
         .filter(({ buffer, at }) => isTransactionalData(buffer, at) && producerIdOf(buffer, at) === producerId)
         .map(({ buffer, at }) => baseOffsetOf(buffer, at));
     },
-    pause: (ms) => sleep(target.clock, (ms * (1 + target.random.next())) / 2, signal),
+    pause: async (ms) => {
+      await sleep(target.clock, (ms * (1 + target.random.next())) / 2, signal);
+      if (signal.aborted) throw new ConnectionError('local', target.name, 'nothing is waited for any more', UNKNOWN);
+    },
     now: () => target.clock.monotonic(),
   };
 }

@@ -31,6 +31,8 @@ export class ModelTransactions {
   readonly protocol: TransactionProtocol;
   /** Ends that InitProducerId and timeouts have written: none, for who does it right. */
   unasked = 0;
+  /** The leader of the partition does not answer it. */
+  isStuck = false;
   readonly #transactions = new Map<string, Transaction>();
   #nextProducerId = PRODUCER_IDS_FROM;
 
@@ -90,8 +92,9 @@ export class ModelTransactions {
     return { producerId, producerEpoch, status, timeoutMs: 900_000, startedAtMs: -1, partitions };
   }
 
-  /** Writes the ends that were decided. */
+  /** Writes the ends that were decided, unless it is stuck. */
   settle(): void {
+    if (this.isStuck) return;
     for (const transaction of this.#transactions.values()) {
       if (!transaction.status.startsWith('Prepare')) continue;
       const isCommit = transaction.status === 'PrepareCommit';
