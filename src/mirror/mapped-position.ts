@@ -28,6 +28,7 @@ import { differenceOf, readFirst } from './shard-position.ts';
 import { diverged } from './shard-stop.ts';
 
 const TAIL_BYTES = 4 * 1024 * 1024;
+const TAIL_OFFSETS = 65_536;
 const POLL_MS = 100;
 const POLLS_MAX = 300;
 const NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20;
@@ -132,6 +133,23 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
     }
     if (isComplete || batches.length === 0) return;
   }
+}
+
+/**
+ * Whether a partition holds batches of these producers, as far as its leader remembers them or its last 65,536 offsets show.
+ * Throws KafkaError.
+ */
+export async function holdsOwn(
+  port: Pick<SharedTarget, 'target' | 'topic' | 'partition'> & { readonly end: number },
+  producerIds: ReadonlySet<number>,
+): Promise<boolean> {
+  const { target, topic, partition, end } = port;
+  if (end === 0) return false;
+  const states = await describeProducers(target, { topic, partition });
+  if (states.some(({ producerId }) => producerIds.has(producerId))) return true;
+  const fromOffset = Math.max(await readLogStart(target, topic, partition), end - TAIL_OFFSETS);
+  const { batches } = await readTail(target, { topic, partition, fromOffset, maxBytes: TAIL_BYTES });
+  return batches.some(({ buffer, at }) => producerIds.has(producerIdOf(buffer, at)));
 }
 
 function notSeen({ topic, partition }: SharedTarget): BrokerError {

@@ -81,6 +81,7 @@ class World {
   /** Called wherever the process waits for something. */
   point: () => void = () => {};
   #generation = 0;
+  #lost = new AbortController();
   #dataPath!: DataPath;
   shard!: MappedShard;
   running: Promise<void> = Promise.resolve();
@@ -113,7 +114,7 @@ class World {
       pool,
       store: this.store.of(isAlive, this),
       dataPath: this.#dataPath,
-      term: { takeover: 'evicted', lost: new AbortController().signal, mayWrite: isAlive },
+      term: { takeover: 'evicted', lost: (this.#lost = new AbortController()).signal, mayWrite: isAlive },
       sourceTopic: 'orders',
       sourceTopicId: SOURCE_ID,
       targetTopic: 'copy',
@@ -135,6 +136,7 @@ class World {
       isShared,
       goesOnBehindOthers,
       newProducerId: async () => PID,
+      soleProducerId: PID + 1,
       countBytes: () => {},
       onTrouble: () => {},
       onIncident: (incident) => void this.incidents.push(incident),
@@ -148,6 +150,7 @@ class World {
   /** kill −9: what it has sent may still land; it writes nothing more. */
   kill(): void {
     this.#generation++;
+    this.#lost.abort();
     this.shard.stop();
     this.#dataPath.close();
   }
@@ -355,6 +358,19 @@ describe('a mapped copy', () => {
     await world.copied();
     await check();
     expect(world.target.log.end).toBeGreaterThan(world.placed().length);
+  });
+
+  test.each<Options>([{ isShared: true }, {}])('whose state was lost is not written twice: %j', async (option) => {
+    newWorld(option);
+    store(world.source.log, sourceBatch({ baseOffset: 0, records: [record(0), record(1)] }), 2);
+    await world.copied();
+    world.kill();
+    world.store.records.clear();
+    if (option.isShared) world.target.log.producers.clear(); // expired: the log says it
+    world.start();
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([{ code: 'STATE_TOPIC_INVALID', endsByItself: false }]);
+    expect(world.target.log.end).toBe(2);
   });
 
   test('does not send a record behind a gap before the ledger says so', async () => {

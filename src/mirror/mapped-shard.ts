@@ -36,7 +36,7 @@ import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
 import { BatchWalk, SEQUENCES, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
-import { compareLastMapped, readSharedPosition } from './mapped-position.ts';
+import { compareLastMapped, holdsOwn, readSharedPosition } from './mapped-position.ts';
 import { MappedState, type MappedStore } from './mapped-state.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import { foreignBefore, readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
@@ -102,6 +102,8 @@ export interface MappedContext extends Omit<
   readonly isShared: boolean;
   /** Goes on behind what another program wrote to a target that was ours alone, instead of stopping. */
   readonly goesOnBehindOthers: boolean;
+  /** Of this mirror's batches in target topics of its own. */
+  readonly soleProducerId: number;
   /** Of our batches in the target topic; asked for before the first copy. Throws KafkaError. */
   newProducerId(): Promise<number>;
   /** From now on the target is shared, because of what `cause` says. */
@@ -448,6 +450,10 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const targetStart = await readWatermark(target, this.targetTopic, this.partition);
     if (!isShared && targetStart > 0) throw stateLost(targetStart, this.targetTopic);
     const producerId = await this.#context.newProducerId();
+    const port = { target, topic: this.targetTopic, partition: this.partition, end: targetStart };
+    // What a copy whose state was lost has written would be written again.
+    if (await holdsOwn(port, new Set([producerId, this.#context.soleProducerId])))
+      throw stateLost(targetStart, this.targetTopic);
     const mapped = MappedState.begin(this.#place, {
       mirrorId,
       targetTopicId,

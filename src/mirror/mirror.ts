@@ -669,6 +669,7 @@ export class Mirror {
       },
       mirrorId: this.#mirrorId,
       isShared: copy.isShared,
+      soleProducerId: this.#producers.data,
       goesOnBehindOthers: resource.spec.onMisalignment === 'map',
       // Two source topics in one target partition are told apart by their producer ids.
       newProducerId: async () => {

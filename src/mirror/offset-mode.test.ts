@@ -88,6 +88,14 @@ describe('offsets of a topic that was not copied yet', () => {
       { target: target(false, 3) },
       'shared adopt',
     ],
+    ['are not mapped by chance beside data', auto, { ...merged, target: target(false) }, 'TOPIC_NOT_EMPTY'],
+    ['are merged beside data where the file says so', mapped, { ...merged, target: target(false) }, 'shared adopt'],
+    [
+      'are mapped into a topic that another source has just created',
+      auto,
+      { ...merged, source: topic('a', 'source-id', 3), target: target(true) },
+      'shared adopt',
+    ],
     [
       'are not mapped over our own lost copy',
       mapped,

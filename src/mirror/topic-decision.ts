@@ -128,9 +128,12 @@ function findRefusals(facts: TopicFacts, options: DecisionOptions & { readonly c
     return [claimed(facts, `topic "${holds.sourceTopic}" in this mirror`)];
   const isSameName = holds?.sourceTopic === facts.pair.source;
   if (holds && isSameName && holds.sourceTopicId !== facts.source.topicId) return [sourceRecreated(facts, options)];
-  if (!holds && !target.isEmpty && !(isShared && claim?.mirrorId !== options.mirrorId))
+  const mayAdopt = isShared && options.asked?.offsets === 'mapped' && claim?.mirrorId !== options.mirrorId;
+  if (!holds && !target.isEmpty && !mayAdopt)
     return [claim?.mirrorId === options.mirrorId ? targetRecreated(facts, options) : notEmpty(facts, options)];
-  return findPartitions(facts, { ...options, mayGrow: holds !== null && options.sync.partitions });
+  // Another source topic of a merge may have created it a moment ago.
+  const isOurs = holds !== null || (facts.pair.isMerged === true && target.isEmpty);
+  return findPartitions(facts, { ...options, mayGrow: isOurs && options.sync.partitions });
 }
 
 function findPartitions(

@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import type { ExportedLedger } from '#contract/exported-ledger.ts';
 import type { OffsetMap } from '#contract/offset-map.ts';
 import type { RebuildPlan } from '#contract/rebuild.ts';
 import { MappedState, type MappedStore } from '#mirror/mapped-state.ts';
@@ -263,4 +264,33 @@ test('a copy that is rebuilt is deleted only when told to, and copied anew; what
   expect([code, err]).toEqual([0, '']);
   expect(partitions.reduce((sum, { records }) => sum + records, 0)).toBe(500);
   expect((await new Command(['rebuild', 'plain/1', '-f', file]).ended(60_000)).err).toContain('REBUILD_REFUSED');
+}, 120_000);
+
+test('a copy with identical offsets goes on mapped behind another writer, where the file says so', async () => {
+  const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
+  await createTopics(source, [{ name: 'met', partitions: 2 }]);
+  await writeStreams(source, [stream('met', 1_000)], { seed });
+  const met = { topics: [{ match: 'met' }], transactions: 'committed-only', onMisalignment: 'map' } as const;
+  const file = writeLink({ source, target, mirrors: { met } });
+  const lockstep = LockstepProcess.run(file);
+  const positions = () => lockstep.status('met')?.shards.reduce((sum, { position }) => sum + (position ?? 0), 0) ?? 0;
+  await lockstep.until(() => positions() === 1_000, 'the first records are copied');
+  await writeStreams(target, [stream('met', 60, 'theirs')], { seed });
+  await writeStreams(source, [stream('met', 1_000, 'more')], { seed });
+  await lockstep.until(() => positions() === 2_000, 'the others are copied');
+  const ended = await lockstep.interrupt();
+  expect(ended.code, told(ended)).toBe(130);
+  const ends = ended.events.filter(({ event }) => event === 'incident-ended').length;
+  expect([ended.incidents.map(({ code }) => code), ends]).toEqual([['SHARD_DIVERGED', 'SHARD_DIVERGED'], 2]);
+  const { code, err, partitions } = await verify(file);
+  expect([code, err]).toEqual([0, '']);
+  const mapping = partitions.map(({ verdict, lag, mapping: each }) => [verdict, lag, each?.others, each?.unexplained]);
+  expect(mapping).toEqual(partitions.map(() => ['unverified', 0, expect.any(Number), 0]));
+  expect(partitions.reduce((sum, { records }) => sum + records, 0)).toBe(1_000);
+  const listed = await new Command(['ledger', 'met', '-f', file, '--json']).ended(60_000);
+  const ledgers = (JSON.parse(listed.out) as { partitions: ExportedLedger[] }).partitions;
+  expect(
+    ledgers.map(({ identicalFrom, counts, unexplained }) => [identicalFrom, counts.delivered, unexplained]),
+  ).toEqual(ledgers.map(({ start, end }) => [0, end - start, 0]));
+  expect(ledgers.reduce((sum, { end }) => sum + end, 0)).toBe(2_000);
 }, 120_000);
