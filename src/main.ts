@@ -223,7 +223,7 @@ export function verifyMirrors(documents: Documents, host: Host, options: VerifyO
 
 export interface FailoverQuestion extends Pick<
   FailoverRun,
-  'isFenced' | 'isForced' | 'drainWithinMs' | 'groupsWithinMs' | 'signal'
+  'isFenced' | 'isForced' | 'settleWithinMs' | 'drainWithinMs' | 'groupsWithinMs' | 'signal'
 > {
   readonly isSourceLost: boolean;
   /** Offsets at the end of each partition that are compared; 0: none. */
@@ -276,7 +276,7 @@ export function drillMirror(
   {
     mirror,
     ...question
-  }: Omit<FailoverQuestion, 'isFenced' | 'isForced' | 'groupsWithinMs'> & {
+  }: Omit<FailoverQuestion, 'isFenced' | 'isForced' | 'settleWithinMs' | 'groupsWithinMs'> & {
     readonly mirror: MirrorResource;
   },
 ): Promise<FailoverEvidence> {

@@ -52,7 +52,7 @@ const streamsOf = (name: string, more: Partial<RecordStream> = {}): RecordStream
     topic: `${name}.tx`,
     partitions,
     recordsPerSecond: 200,
-    transactions: { producers: 2, abortRate: 0.2, records: [5, 20] },
+    transactions: { producers: 2, abortRate: 0.2, records: [5, 20], timeoutMs: 10_000 },
     ...more,
   },
 ];

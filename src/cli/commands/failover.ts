@@ -20,6 +20,7 @@ interface Options extends CommonOptions {
   readonly force?: true;
   /** False with --no-fence. */
   readonly fence?: boolean;
+  readonly settleWithin?: string;
   readonly drainWithin?: string;
   readonly groupsWithin?: string;
   readonly verifyTail?: string;
@@ -45,6 +46,7 @@ export const failover: Verb<Options> = {
     '--no-fence': 'do not keep producers out of the source: they are stopped already',
     '--force': 'go on although partitions have stopped, differ, or are not copied to the end',
     '--abandon': 'give up a failover that is not done, so that the mirror can run again',
+    '--settle-within <seconds>': 'how long transactions of the source may take to end behind the fence; 90 by default',
     '--drain-within <seconds>': 'how long the rest may take to be copied; 300 by default',
     '--groups-within <seconds>': 'how long consumers of the source may take to read to the end; 10 by default',
     '--verify-tail <offsets>':
@@ -78,6 +80,7 @@ export const failover: Verb<Options> = {
       ...which,
       isFenced: options.fence ?? true,
       isForced: options.force ?? false,
+      settleWithinMs: 1_000 * parseCount('--settle-within', options.settleWithin ?? '90'),
       drainWithinMs: 1_000 * parseCount('--drain-within', options.drainWithin ?? '300'),
       groupsWithinMs: 1_000 * parseCount('--groups-within', options.groupsWithin ?? '10'),
       verifyTail: parseCount('--verify-tail', options.verifyTail ?? '10000'),

@@ -15,7 +15,10 @@ import { StateTopic } from '../state-topic.ts';
 import { runFailover } from './procedure.ts';
 import { abandon, claimedTopics, createSteps, refused, stepFailed, type FailoverOptions } from './steps.ts';
 
-export interface FailoverRun extends Pick<FailoverOptions, 'isFenced' | 'isForced' | 'groupsWithinMs' | 'verify'> {
+export interface FailoverRun extends Pick<
+  FailoverOptions,
+  'isFenced' | 'isForced' | 'settleWithinMs' | 'groupsWithinMs' | 'verify'
+> {
   readonly resource: MirrorResource;
   /** Null where it does not answer, or is given up. */
   readonly source: Cluster | null;

@@ -3,12 +3,14 @@
  * ACL that allows it overrides (StandardAuthorizerData). Only what is not there yet is created and recorded before, so that
  * exactly that can be taken away. Who is among `super.users` is not bound by it.
  */
+import { AppError } from '#contract/errors.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { aclText, createAcls, deleteAcls, readAcls, type Acl } from '#kafka/acls.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { sleep } from '#util/clock.ts';
 
 const POLL_MS = 100;
+const SEEN_WITHIN_MS = 30_000;
 
 export interface Fence {
   /** Topics to which WRITE was denied, or is about to be. */
@@ -61,9 +63,18 @@ export async function lowerFence(cluster: Cluster, topics: readonly string[]): P
 }
 
 async function seenBy(source: Cluster, broker: number, topics: readonly string[]): Promise<void> {
+  const deadline = source.clock.monotonic() + SEEN_WITHIN_MS;
   for (;;) {
     const present = textsOf((await readAcls(source, { broker })) ?? []);
     if (topics.every((topic) => present.has(aclText(denialOf(topic))))) return;
+    if (source.clock.monotonic() > deadline)
+      throw new AppError(
+        'FAILOVER_REFUSED',
+        `Broker ${broker} of cluster "${source.name}" does not act by the ACLs that keep producers out.`,
+        {
+          nextStep: 'See whether it is in the cluster, and give the same command again.',
+        },
+      );
     await sleep(source.clock, POLL_MS);
   }
 }

@@ -1,0 +1,197 @@
+import { expect, test } from 'vitest';
+import type { FailbackReport, FailoverEvidence, FailoverPlan } from '#contract/failover.ts';
+import type { App, Context } from '../context.ts';
+import { runCommandLine } from '../program.ts';
+
+const mirror = (name: string): string => `---
+apiVersion: lockstep/v1
+kind: Mirror
+metadata: { name: ${name} }
+spec: { source: east, target: west, topics: [{ match: orders }] }
+`;
+const clusters = `apiVersion: lockstep/v1
+kind: Cluster
+metadata: { name: east }
+spec: { bootstrap: ['127.0.0.1:19092'] }
+---
+apiVersion: lockstep/v1
+kind: Cluster
+metadata: { name: west }
+spec: { bootstrap: ['127.0.0.1:29092'] }
+`;
+
+const plan: FailoverPlan = {
+  mirror: 'link',
+  source: 'east',
+  target: 'west',
+  isSourceReachable: true,
+  done: ['fence'],
+  isPromoted: false,
+  topics: 2,
+  partitions: 6,
+  lag: 17,
+  openTransactions: 1,
+  fence: 'deny WRITE',
+  groups: 'moved',
+};
+
+const evidence: FailoverEvidence = {
+  mirror: 'link',
+  source: 'east',
+  sourceClusterId: 'E',
+  target: 'west',
+  targetClusterId: 'W',
+  outcome: 'promoted',
+  isSourceLost: true,
+  startedAt: 1_000,
+  endedAt: 9_500,
+  rtoMs: 8_500,
+  rpo: { records: null, ms: null },
+  fence: { topics: [], why: 'the source does not answer, or is given up' },
+  steps: [],
+  cut: [],
+  transactions: [{ topic: 'orders', partition: 0, from: 3, to: 9, transactionalId: 'lockstep-x-orders-0-0' }],
+  verified: null,
+  next: ['Producers and consumers: bootstrap.servers=127.0.0.1:29092'],
+};
+
+const report: FailbackReport = {
+  mirror: 'link',
+  oldPrimary: 'east',
+  newPrimary: 'west',
+  diverged: [{ topic: 'orders', partition: 0, from: 9, to: 12, records: 2 }],
+  records: 2,
+  exportedTo: null,
+  decision: null,
+  topics: ['orders'],
+  isDone: false,
+  document: 'apiVersion: lockstep/v1\nkind: Mirror\n',
+  next: ['Nothing was changed.'],
+};
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly files: Readonly<Record<string, string>>;
+}
+
+async function lockstep(line: string, app: Partial<App>, text = clusters + mirror('link')): Promise<Result> {
+  let [out, err] = ['', ''];
+  const files: Record<string, string> = {};
+  const context = {
+    version: '1.0.0',
+    io: {
+      out: (more: string) => (out += more),
+      err: (more: string) => (err += more),
+      isTty: false,
+      columns: () => 200,
+      rows: () => 50,
+      style: (_: string, styled: string) => styled,
+      isDebug: false,
+      onInterrupt: () => {},
+    },
+    host: {
+      clock: { now: () => 0, monotonic: () => 0, schedule: () => () => {} },
+      disk: {
+        readText: () => text,
+        writeText: (path: string, more: string) => (files[path] = more),
+        appendText: (path: string, more: string) => (files[path] = (files[path] ?? '') + more),
+      },
+    },
+    app,
+  } as unknown as Context;
+  const code = await runCommandLine(line.split(' '), context);
+  return { code, out, err, files };
+}
+
+const planMirrorFailover: App['planMirrorFailover'] = async () => plan;
+
+test('a failover without --yes shows what it would do, and so does --dry-run beside it', async () => {
+  for (const line of ['failover -f link.yaml', 'failover -f link.yaml --yes --dry-run']) {
+    const { code, out } = await lockstep(line, { planMirrorFailover });
+    expect(code).toBe(3);
+    expect(out).toContain('17 offsets not copied');
+    expect(out).toContain('Nothing was changed. --yes does it.');
+  }
+  const done = await lockstep('failover -f link.yaml --json', {
+    planMirrorFailover: async () => ({ ...plan, isPromoted: true }),
+  });
+  expect([done.code, JSON.parse(done.out)]).toEqual([0, { event: 'failover-plan', ...plan, isPromoted: true }]);
+});
+
+test('a failover is told step by step, measured, and written as evidence; what is unknown is said to be unknown', async () => {
+  const asked: Parameters<App['failOverMirror']>[2][] = [];
+  const failOverMirror: App['failOverMirror'] = async (_, __, question) => {
+    asked.push(question);
+    const step = { event: 'failover-step', mirror: 'link', step: 'fence', at: 0 } as const;
+    question.onEvent({ ...step, state: 'begun', said: [], tookMs: null });
+    question.onEvent({ ...step, state: 'done', said: ['NOT FENCED: the source does not answer.'], tookMs: 1_200 });
+    return evidence;
+  };
+  const line = 'failover -f link.yaml --yes --source-lost --no-fence --drain-within 7 --evidence e.json';
+  const { code, out, files } = await lockstep(line, { failOverMirror });
+  expect(code).toBe(0);
+  expect(out).toContain('NOT FENCED');
+  expect(out).toContain('RTO          8.5 s');
+  expect(out).toContain('RPO          unknown: the source could not be asked');
+  expect(out).toContain('1 cut in two');
+  expect(JSON.parse(files['e.json'] ?? '')).toEqual({ version: '1.0.0', ...evidence });
+  expect(asked[0]).toMatchObject({
+    isSourceLost: true,
+    isFenced: false,
+    isForced: false,
+    drainWithinMs: 7_000,
+    settleWithinMs: 90_000,
+    groupsWithinMs: 10_000,
+    verifyTail: 10_000,
+  });
+});
+
+test('of several mirrors one has to be named', async () => {
+  const several = clusters + mirror('link') + mirror('other');
+  const unnamed = await lockstep('failover -f link.yaml', { planMirrorFailover }, several);
+  expect([unnamed.code, unnamed.err]).toEqual([2, expect.stringContaining('link, other')]);
+  const wrong = await lockstep('failover -f link.yaml --mirror lnk', { planMirrorFailover }, several);
+  expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('no file holds a Mirror "lnk"')]);
+  expect((await lockstep('failover -f link.yaml --mirror other', { planMirrorFailover }, several)).code).toBe(3);
+});
+
+test('a failback shows what only the old primary has, and writes it to a file', async () => {
+  const record = { topic: 'orders', partition: 0, timestamp: 5, key: null, value: 'YQ==', headers: [] };
+  const failBackMirror: App['failBackMirror'] = async (_, __, question) => {
+    if (question.exportTo !== null) {
+      question.onRecords([{ ...record, offset: 9, transaction: null }]);
+      question.onRecords([{ ...record, offset: 11, transaction: 'committed' }]);
+    }
+    return { ...report, exportedTo: question.exportTo, isDone: question.isConfirmed, decision: question.decision };
+  };
+  const shown = await lockstep('failback -f link.yaml', { failBackMirror });
+  expect(shown.code).toBe(3);
+  expect(shown.out).toContain('2 records only on east');
+  expect(shown.files).toEqual({});
+  const line = 'failback -f link.yaml --yes --diverged export --export only.jsonl --json';
+  const done = await lockstep(line, { failBackMirror });
+  expect([done.code, JSON.parse(done.out)]).toEqual([
+    0,
+    { event: 'failback', ...report, exportedTo: 'only.jsonl', isDone: true, decision: 'export' },
+  ]);
+  const lines = (done.files['only.jsonl'] ?? '').trimEnd().split('\n');
+  expect(lines.map((each) => (JSON.parse(each) as { offset: number }).offset)).toEqual([9, 11]);
+  const wrong = await lockstep('failback -f link.yaml --diverged keep', { failBackMirror });
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('Write export or discard')]);
+});
+
+test('a drill changes nothing, and ends with 5 where source and target differ', async () => {
+  const counts = { identical: 5, different: 1, unverified: 0, failed: 0, records: 60 };
+  const drillMirror: App['drillMirror'] = async () => ({
+    ...evidence,
+    outcome: 'drill',
+    rpo: { records: 40, ms: 250 },
+    verified: counts,
+  });
+  const { code, out } = await lockstep('drill -f link.yaml', { drillMirror });
+  expect(code).toBe(5);
+  expect(out).toContain('nothing was changed');
+  expect(out).toContain('40 offsets of the source not copied, the first of them 0.3 s old');
+});
