@@ -11,6 +11,7 @@ import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import type { RecordStream } from '#testing/workload.ts';
 import { partitionsUpTo, spawnLiveTraffic, writeStreams } from '#testing/workload.ts';
+import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { grant, leastRights, leastRightsFiles, leastRightsUsers, revoke } from './least-rights.ts';
 import type { MirrorSpec } from './link-file.ts';
@@ -19,6 +20,8 @@ import { LockstepProcess, told, unguarded } from './lockstep-process.ts';
 import { hasGrown, LogEnds } from './log-ends.ts';
 
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
+const isFull = process.env['LOCKSTEP_FULL'] === '1';
+const rounds = isFull ? 10 : 1;
 const partitions = 2;
 /** Of the group, and what a takeover after it may take besides: a rebalance, and a watermark that stands still. */
 const evictedWithinMs = 45_000;
@@ -113,48 +116,63 @@ const pairs = (name: string) => topicsOf(name).map((topic) => ({ source: topic, 
 const start = (name: keyof typeof files, options?: ProcessOptions): LockstepProcess =>
   LockstepProcess.run(files[name](), [], options);
 
-test('processes that join, leave, die and stand still copy each partition one at a time, and exactly', async () => {
-  const name = 'shared';
-  await createSource(name);
-  const figures: Record<string, number> = {};
-  const a = start(name);
-  figures['alone'] = await share(name, [a]);
-  const traffic = await spawnLiveTraffic(cluster('source').bootstrap, streamsOf(name), { seed });
-  const [b, c] = [start(name), start(name)];
-  figures['three'] = await share(name, [a, b, c]);
-  expect(b.events.find(({ event }) => event === 'shares')).toBeDefined();
+test(
+  'processes that join, leave, die and stand still copy each partition one at a time, and exactly',
+  async () => {
+    const name = 'shared';
+    await createSource(name);
+    const figures: Record<string, number> = {};
+    const a = start(name);
+    figures['alone'] = await share(name, [a]);
+    const traffic = await spawnLiveTraffic(cluster('source').bootstrap, streamsOf(name), { seed });
+    const b = start(name);
+    const dead: LockstepProcess[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const c = start(name);
+      figures['three'] = await share(name, [a, b, c]);
+      expect(b.events.find(({ event }) => event === 'shares')).toBeDefined();
 
-  b.signal('SIGSTOP');
-  figures['one stands still'] = await share(name, [a, c], evictedWithinMs);
-  b.signal('SIGCONT');
-  figures['it is back'] = await share(name, [a, b, c]);
+      b.signal('SIGSTOP');
+      figures['one stands still'] = await share(name, [a, c], evictedWithinMs);
+      b.signal('SIGCONT');
+      figures['it is back'] = await share(name, [a, b, c]);
 
-  await c.kill();
-  figures['one is killed'] = await share(name, [a, b], evictedWithinMs);
+      if (isFull) {
+        const broker = must(cluster('target').brokers[0], 'broker');
+        await broker.kill();
+        await broker.start();
+        figures['the broker is back'] = await share(name, [a, b, c], evictedWithinMs);
+      }
+      await c.kill();
+      dead.push(c);
+      figures['one is killed'] = await share(name, [a, b], evictedWithinMs);
+    }
 
-  const left = await a.interrupt();
-  expect(left.code, told(left)).toBe(130);
-  figures['one has left'] = await share(name, [b], 10_000);
+    const left = await a.interrupt();
+    expect(left.code, told(left)).toBe(130);
+    figures['one has left'] = await share(name, [b], 10_000);
 
-  const d = start(name);
-  figures['one has joined'] = await share(name, [b, d]);
-  await traffic.stop();
-  await settle(name, [b, d]);
-  // What others copy counts by where the target ends.
-  const caughtUp = await LockstepProcess.run(files[name](), ['--until', 'caught-up']).ended(60_000);
-  expect(caughtUp.code, told(caughtUp)).toBe(0);
-  const runs = [left, caughtUp, ...(await Promise.all([b, d].map((mirror) => mirror.interrupt())))];
-  process.stdout.write(`ownership: seed ${seed}, ms: ${JSON.stringify(figures)}\n`);
-  for (const run of runs) expect(run.incidents, told(run)).toEqual([]);
-  expect(c.incidents, c.describe()).toEqual([]);
+    const d = start(name);
+    figures['one has joined'] = await share(name, [b, d]);
+    await traffic.stop();
+    await settle(name, [b, d]);
+    // What others copy counts by where the target ends.
+    const caughtUp = await LockstepProcess.run(files[name](), ['--until', 'caught-up']).ended(60_000);
+    expect(caughtUp.code, told(caughtUp)).toBe(0);
+    const runs = [left, caughtUp, ...(await Promise.all([b, d].map((mirror) => mirror.interrupt())))];
+    process.stdout.write(`ownership: seed ${seed}, ms: ${JSON.stringify(figures)}\n`);
+    for (const run of runs) expect(run.incidents, told(run)).toEqual([]);
+    for (const each of dead) expect(each.incidents, each.describe()).toEqual([]);
 
-  const report = await expectIdentical({
-    source: cluster('source').bootstrap,
-    target: cluster('target').bootstrap,
-    topics: pairs(name),
-  });
-  process.stdout.write(`ownership: ${formatReport(report)}\n`);
-}, 400_000);
+    const report = await expectIdentical({
+      source: cluster('source').bootstrap,
+      target: cluster('target').bootstrap,
+      topics: pairs(name),
+    });
+    process.stdout.write(`ownership: ${formatReport(report)}\n`);
+  },
+  200_000 + rounds * 200_000,
+);
 
 test('three that start at the same moment share what is there; a fourth with another file is told so and gets nothing', async () => {
   const name = 'doubled';
