@@ -92,7 +92,7 @@ export function mapAcls(facts: AclFacts, policy: AclSync): MappedAcls {
   return {
     wanted: denyFirst(unique(wanted.map(({ to }) => to))),
     leftOut: onceEach([...lost.map(({ from, reason }) => ({ acl: from, isChosen: false, reason })), ...leftOut]),
-    expanded: facts.source.flatMap((acl) =>
+    expanded: [...new Set(mapped.map(({ from }) => from))].flatMap((acl) =>
       isExpanded(acl, kept) ? [{ acl, isChosen: true, reason: whyExpanded(acl) }] : [],
     ),
   };

@@ -187,7 +187,7 @@ describe('ACLs, quotas and users', () => {
       plan.around.filter((change) => change.action === action).map(({ subject }) => subject);
     expect(subjects('create')).toContain('ALLOW READ on topic dr.pay (prefixed) for User:alice from *');
     expect(subjects('create')).toHaveLength(COPIED.length);
-    expect(subjects('set')).toEqual(
+    expect(subjects('set').toSorted()).toEqual(
       [
         'producer_byte_rate of user alice',
         'request_percentage of user bob, every client-id',
