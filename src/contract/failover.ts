@@ -138,6 +138,8 @@ export interface FailbackReport {
   readonly decision: 'export' | 'discard' | null;
   /** Topics of the old primary that are, or would be, deleted so that they can be copied back. */
   readonly topics: readonly string[];
+  /** Topics of the old primary that end exactly at the cut: the mirror that leads back goes on behind it. */
+  readonly kept: readonly string[];
   readonly isDone: boolean;
   /** A Mirror the other way round, as YAML. */
   readonly document: string;

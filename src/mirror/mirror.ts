@@ -556,12 +556,14 @@ export class Mirror {
           return record?.targetTopicId === topic.targetTopicId ? record : undefined;
         },
         putPartition: (name, index, value: PartitionState, permit) => {
+          const adoptedBelow = partitionOf(state, name, index)?.adoptedBelow;
           const record: PartitionRecord = {
             mirrorId: this.#mirrorId,
             targetTopicId: topic.targetTopicId,
             logStart: value.logStart,
             sequenceOffset: value.sequenceOffset,
             leaderEpochs: value.leaderEpochs.slice(-LEADER_EPOCHS_MAX).map(([epoch, offset]) => [epoch, offset]),
+            ...(adoptedBelow === undefined ? {} : { adoptedBelow }),
           };
           return state.putPartition(name, index, record, permit);
         },

@@ -27,6 +27,8 @@ export interface PartitionState {
   readonly sequenceOffset: number;
   /** Leader epochs of the source as they appeared: [epoch, first offset]. Empty: nothing has been copied, S may still move. */
   readonly leaderEpochs: readonly (readonly [number, number])[];
+  /** What is below was written by others, and is the same on both sides. */
+  readonly adoptedBelow?: number | undefined;
 }
 
 export interface PartitionStates {

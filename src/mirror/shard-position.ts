@@ -46,6 +46,8 @@ export interface TargetPartition {
   readonly markerProducerId: number;
   /** K of rule 2: the sequence of an offset is (offset + K) mod 2^31 where no batch of ours and no broker tells. */
   readonly sequenceOffset: number;
+  /** Batches below are not the mirror's, and belong there: it has taken the copy over as it was. */
+  readonly adoptedBelow?: number;
   /** Where transactions are preserved: the producer ids by which ours are open now. Whose the closed ones are, the source tells. */
   readonly transactionProducerIds?: ReadonlySet<number>;
   /** What is open on the target, with the source's producer ids; set with the former. */
@@ -206,6 +208,7 @@ function preserves(port: TargetPartition): boolean {
  */
 function isOwn(port: TargetPartition, batch: Buffer): boolean {
   if (preserves(port) && isTransactional(batch)) return true;
+  if (lastOffsetOf(batch, 0) < (port.adoptedBelow ?? 0)) return true;
   const { dataProducerId, markerProducerId } = port;
   const producerId = isControl(batch) ? markerProducerId : dataProducerId;
   return producerIdOf(batch, 0) === producerId && producerEpochOf(batch, 0) <= 0;

@@ -420,8 +420,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #port(): TargetPartition {
     const { target, state, dataProducerId, markerProducerId } = this.#context;
     const { targetTopic: topic, partition } = this;
-    const sequenceOffset = state.partition(topic, partition)?.sequenceOffset ?? 0;
-    const port = { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset };
+    const { sequenceOffset = 0, adoptedBelow = 0 } = state.partition(topic, partition) ?? {};
+    const port = { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset, adoptedBelow };
     if (!this.#transactions) return port;
     const { producerIds, open } = this.#transactions;
     return { ...port, transactionProducerIds: producerIds, openTransactions: open };

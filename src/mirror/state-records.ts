@@ -69,6 +69,8 @@ const partitionRecord = z.object({
   sequenceOffset: z.int(),
   /** [leader epoch of the source, its first offset], ascending, at most LEADER_EPOCHS_MAX. */
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
+  /** What is below was on both sides before this mirror: the way back of a failover (failover/failback.ts). */
+  adoptedBelow: offset.optional(),
 });
 
 const mappedRecord = z.object({

@@ -11,7 +11,7 @@ import { expectIdentical } from '#testing/checker/verify-mirror.ts';
 import { consumeToEnd, spawnConsumer } from '#testing/live-consumer.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
-import { createTopics, runAdmin, type Acl } from '#testing/topic-admin.ts';
+import { createTopics, describeTopics, runAdmin, type Acl } from '#testing/topic-admin.ts';
 import { spawnLiveTraffic, writeStreams, type LiveTraffic, type RecordStream } from '#testing/workload.ts';
 import { must } from '#util/assert.ts';
 import { Command, type Ended } from './command.ts';
@@ -114,6 +114,22 @@ async function failback(file: string, ...more: readonly string[]): Promise<Ended
   return { ...ended, report: ended.out === '' ? null : (JSON.parse(ended.out) as FailbackReport) };
 }
 
+/** Runs the printed mirror until both sides are the same again. */
+async function leadBack(report: FailbackReport, topics: readonly string[]): Promise<void> {
+  const [source, target] = [cluster('source'), cluster('target')];
+  const reverse = join(temporaryDirectory('back'), 'back.yaml');
+  const clusters = linkText({ source: source.bootstrap, target: target.bootstrap, mirrors: {} });
+  writeFileSync(reverse, `${clusters}\n---\n${report.document}`);
+  const run = await LockstepProcess.run(reverse, ['--until', 'caught-up']).ended(120_000);
+  expect(run.code, told(run)).toBe(0);
+  await expectIdentical({
+    source: target.bootstrap,
+    target: source.bootstrap,
+    topics: topics.map((topic) => ({ source: topic, target: topic })),
+    policy: { transactions: 'preserve' },
+  });
+}
+
 test('with the source: everything is copied, consumers skip nothing and read nothing twice, and the mirror refuses to go on', async () => {
   const [source, target] = [cluster('source'), cluster('target')];
   const { file, topics, group, mirror, traffic, readers } = await begin('reached');
@@ -175,7 +191,12 @@ test('with the source: everything is copied, consumers skip nothing and read not
   expect(await denials(source.bootstrap), 'the old primary stays fenced').toEqual(topics);
   const back = await failback(file, '--yes');
   expect([back.code, back.report?.records, back.report?.isDone], back.err).toEqual([0, 0, true]);
+  expect([back.report?.topics, back.report?.kept]).toEqual([[], topics]);
   expect(await denials(source.bootstrap)).toEqual([]);
+  const [before] = await describeTopics(source.bootstrap, topics);
+  await leadBack(must(back.report, 'report'), topics);
+  const [behind] = await describeTopics(source.bootstrap, topics);
+  expect(behind?.id, 'not created anew').toBe(before?.id);
 }, 240_000);
 
 test('without the source: the copy is a prefix, transactions that are cut in two are named, and groups skip nothing', async () => {
@@ -251,15 +272,5 @@ test('without the source: the copy is a prefix, transactions that are cut in two
   expect(lines.filter((line) => isBelow(line) && !isCut(line))).toEqual([]);
   expect(exported.every(({ value }) => value !== null && value.length > 100)).toBe(true);
 
-  const reverse = join(temporaryDirectory('back'), 'back.yaml');
-  const clusters = linkText({ source: source.bootstrap, target: target.bootstrap, mirrors: {} });
-  writeFileSync(reverse, `${clusters}\n---\n${back.report?.document}`);
-  const run = await LockstepProcess.run(reverse, ['--until', 'caught-up']).ended(120_000);
-  expect(run.code, told(run)).toBe(0);
-  await expectIdentical({
-    source: target.bootstrap,
-    target: source.bootstrap,
-    topics: topics.map((topic) => ({ source: topic, target: topic })),
-    policy: { transactions: 'preserve' },
-  });
+  await leadBack(must(back.report, 'report'), topics);
 }, 240_000);

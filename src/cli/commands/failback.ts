@@ -60,7 +60,7 @@ function parseDecision(text: string | undefined): 'export' | 'discard' | null {
 }
 
 function describe(io: Io, report: FailbackReport): string {
-  const { mirror, oldPrimary, newPrimary, diverged, records, topics, exportedTo, isDone } = report;
+  const { mirror, oldPrimary, newPrimary, diverged, records, topics, kept, exportedTo, isDone } = report;
   const [titles = '', ...rows] = formatTable(
     [
       { title: 'PARTITION' },
@@ -80,7 +80,8 @@ function describe(io: Io, report: FailbackReport): string {
     `  ${formatNumberOf(records, 'record')} only on ${printable(oldPrimary)}${exportedTo === null ? '' : printable(`, written to ${exportedTo}`)}`,
     ...(rows.length > 0 ? ['', `  ${io.style('dim', titles)}`, ...rows.map((row) => `  ${row}`)] : []),
     '',
-    `  ${isDone ? 'Deleted' : 'Would delete'} on ${printable(oldPrimary)}: ${topics.length === 0 ? 'nothing, it was done before' : printable(topics.join(', '))}`,
+    `  ${isDone ? 'Deleted' : 'Would delete'} on ${printable(oldPrimary)}: ${topics.length === 0 ? 'nothing' : printable(topics.join(', '))}`,
+    ...(kept.length > 0 ? [`  Kept as they are: ${printable(kept.join(', '))}`] : []),
     ...report.next.map((text) => printable(`  ${text}`)),
     '',
     ...report.document.trimEnd().split('\n').map(printable),

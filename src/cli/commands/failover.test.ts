@@ -64,6 +64,7 @@ const report: FailbackReport = {
   exportedTo: null,
   decision: null,
   topics: ['orders'],
+  kept: ['users'],
   isDone: false,
   document: 'apiVersion: lockstep/v1\nkind: Mirror\n',
   next: ['Nothing was changed.'],

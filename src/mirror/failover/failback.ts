@@ -20,6 +20,7 @@ import { deleteTopic } from '#kafka/topics.ts';
 import { readLogStart, readWatermark } from '../offsets.ts';
 import type { FailoverRecord } from '../state-records.ts';
 import { isCommit } from '../transaction-tail.ts';
+import { adopt, backName, isClean } from './adopt.ts';
 import { openFailover } from './failover.ts';
 import { lowerFence } from './fence.ts';
 import { refused } from './steps.ts';
@@ -61,8 +62,18 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
   const cuts = await stillThere(source, record.cut ?? []);
   const diverged = await readDiverged(source, cuts, record, run);
   const records = diverged.reduce((sum, each) => sum + each.records, 0);
-  const topics = cuts.map(({ sourceTopic }) => sourceTopic);
-  if (isConfirmed) await makeRoom(run, { record, cuts, records, save: (saved) => state.putFailover(mirrorId, saved) });
+  const clean = new Set<TopicCut>();
+  for (const cut of cuts) if (await isClean(source, cut)) clean.add(cut);
+  const stale = cuts.filter((cut) => !clean.has(cut));
+  const topics = stale.map(({ sourceTopic }) => sourceTopic);
+  if (isConfirmed)
+    await makeRoom(run, {
+      record,
+      stale,
+      clean: [...clean],
+      records,
+      save: (saved) => state.putFailover(mirrorId, saved),
+    });
   return {
     mirror: mirror.name,
     oldPrimary: source.name,
@@ -72,6 +83,7 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
     exportedTo: exportTo,
     decision: isConfirmed ? (run.decision ?? record.failback?.decision ?? null) : (record.failback?.decision ?? null),
     topics,
+    kept: [...clean].map(({ sourceTopic }) => sourceTopic),
     isDone: isConfirmed,
     document: documentOf(resource, record.cut ?? []),
     next: nextOf(run, record),
@@ -87,13 +99,16 @@ async function stillThere(source: Cluster, cuts: readonly TopicCut[]): Promise<T
 
 interface Room {
   readonly record: FailoverRecord;
-  readonly cuts: readonly TopicCut[];
+  /** To be deleted. */
+  readonly stale: readonly TopicCut[];
+  /** To be taken over as they are. */
+  readonly clean: readonly TopicCut[];
   readonly records: number;
   save(record: FailoverRecord): Promise<void>;
 }
 
 async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
-  const { record, cuts, records } = room;
+  const { record, stale, clean, records } = room;
   const { source, target, decision, exportTo } = run;
   const decided = decision ?? record.failback?.decision ?? null;
   if (records > 0 && decided === null)
@@ -103,13 +118,13 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
     );
   if (records > 0 && decided === 'export' && exportTo === null)
     throw refused('--diverged export needs a file.', 'Name one with --export FILE.');
-  const shared = cuts.filter(({ mode }) => mode === 'shared');
+  const shared = stale.filter(({ mode }) => mode === 'shared');
   if (shared.length > 0)
     throw refused(
       `${shared.map(({ targetTopic }) => `"${targetTopic}"`).join(', ')} on "${target.name}" has records of others too: it cannot be copied back as it is.`,
       'Lead these topics back by a mirror of your own, and exclude them here.',
     );
-  const topics = [...new Set([...(record.failback?.topics ?? []), ...cuts.map(({ sourceTopic }) => sourceTopic)])];
+  const topics = [...new Set([...(record.failback?.topics ?? []), ...stale.map(({ sourceTopic }) => sourceTopic)])];
   await room.save({
     ...record,
     failback: {
@@ -119,8 +134,9 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
       topics,
     },
   });
-  for (const { sourceTopic, sourceTopicId } of cuts)
+  for (const { sourceTopic, sourceTopicId } of stale)
     await deleteTopic(source, { name: sourceTopic, topicId: sourceTopicId });
+  await adopt(run, { name: record.mirrorName, transactions: run.resource.spec.transactions }, clean);
   try {
     await lowerFence(source, record.fence?.topics ?? []);
   } catch (error) {
@@ -270,7 +286,7 @@ function documentOf({ metadata, spec }: MirrorResource, cuts: readonly TopicCut[
   const lines = [
     'apiVersion: lockstep/v1',
     'kind: Mirror',
-    `metadata: { name: ${metadata.name}-back }`,
+    `metadata: { name: ${backName(metadata.name)} }`,
     'spec:',
     `  source: ${spec.target}`,
     `  target: ${spec.source}`,
@@ -287,7 +303,7 @@ function documentOf({ metadata, spec }: MirrorResource, cuts: readonly TopicCut[
 function nextOf({ isConfirmed, source, target }: FailbackRun, record: FailoverRecord): string[] {
   if (!isConfirmed)
     return [
-      `Nothing was changed. --yes deletes these topics on "${source.name}", so that they can be copied back from "${target.name}" with the same offsets.`,
+      `Nothing was changed. --yes deletes what has to be on "${source.name}", so that it can be copied back from "${target.name}" with the same offsets; topics that end exactly at the cut stay, and are gone on with.`,
     ];
   return [
     ...((record.fence?.topics.length ?? 0) > 0
