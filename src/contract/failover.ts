@@ -126,6 +126,10 @@ export interface DivergedPartition {
   readonly records: number;
 }
 
+/** What becomes of records that only the old primary has. */
+export const failbackDecisions = ['export', 'replay', 'discard'] as const;
+export type FailbackDecision = (typeof failbackDecisions)[number];
+
 export interface FailbackReport {
   readonly mirror: string;
   readonly oldPrimary: string;
@@ -135,7 +139,7 @@ export interface FailbackReport {
   /** Where they were written; null where they were not. */
   readonly exportedTo: string | null;
   /** What was decided about them; null before. */
-  readonly decision: 'export' | 'discard' | null;
+  readonly decision: FailbackDecision | null;
   /** Topics of the old primary that are, or would be, deleted so that they can be copied back. */
   readonly topics: readonly string[];
   /** Topics of the old primary that end exactly at the cut: the mirror that leads back goes on behind it. */

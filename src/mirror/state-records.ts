@@ -15,7 +15,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { AppError } from '#contract/errors.ts';
-import { failoverSteps } from '#contract/failover.ts';
+import { failbackDecisions, failoverSteps } from '#contract/failover.ts';
 
 const VERSION = 1;
 /** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
@@ -172,7 +172,14 @@ const failoverRecord = z.object({
     .nullable(),
   /** What was decided about records that only the old primary has; null before. */
   failback: z
-    .object({ decision: z.enum(['export', 'discard']), records: z.int(), at: z.int(), topics: z.array(z.string()) })
+    .object({
+      decision: z.enum(failbackDecisions),
+      records: z.int(),
+      at: z.int(),
+      topics: z.array(z.string()),
+      /** Who writes them to the new primary. */
+      replay: z.object({ producerId: z.int() }).nullable(),
+    })
     .nullable(),
 });
 

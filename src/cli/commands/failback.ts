@@ -1,5 +1,5 @@
 import { AppError } from '#contract/errors.ts';
-import type { FailbackReport } from '#contract/failover.ts';
+import { failbackDecisions, type FailbackDecision, type FailbackReport } from '#contract/failover.ts';
 import { printable, printableJson } from '#util/printable.ts';
 import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -24,11 +24,13 @@ export const failback: Verb<Options> = {
     'lockstep failback -f link.yaml',
     'lockstep failback -f link.yaml --export only-east.jsonl',
     'lockstep failback -f link.yaml --diverged export --export only-east.jsonl --yes',
+    'lockstep failback -f link.yaml --diverged replay --yes',
     'lockstep failback -f link.yaml --diverged discard --yes',
   ],
   options: {
     '--mirror <name>': 'which one, where the files hold several',
-    '--diverged <what>': 'what becomes of records that only the old primary has: export or discard',
+    '--diverged <what>':
+      'what becomes of records that only the old primary has: export, replay (they are written to the new primary) or discard',
     '--export <file>': 'write them to this file, which is written anew',
     '--yes': 'delete the topics on the old primary; without it nothing is changed',
   },
@@ -53,10 +55,13 @@ export const failback: Verb<Options> = {
   },
 };
 
-function parseDecision(text: string | undefined): 'export' | 'discard' | null {
+function parseDecision(text: string | undefined): FailbackDecision | null {
   if (text === undefined) return null;
-  if (text === 'export' || text === 'discard') return text;
-  throw new AppError('REQUEST_INVALID', `--diverged does not know "${text}"`, { nextStep: 'Write export or discard.' });
+  const found = failbackDecisions.find((each) => each === text);
+  if (found !== undefined) return found;
+  throw new AppError('REQUEST_INVALID', `--diverged does not know "${text}"`, {
+    nextStep: `Write ${failbackDecisions.join(', ')}.`,
+  });
 }
 
 function describe(io: Io, report: FailbackReport): string {

@@ -180,7 +180,7 @@ test('a failback shows what only the old primary has, and writes it to a file', 
   const lines = (done.files['only.jsonl'] ?? '').trimEnd().split('\n');
   expect(lines.map((each) => (JSON.parse(each) as { offset: number }).offset)).toEqual([9, 11]);
   const wrong = await lockstep('failback -f link.yaml --diverged keep', { failBackMirror });
-  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('Write export or discard')]);
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('Write export, replay, discard')]);
 });
 
 test('a drill changes nothing, and ends with 5 where source and target differ', async () => {

@@ -2,7 +2,13 @@
  * The way back after a failover: what only the old primary has, record by record, and what has to go there before the copy can
  * come back. Nothing is deleted that was not shown, decided about and confirmed; a topic is deleted by the id that was copied.
  */
-import type { DivergedPartition, DivergedRecord, FailbackReport, TopicCut } from '#contract/failover.ts';
+import type {
+  DivergedPartition,
+  DivergedRecord,
+  FailbackDecision,
+  FailbackReport,
+  TopicCut,
+} from '#contract/failover.ts';
 import type { MirrorResource } from '#contract/resources.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { isDenied } from '#kafka/permissions.ts';
@@ -23,6 +29,7 @@ import { isCommit } from '../transaction-tail.ts';
 import { adopt, backName, isClean } from './adopt.ts';
 import { openFailover } from './failover.ts';
 import { lowerFence } from './fence.ts';
+import { beginReplay, replayTo } from './replay.ts';
 import { refused } from './steps.ts';
 
 const WINDOW_BYTES = 4 * 1024 * 1024;
@@ -33,7 +40,7 @@ export interface FailbackRun {
   readonly source: Cluster;
   readonly target: Cluster;
   /** What becomes of records that only the old primary has; null where nothing was decided yet. */
-  readonly decision: 'export' | 'discard' | null;
+  readonly decision: FailbackDecision | null;
   /** Deletes; without it nothing is changed. */
   readonly isConfirmed: boolean;
   /** Where the records go; null: they are only counted. */
@@ -72,6 +79,7 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
       stale,
       clean: [...clean],
       records,
+      mirrorId,
       save: (saved) => state.putFailover(mirrorId, saved),
     });
   return {
@@ -104,6 +112,7 @@ interface Room {
   /** To be taken over as they are. */
   readonly clean: readonly TopicCut[];
   readonly records: number;
+  readonly mirrorId: string;
   save(record: FailoverRecord): Promise<void>;
 }
 
@@ -114,7 +123,7 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
   if (records > 0 && decided === null)
     throw refused(
       `${records} records are only on "${source.name}", and would be deleted with its topics.`,
-      'Decide: --diverged export --export FILE writes them to a file first; --diverged discard lets them go.',
+      'Decide: --diverged export --export FILE writes them to a file first; --diverged replay writes them to the new primary; --diverged discard lets them go.',
     );
   if (records > 0 && decided === 'export' && exportTo === null)
     throw refused('--diverged export needs a file.', 'Name one with --export FILE.');
@@ -124,16 +133,25 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
       `${shared.map(({ targetTopic }) => `"${targetTopic}"`).join(', ')} on "${target.name}" has records of others too: it cannot be copied back as it is.`,
       'Lead these topics back by a mirror of your own, and exclude them here.',
     );
+  let replay = record.failback?.replay ?? null;
   const topics = [...new Set([...(record.failback?.topics ?? []), ...stale.map(({ sourceTopic }) => sourceTopic)])];
-  await room.save({
-    ...record,
-    failback: {
-      decision: decided ?? 'discard',
-      records: Math.max(records, record.failback?.records ?? 0),
-      at: source.clock.now(),
-      topics,
-    },
-  });
+  const keep = (): Promise<void> =>
+    room.save({
+      ...record,
+      failback: {
+        decision: decided ?? 'discard',
+        records: Math.max(records, record.failback?.records ?? 0),
+        at: source.clock.now(),
+        topics,
+        replay,
+      },
+    });
+  if (records > 0 && decided === 'replay') {
+    replay ??= await beginReplay(target, room.mirrorId);
+    await keep();
+    for await (const divergence of divergencesOf(source, stale, record)) await replayTo(target, divergence, replay);
+  }
+  await keep();
   for (const { sourceTopic, sourceTopicId } of stale)
     await deleteTopic(source, { name: sourceTopic, topicId: sourceTopicId });
   await adopt(run, { name: record.mirrorName, transactions: run.resource.spec.transactions }, clean);
@@ -151,14 +169,23 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
 
 // ---- what only the old primary has
 
-/** Beyond the cut everything; below it the records of transactions that were cut in two and that the source did not abort. */
-async function readDiverged(
+/** A partition of the old primary that has more than the target. */
+export interface Divergence {
+  readonly topic: string;
+  readonly targetTopic: string;
+  readonly partition: number;
+  readonly cut: number;
+  /** Where it ends. */
+  readonly to: number;
+  /** In the order of their offsets. */
+  read(): AsyncGenerator<DivergedRecord[]>;
+}
+
+async function* divergencesOf(
   source: Cluster,
   cuts: readonly TopicCut[],
   record: FailoverRecord,
-  run: Pick<FailbackRun, 'exportTo' | 'onRecords'>,
-): Promise<DivergedPartition[]> {
-  const diverged: DivergedPartition[] = [];
+): AsyncGenerator<Divergence> {
   for (const { sourceTopic: topic, targetTopic, partitions } of cuts) {
     for (const [partition, [cut]] of partitions.entries()) {
       const open = record.transactions.filter((each) => each.topic === targetTopic && each.partition === partition);
@@ -166,40 +193,58 @@ async function readDiverged(
       const first = Math.min(cut, ...open.map((each) => each.from));
       if (to <= first) continue;
       const range = { topic, partition, from: Math.max(first, await readLogStart(source, topic, partition)), to };
-      const records = await readRange(source, range, { cut, starts: new Set(open.map((each) => each.from)), run });
-      if (to > cut || records > 0) diverged.push({ topic, partition, from: cut, to: Math.max(cut, to), records });
+      const starts = new Set(open.map((each) => each.from));
+      yield {
+        topic,
+        targetTopic,
+        partition,
+        cut,
+        to: Math.max(cut, to),
+        read: () => readRange(source, range, { cut, starts }),
+      };
     }
+  }
+}
+
+async function readDiverged(
+  source: Cluster,
+  cuts: readonly TopicCut[],
+  record: FailoverRecord,
+  run: Pick<FailbackRun, 'exportTo' | 'onRecords'>,
+): Promise<DivergedPartition[]> {
+  const diverged: DivergedPartition[] = [];
+  for await (const divergence of divergencesOf(source, cuts, record)) {
+    const { topic, partition, cut: from, to } = divergence;
+    let records = 0;
+    for await (const found of divergence.read()) {
+      records += found.length;
+      if (run.exportTo !== null) run.onRecords(found);
+    }
+    if (to > from || records > 0) diverged.push({ topic, partition, from, to, records });
   }
   return diverged;
 }
 
-async function readRange(
+/** Beyond the cut everything; below it the records of transactions that were cut in two and that the source did not abort. */
+async function* readRange(
   source: Cluster,
   range: Range,
-  of: {
-    readonly cut: number;
-    /** Where transactions begin that were cut in two. */
-    readonly starts: ReadonlySet<number>;
-    readonly run: Pick<FailbackRun, 'exportTo' | 'onRecords'>;
-  },
-): Promise<number> {
-  const { cut, starts, run } = of;
+  /** `starts`: where transactions begin that were cut in two. */
+  { cut, starts }: { readonly cut: number; readonly starts: ReadonlySet<number> },
+): AsyncGenerator<DivergedRecord[]> {
   const ends = await readEndings(source, range);
   const producers = new Set<number>();
-  let count = 0;
   for await (const batch of batchesOf(source, range)) {
     const producerId = producerIdOf(batch.buffer, batch.at);
     if (starts.has(baseOffsetOf(batch.buffer, batch.at))) producers.add(producerId);
-    const isCut = producers.has(producerId);
-    const found = recordsOf(batch, range, ends).filter(
-      ({ offset, transaction }) =>
-        offset >= cut ||
-        (isCut && transaction !== null && transaction !== 'aborted' && !isOver(ends, producerId, offset, cut)),
-    );
-    count += found.length;
-    if (run.exportTo !== null && found.length > 0) run.onRecords(found);
+    const isHidden = ({ offset, transaction }: DivergedRecord): boolean =>
+      producers.has(producerId) &&
+      transaction !== null &&
+      transaction !== 'aborted' &&
+      !isOver(ends, producerId, offset, cut);
+    const found = recordsOf(batch, range, ends).filter((each) => each.offset >= cut || isHidden(each));
+    if (found.length > 0) yield found;
   }
-  return count;
 }
 
 /** The transaction of the record ended before the cut: it is another one, and whole on both sides. */
