@@ -27,9 +27,11 @@ function newScene() {
   const releases: boolean[] = [];
   const incidentsGone: Incident[] = [];
   const is = { hasPeers: true, isStopping: false };
+  const successor = Promise.withResolvers<unknown>();
   return {
     clock,
     shards,
+    successor,
     closed,
     is,
     incidentsGone,
@@ -54,6 +56,7 @@ function newScene() {
           shards.push(shard);
           return shard as unknown as Shard;
         },
+        successorOf: () => successor.promise as Promise<Shard | null>,
         hasPeers: () => is.hasPeers,
         isStopping: () => is.isStopping,
         closed: closed.signal,
@@ -114,6 +117,28 @@ describe('a partition of a mirror', () => {
     }
   });
 
+  test('that has stopped for good has ended only when nothing goes on in its place', async () => {
+    const scene = newScene();
+    const { term, end } = scene.term();
+    void scene.partition.hold(term);
+    await settle();
+    const incident = { code: 'SHARD_DIVERGED' } as Incident;
+    scene.last().incident = incident;
+    scene.last().ended.resolve();
+    await settle();
+    expect(scene.partition.incident, 'not before it is decided').toBe(null);
+    const next = new PlayedShard();
+    next.position = 9;
+    scene.successor.resolve(next);
+    await settle();
+    expect([scene.partition.position, scene.partition.incident, scene.incidentsGone]).toEqual([9, null, [incident]]);
+    expect(scene.partition.status(0)).toMatchObject({ recordsCopied: 6 });
+    end.abort();
+    next.ended.resolve();
+    await settle();
+    expect(scene.releases).toEqual([true]);
+  });
+
   test('that has stopped for good keeps its partition, and its incident goes with it', async () => {
     const scene = newScene();
     const { term, end } = scene.term();
@@ -121,6 +146,7 @@ describe('a partition of a mirror', () => {
     await settle();
     const incident = { code: 'SHARD_DIVERGED' } as Incident;
     scene.last().incident = incident;
+    scene.successor.resolve(null);
     scene.last().ended.resolve();
     await settle();
     expect([scene.releases, scene.partition.incident]).toEqual([[], incident]);

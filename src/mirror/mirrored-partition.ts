@@ -65,6 +65,8 @@ export class MirroredPartition {
   readonly partition: number;
   readonly #options: MirroredPartitionOptions;
   #shard: RunningShard | null = null;
+  /** One has stopped for good, and another may go on in its place. */
+  #isChanging = false;
   #holding: Promise<void> = Promise.resolve();
   /** Of the shards of earlier terms. */
   #counted = NOTHING;
@@ -115,7 +117,10 @@ export class MirroredPartition {
     this.#watermark = null;
     await shard.run();
     const isOver = term.lost.aborted || this.#options.isStopping();
-    const successor = isOver || !shard.incident ? null : await this.#options.successorOf?.(shard.incident, term);
+    const { incident } = shard;
+    this.#isChanging = !isOver && incident !== null && this.#options.successorOf !== undefined;
+    const successor = this.#isChanging && incident ? await this.#options.successorOf?.(incident, term) : null;
+    this.#isChanging = false;
     if (successor) {
       this.#detach(shard);
       this.#shard = shard = successor;
@@ -146,8 +151,9 @@ export class MirroredPartition {
     return this.#shard?.map ?? null;
   }
 
+  /** None while it is not decided whether something goes on in its place: nothing has ended yet. */
   get incident(): Incident | null {
-    return this.#shard?.incident ?? null;
+    return this.#isChanging ? null : (this.#shard?.incident ?? null);
   }
 
   get waiting(): Waiting | null {
