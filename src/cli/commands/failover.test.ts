@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { AppError } from '#contract/errors.ts';
 import type { FailbackReport, FailoverEvidence, FailoverPlan } from '#contract/failover.ts';
 import type { App, Context } from '../context.ts';
 import { runCommandLine } from '../program.ts';
@@ -77,6 +78,8 @@ interface Result {
   readonly files: Readonly<Record<string, string>>;
 }
 
+let interrupt = (): void => {};
+
 async function lockstep(line: string, app: Partial<App>, text = clusters + mirror('link')): Promise<Result> {
   let [out, err] = ['', ''];
   const files: Record<string, string> = {};
@@ -90,7 +93,7 @@ async function lockstep(line: string, app: Partial<App>, text = clusters + mirro
       rows: () => 50,
       style: (_: string, styled: string) => styled,
       isDebug: false,
-      onInterrupt: () => {},
+      onInterrupt: (listener: () => void) => (interrupt = listener),
     },
     host: {
       clock: { now: () => 0, monotonic: () => 0, schedule: () => () => {} },
@@ -195,4 +198,16 @@ test('a drill changes nothing, and ends with 5 where source and target differ', 
   expect(code).toBe(5);
   expect(out).toContain('nothing was changed');
   expect(out).toContain('40 offsets of the source not copied, the first of them 0.3 s old');
+});
+
+test('one that is interrupted says how it goes on, and ends with 130', async () => {
+  const failOverMirror: App['failOverMirror'] = async (_, __, { signal }) => {
+    interrupt();
+    expect(signal.aborted).toBe(true);
+    throw new AppError('FAILOVER_REFUSED', 'Interrupted before the step cut.', {
+      nextStep: 'The same command goes on.',
+    });
+  };
+  const { code, err } = await lockstep('failover -f link.yaml --yes', { failOverMirror });
+  expect([code, err]).toEqual([130, expect.stringContaining('The same command goes on')]);
 });

@@ -1,6 +1,6 @@
 import { AppError } from '#contract/errors.ts';
 import type { FailoverEvent, FailoverEvidence, FailoverLoss, FailoverPlan } from '#contract/failover.ts';
-import type { MirrorResource } from '#contract/resources.ts';
+import type { Documents, MirrorResource } from '#contract/resources.ts';
 import type { RunEvent } from '#contract/status.ts';
 import { printable, printableJson } from '#util/printable.ts';
 import type { CommonOptions, Context } from '../context.ts';
@@ -9,6 +9,7 @@ import { readMirrors } from '../files.ts';
 import { formatCount, formatDuration, formatNumberOf } from '../format.ts';
 import type { Io } from '../io.ts';
 import { LinePrinter } from '../progress/line-printer.ts';
+import { reportError } from '../report-error.ts';
 import type { Verb } from '../verb.ts';
 
 interface Options extends CommonOptions {
@@ -76,24 +77,45 @@ export const failover: Verb<Options> = {
     }
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
-    const evidence = await app.failOverMirror(documents, host, {
-      ...which,
-      isFenced: options.fence ?? true,
-      isForced: options.force ?? false,
-      settleWithinMs: 1_000 * parseCount('--settle-within', options.settleWithin ?? '90'),
-      drainWithinMs: 1_000 * parseCount('--drain-within', options.drainWithin ?? '300'),
-      groupsWithinMs: 1_000 * parseCount('--groups-within', options.groupsWithin ?? '10'),
-      verifyTail: parseCount('--verify-tail', options.verifyTail ?? '10000'),
-      verifyWithinMs: 1_000 * parseCount('--verify-within', options.verifyWithin ?? '30'),
-      signal: stop.signal,
-      onEvent: printerOf(context, options.json ?? false),
-    });
+    const evidence = await doIt(context, { documents, mirror, options, signal: stop.signal }).catch(
+      (error: unknown) => {
+        if (!stop.signal.aborted) throw error;
+        reportError(io, error, { json: options.json ?? false });
+        return null;
+      },
+    );
+    if (evidence === null) return exitCodes.interrupted;
     if (options.evidence !== undefined)
       host.disk.writeText(options.evidence, `${JSON.stringify({ version: context.version, ...evidence }, null, 2)}\n`);
     io.out(options.json ? `${printableJson({ event: 'failover', ...evidence })}\n` : describeEvidence(io, evidence));
     return exitCodes.ok;
   },
 };
+
+function doIt(
+  context: Context,
+  of: {
+    readonly documents: Documents;
+    readonly mirror: MirrorResource;
+    readonly options: Options;
+    readonly signal: AbortSignal;
+  },
+): Promise<FailoverEvidence> {
+  const { documents, mirror, options, signal } = of;
+  return context.app.failOverMirror(documents, context.host, {
+    mirror,
+    isSourceLost: options.sourceLost ?? false,
+    isFenced: options.fence ?? true,
+    isForced: options.force ?? false,
+    settleWithinMs: 1_000 * parseCount('--settle-within', options.settleWithin ?? '90'),
+    drainWithinMs: 1_000 * parseCount('--drain-within', options.drainWithin ?? '300'),
+    groupsWithinMs: 1_000 * parseCount('--groups-within', options.groupsWithin ?? '10'),
+    verifyTail: parseCount('--verify-tail', options.verifyTail ?? '10000'),
+    verifyWithinMs: 1_000 * parseCount('--verify-within', options.verifyWithin ?? '30'),
+    signal,
+    onEvent: printerOf(context, options.json ?? false),
+  });
+}
 
 /** The one that is named, or the only one. Throws AppError RESOURCE_NOT_FOUND, REQUEST_INVALID. */
 export function mirrorOf(mirrors: readonly MirrorResource[], name: string | undefined): MirrorResource {

@@ -118,6 +118,8 @@ export async function failOver(run: FailoverRun): Promise<FailoverEvidence> {
       },
       save: (saved) => state.putFailover(mirrorId, saved),
       run: async (step, saved, save) => {
+        if (run.signal.aborted)
+          throw refused(`Interrupted before the step ${step}.`, 'The same command goes on from here.');
         try {
           return await runStep(step, saved, save);
         } catch (error) {
