@@ -14,7 +14,7 @@ export interface ScramUser {
   readonly iterations: number;
 }
 
-/** One entry for each user and mechanism. Needs DESCRIBE on the cluster. Throws KafkaError; 31 without it. */
+/** One entry for each user and mechanism, in that order. Needs DESCRIBE on the cluster. Throws KafkaError; 31 without it. */
 export async function readScramUsers(cluster: Cluster): Promise<ScramUser[]> {
   const ask = async () => {
     const answer = await cluster.call(describeUserScramCredentials, { users: null }, { broker: 'any' });
@@ -25,11 +25,13 @@ export async function readScramUsers(cluster: Cluster): Promise<ScramUser[]> {
     return results;
   };
   const results = await retrying(cluster, ask, { repeatable: true });
-  return results.flatMap(({ user, credentialInfos }) =>
+  const users = results.flatMap(({ user, credentialInfos }) =>
     credentialInfos.map(({ mechanism, iterations }) => ({
       user,
       mechanism: MECHANISMS[mechanism] ?? `mechanism ${mechanism}`,
       iterations,
     })),
   );
+  const order = (each: ScramUser): string => `${each.user} ${each.mechanism}`;
+  return users.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
 }

@@ -165,7 +165,9 @@ export class AroundRecords {
   #tell(survey: AroundSurvey): void {
     for (const what of ['acls', 'quotas', 'users'] as const) this.#tellUnread(what, survey[what]);
     const { source, target } = this.#options;
-    const kept = changesOf(survey).filter((change) => !isChange(change) && !change.isChosen);
+    const kept = changesOf(survey)
+      .filter((change) => !isChange(change) && !change.isChosen)
+      .toSorted((a, b) => (a.subject < b.subject ? -1 : 1)); // clusters list them in any order
     this.#say('kept', kept.length === 0 ? null : `Not on "${target.name}" as on "${source.name}": ${named(kept)}`);
     const users = survey.users && 'found' in survey.users ? survey.users.found : [];
     const list = users.map(({ user, mechanism, iterations }) => `${user} (${mechanism}, ${iterations} iterations)`);
