@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DivergedRecord, FailbackReport, FailoverEvidence } from '#contract/failover.ts';
 import { expectIdentical } from '#testing/checker/verify-mirror.ts';
 import { consumeToEnd, spawnConsumer } from '#testing/live-consumer.ts';
+import { plantBug } from '#testing/planted-bug.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics, describeTopics, runAdmin, type Acl } from '#testing/topic-admin.ts';
@@ -26,6 +27,8 @@ const asApplication = {
   'sasl.mechanism': 'PLAIN',
   'sasl.jaas.config': `org.apache.kafka.common.security.plain.PlainLoginModule required username="app" password="${password}";`,
 };
+/** Also shows the tests failing without what they are about. */
+const isFull = process.env['LOCKSTEP_FULL'] === '1';
 const running: { close(): unknown }[] = [];
 
 beforeAll(async () => {
@@ -114,13 +117,18 @@ async function failback(file: string, ...more: readonly string[]): Promise<Ended
   return { ...ended, report: ended.out === '' ? null : (JSON.parse(ended.out) as FailbackReport) };
 }
 
-/** Runs the printed mirror until both sides are the same again. */
+/** The printed mirror, with the clusters. */
+function writeBack({ document }: FailbackReport): string {
+  const path = join(temporaryDirectory('back'), 'back.yaml');
+  const [source, target] = [cluster('source').bootstrap, cluster('target').bootstrap];
+  writeFileSync(path, `${linkText({ source, target, mirrors: {} })}\n---\n${document}`);
+  return path;
+}
+
+/** Runs it until both sides are the same again. */
 async function leadBack(report: FailbackReport, topics: readonly string[]): Promise<void> {
   const [source, target] = [cluster('source'), cluster('target')];
-  const reverse = join(temporaryDirectory('back'), 'back.yaml');
-  const clusters = linkText({ source: source.bootstrap, target: target.bootstrap, mirrors: {} });
-  writeFileSync(reverse, `${clusters}\n---\n${report.document}`);
-  const run = await LockstepProcess.run(reverse, ['--until', 'caught-up']).ended(120_000);
+  const run = await LockstepProcess.run(writeBack(report), ['--until', 'caught-up']).ended(120_000);
   expect(run.code, told(run)).toBe(0);
   await expectIdentical({
     source: target.bootstrap,
@@ -128,6 +136,13 @@ async function leadBack(report: FailbackReport, topics: readonly string[]): Prom
     topics: topics.map((topic) => ({ source: topic, target: topic })),
     policy: { transactions: 'preserve' },
   });
+}
+
+async function leadBackWithoutAdoption(report: FailbackReport): Promise<void> {
+  const find = 'lastOffsetOf(batch, 0) < (port.adoptedBelow ?? 0)';
+  const { env } = plantBug({ file: 'src/mirror/shard-position.ts', find, replace: 'false' });
+  const wrong = await LockstepProcess.run(writeBack(report), ['--until', 'caught-up'], { env }).ended(60_000);
+  expect([wrong.code, wrong.incidents[0]?.code], told(wrong)).toEqual([5, 'SHARD_DIVERGED']);
 }
 
 test('with the source: everything is copied, consumers skip nothing and read nothing twice, and the mirror refuses to go on', async () => {
@@ -194,6 +209,7 @@ test('with the source: everything is copied, consumers skip nothing and read not
   expect([back.report?.topics, back.report?.kept]).toEqual([[], topics]);
   expect(await denials(source.bootstrap)).toEqual([]);
   const [before] = await describeTopics(source.bootstrap, topics);
+  if (isFull) await leadBackWithoutAdoption(must(back.report, 'report'));
   await leadBack(must(back.report, 'report'), topics);
   const [behind] = await describeTopics(source.bootstrap, topics);
   expect(behind?.id, 'not created anew').toBe(before?.id);
@@ -310,4 +326,21 @@ test('given up: the fence is taken away, and the mirror goes on', async () => {
   const topics = [{ source: 'given-up', target: 'given-up' }];
   const report = await expectIdentical({ source: source.bootstrap, target: target.bootstrap, topics });
   expect(report.recordsEqual).toBe(400);
-}, 120_000);
+
+  const { evidence } = await failover(file, '--no-fence');
+  expect(evidence).toMatchObject({ rpo: { records: 0 }, fence: { topics: [], why: '--no-fence' } });
+  await write('late'); // nobody was kept out: only the old primary has these
+  const shown = await failback(file);
+  expect([shown.report?.records, shown.report?.topics, shown.report?.kept]).toEqual([200, ['given-up'], []]);
+  if (!isFull) return;
+  const ends = async (): Promise<number | undefined> =>
+    (await describeTopics(target.bootstrap, ['given-up']))[0]?.partitions[0]?.latest;
+  const before = await ends();
+  const planted = plantBug({
+    file: 'src/mirror/failover/refusal.ts',
+    find: "record.phase === 'draining'",
+    replace: 'true',
+  });
+  await LockstepProcess.run(file, ['--until', 'caught-up'], { env: planted.env }).ended(60_000);
+  expect(await ends(), 'without the refusal the mirror goes on').toBeGreaterThan(before ?? 0);
+}, 180_000);
