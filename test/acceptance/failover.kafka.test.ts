@@ -163,6 +163,8 @@ test('with the source: everything is copied, consumers skip nothing and read not
   await interrupted.ended();
   const { evidence } = await failover(file);
   const tookMs = performance.now() - startedMs;
+  const times = evidence.steps.map(({ step, startedAt, endedAt }) => `${step} ${endedAt - startedAt}`);
+  process.stdout.write(`failover, steps in ms: ${times.join(', ')}\n`);
   process.stdout.write(`failover, fenced: RTO ${evidence.rtoMs} ms, stopwatch ${Math.round(tookMs)} ms\n`);
   expect(evidence).toMatchObject({
     outcome: 'promoted',
@@ -274,9 +276,18 @@ test('without the source: the copy is a prefix, transactions that are cut in two
   expect([undecided.code, undecided.err]).toEqual([5, expect.stringContaining('Decide')]);
   const path = join(temporaryDirectory('diverged'), 'only-east.jsonl');
   const decided = ['--yes', '--diverged', 'replay', '--export', path];
-  let [back, attempts] = [await failback(file, ...decided), 1];
+  const find = 'for (const { sourceTopic, sourceTopicId } of stale)';
+  const dies = plantBug({
+    file: 'src/mirror/failover/failback.ts',
+    find,
+    replace: `throw new Error('dead behind the replay'); ${find}`,
+  });
+  let died = await new Command(['failback', '-f', file, ...decided], dies.env).ended();
   // What producers had open when the source died is open until their coordinator ends it.
-  for (; back.err.includes('transaction open at offset'); attempts++) back = await failback(file, ...decided);
+  while (died.err.includes('transaction open at offset'))
+    died = await new Command(['failback', '-f', file, ...decided], dies.env).ended();
+  expect([died.code, died.err]).toEqual([1, expect.stringContaining('dead behind the replay')]);
+  const back = await failback(file, ...decided);
   expect(back.code, back.err).toBe(0);
   const exported = readFileSync(path, 'utf8')
     .trimEnd()
@@ -296,7 +307,7 @@ test('without the source: the copy is a prefix, transactions that are cut in two
 
   const replayed = await consumeToEnd(target.bootstrap, { group: 'killed-all', topics });
   const seen = exported.filter(({ transaction }) => transaction === null || transaction === 'committed');
-  process.stdout.write(`replay: ${replayed.length} records in ${attempts} attempts\n`);
+  process.stdout.write(`replay: ${replayed.length} of ${exported.length} records, in two attempts\n`);
   expect(replayed.length, 'each once, however often it was begun').toBe(seen.length);
   expect(seen.length).toBeGreaterThan(0);
   await leadBack(must(back.report, 'report'), topics);
