@@ -4,6 +4,8 @@
  */
 import type { TopicCut } from '#contract/failover.ts';
 import type { Cluster } from '#kafka/cluster.ts';
+import { baseOffsetOf, leaderEpochOf } from '#kafka/records/batch-header.ts';
+import { readTail } from '#kafka/simple-log.ts';
 import { must } from '#util/assert.ts';
 import { readEnds, readLogStart } from '../offsets.ts';
 import type { MirrorRecord } from '../state-records.ts';
@@ -47,7 +49,6 @@ export async function adopt(
     timestamps: 'append',
     start: { at: 'earliest' },
   });
-  await target.refresh(cuts.map(({ targetTopic }) => targetTopic));
   for (const { sourceTopic, sourceTopicId, targetTopic, targetTopicId, partitions } of cuts) {
     if (state.claim(sourceTopic)?.mirrorId === mirrorId) continue;
     const records = await Promise.all(
@@ -59,7 +60,7 @@ export async function adopt(
           targetTopicId: sourceTopicId,
           logStart: await readLogStart(source, sourceTopic, partition),
           sequenceOffset: 0,
-          leaderEpochs: [[epochOf(target, targetTopic, partition), cut] as [number, number]],
+          leaderEpochs: [[await epochBefore(target, targetTopic, partition, cut), cut] as [number, number]],
           adoptedBelow: cut,
         },
       })),
@@ -78,7 +79,13 @@ export async function adopt(
   }
 }
 
-/** As the new primary leads now: its log is whole in this epoch, and was compared when it was promoted. */
-function epochOf(cluster: Cluster, topic: string, partition: number): number {
-  return cluster.topicOf(topic)?.partitions.find((each) => each.partition === partition)?.leaderEpoch ?? -1;
+/**
+ * In which the new primary wrote the last batch below the cut; −1 where there is none any more. A later one would be taken for
+ * the past when the first batch behind the cut shows an earlier one.
+ */
+async function epochBefore(target: Cluster, topic: string, partition: number, cut: number): Promise<number> {
+  if (cut <= (await readLogStart(target, topic, partition))) return -1;
+  const { batches } = await readTail(target, { topic, partition, fromOffset: cut - 1, toOffset: cut, maxBytes: 1 });
+  const found = batches.find(({ buffer, at }) => baseOffsetOf(buffer, at) < cut);
+  return found ? leaderEpochOf(found.buffer, found.at) : -1;
 }
