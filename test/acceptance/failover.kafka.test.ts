@@ -55,7 +55,7 @@ const streamsOf = (name: string, more: Partial<RecordStream> = {}): RecordStream
     topic: `${name}.tx`,
     partitions,
     recordsPerSecond: 200,
-    transactions: { producers: 2, abortRate: 0.2, records: [5, 20], timeoutMs: 10_000 },
+    transactions: { producers: 3, abortRate: 0.2, records: [20, 60], timeoutMs: 10_000 },
     ...more,
   },
 ];
