@@ -42,6 +42,8 @@ export const errorCodes = {
   TOPIC_NAME_COLLISION: row(409, 5, 'warn', false, 'Two topic names differ only in "." and "_".'),
   TOPIC_NOT_EMPTY: row(409, 5, 'error', false, 'A target topic holds data that this mirror did not write.'),
   TOPIC_CLAIMED: row(409, 5, 'error', false, 'A target topic belongs to another mirror.'),
+  TOPIC_CYCLE: row(409, 5, 'error', false, 'The records of a topic would come back to the topic that they come from.'),
+  TOPIC_LEFT_OUT: row(409, 5, 'warn', false, 'A rule takes in a copy whose records the target has already.'),
   TOPIC_PARTITIONS_DIFFER: row(409, 5, 'error', false, 'A target topic has other partitions than its source.'),
   TOPIC_SETTING_UNFIT: row(
     409,

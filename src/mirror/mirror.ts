@@ -3,6 +3,7 @@
  * or its goal is reached. A topic that cannot be prepared and a partition that stops are incidents of their own; the
  * others go on (STYLE.md 4).
  */
+import { isDeepStrictEqual } from 'node:util';
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import { untilAborted } from '#util/until-aborted.ts';
@@ -58,6 +59,7 @@ import { StateTopic, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 import { readSyncedTopics } from './synced-topics.ts';
 import { refuseFailedOver } from './failover/refusal.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
+import { cycleFinding, leftOutFinding, SourceProvenance } from './source-provenance.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { TopicIncidents, type TopicIncidentsOptions } from './topic-incidents.ts';
 import { WarningLimit } from './warning-limit.ts';
@@ -140,6 +142,9 @@ export class Mirror {
   /** Of the rules, by target topic and by source topic: they end as soon as the rules say something else. */
   readonly #conflictIncidents: TopicIncidents;
   readonly #nameIncidents: TopicIncidents;
+  /** Of topics whose records come from their own target, by source topic. */
+  readonly #cycleIncidents: TopicIncidents;
+  readonly #provenance: SourceProvenance;
   /** Of topics that are copied, but whose settings cannot follow for lack of a right. By source topic. */
   readonly #settingIncidents: TopicIncidents;
   /** Source topics whose first shards run; partitions that come later were added to them. */
@@ -179,6 +184,8 @@ export class Mirror {
     this.#topicIncidents = new TopicIncidents(stopping);
     this.#conflictIncidents = new TopicIncidents(stopping);
     this.#nameIncidents = new TopicIncidents(stopping);
+    this.#cycleIncidents = new TopicIncidents(stopping);
+    this.#provenance = new SourceProvenance(source);
     this.#settingIncidents = new TopicIncidents({
       ...incidents,
       severity: 'warning',
@@ -329,7 +336,7 @@ export class Mirror {
   async #discover(all: readonly TopicMetadata[], { mustMatch }: { mustMatch: boolean }): Promise<void> {
     const { source, resource } = this.#options;
     const topics = all.filter((topic) => topic.errorCode === 0);
-    const plan = withMerges(planTopics(this.#rules, topics), resource.spec);
+    const plan = await this.#withoutReturns(withMerges(planTopics(this.#rules, topics), resource.spec));
     const hidden = await hiddenTopics(source, resource, plan.unmatchedRules);
     for (const rule of plan.unmatchedRules) {
       if (hidden.has(rule)) continue;
@@ -353,7 +360,42 @@ export class Mirror {
       this.#dealOut(DEAL_MS);
     }
     this.#dealOut(0);
+    await this.#recordProvenance(plan);
     await this.#goals.set(this.#all());
+  }
+
+  /**
+   * What comes from the target is not copied back there. A ring that is closed while we copy, by mirrors that did not see each
+   * other, ends the mirror with TOPIC_CYCLE: each process of each of them finds it.
+   */
+  async #withoutReturns(all: TopicPlan): Promise<TopicPlan> {
+    const { source, target, resource } = this.#options;
+    await this.#provenance.read();
+    const { plan, cycles, leftOut } = this.#provenance.route(all, { rules: this.#rules, target });
+    this.#cycleIncidents.endBut(new Set(cycles.map(({ pair }) => pair.source)));
+    for (const each of cycles) {
+      const { message: cause, nextStep } = cycleFinding(each, { resource, source, target });
+      const topic = each.pair.source;
+      if (this.#topics.has(topic)) throw new AppError('TOPIC_CYCLE', cause, { nextStep });
+      this.#cycleIncidents.raise(topic, { code: 'TOPIC_CYCLE', cause, nextStep });
+    }
+    for (const each of leftOut) {
+      const { code, message, nextStep } = leftOutFinding(each, { resource, source, target });
+      this.#warn(code, `${message} ${nextStep}`);
+    }
+    return plan;
+  }
+
+  /** The claims say what the source topics are copies of as of now: mirrors that go on from our targets read it there. */
+  async #recordProvenance(plan: TopicPlan): Promise<void> {
+    const state = must(this.#state, 'state topic');
+    for (const { targetTopic, targetTopicId } of this.#topics.values()) {
+      const hops = this.#provenance.hopsInto(targetTopic, plan);
+      const claim = state.claim(targetTopic);
+      if (hops === null || claim?.mirrorId !== this.#mirrorId || claim.targetTopicId !== targetTopicId) continue;
+      if (isDeepStrictEqual(claim.provenance ?? [], hops)) continue;
+      await state.putClaim(targetTopic, { ...claim, provenance: [...hops] });
+    }
   }
 
   /** Of a topic that is being copied, each partition says it itself. */
@@ -387,7 +429,8 @@ export class Mirror {
     if (!this.#topicIncidents.isDue(pair.source)) return;
     if (!this.#topicIncidents.has(pair.source)) this.#unprepared.add(pair.source);
     try {
-      const prepared = await prepareTopic({ ...this.#prepareOptions(), pair });
+      const provenance = pair.isMerged ? null : this.#provenance.hopsInto(pair.target, { pairs: [pair] });
+      const prepared = await prepareTopic({ ...this.#prepareOptions(), pair, provenance });
       this.#topics.set(pair.source, prepared);
       this.#emit({
         event: 'topic',
@@ -719,7 +762,8 @@ export class Mirror {
   }
 
   #hasIncidents(): boolean {
-    const ofTopics = this.#topicIncidents.size + this.#conflictIncidents.size + this.#nameIncidents.size;
+    const ofRules = this.#conflictIncidents.size + this.#nameIncidents.size + this.#cycleIncidents.size;
+    const ofTopics = this.#topicIncidents.size + ofRules;
     return ofTopics > 0 || Boolean(this.#sharing?.incident) || this.#all().some(({ incident }) => incident);
   }
 

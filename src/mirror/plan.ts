@@ -21,6 +21,7 @@ import { planGroups } from './group-plan.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
 import { grantsOf } from './rights.ts';
+import { cycleFinding, leftOutFinding, SourceProvenance } from './source-provenance.ts';
 import { askMode, readStarts } from './mode-facts.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { mirrorIdOf } from './state-records.ts';
@@ -63,7 +64,10 @@ export async function planMirror(
   const allTopics = await source.refresh('all');
   const sourceTopics = allTopics.filter(({ errorCode }) => errorCode === 0);
   const compiled = compileTopicRules(resource.spec.topics);
-  const rules = withMerges(planTopics(compiled, sourceTopics), resource.spec);
+  const provenance = new SourceProvenance(source);
+  await provenance.read();
+  const all = withMerges(planTopics(compiled, sourceTopics), resource.spec);
+  const { plan: rules, cycles, leftOut } = provenance.route(all, { rules: compiled, target });
   const recorded = await peekState(target);
   const surveyed = await surveyPairs({ resource, source, target, mirrorId, state: recorded.state }, rules.pairs);
   const rights = await findRights(ports, { surveyed, rules, state: recorded });
@@ -82,6 +86,8 @@ export async function planMirror(
   );
   const findings = [
     ...findChanges(resource, { source, target, state: recorded.state }),
+    ...cycles.map((each) => cycleFinding(each, { resource, source, target })),
+    ...leftOut.map((each) => leftOutFinding(each, { resource, source, target })),
     ...findRules(resource, source, withoutHidden(rules, resource, rights.hidden), sourceTopics),
     ...(recorded.state
       ? await findLostTopics({ source, target, state: recorded.state, mirrorId }, compiled, allTopics)

@@ -56,6 +56,15 @@ export const RIGHTS = {
     without: 'Records are copied; the settings of the copy do not follow the source.',
     stops: 'part',
   },
+  sourceState: {
+    side: 'source',
+    on: 'state topic',
+    operation: 'READ',
+    when: 'always, also where there is no such topic',
+    why: 'it says which topics of the source are copies, and from where',
+    without: 'Records are copied; a ring of mirrors, and copies that come from the target, are not found.',
+    stops: 'part',
+  },
   stateCreate: {
     side: 'target',
     on: 'state topic',
@@ -374,6 +383,7 @@ function namesOf(key: RightKey, { spec }: MirrorResource, facts: RightFacts): re
       return topics.map(({ source }) => source);
     case 'stateCreate':
       return facts.stateIsMissing ? [literal(STATE_TOPIC)] : [];
+    case 'sourceState':
     case 'stateRead':
     case 'stateWrite':
     case 'stateConfigs':

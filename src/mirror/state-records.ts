@@ -46,6 +46,13 @@ const mirrorRecord = z.object({
   createdAt: z.int(),
 });
 
+const hop = z.object({
+  clusterId: z.string(),
+  topic: z.string(),
+  /** Name of the mirror that copies from there. */
+  mirror: z.string(),
+});
+
 const claimRecord = z.object({
   mirrorId: z.string(),
   mirrorName: z.string(),
@@ -57,6 +64,8 @@ const claimRecord = z.object({
   replaces: z.string().nullable(),
   /** How offsets are copied; `shared`: mapped, into a topic that others write to as well. Without it: identical. */
   mode: z.enum(['identical', 'mapped', 'shared']).optional(),
+  /** What the source topic itself is a copy of, nearest first; without it: of nothing that is known (provenance.ts). */
+  provenance: z.array(hop).optional(),
 });
 
 const partitionRecord = z.object({
@@ -200,6 +209,7 @@ export type LedgerRecord = z.output<typeof ledgerRecord>;
 export type PlacedRecord = z.output<typeof placedRecord>;
 export type AppliedRecord = z.output<typeof appliedRecord>;
 export type MirrorRecord = z.output<typeof mirrorRecord>;
+export type Hop = z.output<typeof hop>;
 export type ClaimRecord = z.output<typeof claimRecord>;
 export type PartitionRecord = z.output<typeof partitionRecord>;
 

@@ -115,6 +115,15 @@ export class StateTopic {
     return state;
   }
 
+  /** As `peek`, of a cluster where this mirror writes nothing: how the topic is set concerns those who do. Throws KafkaError. */
+  static async look(cluster: Cluster): Promise<StateTopic | null> {
+    if (!(await exists(cluster))) return null;
+    await awaitPartitions(cluster, STATE_TOPIC, 1);
+    const state = new StateTopic(cluster);
+    await state.load();
+    return state;
+  }
+
   /** Throws AppError STATE_TOPIC_INVALID when its record cannot be read; so do `claim` and `partition`. */
   mirror(mirrorId: string): MirrorRecord | null {
     const record = this.#recordOf(mirrorKey(mirrorId));
@@ -178,6 +187,12 @@ export class StateTopic {
   partition(targetTopic: string, partition: number): PartitionRecord | null {
     const record = this.#recordOf(partitionKey(targetTopic, partition));
     return record?.kind === 'partition' ? record.value : null;
+  }
+
+  /** Of a merged topic: those that were copied into it so far. */
+  sourcesOf(targetTopic: string): string[] {
+    const prefix = `mapped/${targetTopic}/`;
+    return [...this.#records.keys()].flatMap((key) => (key.startsWith(prefix) ? [key.split('/')[3] ?? ''] : []));
   }
 
   mapped(place: MappedPlace): MappedRecord | null {

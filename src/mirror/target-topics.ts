@@ -1,4 +1,5 @@
 /** Brings target topics to where shards can copy into them: created or grown, set, and claimed in the state topic. */
+import { isDeepStrictEqual } from 'node:util';
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { SettingDifference } from '#contract/plan.ts';
@@ -10,7 +11,7 @@ import { alterTopicConfigs, describeTopicConfigs, type ConfigChange, type Config
 import { BrokerError, MalformedFrameError } from '#kafka/errors.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
-import type { ClaimRecord } from './state-records.ts';
+import type { ClaimRecord, Hop } from './state-records.ts';
 import type { StateTopic } from './state-topic.ts';
 import { askMode } from './mode-facts.ts';
 import type { ModeFacts, OffsetMode } from './offset-mode.ts';
@@ -33,6 +34,8 @@ export interface PrepareOptions {
   readonly resource: MirrorResource;
   readonly state: StateTopic;
   readonly mirrorId: string;
+  /** Of the source topic, for its claim; null where it is not known. */
+  readonly provenance?: readonly Hop[] | null;
 }
 
 export interface PreparedTopic {
@@ -215,11 +218,13 @@ async function changeConfigs(cluster: Cluster, facts: TopicFacts, change: Config
 
 /** Writes the claim unless it stands as it should; the first of two mirrors that claim at once keeps it. */
 async function claim(
-  { state, resource, mirrorId }: PrepareOptions,
+  { state, resource, mirrorId, provenance = null }: PrepareOptions,
   facts: TopicFacts,
   { copy }: TopicDecision,
 ): Promise<TopicFacts> {
   const existing = must(facts.target, 'target topic').metadata;
+  const holds = facts.claim?.targetTopicId === existing.topicId ? facts.claim : null;
+  const hops = provenance ?? holds?.provenance ?? [];
   const wanted: ClaimRecord = {
     mirrorId,
     mirrorName: resource.metadata.name,
@@ -229,10 +234,11 @@ async function claim(
     partitions: facts.source.partitions.length,
     replaces: facts.claim && facts.claim.targetTopicId !== existing.topicId ? facts.claim.targetTopicId : null,
     ...(copy.mode === 'identical' ? {} : { mode: copy.isShared ? 'shared' : 'mapped' }),
+    ...(hops.length > 0 ? { provenance: [...hops] } : {}),
   };
-  const holds = facts.claim?.targetTopicId === existing.topicId ? facts.claim : null;
   const isSame = holds?.partitions === wanted.partitions || (copy.isShared && (holds?.partitions ?? 0) > 0);
-  if (holds && isSame && holds.mode === wanted.mode) return facts;
+  const isSameWay = isDeepStrictEqual(holds?.provenance ?? [], hops);
+  if (holds && isSame && holds.mode === wanted.mode && isSameWay) return facts;
   const valid = await state.putClaim(facts.pair.target, wanted);
   if (valid.mirrorId !== mirrorId) {
     throw new AppError(
