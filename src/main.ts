@@ -32,6 +32,7 @@ import { pairOf, rebuildTopic } from '#mirror/rebuild.ts';
 import type { RebuildPlan } from '#contract/rebuild.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
+import { openRoutes } from '#mirror/source-provenance.ts';
 import { permissionsOf } from '#mirror/rights.ts';
 import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
 import { must } from '#util/assert.ts';
@@ -214,7 +215,9 @@ export function verifyMirrors(documents: Documents, host: Host, options: VerifyO
     for (const mirror of documents.mirrors) {
       const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
       const clusters = { source, target, pool, clock: host.clock };
-      const verify = async () => verifyMirror(mirror, clusters, { ...options, mapOf: await openMaps(target) });
+      const withoutReturns = openRoutes(mirror, { source, target });
+      const verify = async () =>
+        verifyMirror(mirror, clusters, { ...options, withoutReturns, mapOf: await openMaps(target) });
       verified.push(await asAppError(`mirror "${mirror.metadata.name}"`, verify));
     }
     return verified;
@@ -347,6 +350,7 @@ async function verifyTail(
         progressMs: verifyWithinMs,
         signal: AbortSignal.any([signal, late.signal]),
         mapOf: await openMaps(target),
+        withoutReturns: openRoutes(resource, { source: must(source, 'source'), target }),
         onProgress: () => {},
       },
     );

@@ -57,6 +57,8 @@ export interface VerifyOptions {
   readonly signal: AbortSignal;
   /** The map of a partition whose offsets differ, as its mirror has saved it; null of an identical one. */
   readonly mapOf?: (pair: TopicPair, partition: number) => Promise<MappedExport | null>;
+  /** What the rules take in and the mirror does not copy, since it comes from the target: `pairs` are the others. */
+  readonly withoutReturns?: (plan: TopicPlan) => Promise<TopicPlan>;
   onProgress(progress: VerifyProgress): void;
 }
 
@@ -126,12 +128,15 @@ export async function verifyMirror(
 async function tasksOf(
   resource: MirrorResource,
   { source, target, clock }: VerifyClusters,
-  { signal, mapOf }: Pick<VerifyOptions, 'signal' | 'mapOf'>,
+  { signal, mapOf, withoutReturns }: Pick<VerifyOptions, 'signal' | 'mapOf' | 'withoutReturns'>,
 ): Promise<{ notes: string[]; tasks: Task[] }> {
   const rules = compileTopicRules(resource.spec.topics);
+  let returns: string[] = [];
   const look = async (): Promise<{ plan: TopicPlan; sides: [Topics, Topics] }> => {
     const found = await retrying(source, () => source.refresh('all'), { repeatable: true });
-    const plan = withMerges(planTopics(rules, found), resource.spec);
+    const named = withMerges(planTopics(rules, found), resource.spec);
+    const plan = (await withoutReturns?.(named)) ?? named;
+    returns = named.pairs.filter((pair) => !plan.pairs.includes(pair)).map((pair) => pair.source);
     const names = plan.pairs.map((pair) => pair.target);
     const copies = await retrying(target, () => target.refresh(names), { repeatable: true });
     return { plan, sides: [topicsOf(found), topicsOf(copies)] };
@@ -152,7 +157,7 @@ async function tasksOf(
       },
     );
   }
-  const notes = notesOf(plan);
+  const notes = [...notesOf(plan), ...returns.map((topic) => `not compared: ${topic}: it comes from the target`)];
   const cleaned = {
     source: await cleanedOf(
       source,

@@ -19,6 +19,7 @@ import type { MirrorOutcome } from '../mirror.ts';
 import { readEnds, readWatermarks } from '../offsets.ts';
 import type { FailoverRecord } from '../state-records.ts';
 import { TRANSACTIONAL_ID_PREFIX, type StateTopic, type TopicClaim } from '../state-topic.ts';
+import { openRoutes } from '../source-provenance.ts';
 import { readSyncedTopics } from '../synced-topics.ts';
 import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts';
 import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
@@ -110,7 +111,8 @@ async function fenceOf(options: FailoverOptions, record: FailoverRecord, save: S
 async function sourceTopics(options: FailoverOptions, source: Cluster): Promise<string[]> {
   const { spec } = options.resource;
   const found = (await source.refresh('all')).filter(({ errorCode }) => errorCode === 0);
-  const { pairs } = withMerges(planTopics(compileTopicRules(spec.topics), found), spec);
+  const named = withMerges(planTopics(compileTopicRules(spec.topics), found), spec);
+  const { pairs } = await openRoutes(options.resource, { source, target: options.target })(named);
   const there = new Set(found.map(({ name }) => name));
   const copied = (await claimedTopics(options)).map(({ sourceTopic }) => sourceTopic);
   return [...new Set([...pairs.map((pair) => pair.source), ...copied.filter((topic) => there.has(topic))])].toSorted();
