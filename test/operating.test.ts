@@ -88,6 +88,7 @@ const SHARD_STOPS: { readonly [Name in keyof Stops]: readonly Parameters<Stops[N
   transactionHangs: [[1500, 4711]],
   tooManyTransactions: [[1500, 256]],
   recordTooLarge: [[1500, 2_097_229, 1_048_588]],
+  conditionFailed: [[1500, 0, 'asks for a header that is not there: "region"']],
   batchCorrupt: [
     [1500, 'when reading from the source', new MalformedBatchError('the batch at offset 1500 does not match its CRC')],
   ],

@@ -191,10 +191,36 @@ test.each<[string, string, string, string?]>([
     'FEATURE_NOT_BUILT',
   ],
   [
-    'another offset mode',
-    withTopics('offsets: same'),
-    'm.yaml:8:12: spec.offsets: must be auto, identical or mapped',
+    'a condition with an unknown variable',
+    rule('{ match: orders, condition: kye == "a" }'),
+    'm.yaml:8:35: spec.topics[0].condition: at character 1: unknown variable "kye"; did you mean "key"?',
   ],
+  [
+    'a condition that is not CEL',
+    rule('{ match: orders, condition: size > }'),
+    'm.yaml:8:35: spec.topics[0].condition: must be CEL: at character 6: found > but expecting end of input',
+  ],
+  [
+    'a condition without an answer',
+    rule('{ match: orders, condition: size }'),
+    'm.yaml:8:35: spec.topics[0].condition: at character 1: gives an int, and has to give true or false',
+  ],
+  [
+    'a condition on what is not copied',
+    rule('{ exclude: orders, condition: size > 1 }'),
+    'm.yaml:8:7: spec.topics[0]: must have either "match" (and perhaps "to") or "exclude", and not both',
+  ],
+  [
+    'onError without a condition',
+    rule('{ match: orders, onError: deliver }'),
+    'm.yaml:8:33: spec.topics[0].onError: says nothing without "condition"',
+  ],
+  [
+    'a condition with identical offsets',
+    `${rule('{ match: orders, condition: size > 1 }')}\noffsets: identical`,
+    'm.yaml:9:12: spec.offsets: cannot be identical where topics[0] has a condition: what it leaves out would be missing among the offsets, so the topic is mapped',
+  ],
+  ['another offset mode', withTopics('offsets: same'), 'm.yaml:8:12: spec.offsets: must be auto, identical or mapped'],
   [
     'unknown key of ACLs',
     withTopics('sync: { acls: { wirte: keep } }'),

@@ -78,6 +78,7 @@ export const errorCodes = {
   SHARD_TRANSACTION_BROKEN: row(null, 5, 'error', false, 'A transaction cannot be continued on the target.'),
   SHARD_RECORD_TOO_LARGE: row(null, 5, 'error', false, 'A record is larger than the target topic accepts.'),
   SHARD_BATCH_CORRUPT: row(null, 5, 'error', false, 'A record batch is damaged.'),
+  SHARD_CONDITION_FAILED: row(null, 5, 'error', false, 'A condition says neither yes nor no of a record.'),
   SHARD_BATCH_REFUSED: row(null, 5, 'error', false, 'The target topic refuses a batch by its settings.'),
   SHARD_FENCED: row(null, 5, 'error', false, 'Another program uses the producer identity of this mirror.'),
   SHARD_NO_PROGRESS: row(null, 5, 'error', false, 'Writes are refused again and again, and nobody else advances.'),

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { parseIpRange } from '#util/ip-address.ts';
 import { resolveSecurity, securitySchema } from './cluster-security.ts';
 import { must, notBuilt, refuse } from './complaints.ts';
+import { compileCondition } from './record-condition.ts';
 import { providerNames } from './providers.ts';
 import { syncSchema } from './sync-settings.ts';
 import { parseTargetTemplate, parseTopicPattern, topicNameProblem } from './topic-pattern.ts';
@@ -93,18 +94,35 @@ const topicRule = z
       match: pattern().optional(),
       to: z.string(must('a topic name')).optional(),
       exclude: pattern().optional(),
+      condition: z
+        .string(must('a condition in CEL, as text'))
+        .check((context) => {
+          const compiled = compileCondition(context.value);
+          if ('problem' in compiled) refuse(context, compiled.problem);
+        })
+        .optional(),
+      onError: z.enum(['stop', 'deliver'], must('stop or deliver')).optional(),
     },
     must('a rule: { match: name or /regular expression/, to: name } or { exclude: name or /regular expression/ }'),
   )
   .transform((rule, context): TopicRule => {
+    const { condition, onError } = rule;
+    if (onError !== undefined && condition === undefined)
+      context.issues.push({
+        code: 'custom',
+        input: rule,
+        path: ['onError'],
+        message: 'says nothing without "condition"',
+      });
     if (rule.match !== undefined && rule.exclude === undefined) {
       const from = parseTopicPattern(rule.match);
       const to = rule.to === undefined || 'problem' in from ? null : parseTargetTemplate(rule.to, from.value);
       if (to !== null && 'problem' in to)
         context.issues.push({ code: 'custom', input: rule, path: ['to'], message: to.problem });
-      return { match: rule.match, to: rule.to ?? null };
+      const filter = condition === undefined ? {} : { filter: { condition, onError: onError ?? 'stop' } };
+      return { match: rule.match, to: rule.to ?? null, ...filter };
     }
-    if (rule.exclude !== undefined && rule.match === undefined && rule.to === undefined)
+    if (rule.exclude !== undefined && rule.match === undefined && rule.to === undefined && condition === undefined)
       return { exclude: rule.exclude };
     context.issues.push({
       code: 'custom',
@@ -115,7 +133,16 @@ const topicRule = z
   });
 
 /** One rule of a mirror. `exclude` rules hold wherever they stand; of the others the first that matches wins. */
-export type TopicRule = { readonly match: string; readonly to: string | null } | { readonly exclude: string };
+export type TopicRule =
+  | { readonly match: string; readonly to: string | null; readonly filter?: StatedCondition }
+  | { readonly exclude: string };
+
+/** Of the records of the topics of a rule those are copied for which it holds (record-condition.ts). */
+export interface StatedCondition {
+  readonly condition: string;
+  /** What becomes of a record of which it says neither yes nor no. */
+  readonly onError: 'stop' | 'deliver';
+}
 
 /**
  * Where a partition begins that has not been copied yet. `offsets` names source offsets by topic and partition;
@@ -172,41 +199,51 @@ export const mirrorSchema = z.strictObject({
   apiVersion: z.literal(apiVersion),
   kind: z.literal('Mirror'),
   metadata: metadata(),
-  spec: z.strictObject(
-    {
-      source: z.string(must('the name of a Cluster')),
-      target: z.string(must('the name of a Cluster')),
-      topics: z.array(topicRule, must('a list of rules')).check((context) => {
-        if (!context.value.some((rule) => rule !== undefined && 'match' in rule))
-          refuse(context, 'must have at least one rule with "match"');
-      }),
-      offsets: z
-        .enum(['auto', 'identical', 'mapped'], must('auto, identical or mapped'))
-        .default('auto'),
-      /** What becomes of a mapped partition when another program writes to its target. */
-      onMisalignment: z.enum(['stop', 'map'], must('stop or map')).default('stop'),
-      /** Conditions on key, headers, size and time of a record (CEL). */
-      filters: notBuilt(),
-      start,
-      transactions: z.enum(['preserve', 'committed-only'], must('preserve or committed-only')).default('preserve'),
-      timestamps: z.enum(['append', 'producer', 'target'], must('append, producer or target')).default('append'),
-      sync: syncSchema,
-      /** How often the source's topics and partitions are looked up. */
-      refreshMs: z
-        .int(must('a whole number of milliseconds from 100 to 3600000'))
-        .min(100, must('at least 100 (milliseconds)'))
-        .max(3_600_000, must('at most 3600000 (milliseconds, an hour)'))
-        .default(5_000),
-      /** Replication factor of topics that are created; null takes the source's, or as much as the target can hold. */
-      targetReplicationFactor: z
-        .int(must('a whole number from 1'))
-        .min(1, must('a whole number from 1'))
-        .max(32_767, must('at most 32767'))
-        .nullable()
-        .default(null),
-    },
-    must('a mapping with source, target and topics'),
-  ),
+  spec: z
+    .strictObject(
+      {
+        source: z.string(must('the name of a Cluster')),
+        target: z.string(must('the name of a Cluster')),
+        topics: z.array(topicRule, must('a list of rules')).check((context) => {
+          if (!context.value.some((rule) => rule !== undefined && 'match' in rule))
+            refuse(context, 'must have at least one rule with "match"');
+        }),
+        offsets: z.enum(['auto', 'identical', 'mapped'], must('auto, identical or mapped')).default('auto'),
+        /** What becomes of a partition when another program writes to its target. */
+        onMisalignment: z.enum(['stop', 'map'], must('stop or map')).default('stop'),
+        /** One condition for all topics; that of one rule is its `condition`. */
+        filters: notBuilt(),
+        start,
+        transactions: z.enum(['preserve', 'committed-only'], must('preserve or committed-only')).default('preserve'),
+        timestamps: z.enum(['append', 'producer', 'target'], must('append, producer or target')).default('append'),
+        sync: syncSchema,
+        /** How often the source's topics and partitions are looked up. */
+        refreshMs: z
+          .int(must('a whole number of milliseconds from 100 to 3600000'))
+          .min(100, must('at least 100 (milliseconds)'))
+          .max(3_600_000, must('at most 3600000 (milliseconds, an hour)'))
+          .default(5_000),
+        /** Replication factor of topics that are created; null takes the source's, or as much as the target can hold. */
+        targetReplicationFactor: z
+          .int(must('a whole number from 1'))
+          .min(1, must('a whole number from 1'))
+          .max(32_767, must('at most 32767'))
+          .nullable()
+          .default(null),
+      },
+      must('a mapping with source, target and topics'),
+    )
+    .check((context) => {
+      const { offsets, topics } = context.value;
+      const rule = topics.findIndex((each) => 'match' in each && each.filter !== undefined);
+      if (offsets === 'identical' && rule >= 0)
+        context.issues.push({
+          code: 'custom',
+          input: offsets,
+          path: ['offsets'],
+          message: `cannot be identical where topics[${rule}] has a condition: what it leaves out would be missing among the offsets, so the topic is mapped`,
+        });
+    }),
 });
 
 export const schemas = { Cluster: clusterSchema, Mirror: mirrorSchema } as const;

@@ -34,6 +34,7 @@ import {
   type WalkResult,
 } from './batch-walk.ts';
 import { RecordFilter } from './record-filter.ts';
+import { ConditionError, type RecordCondition } from '#contract/record-condition.ts';
 
 const OUR_PID = 4711;
 const MARKER_PID = 4712;
@@ -1046,6 +1047,25 @@ describe('what became of each offset', () => {
       ['delivered', 12, 1],
       [{ kind: 'compacted' }, 13, 1],
     ]);
+  });
+
+  test('ends in front of a record of which a condition says neither yes nor no, or copies it where that is asked for', () => {
+    const condition: RecordCondition = ({ key }) => {
+      if (key?.toString() === 'key 3') throw new ConditionError('fails');
+      return key?.toString() !== 'key 1';
+    };
+    const frame = [sourceBatch({ baseOffset: 0, records: [0, 1, 2, 3, 4].map((i) => record(String(i))) })];
+    const stopping = new RecordFilter([condition], { firstRule: 7 });
+    const stopped = walk(frame, { policy: { ...policy, filter: stopping } });
+    expect(told(stopped.items)).toEqual([
+      ['delivered', 0, 1],
+      [{ kind: 'filtered', rule: 7 }, 1, 1],
+      ['delivered', 2, 1],
+    ]);
+    expect(stopped.stop).toEqual({ kind: 'undecided', rule: 7, why: 'fails', offset: 3 });
+    const delivering = new RecordFilter([condition], { deliversOnError: true });
+    const whole = walk(frame, { policy: { ...policy, filter: delivering } });
+    expect([whole.stop, told(whole.items).at(-1)]).toEqual([null, ['delivered', 2, 3]]);
   });
 
   test('names the condition that left a record out; the others are copied as they were', () => {

@@ -37,7 +37,7 @@ import {
 import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
-import type { RecordFilter } from './record-filter.ts';
+import type { RecordFilter, Verdict } from './record-filter.ts';
 import { isCommit } from './transaction-tail.ts';
 
 /** Sequences are int32 and wrap from 2^31 − 1 to 0 (DefaultRecordBatch.incrementSequence). */
@@ -111,6 +111,8 @@ export type WalkStop =
   | { readonly kind: 'too-large'; readonly offset: number; readonly bytes: number }
   /** A batch is not as message format v2 has it; what lies before it is among the items. */
   | { readonly kind: 'damaged'; readonly offset: number; readonly error: MalformedBatchError }
+  /** A condition says neither yes nor no of the record there. */
+  | { readonly kind: 'undecided'; readonly offset: number; readonly rule: number; readonly why: string }
   /** The leader epoch of the batches changed: it is recorded before anything of the new epoch is written. */
   | { readonly kind: 'leader-epoch'; readonly epoch: number; readonly offset: number };
 
@@ -297,13 +299,12 @@ export class BatchWalk {
   }
 
   #leavesOut(batch: OpenBatch): boolean {
-    for (let i = 0; i < batch.count; i++) if (this.#droppedBy(batch, i)) return true;
+    for (let i = 0; i < batch.count; i++) if (this.#verdictOn(batch, i)) return true;
     return false;
   }
 
-  #droppedBy(batch: OpenBatch, index: number): Disposition | null {
-    const rule = this.#policy.filter?.ruleAgainst(batch.recordAt(index)) ?? null;
-    return rule === null ? null : { kind: 'filtered', rule };
+  #verdictOn(batch: OpenBatch, index: number): Verdict | null {
+    return this.#policy.filter?.verdictOn(batch.recordAt(index)) ?? null;
   }
 
   /** A lone small batch passes through; from its second neighbour of the same codec on they become one. */
@@ -364,9 +365,10 @@ export class BatchWalk {
     while (first < batch.count) {
       const gap = batch.offsetOf(first) - this.#cursor.offset;
       if (gap > 0) this.#hole(gap, COMPACTED);
-      const dropped = this.#droppedBy(batch, first);
-      if (dropped) {
-        this.#hole(1, dropped);
+      const verdict = this.#verdictOn(batch, first);
+      if (verdict?.kind === 'undecided') return { ...verdict, offset: batch.offsetOf(first) };
+      if (verdict) {
+        this.#hole(1, verdict);
         first++;
         continue;
       }
@@ -391,7 +393,7 @@ export class BatchWalk {
       i < batch.count &&
       batch.offsetOf(i) === this.#writer.nextOffset &&
       this.#writer.bytes + batch.recordBytes(i) + 16 <= this.batchBytesMax &&
-      this.#droppedBy(batch, i) === null
+      this.#verdictOn(batch, i) === null
     );
     return i;
   }

@@ -44,6 +44,7 @@ import {
   apiUnsupported,
   batchCorrupt,
   batchRefused,
+  conditionFailed,
   diverged,
   fenced,
   missing,
@@ -689,6 +690,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
 
   #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
     if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
+    if (stop.kind === 'undecided') return conditionFailed(stop.offset, stop.rule, stop.why);
     return recordTooLarge(stop.offset, stop.bytes, this.#batchBytesMax);
   }
 

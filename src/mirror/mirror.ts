@@ -4,17 +4,19 @@
  * others go on (STYLE.md 4).
  */
 import { isDeepStrictEqual } from 'node:util';
-import { must } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 import { AppError, type ErrorCode } from '#contract/errors.ts';
 import type { Access } from '#contract/plan.ts';
+import { compileCondition } from '#contract/record-condition.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
 import type { Incident, MirrorStatus, ReencodeReason, RunEvent, SyncedChange } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import {
   compileTopicRules,
+  filterOf,
   planTopics,
   withMerges,
   type TopicPair,
@@ -52,6 +54,7 @@ import { MappedShard } from './mapped-shard.ts';
 import { MappedState } from './mapped-state.ts';
 import { mapBehind } from './misalignment.ts';
 import type { OffsetMode } from './offset-mode.ts';
+import { RecordFilter } from './record-filter.ts';
 import { Shard } from './shard.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { LEADER_EPOCHS_MAX, type MappedPlace, type PartitionRecord } from './state-records.ts';
@@ -701,11 +704,26 @@ export class Mirror {
     });
   }
 
+  #filterOf({ source, sourceTopic: topic, partition }: ShardContext): RecordFilter | null {
+    const isInternal = source.topicOf(topic)?.isInternal ?? false;
+    const filter = filterOf(this.#rules, { name: topic, isInternal });
+    if (!filter) return null;
+    const condition = compileCondition(filter.condition);
+    assert('value' in condition, 'conditions are compiled only after their file has been accepted');
+    return new RecordFilter([condition.value], {
+      place: { topic, partition },
+      firstRule: filter.rule,
+      deliversOnError: filter.onError === 'deliver',
+    });
+  }
+
   #createMappedShard(copy: Pick<OffsetMode, 'isShared'>, context: ShardContext): MappedShard {
     const { target, resource } = this.#options;
     const state = must(this.#state, 'state topic');
+    const filter = this.#filterOf(context);
     return new MappedShard({
       ...context,
+      ...(filter ? { policy: { ...context.policy, filter } } : {}),
       store: {
         load: () => context.state.load(),
         mapped: (place) => state.mapped(place),

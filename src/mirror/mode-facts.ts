@@ -1,6 +1,7 @@
 /** What decides between identical and mapped offsets, asked of the clusters: nothing for a topic that is being copied. */
 import { must } from '#util/assert.ts';
 import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
+import { compileTopicRules, filterOf } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
@@ -18,7 +19,8 @@ export interface ModeQuestion {
 export async function askMode({ resource, source, target }: ModeQuestion, facts: TopicFacts): Promise<ModeFacts> {
   const { offsets, start } = resource.spec;
   const isCopied = facts.target !== null && facts.claim?.targetTopicId === facts.target.metadata.topicId;
-  if (offsets !== 'auto' || isCopied) return { offsets, start: null, mayFillHoles: null };
+  const filter = filterOf(compileTopicRules(resource.spec.topics), facts.source);
+  if (offsets !== 'auto' || isCopied || filter) return { offsets, filter, start: null, mayFillHoles: null };
   const first = (await readStarts(source, [facts], start)).get(facts.pair.source);
   const isCompacted = facts.sourceConfigs?.get('cleanup.policy')?.value?.includes('compact') ?? false;
   return {

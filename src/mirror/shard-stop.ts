@@ -204,6 +204,19 @@ export function recordTooLarge(offset: number, bytes: number, limit: number | nu
   });
 }
 
+/** Left out it would be lost without a word, and copied it could be one that must not leave. */
+export function conditionFailed(offset: number, rule: number, why: string): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_CONDITION_FAILED',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `topics[${rule}].condition says neither yes nor no of the record at offset ${offset}: it ${why}.`,
+    consequence: `Of what lies below offset ${offset} everything that the condition lets through is on the target; nothing from there on.`,
+    nextStep:
+      'Write the condition so that it says what becomes of such a record (has(headers.name), key != null), or "onError: deliver" beside it; then start the mirror again.',
+    endsByItself: false,
+  });
+}
+
 export function batchCorrupt(offset: number, side: string, error: MalformedBatchError | BrokerError): ShardStop {
   return new ShardStop({
     code: 'SHARD_BATCH_CORRUPT',

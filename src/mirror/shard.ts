@@ -697,6 +697,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
     if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
+    assert(stop.kind === 'too-large', 'a topic with a condition is mapped');
     return recordTooLarge(stop.offset, stop.bytes, this.#batchBytesMax);
   }
 

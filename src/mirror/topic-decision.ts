@@ -49,7 +49,7 @@ export function decideTopic(facts: TopicFacts, target: TargetFacts, options: Dec
   };
   const holds = isOurs(facts, options) ? facts.claim : null;
   const copy = options.asked ? chooseMode(facts, holds, options.asked) : IDENTICAL;
-  const changed = options.asked ? findModeChange(facts, holds, options.asked.offsets) : null;
+  const changed = options.asked ? findModeChange(facts, holds, options.asked) : null;
   const refusals = changed ? [changed] : findRefusals(facts, { ...options, copy });
   const findings = [...findReplication(facts, target, options), ...refusals];
   if (findings.some(({ severity }) => severity === 'error')) {
