@@ -92,6 +92,7 @@ const world = fc.record({
   foreign: fc.array(anyAcl, { maxLength: 3 }),
   onSource: subset(NAMES),
   ownTopics: subset(NAMES),
+  notYet: subset(NAMES),
   write: oneOf(['read', 'drop', 'keep'] as const),
   match: oneOf([null, ['User:alice'], ['/User:.*/']]),
   self: oneOf(['User:mirror', 'super-user', null]),
@@ -103,8 +104,10 @@ type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 function mappedIn(given: World): { facts: AclFacts; wanted: readonly Acl[] } {
   const topics = given.onSource.map((name) => ({ name, isInternal: false }));
   const planned = planTopics(compileTopicRules(given.rules), topics).pairs;
-  // A topic that somebody else has on the target is not copied into.
-  const copied = planned.filter(({ target }) => !given.ownTopics.includes(target));
+  // A topic that somebody else has on the target is not copied into; one that was just created is not copied yet.
+  const copied = planned.filter(
+    ({ source, target }) => !given.ownTopics.includes(target) && !given.notYet.includes(source),
+  );
   const facts: AclFacts = {
     source: given.source,
     target: given.foreign,
@@ -119,14 +122,19 @@ function mappedIn(given: World): { facts: AclFacts; wanted: readonly Acl[] } {
   return { facts, wanted: mapAcls(facts, { ...policy, write: given.write, match: given.match }).wanted };
 }
 
-/** Of topics that are copied, and of those that would be once the source has them. */
+/** Of topics that are copied, of those that will be next, and of those that would be once the source has them. */
 function copiesOf(given: World, { topics }: AclFacts): { source: string; target: string }[] {
   const rules = compileTopicRules(given.rules);
+  const planned = planTopics(
+    rules,
+    given.onSource.map((name) => ({ name, isInternal: false })),
+  ).pairs;
   return NAMES.flatMap((source) => {
     const target = targetOf(rules, { name: source, isInternal: false })?.target;
     if (target === undefined) return [];
     const copied = topics.copied.find((pair) => pair.target === target);
-    const isCopy = given.onSource.includes(source) ? copied?.source === source : !copied;
+    const pair = given.onSource.includes(source) ? planned.find((each) => each.source === source) : { target };
+    const isCopy = copied ? copied.source === source : pair?.target === target;
     return isCopy && !given.ownTopics.includes(target) ? [{ source, target }] : [];
   });
 }
@@ -175,7 +183,7 @@ describe('for random rules, topics and ACLs', () => {
     let kept = 0;
     fc.assert(
       fc.property(world, (given) => {
-        const { facts, wanted } = mappedIn({ ...given, write: 'keep', match: null, self: 'super-user' });
+        const { facts, wanted } = mappedIn({ ...given, notYet: [], write: 'keep', match: null, self: 'super-user' });
         const isLossy = given.source.some(({ operation }) => operation === 'UNKNOWN');
         if (isLossy) return;
         for (const [onSource, onTarget] of requests(given, facts)) {
@@ -280,6 +288,18 @@ describe('an ACL', () => {
     ],
   ])('about %s', (_, given, expected) => {
     expect(textsOf(facts([given]))).toEqual(expected);
+  });
+
+  test('that denies a topic which was just created stays beside an ALLOW about a beginning of its name', () => {
+    const secret = acl({ name: 'orders-secret', permission: 'deny' });
+    const given = facts([acl({ pattern: 'prefixed', name: 'orders' }), secret]);
+    const denied = 'DENY READ on topic dr.orders-secret for User:alice from *';
+    expect(textsOf(given)).toContain(denied);
+    const topics = { ...given.topics, onSource: [...given.topics.onSource, 'orders-secret'] };
+    expect(textsOf({ ...given, topics })).toEqual([
+      denied,
+      'ALLOW READ on topic dr.orders (prefixed) for User:alice from *',
+    ]);
   });
 
   test('about a beginning that a rule breaks becomes one for each copied topic, and is named', () => {

@@ -119,8 +119,8 @@ function patternsOn(
   const own = pattern === 'prefixed' ? kept.get(name) : undefined;
   if (own !== undefined) return [{ resourceType, pattern, name: own }];
   if (pattern === 'literal' && name !== '*') {
-    const target = names.targets.get(name); // of thousands of ACLs most are like this
-    return target === undefined ? [] : [{ resourceType, pattern, name: target }];
+    const target = names.targets.get(name) ?? (permission === 'deny' ? underKept(name, kept) : undefined);
+    return target === undefined ? [] : [{ resourceType, pattern, name: target }]; // of thousands of ACLs most are like this
   }
   const isAbout = { resourceType, pattern, name };
   const literals = names.pairs.filter(({ source }) =>
@@ -134,6 +134,12 @@ function patternsOn(
     ...narrower.map(([, target]): AclPattern => ({ resourceType, pattern: 'prefixed', name: target })),
     ...literals.map(({ target }): AclPattern => ({ resourceType, pattern: 'literal', name: target })),
   ];
+}
+
+/** What a topic is named that is not copied yet, where an ALLOW about a beginning of its name would let it be read at once. */
+function underKept(name: string, kept: ReadonlyMap<string, string>): string | undefined {
+  for (const [prefix, target] of kept) if (name.startsWith(prefix)) return target + name.slice(prefix.length);
+  return undefined;
 }
 
 function isExpanded({ resourceType, pattern, name }: Acl, kept: ReadonlyMap<string, string>): boolean {
