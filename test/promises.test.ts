@@ -47,6 +47,63 @@ describe('docs/acceptance.md', () => {
   });
 });
 
+describe('docs/guarantees.md', () => {
+  const page = readFileSync(join(root, 'docs/guarantees.md'), 'utf8');
+
+  test('names only tests that exist, and each that it names is used', () => {
+    const names = [...definitionsOf(page).values()];
+    expect(names.length).toBeGreaterThan(30);
+    expect(names.map((name) => nameProblem(name, root)).filter((problem) => problem !== null)).toEqual([]);
+    const used = new Set(page.split('\n').flatMap(referencesOf));
+    expect([...definitionsOf(page).keys()].filter((key) => !used.has(key))).toEqual([]);
+  });
+
+  test('has a test for each sentence of what it promises', () => {
+    expect(unshownOf(page)).toEqual([]);
+    expect([...page.matchAll(/^## G\d/gm)]).toHaveLength(8);
+  });
+
+  test('a sentence without a test, or with one that is not named, is noticed', () => {
+    const shown = '## G1\n\n- Shown ([a], [in words][a]).\n\n[a]: ../test/a.test.ts "of a"\n';
+    expect(unshownOf(shown)).toEqual([]);
+    expect(definitionsOf(shown)).toEqual(new Map([['a', { file: 'test/a.test.ts', title: 'of a' }]]));
+    expect(unshownOf(shown.replace('([a], [in words][a])', '([b])'))).toEqual(['Shown ([b]).']);
+    expect(unshownOf(shown.replace('Shown (', 'More. Shown ('))).toEqual(['More.']);
+    expect(unshownOf(shown.replace('- Shown', '- More\n  here.\n- Shown'))).toEqual(['More here.']);
+    expect(unshownOf(`${shown}\n## Not shown yet\n\n- More.\n`)).toEqual([]);
+  });
+});
+
+/** Sections that promise nothing. */
+const UNSHOWN = /^(What is not promised|Not shown yet)$/m;
+
+/** Sentences of lists that promise and name no test of the page. */
+function unshownOf(page: string): string[] {
+  const known = definitionsOf(page);
+  const sections = page.split(/^## /m).slice(1);
+  const promises = sections.filter((section) => !UNSHOWN.test(section.split('\n')[0] ?? ''));
+  const points = promises.flatMap((section) =>
+    [...section.matchAll(/^- (.*(?:\n {2}.*)*)/gm)].map((match) => (match[1] ?? '').replaceAll(/\s+/g, ' ')),
+  );
+  const sentences = points.flatMap((point) => point.split(/(?<=\.) (?=[A-Z`])/));
+  return sentences.filter((sentence) => !referencesOf(sentence).some((key) => known.has(key)));
+}
+
+/** `[key]: ../file "title of the test"`, by key. */
+function definitionsOf(page: string): Map<string, TestName> {
+  return new Map(
+    [...page.matchAll(/^\[([^\]]+)\]: \.\.\/(\S+) "(.*)"$/gm)].map(([, key = '', file = '', title = '']) => [
+      key,
+      { file, title },
+    ]),
+  );
+}
+
+/** The keys of `[key]` and `[words][key]`. */
+function referencesOf(text: string): string[] {
+  return [...text.matchAll(/\[([^\]]+)\](?:\[([^\]]+)\])?(?![(:])/g)].map(([, words = '', key]) => key ?? words);
+}
+
 test('a title is found as it stands, and only then', () => {
   const text = [
     `test('plain', () => {});`,

@@ -169,6 +169,16 @@ const tests = {
     'guards',
     'when a record is larger than the target takes, and what the source took before is split',
   ),
+  activeActive: acceptance(
+    'topologies',
+    'active/active with prefixes: each side has its own and the other side’s records, and none goes round',
+  ),
+  chain: acceptance(
+    'topologies',
+    'a chain of three is identical end to end while it is written, and its ring is refused',
+  ),
+  ring: acceptance('topologies', 'a ring that mirrors close which could not see it is found while they run'),
+  oneClusterTwice: acceptance('topologies', 'source and target that are one cluster under two addresses are refused'),
   checker: unit('testing/checker/check-replication', 'names it, and only it: $name'),
   checkerFaithful: unit('testing/checker/check-replication', 'finds nothing in a faithful mirror, $transactions'),
   checkerAborted: unit('testing/checker/check-replication', 'sees a transaction that was aborted on one side only'),

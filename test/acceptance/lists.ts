@@ -26,7 +26,10 @@ const mirrorMaker: List = {
       'A1',
       'records, settings, heartbeats and places arrive; a consumer goes over and comes back; later topics follow',
       {
-        M1: bothWays,
+        M1: partly(
+          ['activeActive'],
+          'settings, groups and heartbeats both ways; a consumer that goes over and comes back; topics that appear later',
+        ),
         M2: partly(
           ['copy', 'failover', 'groupsClient', 'grows', 'settingsFollow'],
           'a consumer that comes back to the first cluster after a failback; places of MirrorMaker 2 that only go forwards; heartbeats of both sides',
@@ -60,7 +63,7 @@ const mirrorMaker: List = {
       M2: open('the topics of both clusters before and after a run: nothing new but the copies and `__lockstep.state`'),
     }),
     ...scenario('A6', 'nothing is ever written to the source: its credentials may only read', {
-      M1: bothWays,
+      M1: open('mirrors of both ways, each with a principal of exactly the documented rights'),
       M2: covered(['leastRights', 'copy']),
       M3: open('a principal of a client certificate with exactly the documented rights'),
       M5: covered(['transactionsRights']),
@@ -100,7 +103,7 @@ const mirrorMaker: List = {
       M2: covered(['settingsFollow']),
     }),
     ...scenario('A13', 'only records from the start of the mirror on', {
-      M1: bothWays,
+      M1: open('mirrors of both ways with `start: latest`'),
       M2: covered(['starts']),
       M5: partly(['transactionsRights'], '`start: latest` in the middle of transactions that are open'),
     }),
@@ -110,7 +113,7 @@ const mirrorMaker: List = {
       M4: partly(['rebuild'], '`rebuild` of a copy with identical offsets beside one that stays; the counts of both'),
     }),
     ...scenario('A15', 'on single nodes; without offsets of groups', {
-      M1: bothWays,
+      M1: covered(['activeActive']),
       M2: covered(['copy']),
       M3: covered(['secureCertificates', 'rotation/client-certificate-rotated']),
       M5: covered(['transactions']),
@@ -119,7 +122,7 @@ const mirrorMaker: List = {
       'A16',
       'three workers, names full of special characters, topics that appear, a rolling change of the file',
       {
-        M1: bothWays,
+        M1: open('three processes of each of two mirrors, both ways'),
         M2: partly(
           ['ownership', 'ownershipStart'],
           'topics and partitions that appear while three run; the three restarted one by one with another file; each special character in the name of a Cluster refused by name',
@@ -156,7 +159,10 @@ const strimzi: List = {
     item(
       'S6',
       'both ways with groups: nothing is read twice',
-      partly(['failover'], 'consumers that come back after a failback; two mirrors at once'),
+      partly(
+        ['failover', 'activeActive'],
+        'consumers that come back after a failback; groups with mirrors of both ways at once',
+      ),
     ),
     item(
       'S7',
@@ -351,7 +357,7 @@ const complaints: List = {
     item(
       'cmp-missing-05-wrong-direction',
       'both directions, and a wrong address is refused',
-      partly(['otherCluster', 'oneCluster'], 'two mirrors of two clusters at once'),
+      covered(['activeActive', 'otherCluster', 'oneCluster']),
     ),
     item(
       'cmp-missing-06-partial-copy',
@@ -390,18 +396,11 @@ const complaints: List = {
     item(
       'cmp-loop-01-two-independent-mirrors',
       'two mirrors, each way, make no nested names and stand still when nothing is written',
-      open('both ways as two installations, ends of all logs before and after a quiet minute'),
+      covered(['activeActive']),
     ),
     item('cmp-loop-02-heartbeats', 'heartbeats do not go round', open('both ways with `checkpoints: true`')),
-    item(
-      'cmp-loop-03-identity',
-      'the same names both ways are refused',
-      partly(
-        ['guardHolds'],
-        'the second of two mirrors with the same names is refused by its reason, also before the first has copied a record',
-      ),
-    ),
-    item('cmp-loop-04-echo', 'source and target are one cluster: refused', covered(['oneCluster'])),
+    item('cmp-loop-03-identity', 'the same names both ways are refused', covered(['chain', 'ring'])),
+    item('cmp-loop-04-echo', 'source and target are one cluster: refused', covered(['oneCluster', 'oneClusterTwice'])),
     item(
       'cmp-perf-01-defaults-fast',
       'fast without tuning',
@@ -902,7 +901,7 @@ const across: List = {
     item(
       'W10',
       'both ways at once',
-      open('two mirrors under faults: no record twice, nothing grows when nobody writes'),
+      partly(['activeActive'], 'mirrors of both ways under faults: no record twice, nothing grows when nobody writes'),
     ),
     item(
       'mapped',
