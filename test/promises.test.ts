@@ -114,9 +114,16 @@ test('a title is found as it stands, and only then', () => {
   ].join('\n');
   for (const title of ['plain', 'of ${a} and %s', 'a row']) expect(declares(text, title, false)).toBe(true);
   for (const title of ['plai', 'no test', 'of 1 and 2']) expect(declares(text, title, false)).toBe(false);
-  const faults = "fault({ id: 'a-fault' }, run); fault({ id: `of-${side}-one` }, run);";
-  for (const id of ['a-fault', 'of-source-one']) expect(declares(faults, id, true)).toBe(true);
-  for (const id of ['fault', 'of-source-two']) expect(declares(faults, id, true)).toBe(false);
+  const faults = [
+    "fault({ id: 'a-fault' }, run);",
+    'fault({ id: `of-${side}-one` }, run);',
+    "fault({ id: isLate ? 'late' : 'early' }, run);",
+    "['another-row', 'target'],",
+    "const side = 'source';",
+  ].join('\n');
+  for (const id of ['a-fault', 'of-source-one', 'late', 'early', 'another-row'])
+    expect(declares(faults, id, true)).toBe(true);
+  for (const id of ['fault', 'of-source-two', 'source']) expect(declares(faults, id, true)).toBe(false);
   const missing: TestName = { file: 'test/nowhere.test.ts', title: 'x' };
   expect(nameProblem(missing, root)).toBe('test/nowhere.test.ts does not exist');
 });

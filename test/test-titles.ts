@@ -19,7 +19,9 @@ const CALL = new RegExp(
   'g',
 );
 const ROW_NAME = new RegExp(String.raw`\bname: (${LITERAL})`, 'g');
-const WORDS = /'([a-z0-9-]+)'/g;
+/** `id: '…'`, one of two of a condition, or the first of a row of a table. */
+const ID = /^(?=.*\bid: [^`]*$|\s*\[').*$/gm;
+const WORD = /'([a-z0-9-]+)'/g;
 const ID_TEMPLATE = /\bid: `([^`]*)/g;
 
 /** What is wrong with the name of a test; null where its file has it. */
@@ -32,7 +34,7 @@ export function nameProblem({ file, title }: TestName, root: string): string | n
 
 export function declares(text: string, title: string, isFault: boolean): boolean {
   if (isFault) {
-    if (allOf(text, WORDS).includes(title)) return true;
+    if ((text.match(ID) ?? []).some((line) => allOf(line, WORD).includes(title))) return true;
     return allOf(text, ID_TEMPLATE).some((template) => patternOf(template).test(title));
   }
   const titles = allOf(text, CALL).map(unquoted);
