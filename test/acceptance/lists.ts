@@ -807,7 +807,7 @@ const faults: List = {
       'partitions are added on either side',
       covered(
         ['topics/partitions-added-up', 'topics/partitions-added-down', 'topics/target-partitions-added-up'],
-        'what growth means for the order of keys is told by nobody',
+        'that keys go elsewhere after growth is not said',
       ),
     ),
     item(
@@ -859,7 +859,14 @@ const faults: List = {
         'formats 0 and 1 in memory: brokers of today write none',
       ),
     ),
-    item('F60', 'throttled to a tenth', covered(['clusters/throttled-target', 'clusters/throttled-source'])),
+    item(
+      'F60',
+      'throttled to a tenth',
+      partly(
+        ['clusters/throttled-target', 'clusters/throttled-source'],
+        'the time for which brokers hold the mirror back, in its status, compared with the quota',
+      ),
+    ),
     item(
       'F61',
       'another program writes to the target',
