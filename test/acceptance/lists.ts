@@ -10,7 +10,7 @@ type Cells = Readonly<Record<(typeof MODES)[number], Coverage>>;
 
 const always = none('exactness is no mode here: the cells of M2 run with it');
 const noMatter = none('the mode has no part in it; M2 has the test');
-const bothWays = open('two mirrors of two clusters, each way with a prefix, at once');
+const bothWays = open('groups of both sides, with mirrors of both ways at once');
 
 function scenario(id: string, says: string, cells: Partial<Cells>): Item[] {
   return MODES.map((mode) => item(`${id} ${mode}`, says, cells[mode] ?? (mode === 'M4' ? always : noMatter)));
@@ -767,7 +767,7 @@ const faults: List = {
       'F35',
       'names with special characters',
       open(
-        'each of the characters in the name of a Cluster, of a mirror and of a group; topics and users have few rules',
+        'each of the characters in the names of a Cluster and a mirror, which take none of them, refused by name; and in ids of groups and users, which take all',
       ),
     ),
     item('F40', 'the disk of the target is full', covered(['clusters/disk-full-target'])),
