@@ -17,6 +17,7 @@ export interface ExportedMap {
   /** From here up to the ledger's start offsets are identical; null where none are. */
   readonly identicalFrom: number | null;
   readonly isPart: boolean;
+  readonly topicIds: { readonly source: string; readonly target: string };
 }
 
 /**
@@ -29,21 +30,27 @@ export async function openMaps(
   const state = await peek(target);
   return async (pair, partition) => {
     const place = { targetTopic: pair.target, partition, sourceTopic: pair.source };
-    const head = state?.mapped(place);
-    if (!state || !head) return null;
+    const known = state?.mapped(place);
+    if (!state || !known) return null;
+    // The end first: what lies below it was accounted for before it was sent (mapped-state.ts).
+    const end = known.isShared ? null : await readStableOffset(target, pair.target, partition);
+    await state.load();
+    const head = state.mapped(place);
+    if (!head) return null;
     const mapped = MappedState.load(state, place, head.targetTopicId);
     if (mapped === null) return null;
     // The n-th record of ours: in a target of our own the log says how many there are, else what was saved.
     const { isShared } = head;
     const placed = mapped.placements.runCount > 0 ? mapped.placements.sourceEnd : head.startOrdinal;
-    const stable = isShared ? placed : await readStableOffset(target, pair.target, partition);
-    mapped.settle(stable);
+    const count = isShared || end === null ? placed : end;
+    mapped.settle(count);
     return {
-      map: mapped.mapUpTo(stable),
+      map: mapped.mapUpTo(count),
       ledger: mapped.ledger,
       isShared,
       identicalFrom: head.identicalFrom,
       isPart: head.identicalFrom !== null,
+      topicIds: { source: head.sourceTopicId, target: head.targetTopicId },
     };
   };
 }

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { DispositionLedger, type Disposition } from '#contract/disposition-ledger.ts';
 import { OffsetMap } from '#contract/offset-map.ts';
 import { FramePool } from '#kafka/frame.ts';
-import { lastOffsetOf } from '#kafka/records/batch-header.ts';
+import { baseOffsetOf, batchAt, lastOffsetOf } from '#kafka/records/batch-header.ts';
+import { ManualClock } from '#testing/manual-clock.ts';
 import { controlBatch, sourceBatch, TRANSACTIONAL, type SourceRecord } from '#testing/source-batches.ts';
 import type { ComparePolicy } from './compare-partition.ts';
 import type { PartitionLog } from './log-side.ts';
@@ -88,11 +89,14 @@ function targetOf(all: readonly SourceRecord[], foreign = 0): PartitionLog {
 }
 
 interface Planted {
+  readonly source?: PartitionLog;
   readonly target?: PartitionLog;
   readonly ledger?: DispositionLedger;
   readonly map?: OffsetMap;
   readonly isShared?: boolean;
   readonly policy?: Partial<ComparePolicy>;
+  readonly from?: number;
+  readonly to?: number;
 }
 
 function mapOf(pairs: readonly (readonly [number, number])[]): OffsetMap {
@@ -107,11 +111,19 @@ async function compare(change: Planted = {}) {
     ledger: change.ledger ?? ledgerOf(dispositions),
     isShared: change.isShared ?? false,
   };
-  const result = await compareMappedLogs(
-    { source: source(), target: change.target ?? targetOf(copied.map((i) => record(i))) },
+  const clock = new ManualClock();
+  let isDone = false;
+  const compared = compareMappedLogs(
+    { source: change.source ?? source(), target: change.target ?? targetOf(copied.map((i) => record(i))) },
     { exported, policy: { ...policy, ...change.policy } },
-    { options: { from: null, to: null, signal: new AbortController().signal }, running: new Set() },
-  );
+    {
+      clusters: { clock },
+      options: { from: change.from ?? null, to: change.to ?? null, signal: new AbortController().signal },
+      running: new Set(),
+    },
+  ).finally(() => (isDone = true));
+  while (!isDone) await clock.advance(1_000);
+  const result = await compared;
   expect(pool.bytesInUse, 'every frame is given back').toBe(0);
   return result;
 }
@@ -206,5 +218,78 @@ describe('what is planted is named', () => {
       compacted: 2,
     });
     expect((await compare({ ledger, map, target })).verdict).toBe('different');
+  });
+});
+
+describe('what cannot be there is named', () => {
+  test('a source that ends before what was copied of it: truncated, or created anew', async () => {
+    const shorter = await compare({ source: planted([sourceBatch({ baseOffset: 0, records: records(0, 1, 2) })]) });
+    expect(shorter.verdict).toBe('different');
+    expect(shorter.shown).toMatchObject([{ kind: 'beyond', offset: 3, target: { key: { text: 'key 9' } } }]);
+    const empty = await compare({ source: planted([]) });
+    expect(empty).toMatchObject({ verdict: 'different', differences: 1, records: 0 });
+    expect(told(empty)).toEqual([['beyond', 0]]);
+    const before = await compare({
+      source: planted([sourceBatch({ baseOffset: 0, records: records(0, 1, 2) })]),
+      to: 3,
+    });
+    expect(before).toMatchObject({ verdict: 'identical', records: 3 });
+  });
+
+  test('records of another program behind a copy that is whole', async () => {
+    // As the mirror would go on: the n-th record of the target is the n-th that is delivered.
+    const ledger = ledgerOf(dispositions.with(-1, ['delivered', 2]));
+    const map = mapOf([...copied, 13].map((offset, i) => [offset, i]));
+    const target = targetOf([...copied.map((i) => record(i)), record(99)]);
+    expect((await compare({ ledger, map, target })).shown).toMatchObject([
+      { kind: 'beyond', offset: 13, target: { key: { text: 'key 99' } } },
+    ]);
+  });
+
+  test('a batch that is damaged on one side, also when it is fetched again', async () => {
+    const damaged = (log: PartitionLog, at: number, times: number): PartitionLog => ({
+      bounds: () => log.bounds(),
+      fetch: async (offset) => {
+        const answer = await log.fetch(offset);
+        const { frame, fetched } = answer;
+        for (let start = fetched.start, size = 0; (size = batchAt(frame.buffer, start, fetched.end)) > 0; start += size)
+          if (baseOffsetOf(frame.buffer, start) === at && times-- > 0) frame.buffer[start + size - 1]! ^= 1;
+        return answer;
+      },
+    });
+    const target = () => targetOf(copied.map((i) => record(i)));
+    expect(await compare({ target: damaged(target(), 4, 1) })).toMatchObject({ verdict: 'identical', records: 6 });
+    const ofTarget = await compare({ target: damaged(target(), 4, Infinity) });
+    expect(ofTarget).toMatchObject({ verdict: 'different', provenThrough: 10 });
+    expect(told(ofTarget)).toEqual([['damaged', 10]]);
+    expect(ofTarget.shown[0]?.message).toContain('a batch of the target at offset 4 cannot be read');
+    expect(ofTarget.unverified).toEqual([{ from: 10, to: 13, reason: 'a batch of the target is damaged' }]);
+    const ofSource = await compare({ source: damaged(source(), 9, Infinity) });
+    expect(told(ofSource)).toEqual([['damaged', 9]]);
+  });
+});
+
+describe('what was not read is not called identical', () => {
+  test('a target that holds nothing', async () => {
+    const nothing = await compare({ target: planted([]), ledger: new DispositionLedger(0), map: new OffsetMap() });
+    expect(nothing).toMatchObject({ verdict: 'unverified', records: 0, lag: 13 });
+    expect(nothing.unverified).toEqual([{ from: 0, to: 13, reason: 'the target holds nothing of it' }]);
+  });
+
+  test('what lies before the copy', async () => {
+    const ledger = new DispositionLedger(9);
+    for (const [kind, length] of dispositions.slice(5)) ledger.append({ kind } as Disposition, length);
+    const map = mapOf([9, 10, 12].map((offset, i) => [offset, i]));
+    const target = targetOf([9, 10, 12].map((i) => record(i)));
+    const later = await compare({ ledger, map, target });
+    expect(later).toMatchObject({ verdict: 'unverified', records: 3 });
+    expect(later.unverified).toEqual([{ from: 0, to: 9, reason: 'the copy begins at offset 9' }]);
+    expect(await compare({ ledger, map, target, from: 9 })).toMatchObject({ verdict: 'identical', records: 3 });
+  });
+
+  test('a window behind the end', async () => {
+    const behind = await compare({ from: 1_000 });
+    expect(behind.unverified).toEqual([{ from: 1_000, to: 1_001, reason: 'the copy reaches to offset 13 only' }]);
+    expect(behind.verdict).toBe('unverified');
   });
 });

@@ -8,7 +8,7 @@ import type { DispositionKind, DispositionLedger } from '#contract/disposition-l
 import type { OffsetMap } from '#contract/offset-map.ts';
 import type { Difference, DifferenceKind, UnverifiedPart } from '#contract/verification.ts';
 import { changedFields, type ComparePolicy } from './compare-partition.ts';
-import { LogSide, type PartitionLog } from './log-side.ts';
+import { DamagedBatchError, LogSide, type PartitionLog } from './log-side.ts';
 import { firstDifference, shownRecord } from './shown-record.ts';
 
 const SHOWN_MAX = 10;
@@ -21,6 +21,8 @@ export interface MappedExport {
   readonly isShared: boolean;
   /** Below the ledger's start offsets are identical, not mapped. */
   readonly isPart?: boolean;
+  /** Of the topics that it was made of; where they are known. */
+  readonly topicIds?: { readonly source: string; readonly target: string };
 }
 
 /** What the log of the source shows of an offset. */
@@ -46,14 +48,20 @@ export class MappedComparison {
   #shown: Difference[] = [];
   #firstAt = Infinity;
   #hasTarget = false;
+  /** A batch that cannot be read is a difference; else it is thrown, to be fetched again. */
+  readonly #isDamageFinal: boolean;
+  /** The source offset that stands for the batch of the target that could not be read. */
+  #damagedTarget: number | null = null;
+  readonly #unverified: UnverifiedPart[] = [];
 
   /** Source offsets [from, to), whose records have all been on the target, which ends at `targetEnd`. */
   constructor(
     logs: { readonly source: PartitionLog; readonly target: PartitionLog },
     range: { readonly from: number; readonly to: number; readonly targetEnd: number },
-    options: { readonly exported: MappedExport; readonly policy: ComparePolicy },
+    options: { readonly exported: MappedExport; readonly policy: ComparePolicy; readonly isDamageFinal: boolean },
   ) {
     const { map } = options.exported;
+    this.#isDamageFinal = options.isDamageFinal;
     this.#exported = options.exported;
     this.#policy = options.policy;
     this.#range = range;
@@ -69,6 +77,9 @@ export class MappedComparison {
     const { from, to } = this.#range;
     try {
       if (from < to) await this.#compare(signal);
+    } catch (error) {
+      if (!(error instanceof DamagedBatchError) || !this.#isDamageFinal) throw error;
+      this.#damaged(error);
     } finally {
       await Promise.all([this.#source.close(), this.#target.close()]);
     }
@@ -77,7 +88,27 @@ export class MappedComparison {
       to: part.to,
       reason: 'source expired before it was read',
     }));
-    return { provenThrough: Math.min(this.#firstAt, to), shown: this.#shown, unverified };
+    return {
+      provenThrough: Math.min(this.#firstAt, to),
+      shown: this.#shown,
+      unverified: [...unverified, ...this.#unverified],
+    };
+  }
+
+  #damaged({ offset, message }: DamagedBatchError): void {
+    const { from, to } = this.#range;
+    const [side, at] = this.#damagedTarget === null ? ['source', offset] : ['target', this.#damagedTarget];
+    const first = Math.min(Math.max(at, from), to);
+    this.#differ('damaged', first, {
+      message: `a batch of the ${side} at offset ${offset} cannot be read: ${message}`,
+    });
+    if (first < to) this.#doubt(first, to, `a batch of the ${side} is damaged`);
+  }
+
+  #doubt(from: number, to: number, reason: string): void {
+    const last = this.#unverified.at(-1);
+    if (last?.to === from && last.reason === reason) this.#unverified.splice(-1, 1, { ...last, to });
+    else this.#unverified.push({ from, to, reason });
   }
 
   get #isOver(): boolean {
@@ -151,12 +182,15 @@ export class MappedComparison {
     if (place === null) return this.#missing('the map names no place for it');
     await this.#passTo(place);
     const entry = `the map has offset ${offset} at offset ${place} of the target`;
-    if (!this.#hasTarget || this.#target.offset !== place) return this.#missing(`${entry}, where there is no record`);
+    if (!this.#hasTarget || this.#target.offset !== place)
+      return this.#missing(`${entry}, where there is no record`, place);
     this.#judge(entry);
     await this.#nextTarget();
   }
 
-  #missing(why: string): void {
+  #missing(why: string, place = -1): void {
+    const isLost = this.#target.lost.some(({ from, to }) => from <= place && place < to);
+    if (isLost) return this.#doubt(this.#source.offset, this.#source.offset + 1, 'target expired before it was read');
     if (this.#policy.cleaned.target) {
       this.compacted++;
       return;
@@ -220,6 +254,15 @@ export class MappedComparison {
   }
 
   async #nextTarget(): Promise<void> {
+    try {
+      await this.#nextOfTarget();
+    } catch (error) {
+      if (error instanceof DamagedBatchError) this.#damagedTarget = this.#exported.map.nextSource(error.offset);
+      throw error;
+    }
+  }
+
+  async #nextOfTarget(): Promise<void> {
     const target = this.#target;
     this.#hasTarget = target.records !== null && target.nextRecord();
     while (!this.#hasTarget) {

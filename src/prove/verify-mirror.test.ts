@@ -1,5 +1,7 @@
 /** The verifier over the wire to two played clusters: what it asks, and what comes of refusals. */
 import { expect, test } from 'vitest';
+import { DispositionLedger } from '#contract/disposition-ledger.ts';
+import { AppError } from '#contract/errors.ts';
 import { mirrorSchema } from '#contract/resources.ts';
 import type { VerifyProgress } from '#contract/verification.ts';
 import { FramePool } from '#kafka/frame.ts';
@@ -7,6 +9,7 @@ import { ManualClock } from '#testing/manual-clock.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { PlayedCluster } from '#testing/played-cluster.ts';
 import { sourceBatch } from '#testing/source-batches.ts';
+import type { MappedExport } from './compare-mapped.ts';
 import { verifyMirror, type VerifyOptions } from './verify-mirror.ts';
 
 const NOT_AUTHORISED = 29;
@@ -119,6 +122,33 @@ test('a cleanup.policy that may not be read is said', async () => {
   expect(partitions[0]?.verdict).toBe('identical');
   expect(notes).toHaveLength(2);
   expect(notes[0]).toContain('orders on source: cleanup.policy is not known (DESCRIBE_CONFIGS is needed)');
+});
+
+/** A map of the 50 records, each at its own offset. */
+function mapOfAll(topicIds: { source: string; target: string }): () => Promise<MappedExport> {
+  const ledger = new DispositionLedger(0);
+  ledger.append({ kind: 'delivered' }, 50);
+  return async () => ({ map: ledger.deliveries(), ledger, isShared: false, topicIds });
+}
+
+test.each(['source', 'target'] as const)(
+  'a %s topic that was created anew since its map was made is different, whatever it holds',
+  async (side) => {
+    const { source, target, verify } = play();
+    const topicIds = { source: source.topicId, target: target.topicId };
+    const same = await verify('orders', { mapOf: mapOfAll(topicIds) });
+    expect(same.partitions).toMatchObject([{ verdict: 'identical', records: 50 }]);
+    const mapOf = mapOfAll({ ...topicIds, [side]: 'AAAAAAAAAAAAAAAAAAAAAg' });
+    const { partitions } = await verify('orders', { mapOf });
+    expect(partitions).toMatchObject([{ verdict: 'different', differences: 1, shown: [{ kind: 'absent' }] }]);
+    expect(partitions[0]?.shown[0]?.message).toContain(`topic orders of the ${side} was created anew`);
+  },
+);
+
+test('a map that cannot be read fails its partition, and no other', async () => {
+  const broken = new AppError('STATE_TOPIC_INVALID', 'the pieces do not fit together');
+  const { partitions } = await play().verify('orders', { mapOf: () => Promise.reject(broken) });
+  expect(partitions).toMatchObject([{ verdict: 'failed', error: { code: 'STATE_TOPIC_INVALID' } }]);
 });
 
 test('what was cut off is not among what was verified', async () => {

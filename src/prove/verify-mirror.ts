@@ -18,7 +18,7 @@ import type {
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs } from '#kafka/configs.ts';
-import { BrokerError } from '#kafka/errors.ts';
+import { BrokerError, KafkaError } from '#kafka/errors.ts';
 import { fetchLog, type LogPlace } from '#kafka/fetch-log.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
@@ -171,7 +171,8 @@ async function tasksOf(
     ),
   };
   const mapped = new Set<string>();
-  for (const pair of plan.pairs) if (await mapOf?.(pair, 0)) mapped.add(pair.source);
+  for (const pair of plan.pairs)
+    if (sides[1].has(pair.target) && (await isMapped(pair, mapOf))) mapped.add(pair.source);
   const tasks = plan.pairs.flatMap((pair) => {
     const [from, to] = [sides[0].get(pair.source), sides[1].get(pair.target)];
     const error = errorOfTopic(from) ?? errorOfTopic(to);
@@ -184,6 +185,16 @@ async function tasksOf(
     });
   });
   return { notes, tasks };
+}
+
+/** A map that cannot be read is one as well: its partition says so, and the others are compared. */
+async function isMapped(pair: TopicPair, mapOf: VerifyOptions['mapOf']): Promise<boolean> {
+  try {
+    return Boolean(await mapOf?.(pair, 0));
+  } catch (error) {
+    if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error;
+    return true;
+  }
 }
 
 type Topics = ReadonlyMap<string, TopicMetadata>;
@@ -283,6 +294,8 @@ async function verifyPartition(task: Task, resource: MirrorResource, run: Run): 
     const policy = policyOf(task, resource, run.options);
     const exported = (await run.options.mapOf?.(pair, partition)) ?? null;
     if (pair.isMerged && !exported) return { ...NOTHING, ...named, verdict: 'failed', error: MAP_UNKNOWN };
+    const anew = exported && createdAnew(exported, { source, target });
+    if (anew) return { ...NOTHING, ...named, verdict: 'different', differences: 1, shown: [anew] };
     const isBelow = exported?.isPart === true && (run.options.to ?? Infinity) <= exported.ledger.start;
     const isMapped = exported !== null && !isBelow;
     const compared = isMapped ? compareMappedLogs(logs, { exported, policy }, run) : compareLogs(logs, policy, run);
@@ -290,6 +303,17 @@ async function verifyPartition(task: Task, resource: MirrorResource, run: Run): 
   } catch (error) {
     return { ...NOTHING, ...named, ...failedBy(error, `${pair.source}/${partition}`) };
   }
+}
+
+/** The map is of topics that are gone: what stands under their names now is no copy of one another. */
+function createdAnew(
+  { topicIds }: MappedExport,
+  now: { readonly source: LogPlace; readonly target: LogPlace },
+): Difference | null {
+  const side = (['source', 'target'] as const).find((each) => topicIds && topicIds[each] !== now[each].topicId);
+  if (!side) return null;
+  const message = `topic ${now[side].topic} of the ${side} was created anew since it was copied: its map is of the one before`;
+  return { kind: 'absent', offset: 0, fields: [], message, source: null, target: null };
 }
 
 /** Throws what is no state of the world. */
@@ -371,28 +395,63 @@ export async function compareMappedLogs(
   logs: { readonly source: PartitionLog; readonly target: PartitionLog },
   options: { readonly exported: MappedExport; readonly policy: ComparePolicy },
   run: {
+    readonly clusters: Pick<VerifyClusters, 'clock'>;
     readonly options: Pick<VerifyOptions, 'from' | 'to' | 'signal'>;
     readonly running: Set<Running>;
   },
 ): Promise<Compared> {
-  const { map, ledger, isShared } = options.exported;
-  const [target, source] = [await logs.target.bounds(), await logs.source.bounds()];
-  const first = Math.max(ledger.start, run.options.from ?? 0);
+  try {
+    return await compareMappedOnce(logs, { ...options, isDamageFinal: false }, run);
+  } catch (error) {
+    if (!(error instanceof DamagedBatchError)) throw error;
+    return compareMappedOnce(logs, { ...options, isDamageFinal: true }, run); // damage on the way passes
+  }
+}
+
+async function compareMappedOnce(
+  logs: Parameters<typeof compareMappedLogs>[0],
+  options: Parameters<typeof compareMappedLogs>[1] & { readonly isDamageFinal: boolean },
+  run: Parameters<typeof compareMappedLogs>[2],
+): Promise<Compared> {
+  const { map, ledger, isShared, isPart } = options.exported;
+  const target = await logs.target.bounds();
+  const source = await sourceBounds(logs.source, ledger.end, run);
+  const window = { from: run.options.from ?? 0, to: run.options.to ?? Infinity };
+  const first = Math.max(ledger.start, window.from);
   // What retention took from the target is not there to be compared.
   const kept = map.runCount > 0 && target.start > map.runAt(0).target ? map.nextSource(target.start) : first;
   const from = Math.max(first, kept, source.start);
-  const to = Math.max(from, Math.min(ledger.end, source.stable, run.options.to ?? Infinity));
+  const to = Math.max(from, Math.min(ledger.end, source.stable, window.to));
   const comparison = new MappedComparison(logs, { from, to, targetEnd: target.stable }, options);
   run.running.add(comparison);
   try {
     const { provenThrough, shown, unverified } = await comparison.run(run.options.signal);
-    const gone = from > first ? [{ from: first, to: from, reason: 'one side has not got it any more' }] : [];
-    const reason = `offsets are identical there: --to ${ledger.start} compares them`;
-    const identical = options.exported.isPart ? [{ from: source.start, to: ledger.start, reason }] : [];
-    const parts = [...identical.filter((part) => part.from < part.to), ...gone, ...unverified];
-    const { records, compacted, differences, seen } = comparison;
+    const isBeyond = ledger.end > source.stable && window.to > source.stable;
+    const beyond = isBeyond ? [await mappedBeyond(logs.target, options.exported, { source, target })] : [];
+    const isEmpty = map.runCount === 0 && source.stable > ledger.end;
+    const parts = [
+      isPart
+        ? {
+            from: source.start,
+            to: ledger.start,
+            reason: `offsets are identical there: --to ${ledger.start} compares them`,
+          }
+        : {
+            from: source.start,
+            to: Math.min(ledger.start, source.stable),
+            reason: `the copy begins at offset ${ledger.start}`,
+          },
+      { from: first, to: Math.min(from, ledger.end), reason: 'one side has not got it any more' },
+      ...(isEmpty ? [{ from: ledger.end, to: source.stable, reason: 'the target holds nothing of it' }] : []),
+      ...(window.from > ledger.end
+        ? [{ from: window.from, to: window.from + 1, reason: `the copy reaches to offset ${ledger.end} only` }]
+        : []),
+    ].map((part) => ({ ...part, from: Math.max(part.from, window.from), to: Math.min(part.to, window.to) }));
+    const all = [...parts.filter((part) => part.from < part.to), ...unverified];
+    const { records, compacted, seen } = comparison;
+    const differences = comparison.differences + beyond.length;
     return {
-      verdict: differences > 0 ? 'different' : parts.length > 0 ? 'unverified' : 'identical',
+      verdict: differences > 0 ? 'different' : all.length > 0 ? 'unverified' : 'identical',
       from,
       provenThrough,
       sourceStart: source.start,
@@ -405,8 +464,8 @@ export async function compareMappedLogs(
       source: { control: seen.control, aborted: seen.aborted, absent: seen.compacted },
       target: null,
       differences,
-      shown,
-      unverified: parts,
+      shown: [...shown, ...beyond],
+      unverified: all,
       bytes: { ...comparison.bytes },
       mapping: { runs: map.runCount, isShared, others: comparison.others, unexplained: comparison.unexplained },
       error: null,
@@ -414,6 +473,24 @@ export async function compareMappedLogs(
   } finally {
     run.running.delete(comparison);
   }
+}
+
+/** What the target holds by the map, and the source does not. */
+async function mappedBeyond(
+  log: PartitionLog,
+  { map, ledger }: MappedExport,
+  { source, target }: { readonly source: LogBounds; readonly target: LogBounds },
+): Promise<Difference> {
+  const place = Math.max(map.nextTarget(source.stable), target.start);
+  const found = place < target.stable ? await readRecord(log, place, target.stable) : null;
+  return {
+    kind: 'beyond',
+    offset: source.stable,
+    fields: [],
+    message: `the source ends at offset ${source.stable}, and its copy goes on to ${ledger.end}: the source was truncated or created anew, or another program wrote to the target`,
+    source: null,
+    target: found?.shown ?? null,
+  };
 }
 
 /** A leader that has just been elected may show an end that is too low for a moment. */
