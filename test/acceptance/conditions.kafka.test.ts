@@ -84,7 +84,7 @@ test('only records for which a condition holds are copied, and the ledger names 
     0,
     PARTITIONS.map(() => [wanted.length, 0]),
   ]);
-}, 90_000);
+}, 180_000);
 
 test('a record of which a condition says neither yes nor no stops its partition there, or is copied where the file says so', async () => {
   await createTopics(cluster('source').bootstrap, [{ name: 'paid', partitions: 1 }]);
@@ -105,7 +105,7 @@ test('a record of which a condition says neither yes nor no stops its partition 
   const after = await ledgersOf(file, 'paid');
   expect(after.map(({ end, counts }) => [end, counts.delivered, counts.filtered])).toEqual([[100, 51, 49]]);
   expect((await verified(file)).code).toBe(0);
-}, 90_000);
+}, 180_000);
 
 test('a copy with identical offsets is not filtered from some day on', async () => {
   await createTopics(cluster('source').bootstrap, [{ name: 'plain', partitions: 1 }]);
@@ -113,4 +113,4 @@ test('a copy with identical offsets is not filtered from some day on', async () 
   expect((await runUntilCaughtUp(linked({ topics: [{ match: 'plain' }] }))).code).toBe(0);
   const ended = await runUntilCaughtUp(linked({ topics: [{ match: 'plain', condition: 'size > 10' }] }));
   expect(ended.incidents.map(({ code }) => code)).toEqual(['MIRROR_CHANGED']);
-}, 60_000);
+}, 120_000);
