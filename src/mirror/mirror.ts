@@ -373,7 +373,10 @@ export class Mirror {
    */
   async #withoutReturns(all: TopicPlan): Promise<TopicPlan> {
     const { source, target, resource } = this.#options;
-    await this.#provenance.read();
+    // Copies go on while the state topic of the source has no leader: a ring is found when it has one again.
+    await this.#attempt(`Where the topics of "${source.name}" come from could not be read`, () =>
+      this.#provenance.read(),
+    );
     const { plan, cycles, leftOut } = this.#provenance.route(all, { rules: this.#rules, target });
     this.#cycleIncidents.endBut(new Set(cycles.map(({ pair }) => pair.source)));
     for (const each of cycles) {

@@ -5,7 +5,6 @@ import type { MirrorResource } from '#contract/resources.ts';
 import { compileTopicRules, type TopicPlan, type TopicRules } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { isDenied } from '#kafka/permissions.ts';
-import { retrying } from '#kafka/retry.ts';
 import { hopsOf, mergeHops, routeTopics, type ReturningPair, type Routes } from './provenance.ts';
 import type { Hop } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
@@ -13,7 +12,7 @@ import { StateTopic } from './state-topic.ts';
 export class SourceProvenance {
   readonly #source: Cluster;
   #state: StateTopic | null = null;
-  #isHidden = false;
+  #isKnown = false;
 
   constructor(source: Cluster) {
     this.#source = source;
@@ -23,11 +22,11 @@ export class SourceProvenance {
   async read(): Promise<void> {
     try {
       if (this.#state) await this.#state.load();
-      else this.#state = await retrying(this.#source, () => StateTopic.look(this.#source), { repeatable: true });
-      this.#isHidden = false;
+      else this.#state = await StateTopic.look(this.#source);
+      this.#isKnown = true;
     } catch (error) {
-      if (!isDenied(error)) throw error;
-      this.#isHidden = true;
+      if (!isDenied(error)) throw error; // what was read before stays
+      this.#isKnown = false;
     }
   }
 
@@ -50,9 +49,9 @@ export class SourceProvenance {
     }
   }
 
-  /** Of all that goes into a target topic; null where it cannot be read. */
+  /** Of all that goes into a target topic; null where it could not be read. */
   hopsInto(targetTopic: string, { pairs }: Pick<TopicPlan, 'pairs'>): readonly Hop[] | null {
-    if (this.#isHidden) return null;
+    if (!this.#isKnown) return null;
     return mergeHops(pairs.flatMap((pair) => (pair.target === targetTopic ? [this.hopsOf(pair.source)] : [])));
   }
 
