@@ -6,7 +6,7 @@ import { must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
-import { describeProducers } from '#kafka/producers.ts';
+import { describeProducers, type ProducerState } from '#kafka/producers.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import {
   attributesOf,
@@ -37,6 +37,7 @@ const OFFSET_OUT_OF_RANGE = 1;
 const REPLICATION_WAIT_MS = 100;
 const REPLICATION_POLLS_MAX = 300;
 const NOT_ENOUGH_REPLICAS_AFTER_APPEND = 20;
+const CONCURRENT_TRANSACTIONS = 51;
 
 export interface TargetPartition {
   readonly target: Cluster;
@@ -52,6 +53,8 @@ export interface TargetPartition {
   readonly transactionProducerIds?: ReadonlySet<number>;
   /** What is open on the target, with the source's producer ids; set with the former. */
   readonly openTransactions?: readonly OpenTransaction[];
+  /** Whether the leader knows of them what it did when they were read; set with the former. */
+  isAsFound?(states: readonly ProducerState[]): boolean;
 }
 
 /** The next offset to copy, the sequence its record gets, and the last data batch that the target holds. */
@@ -243,6 +246,13 @@ async function ownLastSequence(port: TargetPartition): Promise<number | null> {
     const offset = Math.min(...open.map(({ currentTxnStartOffset }) => currentTxnStartOffset));
     throw diverged(offset, `Another program has had a transaction open in the target since offset ${offset}.`);
   }
+  if (port.isAsFound?.(states) === false)
+    throw new BrokerError(
+      errorOf(CONCURRENT_TRANSACTIONS),
+      'DescribeProducers',
+      `${topic}/${partition}`,
+      'a write to a transaction that was believed lost has landed meanwhile',
+    );
   return states.find(({ producerId }) => producerId === dataProducerId)?.lastSequence ?? null;
 }
 

@@ -9,12 +9,13 @@ import type { Incident } from '#contract/status.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
-import type { TransactionProtocol } from '#kafka/transactions.ts';
+import { ConnectionError } from '#kafka/errors.ts';
+import type { ProducerIdentity, TransactionProtocol } from '#kafka/transactions.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { ModelTransactions } from '#testing/model-transactions.ts';
 import { markersAnswer, PlayedCluster } from '#testing/played-cluster.ts';
-import type { RawRecord } from '#testing/raw-batch.ts';
+import { parseBatches, type RawRecord } from '#testing/raw-batch.ts';
 import { sourceBatch, TRANSACTIONAL } from '#testing/source-batches.ts';
 import type { PartitionState } from './shard-context.ts';
 import { Shard } from './shard.ts';
@@ -133,11 +134,10 @@ class World {
     for (const producerId of this.#open) this.end(producerId, true);
   }
 
-  append(producerId: number, attributes: number): void {
+  append(producerId: number, attributes: number, count = 1 + this.below(3)): void {
     const { log } = this.source;
     const base = log.end;
     const value = (i: number): Buffer => Buffer.from(`record ${base + i}`.padEnd(this.below(120), '.'));
-    const count = 1 + this.below(3);
     const records = Array.from({ length: count }, (_, i) => ({
       timestamp: 1_700_000_000_000,
       key: null,
@@ -264,6 +264,49 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     };
     expect(await world.copied()).toEqual([]);
     expect(world.target.journal).toContain('fault');
+  });
+
+  /** Requests to the target after which a write that was believed lost takes effect all the same. */
+  const LATE_AT = Array.from({ length: 24 }, (_, i) => i + 1);
+
+  test.each(LATE_AT)('a batch whose answer was lost lands %i requests later', async (lateAt) => {
+    world = new World(1, protocol);
+    for (let i = 0; i < 3; i++) {
+      world.append(100, TRANSACTIONAL, 1);
+      world.end(100, i !== 1);
+    }
+    const id = 'lockstep-m-copy-0-0';
+    let late: Buffer | null = null;
+    world.target.onProduce = (batch) => {
+      world.target.onProduce = () => null;
+      late = Buffer.from(batch);
+      return { lose: true, isAppended: false };
+    };
+    let calls = 0;
+    world.target.onCall = () => {
+      if (late && ++calls === lateAt) world.coordinator.produce(id, parseBatches(late)[0]!, late);
+    };
+    expect(await world.copied()).toEqual([]);
+  });
+
+  test.each(LATE_AT)('an end whose answer was lost is written %i requests later', async (lateAt) => {
+    world = new World(1, protocol);
+    for (let i = 0; i < 3; i++) {
+      world.append(100, TRANSACTIONAL, 1);
+      world.end(100, i !== 1);
+    }
+    let late: (ProducerIdentity & { transactionalId: string; committed: boolean }) | null = null;
+    let calls = 0;
+    world.target.onCall = (name, request) => {
+      if (name === 'EndTxn' && !late) {
+        late = request as typeof late;
+        throw new ConnectionError('closed', 'target', 'lost', { definite: false });
+      }
+      if (!late || ++calls !== lateAt) return;
+      world.coordinator.end(late.transactionalId, late, late.committed);
+      world.clock.schedule(lateAt % 3, () => world.coordinator.settle());
+    };
+    expect(await world.copied()).toEqual([]);
   });
 
   test('it stops at once while the end of a transaction is waited for', async () => {

@@ -422,9 +422,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const { targetTopic: topic, partition } = this;
     const { sequenceOffset = 0, adoptedBelow = 0 } = state.partition(topic, partition) ?? {};
     const port = { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset, adoptedBelow };
-    if (!this.#transactions) return port;
-    const { producerIds, open } = this.#transactions;
-    return { ...port, transactionProducerIds: producerIds, openTransactions: open };
+    const writer = this.#transactions;
+    if (!writer) return port;
+    const { producerIds, open } = writer;
+    return {
+      ...port,
+      transactionProducerIds: producerIds,
+      openTransactions: open,
+      isAsFound: (states) => writer.isAsFound(states),
+    };
   }
 
   /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */

@@ -7,6 +7,7 @@
  * coordinator (DescribeTransactions), the leader (DescribeProducers) and the source's batch at the offset where it begins.
  * InitProducerId is only for an id that has nothing open: it would end what is open at a place that nobody chose.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { assert, must } from '#util/assert.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
@@ -88,6 +89,8 @@ export class TransactionWriter {
   readonly #port: TransactionPort;
   readonly #states = new Map<number, SlotState>();
   #slots = new TransactionSlots({ open: [], begun: [] });
+  /** What the leader knew of our producers when this was restored. */
+  #found: readonly number[][] = [];
   readonly #slotsMax: number;
 
   private constructor(port: TransactionPort, slotsMax: number) {
@@ -111,6 +114,17 @@ export class TransactionWriter {
   /** Producer ids that write transactions of this mirror to the partition now. */
   get producerIds(): ReadonlySet<number> {
     return new Set([...this.#states.values()].map(({ producer }) => producer.producerId));
+  }
+
+  /** The leader knows of the slots what it did when they were found: nothing of an earlier request has landed since. */
+  isAsFound(producers: readonly ProducerState[]): boolean {
+    return isDeepStrictEqual(
+      foundOf(
+        [...this.#states.values()].map(({ producer }) => producer),
+        producers,
+      ),
+      this.#found,
+    );
   }
 
   get open(): readonly OpenTransaction[] {
@@ -256,14 +270,8 @@ export class TransactionWriter {
   // ---- restore
 
   async #restore(): Promise<void> {
-    const described: (DescribedTransaction | null)[] = [];
-    do {
-      const from = described.length;
-      const count = from === 0 ? 1 : Math.min(SLOTS_PER_PROBE, this.#slotsMax - from);
-      const slots = Array.from({ length: count }, (_, i) => from + i);
-      described.push(...(await this.#settled(slots)));
-    } while (described.at(-1) !== null && described.length < this.#slotsMax);
-    const producers = await this.#port.producers();
+    const { described, producers } = await this.#look();
+    this.#found = foundOf(described, producers);
     const open: OpenTransaction[] = [];
     const begun: number[] = [];
     for (const [slot, transaction] of described.entries()) {
@@ -284,6 +292,33 @@ export class TransactionWriter {
       else open.push({ slot, producerId: await this.#sourceProducerOf(producerId, firstOffset), firstOffset });
     }
     this.#slots = new TransactionSlots({ open, begun }, { slotsMax: this.#slotsMax });
+  }
+
+  /**
+   * What coordinator and leader say of the slots, of one moment: a request that was believed lost may take effect in between,
+   * and what it begins would then be nobody's, or what it ends go on.
+   */
+  async #look(): Promise<{ described: readonly (DescribedTransaction | null)[]; producers: readonly ProducerState[] }> {
+    const deadline = this.#port.now() + PASSING_WITHIN_MS;
+    for (let before = await this.#describeAll(); ;) {
+      const producers = await this.#port.producers();
+      const described = await this.#describeAll();
+      if (isDeepStrictEqual(described, before)) return { described, producers };
+      if (this.#port.now() > deadline)
+        throw new BrokerError(errorOf(CONCURRENT_TRANSACTIONS), 'DescribeTransactions', 'the slots of a partition');
+      before = described;
+    }
+  }
+
+  async #describeAll(): Promise<readonly (DescribedTransaction | null)[]> {
+    const described: (DescribedTransaction | null)[] = [];
+    do {
+      const from = described.length;
+      const count = from === 0 ? 1 : Math.min(SLOTS_PER_PROBE, this.#slotsMax - from);
+      const slots = Array.from({ length: count }, (_, i) => from + i);
+      described.push(...(await this.#settled(slots)));
+    } while (described.at(-1) !== null && described.length < this.#slotsMax);
+    return described;
   }
 
   /** The source's producer of what a slot has open: of its first record, or of another where that is gone from the source. */
@@ -314,6 +349,15 @@ export class TransactionWriter {
   #stateOf(slot: number): SlotState {
     return must(this.#states.get(slot), 'state of a slot that is in use');
   }
+}
+
+/** What counts of it for the producers of these slots. */
+function foundOf(slots: readonly (ProducerIdentity | null)[], producers: readonly ProducerState[]): number[][] {
+  const ids = new Set(slots.map((slot) => slot?.producerId));
+  return producers
+    .filter(({ producerId }) => ids.has(producerId))
+    .toSorted((a, b) => a.producerId - b.producerId)
+    .map((state) => [state.producerId, state.producerEpoch, state.lastSequence, state.currentTxnStartOffset]);
 }
 
 function isEnding({ status }: DescribedTransaction): boolean {

@@ -77,11 +77,26 @@ export class ModelTransactions {
 
   end(id: string, producer: ProducerIdentity, isCommit: boolean): { errorCode: number } & ProducerIdentity {
     const transaction = this.#transactions.get(id);
+    if (transaction && this.#isDecided(transaction, producer, isCommit))
+      return {
+        errorCode: transaction.status.startsWith('Prepare') ? CONCURRENT_TRANSACTIONS : 0,
+        ...identityOf(transaction),
+      };
     const errorCode = refusal(transaction, producer) || (transaction?.status === 'Ongoing' ? 0 : INVALID_TXN_STATE);
     if (errorCode !== 0 || !transaction) return { errorCode, ...producer };
     transaction.status = isCommit ? 'PrepareCommit' : 'PrepareAbort';
     if (this.protocol === 'implicit') transaction.producerEpoch++;
-    return { errorCode: 0, producerId: transaction.producerId, producerEpoch: transaction.producerEpoch };
+    return { errorCode: 0, ...identityOf(transaction) };
+  }
+
+  /**
+   * The same decision once more is no fault, and with KIP-890 it comes with the epoch before
+   * (TransactionCoordinator.endTransaction).
+   */
+  #isDecided(transaction: Transaction, { producerId, producerEpoch }: ProducerIdentity, isCommit: boolean): boolean {
+    const epoch = this.protocol === 'implicit' ? transaction.producerEpoch - 1 : transaction.producerEpoch;
+    const isSame = transaction.producerId === producerId && epoch === producerEpoch;
+    return isSame && transaction.status.endsWith(isCommit ? 'Commit' : 'Abort');
   }
 
   describe(id: string): DescribedTransaction | null {
@@ -118,6 +133,10 @@ export class ModelTransactions {
     transaction.status = 'PrepareAbort';
     this.settle();
   }
+}
+
+function identityOf({ producerId, producerEpoch }: Transaction): ProducerIdentity {
+  return { producerId, producerEpoch };
 }
 
 function refusal(transaction: Transaction | undefined, producer: ProducerIdentity): number {
