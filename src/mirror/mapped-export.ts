@@ -6,8 +6,9 @@ import type { OffsetMap } from '#contract/offset-map.ts';
 import type { TopicPair } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { isDenied } from '#kafka/permissions.ts';
-import { MappedState } from './mapped-state.ts';
+import { MappedState, type MappedStore } from './mapped-state.ts';
 import { readStableOffset } from './offsets.ts';
+import type { MappedPlace } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
 
 export interface ExportedMap {
@@ -30,28 +31,38 @@ export async function openMaps(
   const state = await peek(target);
   return async (pair, partition) => {
     const place = { targetTopic: pair.target, partition, sourceTopic: pair.source };
-    const known = state?.mapped(place);
-    if (!state || !known) return null;
-    // The end first: what lies below it was accounted for before it was sent (mapped-state.ts).
-    const end = known.isShared ? null : await readStableOffset(target, pair.target, partition);
-    await state.load();
-    const head = state.mapped(place);
-    if (!head) return null;
-    const mapped = MappedState.load(state, place, head.targetTopicId);
-    if (mapped === null) return null;
-    // The n-th record of ours: in a target of our own the log says how many there are, else what was saved.
-    const { isShared } = head;
-    const placed = mapped.placements.runCount > 0 ? mapped.placements.sourceEnd : head.startOrdinal;
-    const count = isShared || end === null ? placed : end;
-    mapped.settle(count);
-    return {
-      map: mapped.mapUpTo(count),
-      ledger: mapped.ledger,
-      isShared,
-      identicalFrom: head.identicalFrom,
-      isPart: head.identicalFrom !== null,
-      topicIds: { source: head.sourceTopicId, target: head.targetTopicId },
-    };
+    return state && exportMap(state, place, () => readStableOffset(target, pair.target, partition));
+  };
+}
+
+/**
+ * `readEnd` is asked first: what lies below it was accounted for before it was sent (mapped-state.ts), so the ledger that is
+ * read then has it. The other way round a gap that a running mirror saves meanwhile would be missing in front of it.
+ */
+export async function exportMap(
+  store: MappedStore,
+  place: MappedPlace,
+  readEnd: () => Promise<number>,
+): Promise<ExportedMap | null> {
+  const known = store.mapped(place);
+  if (!known) return null;
+  const end = known.isShared ? null : await readEnd();
+  await store.load();
+  const head = store.mapped(place);
+  const mapped = head && MappedState.load(store, place, head.targetTopicId);
+  if (!head || !mapped) return null;
+  // The n-th record of ours: in a target of our own the log says how many there are, else what was saved.
+  const { isShared, identicalFrom } = head;
+  const placed = mapped.placements.runCount > 0 ? mapped.placements.sourceEnd : head.startOrdinal;
+  const count = isShared || end === null ? placed : end;
+  mapped.settle(count);
+  return {
+    map: mapped.mapUpTo(count),
+    ledger: mapped.ledger,
+    isShared,
+    identicalFrom,
+    isPart: identicalFrom !== null,
+    topicIds: { source: head.sourceTopicId, target: head.targetTopicId },
   };
 }
 

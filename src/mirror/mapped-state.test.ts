@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '#util/random.ts';
+import { exportMap } from './mapped-export.ts';
 import { MappedState, type MappedStore } from './mapped-state.ts';
 import { encodeState, mappedKey, pieceKey, PIECE_RUNS, type MappedPlace, type MappedRecord } from './state-records.ts';
 import type { MappedStateRecord } from './state-topic.ts';
@@ -25,7 +26,13 @@ class Store implements MappedStore {
   written: readonly MappedStateRecord[] = [];
   isBroken = false;
 
-  async load(): Promise<void> {}
+  /** Shown from the next `load` on. */
+  readonly #saved = new Map<string, MappedStateRecord['value']>();
+  isLoadedLate = false;
+
+  async load(): Promise<void> {
+    for (const [key, value] of this.#saved) this.records.set(key, value);
+  }
 
   mapped(): MappedRecord | null {
     return (this.records.get(mappedKey(place)) as MappedRecord | undefined) ?? null;
@@ -42,7 +49,7 @@ class Store implements MappedStore {
     this.written = records;
     for (const { key, value } of records)
       if (value === null) this.records.delete(key);
-      else this.records.set(key, structuredClone(value));
+      else (this.isLoadedLate ? this.#saved : this.records).set(key, structuredClone(value));
   }
 }
 
@@ -123,5 +130,24 @@ describe('the state of a mapped partition', () => {
     expect(MappedState.load(store, place, 'another-id')).toBe(null);
     store.records.set(pieceKey('ledger', place, 1), store.records.get(pieceKey('ledger', place, 0))!);
     expect(() => MappedState.load(store, place, 'target-id')).toThrow('do not fit together');
+  });
+
+  test('is exported with the gaps that a running mirror saves while the end of its target is read', async () => {
+    const store = new Store();
+    const state = MappedState.begin(place, { ...head, isShared: false, targetStart: 0 });
+    state.account({ kind: 'delivered' }, 10);
+    await state.save(store);
+    store.isLoadedLate = true;
+    const exported = await exportMap(store, place, async () => {
+      state.account({ kind: 'compacted' }, 5);
+      state.account({ kind: 'delivered' }, 3);
+      await state.save(store);
+      return 12; // one of the three is still on its way
+    });
+    expect([...(exported?.map.runs() ?? [])]).toEqual([
+      { source: 100, target: 0, length: 10 },
+      { source: 115, target: 10, length: 2 },
+    ]);
+    expect(exported?.ledger.end).toBe(117);
   });
 });
