@@ -321,6 +321,8 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     world.shard.stop();
     await world.stop();
     expect(world.clock.monotonic() - before).toBeLessThan(200);
+    // The end was answered, so nothing is on its way: who comes next waits for the coordinator.
+    expect([world.shard.isSettled, world.shard.quietAtMs]).toEqual([true, -Infinity]);
     world.coordinator.isStuck = false;
     await world.restart();
     expect(await world.copied()).toEqual([]);

@@ -3,7 +3,7 @@ import { must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeBrokerConfig } from '#kafka/configs.ts';
-import { BrokerError, ConnectionError } from '#kafka/errors.ts';
+import { BrokerError, WithheldError } from '#kafka/errors.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import type { Permit } from '#kafka/permit.ts';
 import type { Producer } from '#kafka/producer.ts';
@@ -28,8 +28,6 @@ import { readWatermark } from './offsets.ts';
 import type { TransactionPort } from './transaction-writer.ts';
 
 const OFFSET_OUT_OF_RANGE = 1;
-/** What was begun may take effect. */
-const UNKNOWN = { definite: false };
 /** transaction.max.timeout.ms of a broker unless somebody sets it. */
 const DEFAULT_LIMIT_MS = 900_000;
 /** How far the batches of an open transaction are looked through. */
@@ -86,7 +84,7 @@ export function createTransactionPort(place: TransactionPlace): TransactionPort 
     },
     pause: async (ms) => {
       await sleep(target.clock, (ms * (1 + target.random.next())) / 2, signal);
-      if (signal.aborted) throw new ConnectionError('local', target.name, 'nothing is waited for any more', UNKNOWN);
+      if (signal.aborted) throw new WithheldError(target.name); // what was sent was answered: nothing is on its way
     },
     now: () => target.clock.monotonic(),
   };

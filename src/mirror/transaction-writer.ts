@@ -53,7 +53,7 @@ export interface TransactionPort {
   sourceProducerAt(offset: number): Promise<number | null>;
   /** The offsets at which a producer has written to the target from `from` on, as far as they can be read. */
   offsetsOf(producerId: number, from: number): Promise<readonly number[]>;
-  /** Random within [ms/2, ms]; rejects with ConnectionError when the shard stops. */
+  /** Random within [ms/2, ms]; rejects with WithheldError when the shard stops. */
   pause(ms: number): Promise<void>;
   /** Monotonic, milliseconds. */
   now(): number;
