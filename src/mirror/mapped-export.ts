@@ -18,6 +18,7 @@ export interface ExportedMap {
   /** From here up to the ledger's start offsets are identical; null where none are. */
   readonly identicalFrom: number | null;
   readonly isPart: boolean;
+  readonly producerId: number;
   readonly topicIds: { readonly source: string; readonly target: string };
 }
 
@@ -62,6 +63,7 @@ export async function exportMap(
     isShared,
     identicalFrom,
     isPart: identicalFrom !== null,
+    producerId: head.producerId,
     topicIds: { source: head.sourceTopicId, target: head.targetTopicId },
   };
 }

@@ -88,6 +88,9 @@ function targetOf(all: readonly SourceRecord[], foreign = 0): PartitionLog {
   ]);
 }
 
+/** Of the mirror's batches, where a test gives them any. */
+const OURS = 77;
+
 interface Planted {
   readonly source?: PartitionLog;
   readonly target?: PartitionLog;
@@ -110,6 +113,7 @@ async function compare(change: Planted = {}) {
     map: change.map ?? mapOf(copied.map((offset, i) => [offset, i])),
     ledger: change.ledger ?? ledgerOf(dispositions),
     isShared: change.isShared ?? false,
+    producerId: OURS,
   };
   const clock = new ManualClock();
   let isDone = false;
@@ -195,6 +199,21 @@ describe('what is planted is named', () => {
       ['changed', 1],
       ['changed', 2],
     ]);
+  });
+
+  test('a record that the mirror wrote twice into a target that others write to as well', async () => {
+    const written = (producerId: number): PartitionLog =>
+      planted([
+        sourceBatch({ baseOffset: 0, records: records(0, 1, 2), producerId: OURS }),
+        sourceBatch({ baseOffset: 3, records: records(2), producerId }),
+        sourceBatch({ baseOffset: 4, records: records(9, 10, 12), producerId: OURS }),
+      ]);
+    const map = mapOf(copied.map((offset, i) => [offset, i < 3 ? i : i + 1]));
+    const twice = await compare({ map, target: written(OURS), isShared: true });
+    expect(twice).toMatchObject({ verdict: 'different', shown: [{ kind: 'extra', offset: 9 }] });
+    expect(twice.shown[0]?.message).toContain('at offset 3: the mirror wrote it, and nothing of the source');
+    const theirs = await compare({ map, target: written(5), isShared: true });
+    expect(theirs).toMatchObject({ verdict: 'identical', mapping: { others: 1 } });
   });
 
   test('a ledger that says something else than the log, or nothing', async () => {

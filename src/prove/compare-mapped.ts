@@ -7,6 +7,7 @@ import { must } from '#util/assert.ts';
 import type { DispositionKind, DispositionLedger } from '#contract/disposition-ledger.ts';
 import type { OffsetMap } from '#contract/offset-map.ts';
 import type { Difference, DifferenceKind, UnverifiedPart } from '#contract/verification.ts';
+import { producerIdOf } from '#kafka/records/batch-header.ts';
 import { changedFields, type ComparePolicy } from './compare-partition.ts';
 import { DamagedBatchError, LogSide, type PartitionLog } from './log-side.ts';
 import { firstDifference, shownRecord } from './shown-record.ts';
@@ -21,6 +22,8 @@ export interface MappedExport {
   readonly isShared: boolean;
   /** Below the ledger's start offsets are identical, not mapped. */
   readonly isPart?: boolean;
+  /** Of the mirror's batches on the target; where it is known. */
+  readonly producerId?: number;
   /** Of the topics that it was made of; where they are known. */
   readonly topicIds?: { readonly source: string; readonly target: string };
 }
@@ -235,7 +238,8 @@ export class MappedComparison {
     const { map, isShared } = this.#exported;
     const { offset, records, timestamp } = this.#target;
     const from = map.sourceOf(offset);
-    if (from === null && isShared) {
+    const isOurs = this.#isOurs;
+    if (from === null && isShared && !isOurs) {
       this.others++;
       return;
     }
@@ -245,12 +249,18 @@ export class MappedComparison {
     }
     const what =
       from === null
-        ? 'nothing of the source is mapped to it'
+        ? `${isOurs ? 'the mirror wrote it, and ' : ''}nothing of the source is mapped to it`
         : `the map has offset ${from} there, where the source has no record`;
     this.#differ('extra', from ?? map.nextSource(offset), {
       message: `the target has a record at offset ${offset}: ${what}`,
       target: shownRecord(timestamp, must(records, 'record').fields()),
     });
+  }
+
+  /** The record at hand was written with the mirror's producer id: were it not in the map, it would be there twice. */
+  get #isOurs(): boolean {
+    const { buffer, at } = must(this.#target.batch, 'batch of a record');
+    return producerIdOf(buffer, at) === this.#exported.producerId;
   }
 
   async #nextTarget(): Promise<void> {
