@@ -4,6 +4,7 @@
  */
 import { must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
+import { TIMES } from '#jobs/ownership.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import { describeProducers, type ProducerState } from '#kafka/producers.ts';
@@ -70,16 +71,18 @@ export interface Position {
 
 /**
  * The watermark once it has not moved for `stillMs`: what an earlier self still had on its way has landed. It only grows,
- * so the same value at both ends of that time means that it stood still in between.
+ * so the same value at both ends of that time means that it stood still in between. What still grows when a write of ours
+ * would long have ended is another program's: its records say so, and else it would be waited for without end.
  */
 export async function stillWatermark(port: TargetPartition, stillMs: number, signal: AbortSignal): Promise<number> {
   const { target, topic, partition } = port;
+  const deadline = target.clock.monotonic() + TIMES.writeTimeoutMs + stillMs;
   let watermark = await readWatermark(target, topic, partition);
   for (;;) {
     if (stillMs === 0 || signal.aborted) return watermark;
     await sleep(target.clock, stillMs, signal);
     const now = await readWatermark(target, topic, partition);
-    if (now === watermark) return now;
+    if (now === watermark || target.clock.monotonic() > deadline) return now;
     watermark = now;
   }
 }

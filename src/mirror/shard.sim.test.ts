@@ -904,6 +904,20 @@ describe('the position', () => {
     expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
   });
 
+  test('of a target that another program writes to all the time: SHARD_DIVERGED, not a wait without end', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    const append = (): void => {
+      target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: -1, baseSequence: -1 }));
+      if (world.incidents.length === 0 && target.log.end < 200) world.clock.schedule(500, append);
+    };
+    append();
+    world.renew();
+    expect(await world.incident(30_000)).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
   test('behind a control record that stands in the place of a record: SHARD_DIVERGED, not a hole, at every start', async () => {
     const { source, target } = newWorld();
     write(source.log, [3]);
