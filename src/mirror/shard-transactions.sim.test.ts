@@ -347,6 +347,26 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.target.log.end).toBe(open + 1);
   });
 
+  test('in the middle of a transaction that the source has lost, what the source lost is named', async () => {
+    world = new World(1, protocol);
+    world.append(99, 0);
+    world.append(100, TRANSACTIONAL);
+    world.append(101, TRANSACTIONAL);
+    world.end(100, true);
+    const open = world.source.log.stableOffset;
+    world.start();
+    await world.until(() => world.target.log.end === open && world.shard.position === open);
+    await world.restart();
+    world.end(101, true);
+    world.append(99, 0);
+    world.source.log.deleteBefore(world.source.log.end);
+    world.start();
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([
+      { code: 'SHARD_RETENTION_LOSS', offsets: { from: open, to: world.source.log.end } },
+    ]);
+  });
+
   test('neighbouring holes and ends of nothing are one request, each of its kind', async () => {
     world = new World(1, protocol);
     world.append(99, 0);

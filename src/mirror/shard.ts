@@ -385,7 +385,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const isFixed = this.#isStartFixed();
     this.#markerEpoch = null;
     const watermark = await stillWatermark(this.#port(), this.#stillMs, this.#abort.signal);
-    await this.#restoreTransactions();
+    try {
+      await this.#restoreTransactions();
+    } catch (error) {
+      if (error instanceof ShardStop && isFixed)
+        await this.#checkSourceHas(must(record, 'partition record'), watermark);
+      throw error;
+    }
     const port = this.#port();
     let position: Position | null = await readPosition(port, watermark, this.#abort.signal);
     if (this.#abort.signal.aborted) return null; // the reads above have been cut short
@@ -484,18 +490,27 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (topic.topicId !== expected) throw recreated(side, name, this.#position);
   }
 
-  /** The source still has what was copied (exactness.md rules 1 and 8). */
-  async #checkSource(port: TargetPartition, position: Position): Promise<void> {
+  /** What the source has lost explains why a transaction cannot be continued, and has its own stops (exactness.md rule 8). */
+  async #checkSourceHas({ leaderEpochs }: PartitionState, offset: number): Promise<void> {
+    this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
+    // What is open is not known, and whose batches of transactions are is not asked.
+    await this.#checkSourceEnd({ ...this.#port(), transactionProducerIds: new Set() }, offset);
+    const logStart = await readLogStart(this.#context.source, this.topic, this.partition);
+    if (logStart > offset) throw retentionLoss(offset, logStart);
+  }
+
+  /** The source's log reaches `offset`, in the leader epoch of what was copied. */
+  async #checkSourceEnd(port: TargetPartition, offset: number): Promise<void> {
     const { source } = this.#context;
     const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
     if (leaderEpoch >= 0) {
       const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
-      if (end.endOffset >= 0 && end.endOffset < position.offset) {
+      if (end.endOffset >= 0 && end.endOffset < offset) {
         if (this.fetchLeaderEpoch === leaderEpoch)
-          throw (await foreignBefore(port, position.offset)) ?? beyondSource(end.endOffset, position.offset);
+          throw (await foreignBefore(port, offset)) ?? beyondSource(end.endOffset, offset);
         throw truncated(
           end.endOffset,
-          position.offset,
+          offset,
           `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`,
         );
       }
@@ -503,7 +518,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       if (end.leaderEpoch >= 0) this.#walk.leaderEpoch = end.leaderEpoch;
     }
     const watermark = await readWatermark(source, this.topic, this.partition);
-    if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
+    if (watermark < offset) throw truncated(watermark, offset, `its log ends at ${watermark}`);
+  }
+
+  /** The source still has what was copied (exactness.md rules 1 and 8). */
+  async #checkSource(port: TargetPartition, position: Position): Promise<void> {
+    const { source } = this.#context;
+    await this.#checkSourceEnd(port, position.offset);
     if (this.#stillMs === 0 && !this.#isFirst) return; // all that we wrote since the last look was answered where it had to be
     const place = { cluster: source, topic: this.topic, partition: this.partition };
     if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);

@@ -289,7 +289,12 @@ export class TransactionWriter {
       if (status !== 'Ongoing') {
         if (firstOffset >= 0) throw transactionHangs(firstOffset, producerId);
       } else if (firstOffset < 0) begun.push(slot);
-      else open.push({ slot, producerId: await this.#sourceProducerOf(producerId, firstOffset), firstOffset });
+      else {
+        const found = await this.#sourceProducerOf(producerId, firstOffset);
+        // The source's log is not the one any more from which they were copied.
+        if (open.some((other) => other.producerId === found)) throw transactionCut(firstOffset, null);
+        open.push({ slot, producerId: found, firstOffset });
+      }
     }
     this.#slots = new TransactionSlots({ open, begun }, { slotsMax: this.#slotsMax });
   }

@@ -386,7 +386,7 @@ const guards: readonly Guard[] = [
   },
   {
     name: 'when the source has lost what was copied',
-    off: [never('shard.ts', 'end.endOffset < position.offset')],
+    off: [never('shard.ts', 'end.endOffset < offset')],
     scenario: sourceTruncated,
   },
 ];
