@@ -37,6 +37,7 @@ export class Demo {
   #planted: Planted | null = null;
   #foundAnnounced = false;
   #mirrorEndAnnounced = false;
+  #incidentAnnounced: string | null = null;
 
   constructor(parts: {
     east: KafkaCluster;
@@ -126,7 +127,7 @@ export class Demo {
         pid: mirror.pid,
         kills: mirror.kills,
         copied: mirror.status?.recordsCopied ?? null,
-        incident: mirror.incident === null ? null : `${mirror.incident.code}: ${mirror.incident.cause}`,
+        incident: incidentOf(mirror),
         ending: mirror.ending,
       },
       proof: {
@@ -144,6 +145,9 @@ export class Demo {
 
   /** What happens without anybody asking for it is told once. */
   #announce(latest: Comparison | null): void {
+    const incident = incidentOf(this.mirror);
+    if (incident !== null && incident !== this.#incidentAnnounced) this.note(`incident of the mirror: ${incident}`);
+    this.#incidentAnnounced = incident;
     if (latest?.first && !this.#foundAnnounced) {
       this.#foundAnnounced = true;
       this.note(`found ${formatPlace(latest.first)}: ${describeField(latest.first)}`);
@@ -224,4 +228,8 @@ function totalOf(rows: readonly TopicRow[]): TopicRow {
     behindMs: behind.includes(null) ? null : Math.max(...behind.map((ms) => ms ?? 0)),
     perSecond: sum((row) => row.perSecond),
   };
+}
+
+function incidentOf({ incident }: MirrorRun): string | null {
+  return incident === null ? null : `${incident.code}: ${incident.cause}`;
 }

@@ -8,6 +8,7 @@ import { setup } from '../scripts/setup.ts';
 import { startDemo, type Demo } from './demo.ts';
 import { parseOptions, usage, type DemoOptions } from './options.ts';
 import { Screen } from './screen.ts';
+import type { Snapshot } from './snapshot.ts';
 import { renderView, type Paint } from './view.ts';
 import { describeEnding, describeProgress, describeStop, stamped } from './words.ts';
 
@@ -16,6 +17,7 @@ const LINES_MS = 3000;
 /** How long the scripted kill leaves the mirror dead. */
 const DEAD_MS = 2000;
 const PLANT_AFTER_MS = 8000;
+const FOUND_WITHIN_MS = 60_000;
 
 const exitCodes = { ok: 0, different: 1, usage: 2, interrupted: 130 } as const;
 
@@ -126,6 +128,7 @@ async function followScript(demo: Demo, { seconds, plant }: DemoOptions, signal:
   await sleep(DEAD_MS, undefined, { signal });
   demo.startMirror();
   await until(endMs);
+  if (plant) await untilFound(demo, signal);
   return demo.finish();
 }
 
@@ -137,6 +140,13 @@ async function plantSoon(demo: Demo, signal: AbortSignal): Promise<void> {
 /** A slow machine may need longer than the script gives it until the mirror has copied its first records. */
 async function untilCompared(demo: Demo, signal: AbortSignal): Promise<void> {
   while ((demo.comparison?.compared ?? 0) === 0) await sleep(100, undefined, { signal });
+}
+
+/** The same for the reader, until it has come round to the altered record; one that never does must not go on for ever. */
+async function untilFound(demo: Demo, signal: AbortSignal): Promise<void> {
+  const endMs = demo.snapshot().elapsedMs + FOUND_WITHIN_MS;
+  const isOpen = ({ proof, elapsedMs }: Snapshot): boolean => proof.differences === 0 && elapsedMs < endMs;
+  while (isOpen(demo.snapshot())) await sleep(200, undefined, { signal });
 }
 
 /** Where nobody presses a key to start it again, a mirror that ends by itself ends the demo. */

@@ -25,8 +25,9 @@ const CONTROL_MASK = 0x20;
 const MARK = '"seq":';
 
 /**
- * Alters the newest record of an uncompressed batch in the first partition of `topic` that has one, on a one-node
- * cluster with this data directory. Returns which, or null while there is none.
+ * Alters the newest record of an uncompressed batch with another one behind it, in the first partition of `topic` that has
+ * one, on a one-node cluster with this data directory. Returns which, or null while there is none. Not of the last batch:
+ * a mirror that starts again compares that one, and would rightly refuse to go on.
  */
 export function plantDifference(dataDir: string, topic: string, partitions: number): Planted | null {
   for (let partition = 0; partition < partitions; partition += 1) {
@@ -46,16 +47,23 @@ function newestSegment(folder: string): string | null {
   return name === undefined ? null : join(folder, name);
 }
 
-/** Alters the last record of the last fitting batch of a segment; returns its offset. */
+/** Alters the last record of the last fitting batch of a segment that has data behind it; returns its offset. */
 function alterNewest(segment: string): number | null {
   const log = readFileSync(segment);
-  let found: { batch: Buffer; at: number; place: RecordPlace } | null = null;
+  interface Alterable {
+    readonly batch: Buffer;
+    readonly at: number;
+    readonly place: RecordPlace;
+  }
+  let found: Alterable | null = null;
+  let last: Alterable | null = null;
   for (let at = 0; at + RECORDS_AT <= log.length;) {
     const end = at + 12 + log.readInt32BE(at + LENGTH_AT);
     if (end > log.length) break; // still being appended
     const batch = log.subarray(at, end);
+    if (!isControl(batch)) found = last;
     const place = isAlterable(batch) ? lastAlterable(batch) : null;
-    if (place !== null) found = { batch, at, place };
+    if (place !== null) last = { batch, at, place };
     at = end;
   }
   if (found === null) return null;
@@ -72,9 +80,12 @@ function alterNewest(segment: string): number | null {
   return Number(batch.readBigInt64BE(0)) + place.offsetDelta;
 }
 
+function isControl(batch: Buffer): boolean {
+  return (batch.readInt16BE(ATTRIBUTES_AT) & CONTROL_MASK) !== 0;
+}
+
 function isAlterable(batch: Buffer): boolean {
-  const attributes = batch.readInt16BE(ATTRIBUTES_AT);
-  return batch[MAGIC_AT] === 2 && (attributes & (CODEC_MASK | CONTROL_MASK)) === 0;
+  return batch[MAGIC_AT] === 2 && !isControl(batch) && (batch.readInt16BE(ATTRIBUTES_AT) & CODEC_MASK) === 0;
 }
 
 interface RecordPlace {

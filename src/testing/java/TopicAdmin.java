@@ -54,10 +54,11 @@ import org.apache.kafka.common.resource.ResourceType;
 
 /**
  * Topics through Kafka's own admin client. One argument, a JSON request: {"bootstrap", "steps": [...]}. The steps run
- * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas, setClientQuotas, describeQuotas,
- * addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, at, describeReplicas, describe. Prints one JSON
- * array with an answer for each step. Returns only when every broker's view is said to be there: a created topic has leaders for all its
- * partitions, ACLs, passwords and settings have reached all brokers.
+ * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas,
+ * setClientQuotas, describeQuotas, addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, at,
+ * describeReplicas, describe. Prints one JSON array with an answer for each step. Describes and returns only when every
+ * broker's view is there: a created topic has leaders for all its partitions, ACLs, passwords, quotas and settings have
+ * reached all brokers.
  */
 public final class TopicAdmin {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -72,11 +73,15 @@ public final class TopicAdmin {
     try (Admin admin = Admin.create(properties)) {
       boolean byLog = false;
       for (JsonNode step : request.get("steps")) {
+        String kind = step.fieldNames().next();
+        if (byLog && kind.startsWith("describe")) {
+          waitForAllBrokers(admin);
+          byLog = false;
+        }
         answers.add(run(admin, step));
-        byLog |= List.of("addAcls", "removeAcls", "setScram", "setBrokerConfigs", "setClientQuotas").contains(step.fieldNames().next());
+        byLog |= List.of("addAcls", "removeAcls", "setScram", "setConfigs", "setBrokerConfigs", "setClientQuotas").contains(kind);
       }
-      // Twice: the first mark may have come in one delivery with the change, which a broker applies in an order of its own.
-      for (int i = 0; byLog && i < 2; i++) waitForAllBrokers(admin);
+      if (byLog) waitForAllBrokers(admin);
     }
     System.out.println(JSON.writeValueAsString(answers));
   }
@@ -279,6 +284,11 @@ public final class TopicAdmin {
    * limits nothing: the number of connections, above a thousand million.
    */
   private static void waitForAllBrokers(Admin admin) throws Exception {
+    // Twice: the first mark may have come in one delivery with the change, which a broker applies in an order of its own.
+    for (int i = 0; i < 2; i++) waitForMark(admin);
+  }
+
+  private static void waitForMark(Admin admin) throws Exception {
     String mark = String.valueOf(ThreadLocalRandom.current().nextInt(1_000_000_000, Integer.MAX_VALUE));
     ConfigEntry entry = new ConfigEntry("max.connections", mark);
     ConfigResource all = new ConfigResource(ConfigResource.Type.BROKER, "");
