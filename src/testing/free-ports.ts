@@ -1,6 +1,6 @@
 /** Ports for servers that keep their port over restarts. */
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 const lowest = 10_240;
 
@@ -25,18 +25,23 @@ function ephemeralStart(): number {
 }
 
 /** False: reserved already. The mark is a socket that listens at the same port of another loopback address; it ends with us. */
-function reserve(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const mark = createServer().unref();
-    mark.once('error', () => resolve(false));
-    mark.listen({ port, host: '127.0.0.2', exclusive: true }, () => resolve(true));
-  });
+async function reserve(port: number): Promise<boolean> {
+  const mark = await listen(port, '127.0.0.2');
+  return mark !== null;
 }
 
-function isFree(port: number): Promise<boolean> {
+async function isFree(port: number): Promise<boolean> {
+  const probe = await listen(port, '127.0.0.1');
+  if (probe === null) return false;
+  await new Promise((resolve) => probe.close(resolve));
+  return true;
+}
+
+/** A server that keeps nobody running; null where the port is taken. */
+function listen(port: number, host: string): Promise<Server | null> {
   return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)));
+    const server = createServer().unref();
+    server.once('error', () => resolve(null));
+    server.listen({ port, host, exclusive: true }, () => resolve(server));
   });
 }

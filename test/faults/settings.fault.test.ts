@@ -1,7 +1,6 @@
 /** Settings of the target topic that are changed while a mirror copies into it, and records that do not fit them. */
 import { expect } from 'vitest';
 import type { ErrorCode } from '#contract/errors.ts';
-import { waitUntil } from '#testing/process-stat.ts';
 import type { RecordStream } from '#testing/workload.ts';
 import { fault } from './fault.ts';
 import type { FaultRun } from './fault.ts';
@@ -14,16 +13,15 @@ const megabyte = 1 << 20;
 const unsynced = { spec: { sync: { configs: false } } } as const;
 
 async function setTarget(run: FaultRun, scene: TwoTopics, configs: Readonly<Record<string, string>>): Promise<void> {
-  await scene.admin('target', [{ setConfigs: { topic: scene.hit, configs } }]);
-  const wanted = Object.entries(configs).map((entry) => entry.join('='));
-  const isTold = async (): Promise<boolean> => {
-    const [topics] = (await scene.admin('target', [{ describe: [scene.hit] }])) as [{ configs: object }[]];
-    const told = new Set(topics.flatMap((topic) => Object.entries(topic.configs).map((entry) => entry.join('='))));
-    return wanted.every((each) => told.has(each));
-  };
-  // The controller answers before the broker has heard of it; a mirror that synchronises settings takes up to 30 s.
-  await waitUntil(isTold, `the target says ${wanted.join(', ')}`, { timeoutMs: 20_000, everyMs: 100 });
-  run.tookEffect(`the target says ${wanted.join(', ')}`);
+  // Read at once: a mirror that synchronises settings puts it back within 30 s.
+  const steps = [{ setConfigs: { topic: scene.hit, configs } }, { describe: [scene.hit] }];
+  const [, described] = await scene.admin('target', steps);
+  expect(described).toMatchObject([{ configs }]);
+  run.tookEffect(
+    `the target says ${Object.entries(configs)
+      .map((entry) => entry.join('='))
+      .join(', ')}`,
+  );
 }
 
 interface Refusal {
