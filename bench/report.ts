@@ -170,7 +170,14 @@ export function formatExpectations(found: readonly Expectation[]): string {
 }
 
 /** `64 KB batches: median 63 891 B …`: that the batches have the size that the data set is named for. */
-export function formatDataSet({ dataSet, description, records, gigabytes, partitions = 8, batches }: DataSetLine): string {
+export function formatDataSet({
+  dataSet,
+  description,
+  records,
+  gigabytes,
+  partitions = 8,
+  batches,
+}: DataSetLine): string {
   const { bytesMedian, bytesMax, recordsMedian, compression } = batches;
   return (
     `${dataSet}: ${description}; ${records.toLocaleString('en')} records, ${gigabytes.toFixed(2)} GB${partitions === 8 ? '' : ` in ${partitions} partitions`}; ` +
