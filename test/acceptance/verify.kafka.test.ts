@@ -3,17 +3,18 @@
  * reader that may only read; and a record that was altered on the target's disk is named.
  */
 import { expect, test } from 'vitest';
-import type { MirrorVerification, PartitionVerification } from '#contract/verification.ts';
+import type { PartitionVerification } from '#contract/verification.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { runAdmin, type Acl } from '#testing/topic-admin.ts';
 import { writeStreams, writeWorkload } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
-import { Command, type Ended } from './command.ts';
+import { Command } from './command.ts';
 import { leastRightsLink, leastRightsUsers, mirrorUser } from './least-rights.ts';
 import { writeLink, type Link } from './link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, told } from './lockstep-process.ts';
 import { alterLastBatch } from './log-surgery.ts';
+import { expectVerified, runVerify } from './verified.ts';
 
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
 const cluster = sharedClusters({ source: { secure: leastRightsUsers }, target: { secure: leastRightsUsers } });
@@ -30,18 +31,6 @@ const readerAcls = (prefix: string): Acl[] =>
     name: prefix,
     pattern: 'prefixed',
   }));
-
-async function verify(
-  file: string,
-  argv: readonly string[] = [],
-): Promise<{ ended: Ended; partitions: readonly PartitionVerification[] }> {
-  const ended = await new Command(['verify', '-f', file, '--json', ...argv]).ended(120_000);
-  const last = ended.out.trim().split('\n').at(-1) ?? '';
-  const { mirrors: verified } = (last.startsWith('{') ? JSON.parse(last) : { mirrors: [] }) as {
-    mirrors: MirrorVerification[];
-  };
-  return { ended, partitions: verified.flatMap(({ partitions }) => partitions) };
-}
 
 const verdicts = (partitions: readonly PartitionVerification[]) =>
   partitions.map(({ topic, partition, verdict }) => `${topic}/${partition} ${verdict}`);
@@ -65,7 +54,7 @@ test('a mirror is identical for a reader that may only read, also while it runs;
   const writing = writeWorkload(pair.source, workloads.mixed('seen.mixed', { records: 40_000, partitions: 2 }), {
     seed,
   });
-  const live = await verify(reader);
+  const live = await runVerify(reader);
   await writing;
   expect([live.ended.code, live.ended.err], live.ended.out).toEqual([0, '']);
   expect(live.partitions.flatMap(({ shown }) => shown)).toEqual([]);
@@ -76,11 +65,9 @@ test('a mirror is identical for a reader that may only read, also while it runs;
   const caughtUp = await runUntilCaughtUp(writer);
   expect(caughtUp.code, told(caughtUp)).toBe(0);
 
-  const { ended, partitions } = await verify(reader);
-  expect(ended.code, `${ended.out.slice(-3000)}\n${ended.err}`).toBe(0);
-  expect(verdicts(partitions)).toEqual(partitions.map(({ topic, partition }) => `${topic}/${partition} identical`));
+  expect(await expectVerified(reader)).toBeGreaterThan(46_000);
+  const { partitions } = await runVerify(reader);
   expect(partitions).toHaveLength(9);
-  expect(partitions.map(({ lag }) => lag)).toEqual(partitions.map(() => 0));
   const sum = (of: (each: PartitionVerification) => number): number => partitions.reduce((n, each) => n + of(each), 0);
   const aborted = sum((each) => each.source?.aborted ?? 0);
   expect(sum(({ records }) => records)).toBeGreaterThan(46_000);
@@ -103,7 +90,7 @@ test('a mirror is identical for a reader that may only read, also while it runs;
   } finally {
     await broker.start();
   }
-  const altered = await verify(reader);
+  const altered = await runVerify(reader);
   expect(altered.ended.code, altered.ended.err).toBe(5);
   const found = altered.partitions.filter(({ verdict }) => verdict !== 'identical');
   expect(verdicts(found)).toEqual(['seen.plain/0 different']);
@@ -113,7 +100,7 @@ test('a mirror is identical for a reader that may only read, also while it runs;
   expect(found[0]?.shown[0]?.target?.value?.text).toContain('"seq":498');
   const text = await new Command(['verify', '-f', reader]).ended(120_000);
   expect(text.out).toContain('different seen.plain/0 (copy.plain on the target) offset 499, changed: value differs');
-  expect((await verify(reader, ['--class', 'structure'])).ended.code, 'a digit of a value is no structure').toBe(0);
+  expect((await runVerify(reader, ['--class', 'structure'])).ended.code, 'a digit of a value is no structure').toBe(0);
 
   // Created anew on the source: less is there, and other records; and a topic that nobody copies.
   await runAdmin(pair.source, [
@@ -121,7 +108,7 @@ test('a mirror is identical for a reader that may only read, also while it runs;
     { create: ['seen.plain', 'seen.new'].map((name) => ({ name, partitions: 1 })) },
   ]);
   await writeStreams(pair.source, [{ ...plain, name: 'anew', records: 20 }]);
-  const anew = await verify(reader);
+  const anew = await runVerify(reader);
   expect(anew.ended.code).toBe(5);
   const differences = anew.partitions.flatMap(({ topic, shown }) =>
     shown.map(({ kind, offset }) => [topic, kind, offset]),
