@@ -3,6 +3,7 @@
  * ProducerStateEntry, LogValidator): other bytes than the CRC says, control and inner gaps, sequences out of order. What it
  * holds is read back with the decoder of the checker, which shares no code with the mirror.
  */
+import { must } from '#util/assert.ts';
 import { controlBatch } from './source-batches.ts';
 import { parseBatches, type RawBatch, type RawRecord } from './raw-batch.ts';
 
@@ -32,6 +33,8 @@ export class ModelLog {
   logStart = 0;
   end = 0;
   refusals = 0;
+  /** [epoch, its first offset] of the leaders that have appended. */
+  readonly #epochs: [epoch: number, from: number][] = [];
   readonly #ended: { producerId: number; first: number; end: number; isCommit: boolean }[] = [];
 
   /** What a produce request of this one batch is answered with; `isTransactional` when the request names a transactional id. */
@@ -93,6 +96,33 @@ export class ModelLog {
   get stableOffset(): number {
     const open = [...this.producers.values()].map((state) => state.currentTxnStartOffset).filter((each) => each >= 0);
     return Math.min(this.end, ...open);
+  }
+
+  /** Aborted transactions that touch [from, to), as a fetch at read_committed lists them. */
+  aborted(from: number, to: number): { producerId: number; firstOffset: number }[] {
+    return this.#ended
+      .filter(({ first, end, isCommit }) => !isCommit && end >= from && first < to)
+      .map(({ producerId, first }) => ({ producerId, firstOffset: first }));
+  }
+
+  /** Where a leader epoch ends, as LeaderEpochFileCache.endOffsetFor answers; −1 and −1 where it is not known. */
+  endOfEpoch(epoch: number): { leaderEpoch: number; endOffset: number } {
+    if (this.#epochs.length === 0 || epoch === this.leaderEpoch) return { leaderEpoch: epoch, endOffset: this.end };
+    const next = this.#epochs.find(([each]) => each > epoch);
+    if (!next) {
+      const isLatest = this.#epochs.at(-1)?.[0] === epoch;
+      return isLatest ? { leaderEpoch: epoch, endOffset: this.end } : { leaderEpoch: -1, endOffset: -1 };
+    }
+    const floor = this.#epochs.findLast(([each]) => each <= epoch);
+    return { leaderEpoch: floor ? floor[0] : epoch, endOffset: next[1] };
+  }
+
+  /** What an unclean election does: a new leader, whose log ends at `offset`, the base of a batch or the end. */
+  truncate(offset: number): void {
+    while (this.batches.length > 0 && lastOffsetOf(must(this.batches.at(-1), 'batch')) >= offset) this.batches.pop();
+    this.end = offset;
+    this.leaderEpoch++;
+    while ((this.#epochs.at(-1)?.[1] ?? -1) >= offset) this.#epochs.pop();
   }
 
   deleteBefore(offset: number): void {
@@ -160,6 +190,7 @@ export class ModelLog {
   #store(bytes: Buffer, count: number): number {
     const stored = Buffer.from(bytes);
     const baseOffset = this.end;
+    if ((this.#epochs.at(-1)?.[0] ?? -1) < this.leaderEpoch) this.#epochs.push([this.leaderEpoch, baseOffset]);
     stored.writeBigInt64BE(BigInt(baseOffset), 0);
     stored.writeInt32BE(this.leaderEpoch, 12);
     this.batches.push(stored);

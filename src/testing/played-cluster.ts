@@ -40,7 +40,7 @@ const DECIDED_MS = 3;
 /** Typed requests that change a log. */
 const WRITES = new Set(['WriteTxnMarkers', 'DeleteRecords', 'AddPartitionsToTxn', 'EndTxn', 'InitProducerId']);
 
-/** What becomes of one produced batch; `lose` closes the connection instead of an answer, `ignore` leaves it without one. */
+/** What becomes of one produced batch; `lose` closes the connection instead of an answer, `ignore` leaves it without one, and what `landsAfterMs` is appended then. */
 export type ProduceFate =
   | {
       readonly errorCode: number;
@@ -48,7 +48,7 @@ export type ProduceFate =
       readonly baseOffset?: number;
       readonly logAppendTimeMs?: number;
     }
-  | { readonly lose: true; readonly isAppended: boolean }
+  | { readonly lose: true; readonly isAppended: boolean; readonly landsAfterMs?: number }
   | { readonly ignore: true };
 
 export interface PlayedClusterOptions {
@@ -85,6 +85,8 @@ export class PlayedCluster implements Network {
   onCall: (name: string, request: unknown) => unknown = () => undefined;
   /** Called in the turn of the event loop in which a request that changes the log is handed to the socket. */
   onWrite: (name: string) => void = () => {};
+  /** How often a fetch without news looks again. */
+  pollMs = 10;
   readonly #options: PlayedClusterOptions;
 
   constructor(options: PlayedClusterOptions) {
@@ -145,10 +147,15 @@ export class PlayedCluster implements Network {
     await sleep(this.clock, DELAY_MS);
     if (options?.mayLeave?.() === false) throw new WithheldError(this.name);
     if (WRITES.has(api.name)) this.onWrite(api.name);
-    const planned = await this.onCall(api.name, request);
-    const response = planned ?? this.#answer(api.name, request);
+    const response = await this.handle(api.name, request);
     await sleep(this.clock, DELAY_MS);
     return response as Response;
+  }
+
+  /** What a typed request does and is answered with, in this moment. */
+  async handle(name: string, request: unknown): Promise<unknown> {
+    const planned = await this.onCall(name, request);
+    return planned ?? this.#answer(name, request);
   }
 
   // ---- the wire
@@ -204,6 +211,10 @@ export class PlayedCluster implements Network {
       if ('ignore' in fate) return null;
       const appended = fate.isAppended ? this.#append(transactionalId, records) : null;
       if ('lose' in fate) {
+        const { landsAfterMs } = fate;
+        const copy = Buffer.from(records);
+        if (landsAfterMs !== undefined)
+          this.clock.schedule(landsAfterMs, () => void this.#append(transactionalId, copy));
         peer.close(null);
         return null;
       }
@@ -223,8 +234,10 @@ export class PlayedCluster implements Network {
     this.journal.push('Fetch');
     const answers = (): FetchAnswer[] => {
       const end = asked.isolation === READ_COMMITTED ? this.log.stableOffset : this.log.end;
-      return asked.positions.map(({ topicId, partition, offset, maxBytes }) => {
-        const errorCode = offset < this.log.logStart || offset > this.log.end ? 1 : 0;
+      return asked.positions.map(({ topicId, partition, offset, maxBytes, lastFetchedEpoch }) => {
+        const diverging = this.#divergenceOf(offset, lastFetchedEpoch);
+        const errorCode = !diverging && (offset < this.log.logStart || offset > this.log.end) ? 1 : 0;
+        const records = errorCode === 0 && !diverging ? this.log.read(offset, maxBytes, end) : null;
         const plain: FetchAnswer = {
           topicId,
           partition,
@@ -232,7 +245,9 @@ export class PlayedCluster implements Network {
           highWatermark: this.log.end,
           lastStableOffset: this.log.stableOffset,
           logStartOffset: this.log.logStart,
-          records: errorCode === 0 ? this.log.read(offset, maxBytes, end) : null,
+          records,
+          ...(diverging ? { diverging } : {}),
+          ...(asked.isolation === READ_COMMITTED ? { aborted: this.log.aborted(offset, end) } : {}),
         };
         return this.onFetch(offset, plain) ?? plain;
       });
@@ -245,9 +260,17 @@ export class PlayedCluster implements Network {
       const list = answers();
       if (isReady(list) || this.clock.monotonic() >= deadline)
         peer.send(responseFrame(request, fetchBody({ partitions: this.isTerse && !isReady(list) ? [] : list })));
-      else this.clock.schedule(10, poll);
+      else this.clock.schedule(this.pollMs, poll);
     };
     poll();
+  }
+
+  /** As UnifiedLog.read compares the epoch of what was fetched last (KIP-595). */
+  #divergenceOf(offset: number, lastFetchedEpoch: number): { epoch: number; endOffset: number } | null {
+    if (lastFetchedEpoch < 0) return null;
+    const { leaderEpoch, endOffset } = this.log.endOfEpoch(lastFetchedEpoch);
+    const isDiverging = endOffset >= 0 && (leaderEpoch < lastFetchedEpoch || endOffset < offset);
+    return isDiverging ? { epoch: leaderEpoch, endOffset } : null;
   }
 
   #topic(): TopicMetadata {
@@ -286,9 +309,12 @@ export class PlayedCluster implements Network {
         const activeProducers = [...log.producers.values()].map((state) => ({ ...state }));
         return answered({ partitionIndex: 0, errorCode: 0, errorMessage: null, activeProducers });
       }
-      case 'OffsetForLeaderEpoch':
+      case 'OffsetForLeaderEpoch': {
+        const { topics } = request as { topics: { partitions: { leaderEpoch: number }[] }[] };
         this.journal.push(name);
-        return answered({ partition: 0, errorCode: 0, leaderEpoch: log.leaderEpoch, endOffset: log.end });
+        const { leaderEpoch } = must(topics[0]?.partitions[0], 'query');
+        return answered({ partition: 0, errorCode: 0, ...log.endOfEpoch(leaderEpoch) });
+      }
       case 'DeleteRecords': {
         const { topics } = request as { topics: { partitions: { offset: number }[] }[] };
         this.journal.push(name);

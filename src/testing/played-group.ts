@@ -254,6 +254,8 @@ export class PlayedMachine {
   isCutOff = false;
   /** The wall clock stands still with the other: nothing on the machine tells that time has passed. */
   isWallStanding = false;
+  /** Called before anything comes to pass here: an answer, a timer. */
+  onEvent: () => void = () => {};
   /** One way, in ms: between these. */
   delayMs: readonly [number, number] = [1, 20];
 
@@ -290,7 +292,7 @@ export class PlayedMachine {
     schedule: (delayMs, callback) => {
       let isCancelled = false;
       const event = (): void => void (isCancelled || callback());
-      const cancel = this.#world.schedule(delayMs, () => this.#happen(event));
+      const cancel = this.#world.schedule(delayMs, () => this.happen(event));
       return () => {
         isCancelled = true;
         cancel();
@@ -318,7 +320,9 @@ export class PlayedMachine {
     return played as unknown as Cluster;
   }
 
-  #happen(event: () => void): void {
+  /** Something reaches this machine: at once, or when it goes on. */
+  happen(event: () => void): void {
+    if (!this.isPaused) this.onEvent();
     if (this.isPaused) this.#held.push(event);
     else event();
   }
@@ -363,7 +367,7 @@ export class PlayedMachine {
         void answer().then((response) => {
           this.#world.schedule(this.#delay(), () => {
             if (!this.isCutOff)
-              this.#happen(() => {
+              this.happen(() => {
                 cancel();
                 resolve(response);
               });
