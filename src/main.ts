@@ -27,7 +27,8 @@ import { drill } from '#mirror/failover/drill.ts';
 import { failBack, type FailbackRun } from '#mirror/failover/failback.ts';
 import { abandonFailover, failOver, planFailover, type FailoverRun } from '#mirror/failover/failover.ts';
 import type { ExportedLedger } from '#contract/exported-ledger.ts';
-import { openMaps, readLedgers } from '#mirror/mapped-export.ts';
+import { CopyRecord } from '#mirror/copy-record.ts';
+import { readLedgers } from '#mirror/mapped-export.ts';
 import { pairOf, rebuildTopic } from '#mirror/rebuild.ts';
 import type { RebuildPlan } from '#contract/rebuild.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
@@ -216,8 +217,8 @@ export function verifyMirrors(documents: Documents, host: Host, options: VerifyO
       const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
       const clusters = { source, target, pool, clock: host.clock };
       const withoutReturns = openRoutes(mirror, { source, target });
-      const verify = async () =>
-        verifyMirror(mirror, clusters, { ...options, withoutReturns, mapOf: await openMaps(target) });
+      const record = new CopyRecord({ source, target, mirror: mirror.metadata.name });
+      const verify = () => verifyMirror(mirror, clusters, { ...options, withoutReturns, record });
       verified.push(await asAppError(`mirror "${mirror.metadata.name}"`, verify));
     }
     return verified;
@@ -338,9 +339,10 @@ async function verifyTail(
   const late = new AbortController();
   const timer = sleep(clock, verifyWithinMs, ended.signal).then(() => late.abort());
   try {
+    const clusters = { source: must(source, 'source'), target };
     const { partitions } = await verifyMirror(
       resource,
-      { source: must(source, 'source'), target, pool, clock },
+      { ...clusters, pool, clock },
       {
         class: 'content',
         isFull: false,
@@ -349,8 +351,8 @@ async function verifyTail(
         tail,
         progressMs: verifyWithinMs,
         signal: AbortSignal.any([signal, late.signal]),
-        mapOf: await openMaps(target),
-        withoutReturns: openRoutes(resource, { source: must(source, 'source'), target }),
+        record: new CopyRecord({ ...clusters, mirror: resource.metadata.name }),
+        withoutReturns: openRoutes(resource, clusters),
         onProgress: () => {},
       },
     );

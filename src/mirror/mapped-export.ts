@@ -8,7 +8,7 @@ import type { Cluster } from '#kafka/cluster.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { MappedState, type MappedStore } from './mapped-state.ts';
 import { readStableOffset } from './offsets.ts';
-import type { MappedPlace } from './state-records.ts';
+import type { MappedPlace, MappedRecord } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
 
 export interface ExportedMap {
@@ -20,6 +20,8 @@ export interface ExportedMap {
   readonly isPart: boolean;
   readonly producerId: number;
   readonly topicIds: { readonly source: string; readonly target: string };
+  /** Which condition the file had, from which source offset on; none before the first. */
+  readonly conditions: NonNullable<MappedRecord['conditions']>;
 }
 
 /**
@@ -65,6 +67,7 @@ export async function exportMap(
     isPart: identicalFrom !== null,
     producerId: head.producerId,
     topicIds: { source: head.sourceTopicId, target: head.targetTopicId },
+    conditions: head.conditions ?? [],
   };
 }
 

@@ -8,6 +8,7 @@ import { assert, must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { createRandom, type Random } from '#util/random.ts';
 import { DispositionLedger } from '#contract/disposition-ledger.ts';
+import type { StatedCondition } from '#contract/resources.ts';
 import type { Incident } from '#contract/status.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { FramePool } from '#kafka/frame.ts';
@@ -66,6 +67,8 @@ interface Options {
   readonly isShared?: boolean;
   readonly goesOnBehindOthers?: boolean;
   readonly filter?: RecordFilter;
+  /** As the file states it at the next start. */
+  condition?: StatedCondition;
   readonly mergeBelowBytes?: number;
 }
 
@@ -135,6 +138,7 @@ class World {
       mirrorId: 'mirror',
       isShared,
       goesOnBehindOthers,
+      condition: this.options.condition ?? null,
       newProducerId: async () => PID,
       soleProducerId: PID + 1,
       countBytes: () => {},
@@ -340,6 +344,22 @@ describe('a mapped copy', () => {
     await world.copied();
     await check(dropped);
     expect(world.target.log.end).toBe(27);
+  });
+
+  test('writes down which condition it had, and from which offset on', async () => {
+    const options: Options = { condition: { condition: 'size > 1', onError: 'stop' } };
+    newWorld(options);
+    const saved = () => world.store.records.get(mappedKey(place));
+    store(world.source.log, sourceBatch({ baseOffset: 0, records: [record(0), record(1)] }), 2);
+    await world.copied();
+    const first = { from: 0, condition: 'size > 1', onError: 'stop' };
+    expect(saved()).toMatchObject({ conditions: [first] });
+    delete options.condition;
+    world.kill();
+    world.start();
+    store(world.source.log, sourceBatch({ baseOffset: 2, records: [record(2)] }), 1);
+    await world.copied();
+    expect(saved()).toMatchObject({ conditions: [first, { from: 2, condition: null, onError: 'stop' }] });
   });
 
   test('beside other writers keeps its order, and finds its records again', async () => {

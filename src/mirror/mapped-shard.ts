@@ -14,6 +14,7 @@ import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
 import type { OffsetMap } from '#contract/offset-map.ts';
+import type { StatedCondition } from '#contract/resources.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
 import { TIMES } from '#jobs/ownership.ts';
 import {
@@ -103,6 +104,8 @@ export interface MappedContext extends Omit<
   readonly isShared: boolean;
   /** Goes on behind what another program wrote to a target that was ours alone, instead of stopping. */
   readonly goesOnBehindOthers: boolean;
+  /** On its records, as the file states it; without it: none. */
+  readonly condition?: StatedCondition | null;
   /** Of this mirror's batches in target topics of its own. */
   readonly soleProducerId: number;
   /** Of our batches in the target topic; asked for before the first copy. Throws KafkaError. */
@@ -430,7 +433,19 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#heldFrom = this.#heldNext = Infinity;
     this.#advance();
     this.#position = mapped.ledger.end; // also where the target has lost what it had acknowledged
+    await this.#recordCondition(mapped);
     return located;
+  }
+
+  /** Whoever judges the ledger has to know by which condition a record was left out. */
+  async #recordCondition(mapped: MappedState): Promise<void> {
+    const { conditions = [] } = mapped.head;
+    const { condition = null, onError = 'stop' } = this.#context.condition ?? {};
+    const last = conditions.at(-1) ?? { condition: null, onError };
+    if (last.condition === condition && last.onError === onError) return;
+    const stated = { from: mapped.ledger.end, condition, onError };
+    mapped.setHead({ conditions: [...conditions, stated].slice(-CONDITIONS_MAX) });
+    await mapped.save(this.#context.store, this.#permit);
   }
 
   #loadState(targetTopicId: string): MappedState | null {

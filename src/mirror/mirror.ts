@@ -17,6 +17,7 @@ import type { Until } from '#contract/until.ts';
 import {
   compileTopicRules,
   filterOf,
+  type TopicFilter,
   planTopics,
   withMerges,
   type TopicPair,
@@ -707,10 +708,11 @@ export class Mirror {
     });
   }
 
-  #filterOf({ source, sourceTopic: topic, partition }: ShardContext): RecordFilter | null {
-    const isInternal = source.topicOf(topic)?.isInternal ?? false;
-    const filter = filterOf(this.#rules, { name: topic, isInternal });
-    if (!filter) return null;
+  #conditionOn({ source, sourceTopic: topic }: ShardContext): TopicFilter | null {
+    return filterOf(this.#rules, { name: topic, isInternal: source.topicOf(topic)?.isInternal ?? false });
+  }
+
+  #filterFor(filter: TopicFilter, { sourceTopic: topic, partition }: ShardContext): RecordFilter {
     const condition = compileCondition(filter.condition);
     assert('value' in condition, 'conditions are compiled only after their file has been accepted');
     return new RecordFilter([condition.value], {
@@ -723,10 +725,11 @@ export class Mirror {
   #createMappedShard(copy: Pick<OffsetMode, 'isShared'>, context: ShardContext): MappedShard {
     const { target, resource } = this.#options;
     const state = must(this.#state, 'state topic');
-    const filter = this.#filterOf(context);
+    const condition = this.#conditionOn(context);
     return new MappedShard({
       ...context,
-      ...(filter ? { policy: { ...context.policy, filter } } : {}),
+      ...(condition ? { policy: { ...context.policy, filter: this.#filterFor(condition, context) } } : {}),
+      condition,
       store: {
         load: () => context.state.load(),
         mapped: (place) => state.mapped(place),

@@ -21,6 +21,8 @@ const VERSION = 1;
 /** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
 export const LEADER_EPOCHS_MAX = 128;
 /** Runs of a ledger or a map in one record: at most 50 KB, mostly 5. */
+/** Changes of a condition that are remembered, the newest. */
+export const CONDITIONS_MAX = 16;
 export const PIECE_RUNS = 1_000;
 
 const offset = z.int().min(0);
@@ -99,6 +101,11 @@ const mappedRecord = z.object({
   targetStart: offset,
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
 });
+  /** Which condition on records the file had, from which source offset on; missing: none ever. */
+  conditions: z
+    .array(z.object({ from: offset, condition: z.string().nullable(), onError: z.enum(['stop', 'deliver']) }))
+    .max(CONDITIONS_MAX)
+    .optional(),
 
 const numbers = z.array(z.int()).max(3 * PIECE_RUNS);
 

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { DispositionLedger, type Disposition } from '#contract/disposition-ledger.ts';
 import { OffsetMap } from '#contract/offset-map.ts';
+import type { StatedCondition } from '#contract/resources.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { baseOffsetOf, batchAt, lastOffsetOf } from '#kafka/records/batch-header.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
 import { controlBatch, sourceBatch, TRANSACTIONAL, type SourceRecord } from '#testing/source-batches.ts';
 import type { ComparePolicy } from './compare-partition.ts';
 import type { PartitionLog } from './log-side.ts';
+import { StatedFilter, type ConditionSince } from './stated-filter.ts';
 import { compareMappedLogs } from './verify-mirror.ts';
 
 const pool = new FramePool({ bytesMax: 16 * 1024 * 1024 });
@@ -100,6 +102,9 @@ interface Planted {
   readonly policy?: Partial<ComparePolicy>;
   readonly from?: number;
   readonly to?: number;
+  /** That the file has now. */
+  readonly filter?: StatedCondition;
+  readonly conditions?: readonly ConditionSince[];
 }
 
 function mapOf(pairs: readonly (readonly [number, number])[]): OffsetMap {
@@ -114,12 +119,14 @@ async function compare(change: Planted = {}) {
     ledger: change.ledger ?? ledgerOf(dispositions),
     isShared: change.isShared ?? false,
     producerId: OURS,
+    conditions: change.conditions ?? [],
   };
+  const filter = new StatedFilter(change.filter ?? null, { topic: 'orders', partition: 0 });
   const clock = new ManualClock();
   let isDone = false;
   const compared = compareMappedLogs(
     { source: change.source ?? source(), target: change.target ?? targetOf(copied.map((i) => record(i))) },
-    { exported, policy: { ...policy, ...change.policy } },
+    { exported, policy: { ...policy, ...change.policy }, filter },
     {
       clusters: { clock },
       options: { from: change.from ?? null, to: change.to ?? null, signal: new AbortController().signal },
@@ -165,13 +172,77 @@ describe('a mapped copy', () => {
     expect(told(sole)).toEqual([['extra', 2]]);
     expect(sole.shown[0]?.message).toContain('at offset 2: nothing of the source is mapped to it');
   });
+});
 
-  test('lacks what the ledger says was filtered', async () => {
-    const ledger = ledgerOf(dispositions.with(0, ['delivered', 1]).toSpliced(1, 0, ['dead-lettered', 2]));
-    const kept = [0, 9, 10, 12];
-    const map = mapOf(kept.map((offset, i) => [offset, i]));
-    const result = await compare({ ledger, map, target: targetOf(kept.map((i) => record(i))) });
+describe('a record that was left out', () => {
+  const stated: StatedCondition = { condition: 'key != "key 1" && key != "key 10"', onError: 'stop' };
+  const since = (from: number, condition: string | null = stated.condition): ConditionSince => ({
+    from,
+    condition,
+    onError: 'stop',
+  });
+  /** The ledger says of some offsets that they were filtered, and the target has the others. */
+  const leftOut = (...offsets: number[]): Planted => {
+    const ledger = new DispositionLedger(0);
+    const says = dispositions.flatMap(([kind, length]) => Array.from({ length }, () => kind));
+    for (const [offset, kind] of says.entries())
+      ledger.append(offsets.includes(offset) ? { kind: 'filtered', rule: 0 } : ({ kind } as Disposition), 1);
+    const kept = copied.filter((offset) => !offsets.includes(offset));
+    return { ledger, map: mapOf(kept.map((offset, i) => [offset, i])), target: targetOf(kept.map((i) => record(i))) };
+  };
+  const inForce = { filter: stated, conditions: [since(0)] };
+
+  test('is explained where the condition of the file says so of the record itself', async () => {
+    const result = await compare({ ...leftOut(1, 10), ...inForce });
     expect(result).toMatchObject({ verdict: 'identical', records: 4, mapping: { unexplained: 0 } });
+  });
+
+  test('is unexplained where the condition holds for it, and so is one that was copied although it does not', async () => {
+    const lied = await compare({ ...leftOut(1, 2, 10), ...inForce });
+    expect(lied).toMatchObject({ verdict: 'different', mapping: { unexplained: 1 } });
+    expect(lied.shown).toMatchObject([{ kind: 'unaccounted', offset: 2, source: { key: { text: 'key 2' } } }]);
+    expect(lied.shown[0]?.message).toContain('"filtered" of offset 2, and the condition of the file holds for it');
+    const copiedAll = await compare({ ...leftOut(1), ...inForce });
+    expect(told(copiedAll)).toEqual([['unaccounted', 10]]);
+    expect(copiedAll.shown[0]?.message).toContain('"delivered" of offset 10, and the condition of the file does not');
+  });
+
+  test('is unexplained where no condition was ever in force, whatever the file says now', async () => {
+    const without = await compare(leftOut(1));
+    expect(without).toMatchObject({ verdict: 'different', mapping: { unexplained: 1 } });
+    const since9 = await compare({ ...leftOut(1, 10), filter: stated, conditions: [since(9)] });
+    expect(told(since9)).toEqual([['unaccounted', 1]]);
+    const ended = await compare({ ...leftOut(1, 10), conditions: [since(0), since(9, null)] });
+    expect(told(ended)).toEqual([['unaccounted', 10]]);
+  });
+
+  test('is unverified where the file had another condition then', async () => {
+    const changed = await compare({
+      ...leftOut(1, 10),
+      filter: stated,
+      conditions: [since(0, 'key != "x"'), since(9)],
+    });
+    expect(changed).toMatchObject({ verdict: 'unverified', differences: 0, mapping: { unexplained: 0 } });
+    expect(changed.unverified).toEqual([
+      {
+        from: 1,
+        to: 2,
+        reason: 'left out by another condition than the file has, which was in force from offset 0 on',
+      },
+    ]);
+  });
+
+  test('is unexplained where the condition says neither yes nor no of it', async () => {
+    const undecided = { condition: 'headers.region == "eu"', onError: 'stop' } as const;
+    const result = await compare({ ...leftOut(1), filter: undecided, conditions: [since(0, undecided.condition)] });
+    expect(result.shown[0]?.message).toContain('of offset 0, and the condition of the file says neither yes nor no');
+  });
+
+  test('is not believed to be dead-lettered, which nothing does', async () => {
+    const ledger = ledgerOf(dispositions.with(0, ['delivered', 1]).toSpliced(1, 0, ['dead-lettered', 2]));
+    const map = mapOf([0, 9, 10, 12].map((offset, i) => [offset, i]));
+    const target = targetOf([0, 9, 10, 12].map((i) => record(i)));
+    expect((await compare({ ledger, map, target })).mapping?.unexplained).toBe(2);
   });
 });
 

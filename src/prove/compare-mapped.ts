@@ -11,6 +11,7 @@ import { producerIdOf } from '#kafka/records/batch-header.ts';
 import { changedFields, type ComparePolicy } from './compare-partition.ts';
 import { DamagedBatchError, LogSide, type PartitionLog } from './log-side.ts';
 import { firstDifference, shownRecord } from './shown-record.ts';
+import { conditionAt, type ConditionSince, type StatedFilter } from './stated-filter.ts';
 
 const SHOWN_MAX = 10;
 
@@ -26,6 +27,8 @@ export interface MappedExport {
   readonly producerId?: number;
   /** Of the topics that it was made of; where they are known. */
   readonly topicIds?: { readonly source: string; readonly target: string };
+  /** Which condition on records the mirror's file had, in the order of the offsets from which it had it. */
+  readonly conditions?: readonly ConditionSince[];
 }
 
 /** What the log of the source shows of an offset. */
@@ -46,6 +49,7 @@ export class MappedComparison {
   readonly #policy: ComparePolicy;
   readonly #range: { readonly from: number; readonly to: number };
   readonly #exported: MappedExport;
+  readonly #filter: StatedFilter;
   readonly #source: LogSide;
   readonly #target: LogSide;
   #shown: Difference[] = [];
@@ -61,10 +65,17 @@ export class MappedComparison {
   constructor(
     logs: { readonly source: PartitionLog; readonly target: PartitionLog },
     range: { readonly from: number; readonly to: number; readonly targetEnd: number },
-    options: { readonly exported: MappedExport; readonly policy: ComparePolicy; readonly isDamageFinal: boolean },
+    options: {
+      readonly exported: MappedExport;
+      readonly policy: ComparePolicy;
+      /** The condition that the file has now. */
+      readonly filter: StatedFilter;
+      readonly isDamageFinal: boolean;
+    },
   ) {
     const { map } = options.exported;
     this.#isDamageFinal = options.isDamageFinal;
+    this.#filter = options.filter;
     this.#exported = options.exported;
     this.#policy = options.policy;
     this.#range = range;
@@ -110,7 +121,8 @@ export class MappedComparison {
 
   #doubt(from: number, to: number, reason: string): void {
     const last = this.#unverified.at(-1);
-    if (last?.to === from && last.reason === reason) this.#unverified.splice(-1, 1, { ...last, to });
+    // Of many that lie scattered one part is told, which is larger rather than too small.
+    if (last?.reason === reason) this.#unverified.splice(-1, 1, { ...last, to });
     else this.#unverified.push({ from, to, reason });
   }
 
@@ -145,7 +157,7 @@ export class MappedComparison {
     let next = first;
     for (let isRecord = source.open(); isRecord && !this.#isOver; isRecord = source.nextRecord()) {
       this.#account('compacted', next, source.offset);
-      this.#account('delivered', source.offset, source.offset + 1);
+      this.#accountRecord();
       next = source.offset + 1;
       await this.#compareRecord();
     }
@@ -174,7 +186,47 @@ export class MappedComparison {
     if (recorded === seen) return true;
     if (recorded === null) return false;
     if (seen === 'compacted') return this.#policy.cleaned.source; // it was there when it was copied
-    return seen === 'delivered' && (recorded === 'filtered' || recorded === 'dead-lettered');
+    return false;
+  }
+
+  /** Of a record that is there, also whether it was rightly copied or left out. */
+  #accountRecord(): void {
+    const { offset } = this.#source;
+    const { ledger, conditions = [] } = this.#exported;
+    const kind = ledger.dispositionAt(offset)?.kind;
+    if (kind !== 'filtered' && kind !== 'delivered') return this.#account('delivered', offset, offset + 1);
+    this.seen.delivered++;
+    const since = conditionAt(conditions, offset);
+    if (!this.#filter.is(since)) return kind === 'filtered' ? this.#leftOutByAnother(since) : undefined;
+    const fields = must(this.#source.records, 'record').fields();
+    const verdict = this.#filter.verdictOn(fields, this.#expectedTime);
+    if (verdict === (kind === 'filtered' ? 'left-out' : 'copied')) return;
+    const said = {
+      copied: since.condition === null ? 'there was no condition' : 'the condition of the file holds for it',
+      'left-out': 'the condition of the file does not hold for it',
+      undecided: 'the condition of the file says neither yes nor no of it',
+    };
+    this.unexplained++;
+    this.#differ('unaccounted', offset, {
+      message: `the ledger says "${kind}" of offset ${offset}, and ${said[verdict]}`,
+      source: shownRecord(this.#expectedTime, fields),
+    });
+  }
+
+  #leftOutByAnother({ condition, from }: ConditionSince): void {
+    const { offset } = this.#source;
+    if (condition === null) {
+      this.unexplained++;
+      const message = `the ledger says "filtered" of offset ${offset}, where the mirror had no condition`;
+      return this.#differ('unaccounted', offset, { message });
+    }
+    const reason = `left out by another condition than the file has, which was in force from offset ${from} on`;
+    this.#doubt(offset, offset + 1, reason);
+  }
+
+  get #expectedTime(): number {
+    const source = this.#source;
+    return this.#policy.timestamps === 'producer' ? source.producerTimestamp : source.timestamp;
   }
 
   async #compareRecord(): Promise<void> {
@@ -206,9 +258,8 @@ export class MappedComparison {
   #judge(entry: string): void {
     const [source, target] = [this.#source, this.#target];
     const [a, b] = [must(source.records, 'record').fields(), must(target.records, 'record').fields()];
-    const { timestamps } = this.#policy;
-    const expected = timestamps === 'producer' ? source.producerTimestamp : source.timestamp;
-    const isTimely = timestamps === 'target' || expected === target.timestamp;
+    const expected = this.#expectedTime;
+    const isTimely = this.#policy.timestamps === 'target' || expected === target.timestamp;
     const fields = [...(isTimely ? [] : ['timestamp']), ...changedFields(a, b, this.#policy.class)];
     if (fields.length === 0) {
       this.records++;

@@ -1,5 +1,5 @@
 /** The verifier over the wire to two played clusters: what it asks, and what comes of refusals. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DispositionLedger } from '#contract/disposition-ledger.ts';
 import { AppError } from '#contract/errors.ts';
 import { mirrorSchema } from '#contract/resources.ts';
@@ -9,14 +9,21 @@ import { ManualClock } from '#testing/manual-clock.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { PlayedCluster } from '#testing/played-cluster.ts';
 import { sourceBatch } from '#testing/source-batches.ts';
-import type { MappedExport } from './compare-mapped.ts';
+import type { CopyRecord } from './copy-record.ts';
 import { verifyMirror, type VerifyOptions } from './verify-mirror.ts';
 
 const NOT_AUTHORISED = 29;
 const UNKNOWN_TOPIC_ID = 100;
 
-function play(options: { values?: { source: string; target: string }; cleanupPolicy?: string | null } = {}) {
-  const { values = { source: 'same', target: 'same' }, cleanupPolicy = 'delete' } = options;
+interface Played {
+  readonly values?: { source: string; target: string };
+  readonly cleanupPolicy?: string | null;
+  /** Of the mirror. */
+  readonly spec?: object;
+}
+
+function play(options: Played = {}) {
+  const { values = { source: 'same', target: 'same' }, cleanupPolicy = 'delete', spec = {} } = options;
   const clock = new ManualClock();
   const pool = new FramePool({ bytesMax: 16 * 1024 * 1024 });
   const cluster = (name: 'source' | 'target') => {
@@ -37,7 +44,7 @@ function play(options: { values?: { source: string; target: string }; cleanupPol
       apiVersion: 'lockstep/v1',
       kind: 'Mirror',
       metadata: { name: 'link' },
-      spec: { source: 'source', target: 'target', topics: [{ match }] },
+      spec: { source: 'source', target: 'target', topics: [{ match }], ...spec },
     });
     let isDone = false;
     const verified = verifyMirror(
@@ -125,10 +132,14 @@ test('a cleanup.policy that may not be read is said', async () => {
 });
 
 /** A map of the 50 records, each at its own offset. */
-function mapOfAll(topicIds: { source: string; target: string }): () => Promise<MappedExport> {
+function mapOfAll(topicIds: { source: string; target: string }): CopyRecord {
   const ledger = new DispositionLedger(0);
   ledger.append({ kind: 'delivered' }, 50);
-  return async () => ({ map: ledger.deliveries(), ledger, isShared: false, topicIds });
+  return record({ mapOf: async () => ({ map: ledger.deliveries(), ledger, isShared: false, topicIds }) });
+}
+
+function record(of: Partial<CopyRecord>): CopyRecord {
+  return { denied: null, refresh: async () => {}, topicIdsOf: () => null, mapOf: async () => null, ...of };
 }
 
 test.each(['source', 'target'] as const)(
@@ -136,18 +147,52 @@ test.each(['source', 'target'] as const)(
   async (side) => {
     const { source, target, verify } = play();
     const topicIds = { source: source.topicId, target: target.topicId };
-    const same = await verify('orders', { mapOf: mapOfAll(topicIds) });
+    const same = await verify('orders', { record: mapOfAll(topicIds) });
     expect(same.partitions).toMatchObject([{ verdict: 'identical', records: 50 }]);
-    const mapOf = mapOfAll({ ...topicIds, [side]: 'AAAAAAAAAAAAAAAAAAAAAg' });
-    const { partitions } = await verify('orders', { mapOf });
+    const other = { ...topicIds, [side]: 'AAAAAAAAAAAAAAAAAAAAAg' };
+    const { partitions } = await verify('orders', { record: mapOfAll(other) });
     expect(partitions).toMatchObject([{ verdict: 'different', differences: 1, shown: [{ kind: 'absent' }] }]);
     expect(partitions[0]?.shown[0]?.message).toContain(`topic orders of the ${side} was created anew`);
+    expect(partitions[0]?.shown[0]?.source?.value?.text, 'the first record of the source').toContain('value 0');
+    const identical = await verify('orders', { record: record({ topicIdsOf: () => other }) });
+    expect(identical.partitions).toMatchObject([{ verdict: 'different', shown: [{ kind: 'absent', offset: 0 }] }]);
+    const known = await verify('orders', { record: record({ topicIdsOf: () => topicIds }) });
+    expect(known.partitions).toMatchObject([{ verdict: 'identical' }]);
   },
 );
 
+describe('without the right to read what the mirror has written down', () => {
+  const denied = new AppError('PERMISSION_DENIED', 'READ on topic __lockstep.state is missing');
+  const values = { source: 'a', target: 'b' };
+
+  test('offsets that cannot be mapped are compared, and a note says what is not known', async () => {
+    const { partitions, notes } = await play({ values }).verify('orders', { record: record({ denied }) });
+    expect(partitions).toMatchObject([{ verdict: 'different', provenThrough: 30 }]);
+    expect(notes).toEqual([`${denied.message}: whether topics were created anew is not known`]);
+  });
+
+  test.each<[string, object]>([
+    ['which are mapped', { offsets: 'mapped' }],
+    ['of which some are left out', { topics: [{ match: 'orders', condition: 'size > 1' }] }],
+    ['which others may have pushed aside', { onMisalignment: 'map' }],
+  ])('offsets %s are not called different: the right is named', async (_, spec) => {
+    const { partitions } = await play({ values, spec }).verify('orders', { record: record({ denied }) });
+    expect(partitions).toMatchObject([{ verdict: 'failed', error: { code: 'PERMISSION_DENIED' } }]);
+    expect(partitions[0]?.error?.message).toContain('READ on __lockstep.state of the target is missing');
+  });
+
+  test('what is the same is identical all the same, where it may be mapped', async () => {
+    const spec = { onMisalignment: 'map' };
+    const { partitions } = await play({ spec }).verify('orders', { record: record({ denied }) });
+    expect(partitions).toMatchObject([{ verdict: 'identical' }]);
+  });
+});
+
 test('a map that cannot be read fails its partition, and no other', async () => {
   const broken = new AppError('STATE_TOPIC_INVALID', 'the pieces do not fit together');
-  const { partitions } = await play().verify('orders', { mapOf: () => Promise.reject(broken) });
+  const { partitions } = await play().verify('orders', {
+    record: record({ mapOf: () => Promise.reject(broken) }),
+  });
   expect(partitions).toMatchObject([{ verdict: 'failed', error: { code: 'STATE_TOPIC_INVALID' } }]);
 });
 

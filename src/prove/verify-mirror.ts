@@ -1,12 +1,20 @@
 /**
- * `lockstep verify`: source and target of a mirror compared by a reader that knows nothing of the mirror but its file. It
- * reads both logs, never the state topic, writes nothing, and works while producers and the mirror do.
+ * `lockstep verify`: source and target of a mirror compared by a reader of its own, with its own credentials. It reads both
+ * logs; what the mirror has written down about its copies is judged by them. It writes nothing, and works while producers
+ * and the mirror do.
  */
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
-import type { MirrorResource } from '#contract/resources.ts';
-import { compileTopicRules, planTopics, withMerges, type TopicPair, type TopicPlan } from '#contract/topic-rules.ts';
+import type { MirrorResource, StatedCondition } from '#contract/resources.ts';
+import {
+  compileTopicRules,
+  filterOf,
+  planTopics,
+  withMerges,
+  type TopicPair,
+  type TopicPlan,
+} from '#contract/topic-rules.ts';
 import type {
   Difference,
   MirrorVerification,
@@ -27,7 +35,9 @@ import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { isUnknownTopic, retrying } from '#kafka/retry.ts';
 import { MappedComparison, type MappedExport } from './compare-mapped.ts';
 import { Comparison, readRecord, type ComparePolicy } from './compare-partition.ts';
+import type { CopyRecord } from './copy-record.ts';
 import { DamagedBatchError, type LogBounds, type PartitionLog } from './log-side.ts';
+import { StatedFilter } from './stated-filter.ts';
 
 /** Partitions at a time. Each holds two frames of 1 MB on each side: 16 MB, but for larger batches. */
 const WORKERS = 4;
@@ -55,8 +65,8 @@ export interface VerifyOptions {
   readonly tail?: number;
   readonly progressMs: number;
   readonly signal: AbortSignal;
-  /** The map of a partition whose offsets differ, as its mirror has saved it; null of an identical one. */
-  readonly mapOf?: (pair: TopicPair, partition: number) => Promise<MappedExport | null>;
+  /** Without it offsets are taken for identical, and topics for those that were copied. */
+  readonly record?: CopyRecord;
   /** What the rules take in and the mirror does not copy, since it comes from the target: `pairs` are the others. */
   readonly withoutReturns?: (plan: TopicPlan) => Promise<TopicPlan>;
   onProgress(progress: VerifyProgress): void;
@@ -69,6 +79,8 @@ interface Task {
   readonly source: LogPlace | null;
   readonly target: LogPlace | null;
   readonly cleaned: ComparePolicy['cleaned'];
+  /** The condition on its records that the file has. */
+  readonly condition: StatedCondition | null;
   /** Why the topic cannot be looked at. */
   readonly error: BrokerError | null;
 }
@@ -128,7 +140,7 @@ export async function verifyMirror(
 async function tasksOf(
   resource: MirrorResource,
   { source, target, clock }: VerifyClusters,
-  { signal, mapOf, withoutReturns }: Pick<VerifyOptions, 'signal' | 'mapOf' | 'withoutReturns'>,
+  { signal, record, withoutReturns }: Pick<VerifyOptions, 'signal' | 'record' | 'withoutReturns'>,
 ): Promise<{ notes: string[]; tasks: Task[] }> {
   const rules = compileTopicRules(resource.spec.topics);
   let returns: string[] = [];
@@ -157,7 +169,12 @@ async function tasksOf(
       },
     );
   }
-  const notes = [...notesOf(plan), ...returns.map((topic) => `not compared: ${topic}: it comes from the target`)];
+  await record?.refresh();
+  const notes = [
+    ...notesOf(plan),
+    ...returns.map((topic) => `not compared: ${topic}: it comes from the target`),
+    ...(record?.denied ? [`${record.denied.message}: whether topics were created anew is not known`] : []),
+  ];
   const cleaned = {
     source: await cleanedOf(
       source,
@@ -172,7 +189,7 @@ async function tasksOf(
   };
   const mapped = new Set<string>();
   for (const pair of plan.pairs)
-    if (sides[1].has(pair.target) && (await isMapped(pair, mapOf))) mapped.add(pair.source);
+    if (sides[1].has(pair.target) && (await isMapped(pair, record))) mapped.add(pair.source);
   const tasks = plan.pairs.flatMap((pair) => {
     const [from, to] = [sides[0].get(pair.source), sides[1].get(pair.target)];
     const error = errorOfTopic(from) ?? errorOfTopic(to);
@@ -180,17 +197,19 @@ async function tasksOf(
     const theirs = mapped.has(pair.source) ? 0 : (to?.partitions.length ?? 0);
     const count = error ? 1 : Math.max(from?.partitions.length ?? 0, theirs);
     const is = { source: cleaned.source.has(pair.source), target: cleaned.target.has(pair.target) };
+    const condition = filterOf(rules, { name: pair.source, isInternal: from?.isInternal ?? false });
     return Array.from({ length: count }, (_, partition): Task => {
-      return { pair, partition, source: placeOf(from, partition), target: placeOf(to, partition), cleaned: is, error };
+      const places = { source: placeOf(from, partition), target: placeOf(to, partition) };
+      return { pair, partition, ...places, cleaned: is, condition, error };
     });
   });
   return { notes, tasks };
 }
 
 /** A map that cannot be read is one as well: its partition says so, and the others are compared. */
-async function isMapped(pair: TopicPair, mapOf: VerifyOptions['mapOf']): Promise<boolean> {
+async function isMapped(pair: TopicPair, record: CopyRecord | undefined): Promise<boolean> {
   try {
-    return Boolean(await mapOf?.(pair, 0));
+    return Boolean(await record?.mapOf(pair, 0));
   } catch (error) {
     if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error;
     return true;
@@ -272,7 +291,7 @@ const NOTHING = {
 /** Without it, records of several source topics cannot be told apart. */
 const MAP_UNKNOWN = {
   code: 'STATE_TOPIC_INVALID',
-  message: 'its map of offsets is not in the state topic of the target, or may not be read there',
+  message: 'its map of offsets is not in the state topic of the target: nothing was copied yet, or it was lost',
 };
 
 async function verifyPartition(task: Task, resource: MirrorResource, run: Run): Promise<PartitionVerification> {
@@ -292,28 +311,64 @@ async function verifyPartition(task: Task, resource: MirrorResource, run: Run): 
   };
   try {
     const policy = policyOf(task, resource, run.options);
-    const exported = (await run.options.mapOf?.(pair, partition)) ?? null;
+    const { record } = run.options;
+    const exported = (await record?.mapOf(pair, partition)) ?? null;
+    const denied = record?.denied ?? null;
+    if (denied && mustBeMapped(task, resource)) return { ...NOTHING, ...named, ...mapHidden(denied) };
     if (pair.isMerged && !exported) return { ...NOTHING, ...named, verdict: 'failed', error: MAP_UNKNOWN };
-    const anew = exported && createdAnew(exported, { source, target });
+    const ids = exported?.topicIds ?? record?.topicIdsOf(pair) ?? null;
+    const anew = ids && (await createdAnew(ids, { source, target }, logs.source));
     if (anew) return { ...NOTHING, ...named, verdict: 'different', differences: 1, shown: [anew] };
     const isBelow = exported?.isPart === true && (run.options.to ?? Infinity) <= exported.ledger.start;
-    const isMapped = exported !== null && !isBelow;
-    const compared = isMapped ? compareMappedLogs(logs, { exported, policy }, run) : compareLogs(logs, policy, run);
-    return { ...named, ...(await compared) };
+    if (exported && !isBelow) {
+      const filter = new StatedFilter(task.condition, { topic: pair.source, partition });
+      return { ...named, ...(await compareMappedLogs(logs, { exported, policy, filter }, run)) };
+    }
+    const compared = await compareLogs(logs, policy, run);
+    const isInDoubt = compared.verdict === 'different' && mayBeMapped(task, resource);
+    return denied && isInDoubt ? { ...NOTHING, ...named, ...mapHidden(denied) } : { ...named, ...compared };
   } catch (error) {
     return { ...NOTHING, ...named, ...failedBy(error, `${pair.source}/${partition}`) };
   }
 }
 
-/** The map is of topics that are gone: what stands under their names now is no copy of one another. */
-function createdAnew(
-  { topicIds }: MappedExport,
+/** Whose offsets are the same for certain only where the mirror has written nothing else down. */
+function mustBeMapped({ pair, condition }: Task, { spec }: MirrorResource): boolean {
+  return pair.isMerged === true || condition !== null || spec.offsets === 'mapped';
+}
+
+/** `auto` maps a compacted topic whose holes may not be filled, and `onMisalignment: map` what others have written to. */
+function mayBeMapped({ cleaned }: Task, { spec }: MirrorResource): boolean {
+  return spec.offsets === 'auto' && (cleaned.source || spec.onMisalignment === 'map');
+}
+
+function mapHidden({ code, message }: AppError): Pick<PartitionVerification, 'verdict' | 'error'> {
+  const hidden = `its offsets may be mapped, and the map may not be read (READ on __lockstep.state of the target is missing): ${message}`;
+  return { verdict: 'failed', error: { code, message: hidden } };
+}
+
+/**
+ * The copy was made of, or into, a topic that is gone: what stands under its name now is another one, whatever it holds.
+ * Names the first record that the source has.
+ */
+async function createdAnew(
+  topicIds: { readonly source: string; readonly target: string },
   now: { readonly source: LogPlace; readonly target: LogPlace },
-): Difference | null {
-  const side = (['source', 'target'] as const).find((each) => topicIds && topicIds[each] !== now[each].topicId);
+  source: PartitionLog,
+): Promise<Difference | null> {
+  const side = (['source', 'target'] as const).find((each) => topicIds[each] !== now[each].topicId);
   if (!side) return null;
-  const message = `topic ${now[side].topic} of the ${side} was created anew since it was copied: its map is of the one before`;
-  return { kind: 'absent', offset: 0, fields: [], message, source: null, target: null };
+  const { start, stable } = await source.bounds();
+  const first = start < stable ? await readRecord(source, start, stable) : null;
+  const message = `topic ${now[side].topic} of the ${side} was created anew since it was copied: what was copied is gone, or is of the topic before`;
+  return {
+    kind: 'absent',
+    offset: first?.offset ?? start,
+    fields: [],
+    message,
+    source: first?.shown ?? null,
+    target: null,
+  };
 }
 
 /** Throws what is no state of the world. */
@@ -393,7 +448,7 @@ export async function compareLogs(
 /** What the map places, as far as both sides still have it. */
 export async function compareMappedLogs(
   logs: { readonly source: PartitionLog; readonly target: PartitionLog },
-  options: { readonly exported: MappedExport; readonly policy: ComparePolicy },
+  options: { readonly exported: MappedExport; readonly policy: ComparePolicy; readonly filter: StatedFilter },
   run: {
     readonly clusters: Pick<VerifyClusters, 'clock'>;
     readonly options: Pick<VerifyOptions, 'from' | 'to' | 'signal'>;
