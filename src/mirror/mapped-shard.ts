@@ -64,7 +64,7 @@ import {
   unexplained,
 } from './shard-stop.ts';
 import type { ShardContext } from './shard-context.ts';
-import { LEADER_EPOCHS_MAX, type MappedPlace } from './state-records.ts';
+import { CONDITIONS_MAX, LEADER_EPOCHS_MAX, type MappedPlace } from './state-records.ts';
 import type { Waiting } from './shard.ts';
 
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
