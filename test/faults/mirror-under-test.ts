@@ -19,7 +19,11 @@ import type { Link, MirrorSpec } from '../acceptance/link-file.ts';
 import { LockstepProcess, told } from '../acceptance/lockstep-process.ts';
 import type { ProcessOptions, RunResult } from '../acceptance/lockstep-process.ts';
 import { LogEnds } from '../acceptance/log-ends.ts';
+import { expectVerified } from '../acceptance/verified.ts';
+import { expectDenseCopies } from './dense-copy.ts';
 import type { FaultRun } from './fault.ts';
+
+const VERIFIED_WITHIN_MS = 60_000;
 
 export type Side = 'source' | 'target';
 export type ClusterPair = Readonly<Record<Side, KafkaCluster>>;
@@ -64,8 +68,8 @@ async function endPair(hasFailed: boolean): Promise<void> {
   await Promise.all([pair.source.stop(), pair.target.stop()]);
 }
 
-/** Records with keys; short transactions, a fifth of them aborted, whose ends are holes; keys that come back, compacted. */
-type Kind = 'plain' | 'transactional' | 'compacted';
+/** Records with keys; short transactions, a fifth of them aborted; keys that come back, compacted with holes. */
+export type Kind = 'plain' | 'transactional' | 'compacted';
 
 export interface MirrorOptions {
   /** Names the mirror, and begins the name of each target topic. Unique for the pair of clusters. */
@@ -133,24 +137,51 @@ export class MirrorUnderTest {
   readonly pair: ClusterPair;
   /** On the source. On the target each has the same name. */
   readonly topics: readonly string[];
-  readonly process: LockstepProcess;
   readonly traffic: LiveTraffic | null;
+  /** Its resource file. */
+  readonly file: string;
   readonly #run: FaultRun;
+  readonly #options: MirrorOptions;
+  readonly #link: Link;
+  #process: LockstepProcess;
 
   constructor(options: {
     run: FaultRun;
-    name: string;
     pair: ClusterPair;
+    options: MirrorOptions;
     topics: readonly string[];
-    process: LockstepProcess;
+    link: Link;
     traffic: LiveTraffic | null;
   }) {
     this.#run = options.run;
-    this.name = options.name;
+    this.#options = options.options;
+    this.name = options.options.name;
     this.pair = options.pair;
     this.topics = options.topics;
-    this.process = options.process;
     this.traffic = options.traffic;
+    this.#link = options.link;
+    this.file = writeLink(options.link);
+    this.#process = this.#start();
+    onTestFinished(() => this.#process.kill());
+  }
+
+  #start(): LockstepProcess {
+    return LockstepProcess.run(this.file, [], this.#options.process);
+  }
+
+  get process(): LockstepProcess {
+    return this.#process;
+  }
+
+  /** kill -9, of a process that has opened no incident. */
+  async kill(): Promise<void> {
+    await this.#process.kill();
+    expect(this.incidents(), this.#process.describe()).toEqual([]);
+  }
+
+  /** Another process of the same file, after `kill`. */
+  startAgain(): void {
+    this.#process = this.#start();
   }
 
   /** The topic of a kind. */
@@ -243,8 +274,8 @@ export class MirrorUnderTest {
   /**
    * The good end: the mirror gets all there is, by itself; it opened no incident (but those that `incidents` lists, each
    * once) and those that it opened ended by themselves; ended by Ctrl-C it leaves a target that the checkers find
-   * identical. Nor has it waited for a cluster for longer than 30 s, but as `outages` and `mayWait` say. Returns the number
-   * of equal records.
+   * identical, and `lockstep verify` too. Nor has it waited for a cluster for longer than 30 s, but as `outages` and
+   * `mayWait` say. Returns the number of equal records.
    */
   async expectIdenticalAfterwards(
     options: {
@@ -261,19 +292,45 @@ export class MirrorUnderTest {
     expect(codes, told(run)).toEqual([...(options.incidents ?? [])].sort());
     expectOutages(run, options);
     const outages = run.outages.map(({ code }) => code).sort();
-    const { recordsEqual } = await expectIdentical({
+    const { text, records } = await this.#judge(options.policy);
+    const verified = await this.verified();
+    this.#run.outcome(`${text}, ${verified} by lockstep verify, ${incidentsOf([...codes, ...outages])}`);
+    return records;
+  }
+
+  async #judge(policy: Partial<MirrorPolicy> = {}): Promise<{ text: string; records: number }> {
+    const { transactions = 'preserve', offsets } = this.#options.spec ?? {};
+    if (offsets === 'mapped') {
+      const records = await expectDenseCopies(this.pair, this.topics);
+      return { text: `all ${records} committed records once and in order`, records };
+    }
+    const { recordsEqual: records } = await expectIdentical({
       source: this.pair.source.bootstrap,
       target: this.pair.target.bootstrap,
       topics: this.topics.map((topic) => ({ source: topic, target: topic })),
-      policy: options.policy ?? {},
+      policy: { transactions, ...policy },
     });
-    this.#run.outcome(`identical, ${recordsEqual} records, ${incidentsOf([...codes, ...outages])}`);
-    return recordsEqual;
+    return { text: `identical, ${records} records`, records };
+  }
+
+  /** By a process of its own, which knows nothing of what was done to the mirror, past proxies and by the open door. */
+  async verified(): Promise<number> {
+    const { source, target } = this.pair;
+    const { mirrors } = this.#link;
+    const link = { source: source.bootstrap, target: target.bootstrap, mirrors };
+    return expectVerified(link, { timeoutMs: VERIFIED_WITHIN_MS });
   }
 }
 
-/** Makes the topics, starts traffic and mirror, and waits until every partition is copied with less than 2 s of traffic to go. */
+/** As `beginMirror`, and waits until every partition is copied with less than 2 s of traffic to go. */
 export async function startMirror(run: FaultRun, pair: ClusterPair, options: MirrorOptions): Promise<MirrorUnderTest> {
+  const mirror = await beginMirror(run, pair, options);
+  await untilLive(mirror, options);
+  return mirror;
+}
+
+/** Makes the topics, starts traffic and mirror. */
+export async function beginMirror(run: FaultRun, pair: ClusterPair, options: MirrorOptions): Promise<MirrorUnderTest> {
   const { name, kinds = ['plain', 'transactional'], partitions = 3, recordsPerSecond = 150 } = options;
   const { source, target } = pair;
   await createKinds(source, { ...options, kinds, partitions });
@@ -289,22 +346,24 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
     const stopped = traffic?.stop().catch(() => {}); // a fault that failed may have left it without brokers
     await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, 10_000))]);
   });
-  const file = writeLink({
+  const link: Link = {
     source: source.bootstrap,
     target: target.bootstrap,
     mirrors: {
       [name]: {
         topics: topics.map((match) => ({ match })),
-        transactions: 'committed-only',
         ...(options.replicationFactor ? { targetReplicationFactor: options.replicationFactor } : {}),
         ...options.spec,
       },
     },
     ...options.link,
-  });
-  const lockstep = LockstepProcess.run(file, [], options.process);
-  onTestFinished(() => lockstep.kill());
-  const mirror = new MirrorUnderTest({ run, name, pair, topics, process: lockstep, traffic });
+  };
+  return new MirrorUnderTest({ run, pair, options, topics, link, traffic });
+}
+
+/** Waits until every partition is copied with less than 2 s of traffic to go. */
+export async function untilLive(mirror: MirrorUnderTest, options: MirrorOptions): Promise<void> {
+  const { kinds = ['plain', 'transactional'], partitions = 3, recordsPerSecond = 150 } = options;
   const isLive = (): boolean => {
     const lag = mirror.lagRecords();
     const isCopying = mirror.shards().every(({ state }) => state === 'copying');
@@ -312,7 +371,6 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
     return isComplete && lag !== null && lag < 2 * kinds.length * Math.max(1, recordsPerSecond);
   };
   await mirror.until(isLive, 'the mirror copies every partition', 300_000);
-  return mirror;
 }
 
 /** Incidents, errors and warnings, that were opened and have not ended. One that opened twice ends twice. */
