@@ -74,8 +74,6 @@ export interface MappingVerification {
   readonly isShared: boolean;
   /** Records of the target between ours that are of other writers. */
   readonly others: number;
-  /** Source offsets that the ledger does not explain. 0, or something is wrong. */
-  readonly unexplained: number;
 }
 
 export interface PartitionVerification {
@@ -102,6 +100,12 @@ export interface PartitionVerification {
   /** Null where not every offset was met. */
   readonly source: Dispositions | null;
   readonly target: Dispositions | null;
+  /**
+   * Source offsets of which neither a record on the target nor anything else says what became of them: records that are
+   * missing, and what the ledger of a mapped partition does not explain. 0, or something is wrong; as `differences`, all of
+   * them with `full` only. Null where nothing was compared.
+   */
+  readonly unexplained: number | null;
   /** How many; without `full` the first ends the partition. */
   readonly differences: number;
   /** The first of them. */

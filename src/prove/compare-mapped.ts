@@ -43,7 +43,7 @@ export class MappedComparison {
   others = 0;
   /** Records that one side had and compaction took. */
   compacted = 0;
-  /** Offsets of which the ledger says nothing, or something else than the source's log. */
+  /** Records that are missing, and offsets of which the ledger says nothing, or something else than the source's log. */
   unexplained = 0;
   readonly seen: Record<Seen, number> = { delivered: 0, control: 0, aborted: 0, compacted: 0 };
   readonly #policy: ComparePolicy;
@@ -338,6 +338,7 @@ export class MappedComparison {
 
   #differ(kind: DifferenceKind, offset: number, said: Partial<Difference> & { readonly message: string }): void {
     this.differences++;
+    if (kind === 'missing') this.unexplained++;
     this.#firstAt = Math.min(this.#firstAt, offset);
     if (this.#shown.length < SHOWN_MAX)
       this.#shown = [...this.#shown, { kind, offset, fields: [], source: null, target: null, ...said }];

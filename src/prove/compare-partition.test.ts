@@ -20,7 +20,7 @@ import {
 } from '#testing/source-batches.ts';
 import type { ComparePolicy } from './compare-partition.ts';
 import type { LogBounds, PartitionLog } from './log-side.ts';
-import { compareLogs } from './verify-mirror.ts';
+import { compareLogs } from './compare-logs.ts';
 
 const pool = new FramePool({ bytesMax: 16 * 1024 * 1024 });
 const OFFSET_OUT_OF_RANGE = 1;
@@ -99,7 +99,7 @@ async function compare(
   const compared = compareLogs(
     { source, target },
     { ...plain, ...policy },
-    { clusters: { clock }, options: { from, to, signal }, running: new Set() },
+    { clock, from, to, signal, running: new Set() },
   ).finally(() => (isDone = true));
   while (!isDone) await clock.advance(1_000);
   const result = await compared;

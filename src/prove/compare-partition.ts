@@ -62,6 +62,8 @@ export class Comparison {
   /** Of the source's batches, so far. */
   readonly bytes = { whole: 0, byRecord: 0 };
   differences = 0;
+  /** Records of the source that are missing on the target without a reason, so far. */
+  unexplained = 0;
   readonly #logs: Readonly<Record<SideName, PartitionLog>>;
   readonly #policy: ComparePolicy;
   readonly #range: { readonly from: number; readonly to: number };
@@ -456,6 +458,7 @@ export class Comparison {
 
   #differ(kind: DifferenceKind, offset: number, said: Partial<Difference> & { readonly message: string }): void {
     this.differences++;
+    if (kind === 'missing') this.unexplained++;
     this.#firstAt = Math.min(this.#firstAt, offset);
     const difference = { kind, offset, fields: [], source: null, target: null, ...said };
     // Pending records are named late, and may stand first.

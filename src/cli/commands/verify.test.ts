@@ -35,6 +35,7 @@ const partition = (of: Partial<PartitionVerification> = {}): PartitionVerificati
   compacted: 0,
   source: { control: 10, aborted: 0, absent: 0 },
   target: { control: 10, aborted: 0, absent: 0 },
+  unexplained: 0,
   differences: 0,
   shown: [],
   unverified: [],
@@ -127,11 +128,11 @@ test('differences stand with both copies, and what is unverified or could not be
   const { out, err } = await verify('verify -f link.yaml', [partition(), different, unverified, failed]);
   expect(out).toBe(`Mirror link: east → west, content
 
-  PARTITION  FROM  PROVEN THROUGH  LAG  RECORDS THE SAME  COMPACTED  VERDICT
-  orders/0      0           1,500    4             1,490          0  identical
-  orders/1      0               7    4             1,490          0  different
-  orders/2      0           1,500    4             1,490          0  unverified
-  orders/3      0           1,500    –             1,490          0  failed
+  PARTITION  FROM  PROVEN THROUGH  LAG  RECORDS THE SAME  COMPACTED  UNEXPLAINED  VERDICT
+  orders/0      0           1,500    4             1,490          0            0  identical
+  orders/1      0               7    4             1,490          0            0  different
+  orders/2      0           1,500    4             1,490          0            0  unverified
+  orders/3      0           1,500    –             1,490          0            0  failed
 
   different orders/1 offset 7, changed: value differs
     source: time 1700000000000 key "k" value "a" headers ["trace"=null]
@@ -148,9 +149,9 @@ test('of many partitions a row stands for each topic', async () => {
   const many = Array.from({ length: 60 }, (_, i) => partition({ partition: i }));
   const { out } = await verify('verify -f link.yaml', [...many, partition({ topic: 'payments', lag: null })]);
   expect(out).toContain(`
-  TOPIC     PARTITIONS  LAG  RECORDS THE SAME  COMPACTED  VERDICT
-  orders            60  240            89,400          0  identical
-  payments           1    –             1,490          0  identical
+  TOPIC     PARTITIONS  LAG  RECORDS THE SAME  COMPACTED  UNEXPLAINED  VERDICT
+  orders            60  240            89,400          0            0  identical
+  payments           1    –             1,490          0            0  identical
 `);
 });
 

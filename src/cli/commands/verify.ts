@@ -31,7 +31,7 @@ const PARTITION_ROWS_MAX = 50;
 export const verify: Verb<Options> = {
   summary: 'compare source and target independently of the mirror',
   description:
-    'Reads both sides of each mirror and compares them offset by offset: records, their order, keys, values, headers and times, and offsets that hold no record. Nothing is written, and nothing is taken from the mirror but its file, so it can run with other credentials (READ and DESCRIBE_CONFIGS on the topics of both sides), beside the mirror and its producers.\n\nExit code 5 where something differs, 1 where something could not be read, 0 where nothing differs; parts that could not be compared are named as unverified, never as identical.',
+    'Reads both sides of each mirror and compares them offset by offset: records, their order, keys, values, headers and times, and offsets that hold no record. Nothing is written; of the mirror its file is taken, and what it has written down about its copies is judged. So it can run with other credentials (READ and DESCRIBE_CONFIGS on the topics of both sides, READ on __lockstep.state of the target), beside the mirror and its producers.\n\nExit code 5 where something differs, 1 where something could not be read, 0 where nothing differs; parts that could not be compared are named as unverified, never as identical.',
   examples: [
     'lockstep verify -f link.yaml',
     'lockstep verify -f link.yaml --full --json | jq .mirrors[].partitions[]',
@@ -136,6 +136,7 @@ function partitionRows({ partitions }: MirrorVerification): string[] {
       { title: 'LAG', align: 'right' },
       { title: 'RECORDS THE SAME', align: 'right' },
       { title: 'COMPACTED', align: 'right' },
+      { title: 'UNEXPLAINED', align: 'right' },
       { title: 'VERDICT' },
     ],
     partitions.map((each) => [
@@ -145,6 +146,7 @@ function partitionRows({ partitions }: MirrorVerification): string[] {
       formatCount(each.lag),
       formatCount(each.records),
       formatCount(each.compacted),
+      formatCount(each.unexplained),
       each.verdict,
     ]),
   );
@@ -158,6 +160,7 @@ function topicRows(mirror: MirrorVerification): string[] {
       { title: 'LAG', align: 'right' },
       { title: 'RECORDS THE SAME', align: 'right' },
       { title: 'COMPACTED', align: 'right' },
+      { title: 'UNEXPLAINED', align: 'right' },
       { title: 'VERDICT' },
     ],
     [...Map.groupBy(mirror.partitions, ({ topic }) => topic)].map(([topic, partitions]) => [
@@ -166,6 +169,7 @@ function topicRows(mirror: MirrorVerification): string[] {
       formatCount(sum(partitions, ({ lag }) => lag)),
       formatCount(sum(partitions, ({ records }) => records)),
       formatCount(sum(partitions, ({ compacted }) => compacted)),
+      formatCount(sum(partitions, ({ unexplained }) => unexplained)),
       WORST_FIRST.find((verdict) => partitions.some((each) => each.verdict === verdict)) ?? '',
     ]),
   );
