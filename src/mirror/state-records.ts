@@ -100,12 +100,12 @@ const mappedRecord = z.object({
   /** Where the target ended when nothing of ours was in it. */
   targetStart: offset,
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
-});
   /** Which condition on records the file had, from which source offset on; missing: none ever. */
   conditions: z
     .array(z.object({ from: offset, condition: z.string().nullable(), onError: z.enum(['stop', 'deliver']) }))
     .max(CONDITIONS_MAX)
     .optional(),
+});
 
 const numbers = z.array(z.int()).max(3 * PIECE_RUNS);
 
