@@ -2,7 +2,9 @@
  * How long a round of group offsets takes: 1,000 groups with commits on 20 partitions each, between two single brokers on
  * this machine. Prints lines of JSON; `npm run bench` is not needed for it: `node bench/group-sync.ts`.
  */
+import { GroupMemory } from '#mirror/group-memory.ts';
 import { GroupSync } from '#mirror/group-sync.ts';
+import { StateTopic } from '#mirror/state-topic.ts';
 import { commitGroupOffsets, type GroupCommit } from '#kafka/groups.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { startCluster } from '#testing/kafka-cluster.ts';
@@ -38,12 +40,14 @@ async function measure(source: Cluster, target: Cluster): Promise<void> {
     copyStarts: partitionsUpTo(PARTITIONS).map(() => 0),
   };
   let inPlace = 0;
+  const state = await StateTopic.open(target);
   const sync = new GroupSync({
     mirror: 'bench',
     settings: { match: ['/.*/'], exclude: [], everyMs: 5_000, deleted: 'keep', checkpoints: false },
     source,
     target,
     clock: systemClock,
+    memory: new GroupMemory(state, { mirrorId: 'bench', clock: systemClock }),
     isLeader: () => true,
     readTopics: () => Promise.resolve([topic]),
     onEvent: (event) => {

@@ -5,7 +5,7 @@
  */
 import type { Api } from './api.ts';
 import type { Cluster } from './cluster.ts';
-import { BrokerError, KafkaError, MalformedFrameError } from './errors.ts';
+import { BrokerError, KafkaError, MalformedFrameError, WithheldError } from './errors.ts';
 import { alterShareGroupOffsets } from './protocol/alter-share-group-offsets.ts';
 import { deleteGroups as deleteGroupsApi } from './protocol/delete-groups.ts';
 import { describeShareGroupOffsets } from './protocol/describe-share-group-offsets.ts';
@@ -14,6 +14,7 @@ import { findCoordinator } from './protocol/find-coordinator.ts';
 import { listGroups as listGroupsApi } from './protocol/list-groups.ts';
 import { offsetCommit } from './protocol/offset-commit.ts';
 import { offsetFetch } from './protocol/offset-fetch.ts';
+import type { Permit } from './permit.ts';
 import { Retries, retrying } from './retry.ts';
 
 /** FindCoordinatorRequest.CoordinatorType. */
@@ -146,9 +147,14 @@ export function readShareGroupOffsets(
 
 /**
  * Commits for groups without members, each group in one request; not again after an indefinite failure: then the offsets
- * are to be read. Needs READ on group and topics. A group with members refuses with UNKNOWN_MEMBER_ID (25), see `isActive`.
+ * are to be read. Needs READ on group and topics. A group with members refuses with UNKNOWN_MEMBER_ID (25), see `isActive`;
+ * without leave nothing is sent (WithheldError).
  */
-export function commitGroupOffsets(cluster: Cluster, commits: readonly GroupCommit[]): Promise<CommitOutcome[]> {
+export function commitGroupOffsets(
+  cluster: Cluster,
+  commits: readonly GroupCommit[],
+  permit?: Permit,
+): Promise<CommitOutcome[]> {
   return commitAll(cluster, commits, async ({ groupId, offsets }, broker) => {
     const topics = [...Map.groupBy(offsets, ({ topic }) => topic)].map(([name, partitions]) => ({
       name,
@@ -160,7 +166,7 @@ export function commitGroupOffsets(cluster: Cluster, commits: readonly GroupComm
         committedMetadata: metadata,
       })),
     }));
-    const response = await cluster.call(offsetCommit, { groupId, memberId: '', topics }, { broker });
+    const response = await cluster.call(offsetCommit, { groupId, memberId: '', topics }, { broker, ...leave(permit) });
     return response.topics.flatMap(({ name, partitions }) =>
       partitions.map(({ partitionIndex, errorCode }) => ({ topic: name, partition: partitionIndex, errorCode })),
     );
@@ -168,13 +174,17 @@ export function commitGroupOffsets(cluster: Cluster, commits: readonly GroupComm
 }
 
 /** As commitGroupOffsets, for share groups: one with members refuses with NON_EMPTY_GROUP (68). */
-export function setShareGroupOffsets(cluster: Cluster, commits: readonly GroupCommit[]): Promise<CommitOutcome[]> {
+export function setShareGroupOffsets(
+  cluster: Cluster,
+  commits: readonly GroupCommit[],
+  permit?: Permit,
+): Promise<CommitOutcome[]> {
   return commitAll(cluster, commits, async ({ groupId, offsets }, broker) => {
     const topics = [...Map.groupBy(offsets, ({ topic }) => topic)].map(([topicName, partitions]) => ({
       topicName,
       partitions: partitions.map(({ partition, offset }) => ({ partitionIndex: partition, startOffset: offset })),
     }));
-    const response = await cluster.call(alterShareGroupOffsets, { groupId, topics }, { broker });
+    const response = await cluster.call(alterShareGroupOffsets, { groupId, topics }, { broker, ...leave(permit) });
     if (response.errorCode !== 0)
       throw refusal(response.errorCode, alterShareGroupOffsets, groupId, response.errorMessage);
     return response.responses.flatMap(({ topicName, partitions }) =>
@@ -212,6 +222,10 @@ export function isActive(error: KafkaError): boolean {
   return error instanceof BrokerError && ACTIVE.has(error.code);
 }
 
+function leave(permit: Permit | undefined): { timeoutMs?: number; mayLeave?: () => boolean } {
+  return permit ? { timeoutMs: permit.timeoutMs, mayLeave: () => permit.isGiven() } : {};
+}
+
 type PartitionCode = { readonly topic: string; readonly partition: number; readonly errorCode: number };
 
 /** So many at once; where the coordinator has moved or still loads, and so certainly has done nothing, again. */
@@ -243,7 +257,9 @@ async function commitAll(
     await Promise.all(Array.from({ length: Math.min(COMMITS_AT_ONCE, open.length) }, work));
     open = open.filter(({ groupId }) => {
       const failed = outcomes.get(groupId)?.failed ?? [];
-      return failed.length > 0 && failed.every(({ error }) => error.retryable && error.definite);
+      const mayRepeat = (error: KafkaError): boolean =>
+        error.retryable && error.definite && !(error instanceof WithheldError);
+      return failed.length > 0 && failed.every(({ error }) => mayRepeat(error));
     });
     const failure = open.flatMap(({ groupId }) => outcomes.get(groupId)?.failed ?? [])[0];
     if (failure === undefined || !(await retries.pauseAfter(failure.error))) break;

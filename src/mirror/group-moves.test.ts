@@ -4,6 +4,7 @@ import { OffsetMap } from '#contract/offset-map.ts';
 import type { GroupOffset } from '#kafka/groups.ts';
 import {
   ACTIVE,
+  digestOf,
   identicalPlace,
   mappedPlace,
   MOVED_ON_TARGET,
@@ -38,7 +39,7 @@ function moved(
     log = FULL,
     ...more
   }: { target?: GroupOffset; note?: Note; log?: TargetLog } & Partial<
-    Pick<GroupFacts, 'isActive' | 'showsOwner' | 'nowMs'>
+    Pick<GroupFacts, 'isActive' | 'expires' | 'nowMs' | 'unsure'>
   >,
 ) {
   return movesOf(
@@ -48,7 +49,8 @@ function moved(
       target: new Map(target ? [[KEY, target]] : []),
       isActive: false,
       notes: new Map(note ? [[KEY, note]] : []),
-      showsOwner: true,
+      unsure: new Set(),
+      expires: true,
       nowMs: NOW_MS,
       ...more,
     },
@@ -62,6 +64,7 @@ const noted = (source: number, target = source): Note => ({
   target,
   metadata: '',
   isBounded: source !== target,
+  isOurs: true,
   writtenMs: NOW_MS,
 });
 
@@ -69,7 +72,7 @@ test('a group that the target does not have gets its place, with its metadata, b
   const empty = { copyStart: 0, isBegun: false, logStart: 0, end: 0 };
   const result = moved(commit(7, { metadata: 'host-1' }), { log: empty });
   expect(result.moves).toEqual([{ topic: 'orders', partition: 0, offset: 0, metadata: 'host-1' }]);
-  expect(result.notes.get(KEY)).toMatchObject({ source: 7, target: 0, metadata: 'host-1', isBounded: true });
+  expect(result.notes.get(KEY)).toMatchObject({ source: 7, target: 0, metadata: digestOf('host-1'), isBounded: true });
 });
 
 test('a place beyond the end of the target is held there, and followed when more is copied', () => {
@@ -97,9 +100,25 @@ test('there is no place in a log that holds filler', () => {
   }
 });
 
-test('a rewind at the source is followed, of what we wrote and of what nobody has read from', () => {
+test('a rewind at the source is followed, of what we wrote and of nothing else', () => {
   expect(placesOf(moved(commit(10), { target: ours(90), note: noted(90) }))).toEqual([10]);
-  expect(placesOf(moved(commit(10), { target: ours(90) }))).toEqual([10]);
+  for (const note of [undefined, { ...noted(90), isOurs: false }]) {
+    const of = { target: ours(90), ...(note ? { note } : {}) };
+    expect(moved(commit(10), of), 'a commit without an epoch').toMatchObject({ moves: [], leftAlone: MOVED_ON_TARGET });
+  }
+});
+
+test('what stands where the source stands is ours only if we wrote it, or may have', () => {
+  const found = moved(commit(50), { target: ours(50) });
+  expect([found.moves, found.notes.get(KEY)?.isOurs]).toEqual([[], false]);
+  const again = { target: ours(50), note: found.notes.get(KEY) ?? noted(50) };
+  expect(moved(commit(10), again)).toMatchObject({ moves: [], leftAlone: MOVED_ON_TARGET });
+
+  const unsure = new Set([KEY]);
+  expect(moved(commit(50), { target: ours(50), unsure }).notes.get(KEY)?.isOurs).toBe(true);
+  expect(moved(commit(50), { target: commit(50), unsure }).notes.get(KEY)?.isOurs, 'of a reader').toBe(false);
+  expect(moved(commit(10), { target: ours(50), unsure })).toMatchObject({ moves: [], leftAlone: MOVED_ON_TARGET });
+  expect(placesOf(moved(commit(60), { target: ours(50), unsure }))).toEqual([60]);
 });
 
 test('what consumers of the target have committed is not moved back, and not at all while the source stands still', () => {
@@ -128,21 +147,26 @@ test('what we wrote is written again each day, and once after a start, before it
   const renewed = moved(commit(50), { ...facts, nowMs: NOW_MS + RENEW_MS });
   expect(placesOf(renewed)).toEqual([50]);
   expect(renewed.notes.get(KEY)?.writtenMs).toBe(NOW_MS + RENEW_MS);
-  expect(placesOf(moved(commit(50), { target: ours(50) }))).toEqual([50]);
+  const restored = { ...noted(50), writtenMs: -Infinity };
+  expect(placesOf(moved(commit(50), { target: ours(50), note: restored }))).toEqual([50]);
   const late = { nowMs: NOW_MS + 2 * RENEW_MS };
   expect(placesOf(moved(commit(50), { target: commit(50), note: noted(50), ...late })), 'of a reader').toEqual([]);
-  expect(placesOf(moved(commit(50), { ...facts, showsOwner: false, ...late })), 'of a share group').toEqual([]);
+  expect(placesOf(moved(commit(50), { ...facts, expires: false, ...late })), 'of a share group').toEqual([]);
 });
 
 test('metadata follows, as long as the place is ours', () => {
-  expect(moved(commit(50, { metadata: 'b' }), { target: ours(50, 'a') }).moves).toMatchObject([{ metadata: 'b' }]);
+  const note = { ...noted(50), metadata: digestOf('a') };
+  expect(moved(commit(50, { metadata: 'b' }), { target: ours(50, 'a'), note }).moves).toMatchObject([
+    { metadata: 'b' },
+  ]);
+  expect(moved(commit(50, { metadata: 'b' }), { target: ours(50, 'c'), note }).moves, 'of somebody else').toEqual([]);
   expect(moved(commit(50, { metadata: 'b' }), { target: commit(50, { metadata: 'a' }) }).moves).toEqual([]);
 });
 
-test('of a share group the start follows forwards, and backwards only where this process has written it', () => {
-  expect(placesOf(moved(ours(60), { target: ours(50), showsOwner: false }))).toEqual([60]);
-  expect(moved(ours(40), { target: ours(50), showsOwner: false })).toMatchObject({ leftAlone: MOVED_ON_TARGET });
-  expect(placesOf(moved(ours(40), { target: ours(50), note: noted(50), showsOwner: false }))).toEqual([40]);
+test('of a share group the start follows forwards, and backwards only where the mirror has written it', () => {
+  expect(placesOf(moved(ours(60), { target: ours(50), expires: false }))).toEqual([60]);
+  expect(moved(ours(40), { target: ours(50), expires: false })).toMatchObject({ leftAlone: MOVED_ON_TARGET });
+  expect(placesOf(moved(ours(40), { target: ours(50), note: noted(50), expires: false }))).toEqual([40]);
 });
 
 test('what is left alone stays left alone in the next round', () => {
@@ -161,7 +185,8 @@ test('a partition that cannot be translated is left alone, and the others of the
     target: new Map(),
     isActive: false,
     notes: new Map(),
-    showsOwner: true,
+    unsure: new Set(),
+    expires: true,
     nowMs: NOW_MS,
   };
   const translate: Translate = (_topic, partition, offset) =>
@@ -181,19 +206,30 @@ const anyNote = fc.record({
   writtenMs: fc.constantFrom(NOW_MS, NOW_MS - RENEW_MS),
   source: offset,
   target: offset,
-  metadata: fc.constantFrom('', 'm'),
+  metadata: fc.constantFrom('', digestOf('m')),
   isBounded: fc.boolean(),
+  isOurs: fc.boolean(),
 });
-const anyFacts = fc.record({
-  source: anyCommit,
-  target: fc.option(anyCommit, { nil: undefined }),
-  note: fc.option(anyNote, { nil: undefined }),
-  log: anyLog,
-  isActive: fc.boolean(),
-  showsOwner: fc.boolean(),
-});
+const anyFacts = fc
+  .record({
+    source: anyCommit,
+    target: fc.option(anyCommit, { nil: undefined }),
+    note: fc.option(anyNote, { nil: undefined }),
+    log: anyLog,
+    isActive: fc.boolean(),
+    expires: fc.boolean(),
+    unsure: fc.constantFrom(new Set<string>(), new Set([KEY])),
+    isAsNoted: fc.boolean(),
+  })
+  .map(({ isAsNoted, ...facts }) => ({
+    ...facts,
+    target:
+      facts.note && isAsNoted
+        ? { offset: facts.note.target, leaderEpoch: -1, metadata: facts.note.metadata === '' ? '' : 'm' }
+        : facts.target,
+  }));
 
-interface AnyFacts extends Pick<GroupFacts, 'isActive' | 'showsOwner'> {
+interface AnyFacts extends Pick<GroupFacts, 'isActive' | 'expires' | 'unsure'> {
   readonly source: Partial<GroupOffset>;
   readonly target: Partial<GroupOffset> | undefined;
   readonly note: Note | undefined;
@@ -280,8 +316,9 @@ test('a place is only moved back where the source moved back and nobody has read
       const { target, note, source } = facts;
       const isBack = target !== undefined && anyMove(facts).moves.some(({ offset: to }) => to < target.offset);
       if (isBack) seen++;
-      const isOurs = target?.leaderEpoch === -1 && (note?.target ?? target.offset) === target.offset;
-      const stoodStill = note?.source === source.offset && note.metadata === source.metadata && !note.isBounded;
+      const isOurs = target?.leaderEpoch === -1 && note?.isOurs === true && note.target === target.offset;
+      const stoodStill =
+        note?.source === source.offset && note.metadata === digestOf(source.metadata) && !note.isBounded;
       return !isBack || (isOurs && !stoodStill);
     }),
     { numRuns: 20_000 },
@@ -298,7 +335,9 @@ test('once its moves are made, nothing is left to do', () => {
       const target = { offset: made.offset, metadata: made.metadata, leaderEpoch: -1 };
       const second = anyMove({ ...facts, target, note: first.notes.get(KEY) });
       expect(second).toMatchObject({ moves: [], leftAlone: null });
-      const restarted = anyMove({ ...facts, target, note: undefined, showsOwner: true });
+      const note = first.notes.get(KEY);
+      const restored = note && { ...note, isBounded: true, writtenMs: -Infinity };
+      const restarted = anyMove({ ...facts, target, note: restored, expires: true });
       expect(placesOf(restarted), 'after a restart it is renewed').toEqual([made.offset]);
     }),
   );

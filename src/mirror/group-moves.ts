@@ -4,6 +4,7 @@
  * backwards. What somebody else has committed on the target is never moved backwards, and not at all while the source
  * stands still: consumers that have moved over are not sent back.
  */
+import { createHash } from 'node:crypto';
 import type { OffsetMap } from '#contract/offset-map.ts';
 import type { GroupOffset } from '#kafka/groups.ts';
 
@@ -28,13 +29,16 @@ export interface TargetLog extends TargetEnds {
   readonly isBegun: boolean;
 }
 
-/** A place as this process has last seen it the same on both sides, or made it so. */
+/** A place as the mirror has last seen it the same on both sides, or made it so, or has found it beyond the source's. */
 export interface Note {
   readonly source: number;
   readonly target: number;
+  /** digestOf the metadata. */
   readonly metadata: string;
   readonly isBounded: boolean;
-  /** Monotonic; when this process committed it, or found it where somebody else had. */
+  /** The mirror has committed it; else it stood there. */
+  readonly isOurs: boolean;
+  /** Monotonic; when this process committed it, or found it where somebody else had; -Infinity: before its time. */
   readonly writtenMs: number;
 }
 
@@ -47,8 +51,10 @@ export interface GroupFacts {
   /** It has members on the target. */
   readonly isActive: boolean;
   readonly notes: ReadonlyMap<string, Note>;
-  /** A commit without a leader epoch is ours, or an administrator's: consumers know the epoch of what they have read. */
-  readonly showsOwner: boolean;
+  /** Places that an earlier process may have committed, which ended before it could record them (group-memory.ts). */
+  readonly unsure: ReadonlySet<string>;
+  /** Commits of it expire. */
+  readonly expires: boolean;
   /** Monotonic. */
   readonly nowMs: number;
 }
@@ -82,6 +88,10 @@ export const NOT_BEGUN = 'a partition has not begun to be copied';
 
 /** No topic's name has a slash. */
 export const placeKey = (topic: string, partition: number): string => `${topic}/${partition}`;
+
+/** Stands for the metadata of a commit, which may be 4 KB long, where it is only compared. */
+export const digestOf = (metadata: string): string =>
+  metadata === '' ? '' : createHash('sha256').update(metadata).digest('base64url').slice(0, 16);
 
 /**
  * The same offset, wherever the target has it: then the next record that is read is the same on both sides. Beyond the end
@@ -122,6 +132,7 @@ export function movesOf(facts: GroupFacts, translate: Translate): GroupMoves {
       continue;
     }
     notes.set(placeKey(topic, partition), decision.note);
+    if (decision.why) reasons.push(decision.why);
     if (decision.isMove) moves.push({ topic, partition, offset: decision.note.target, metadata });
   }
   return { groupId, moves, notes, leftAlone: isActive ? ACTIVE : (reasons[0] ?? null) };
@@ -129,15 +140,15 @@ export function movesOf(facts: GroupFacts, translate: Translate): GroupMoves {
 
 function decide(
   commit: GroupOffset,
-  { target, notes, showsOwner, nowMs }: GroupFacts,
+  { target, notes, unsure, expires, nowMs }: GroupFacts,
   translate: Translate,
-): { readonly note: Note; readonly isMove: boolean } | string {
+): { readonly note: Note; readonly isMove: boolean; readonly why?: string } | string {
   const key = placeKey(commit.topic, commit.partition);
-  const [current, note] = [target.get(key), notes.get(key)];
-  const isForeign = current !== undefined && !isOwn(current, note, showsOwner);
+  const [current, note, metadata] = [target.get(key), notes.get(key), digestOf(commit.metadata)];
+  const isForeign = current !== undefined && !isOwn(current, note);
   // How old a commit is that stood there before this process is not known.
-  const isDue = !isForeign && showsOwner && nowMs - (note?.writtenMs ?? -Infinity) >= RENEW_MS;
-  if (current && note && !hasMoved(commit, note)) {
+  const isDue = !isForeign && expires && nowMs - (note?.writtenMs ?? -Infinity) >= RENEW_MS;
+  if (current && note && commit.offset === note.source && metadata === note.metadata) {
     if (current.offset !== note.target) return MOVED_ON_TARGET;
     if (!note.isBounded) return isDue ? { note: { ...note, writtenMs: nowMs }, isMove: true } : { note, isMove: false };
   }
@@ -145,18 +156,23 @@ function decide(
   if (place.offset === null) return place.why;
   const { offset, isBounded } = place;
   const isThere = current?.offset === offset;
-  if (isForeign && !isThere && offset < current.offset) return MOVED_ON_TARGET;
-  const isMove = !isThere || (!isForeign && (isDue || current.metadata !== commit.metadata));
+  if (isForeign && !isThere && offset < current.offset) {
+    if (note) return MOVED_ON_TARGET;
+    const standing = { target: current.offset, isBounded: true, isOurs: false, writtenMs: nowMs };
+    return { note: { source: commit.offset, metadata, ...standing }, isMove: false, why: MOVED_ON_TARGET };
+  }
+  const isMove = !isThere || (!isForeign && (isDue || digestOf(current.metadata) !== metadata));
+  const isOurs = isMove || !isForeign || (unsure.has(key) && current.leaderEpoch < 0);
   const writtenMs = isMove ? nowMs : (note?.writtenMs ?? nowMs);
-  return { note: { source: commit.offset, target: offset, metadata: commit.metadata, isBounded, writtenMs }, isMove };
+  return { note: { source: commit.offset, target: offset, metadata, isBounded, isOurs, writtenMs }, isMove };
 }
 
-/** Ours, as far as that can be told: what this process wrote, or, from before its time, what shows no reader. */
-function isOwn(current: GroupOffset, note: Note | undefined, showsOwner: boolean): boolean {
-  if (note) return current.offset === note.target && current.metadata === note.metadata && current.leaderEpoch < 0;
-  return showsOwner && current.leaderEpoch < 0;
-}
-
-function hasMoved(commit: GroupOffset, note: Note): boolean {
-  return commit.offset !== note.source || commit.metadata !== note.metadata;
+/** Still as the mirror wrote it. Consumers commit the leader epoch of what they have read, the mirror none. */
+export function isOwn(current: Omit<GroupOffset, 'topic' | 'partition'>, note: Note | undefined): boolean {
+  return (
+    note?.isOurs === true &&
+    current.offset === note.target &&
+    digestOf(current.metadata) === note.metadata &&
+    current.leaderEpoch < 0
+  );
 }

@@ -4,7 +4,7 @@
  */
 import type { OffsetMap } from '#contract/offset-map.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import type { KafkaError } from '#kafka/errors.ts';
+import { WithheldError, type KafkaError } from '#kafka/errors.ts';
 import { isActive, type GroupOffset } from '#kafka/groups.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
@@ -159,6 +159,7 @@ export function targetKey(key: string, topics: ReadonlyMap<string, SyncedTopic>)
 /** Without offsets and times: the same reason is told once. */
 export function reasonOf(error: KafkaError): string {
   if (isActive(error)) return ACTIVE;
+  if (error instanceof WithheldError) return 'this process stood still for a while; the next round looks again';
   if (isDenied(error)) return `a right is missing: ${error.message}`;
   return error.message;
 }

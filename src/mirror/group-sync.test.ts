@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Api } from '#kafka/api.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { ConnectionError } from '#kafka/errors.ts';
+import { ConnectionError, WithheldError } from '#kafka/errors.ts';
 import type { OffsetCommitRequest } from '#kafka/protocol/offset-commit.ts';
 import type { OffsetFetchRequest } from '#kafka/protocol/offset-fetch.ts';
 import type { ListOffsetsRequest } from '#kafka/protocol/list-offsets.ts';
@@ -11,6 +11,7 @@ import { assert } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { ACTIVE, MOVED_ON_TARGET } from './group-moves.ts';
 import type { SyncedTopic } from './group-places.ts';
+import { GroupMemory, QUIET_MS, type GroupStore, type StoredGroup } from './group-memory.ts';
 import { GroupSync, type GroupSyncOptions } from './group-sync.ts';
 
 const UNKNOWN_MEMBER_ID = 25;
@@ -64,7 +65,16 @@ class PlayedCluster {
     return Promise.resolve(names.map((name) => ({ name, topicId: this.topicId, errorCode: 0 })));
   }
 
-  call<Request>(api: Api<Request, unknown>, request: Request): Promise<unknown> {
+  /** What happens before a commit leaves. */
+  onLeave: () => void = () => {};
+
+  call<Request>(
+    api: Api<Request, unknown>,
+    request: Request,
+    { mayLeave = () => true }: { readonly mayLeave?: () => boolean } = {},
+  ): Promise<unknown> {
+    if (api.name === 'OffsetCommit') this.onLeave();
+    if (!mayLeave()) return Promise.reject(new WithheldError('west:9092'));
     this.asked.push(api.name);
     const answer = this.#answer(api.name, request);
     return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
@@ -140,9 +150,39 @@ function listed([groupId, { state, type = 'Classic', protocolType = 'consumer' }
   return { groupId, protocolType, groupState: state, groupType: type };
 }
 
-function start(options: { deleted?: 'keep' | 'delete'; copyStarts?: SyncedTopic['copyStarts'] } = {}) {
-  const source = new PlayedCluster('east');
-  const target = new PlayedCluster('west');
+/** The state topic, as far as groups have to do with it. */
+class PlayedStore implements GroupStore {
+  readonly groups = new Map<string, StoredGroup>();
+  /** Times that something was written. */
+  writes = 0;
+
+  groupsOf(): StoredGroup[] {
+    return [...this.groups.values()];
+  }
+
+  putGroups(_mirrorId: string, groups: Parameters<GroupStore['putGroups']>[1]): Promise<void> {
+    this.writes++;
+    for (const { groupId, topic, value } of groups) {
+      if (value === null) this.groups.delete(`${topic}/${groupId}`);
+      else this.groups.set(`${topic}/${groupId}`, { groupId, topic, value });
+    }
+    return Promise.resolve();
+  }
+}
+
+interface StartOptions {
+  readonly deleted?: 'keep' | 'delete';
+  readonly copyStarts?: SyncedTopic['copyStarts'];
+  /** What an earlier process has left behind. */
+  readonly after?: { readonly source: PlayedCluster; readonly target: PlayedCluster; readonly store: PlayedStore };
+}
+
+function start(options: StartOptions = {}) {
+  const { source, target, store } = options.after ?? {
+    source: new PlayedCluster('east'),
+    target: new PlayedCluster('west'),
+    store: new PlayedStore(),
+  };
   const events: Parameters<GroupSyncOptions['onEvent']>[0][] = [];
   const process = { leads: true };
   const pair = { sourceTopic: 'orders', sourceTopicId: TOPIC.id, targetTopic: 'orders', targetTopicId: TOPIC.id };
@@ -158,13 +198,14 @@ function start(options: { deleted?: 'keep' | 'delete'; copyStarts?: SyncedTopic[
     source: source.cluster,
     target: target.cluster,
     clock: source.clock,
+    memory: new GroupMemory(store, { mirrorId: 'id', clock: source.clock }),
     isLeader: () => process.leads,
     readTopics: () => Promise.resolve([{ ...pair, copyStarts: options.copyStarts ?? [0] }]),
     onEvent: (event) => events.push(event),
     onFailure: () => {},
   });
   const commits = (): number => target.asked.filter((api) => api === 'OffsetCommit').length;
-  return { source, target, sync, events, process, commits, last: () => events.at(-1) };
+  return { source, target, store, sync, events, process, commits, last: () => events.at(-1) };
 }
 
 test('a group gets its place, and nothing is written or told while nothing moves', async () => {
@@ -283,6 +324,117 @@ test('a partition that has stopped, or that is not copied, keeps its groups wher
   await sync.pass();
   expect(commits()).toBe(0);
   expect(last()?.leftAlone[0]?.why).toContain('SHARD_DIVERGED');
+});
+
+describe('after a restart', () => {
+  /** Two rounds at 40 and 60, the end of the process, or none, and another process. */
+  async function restarted({ isKilled = false } = {}) {
+    const first = start();
+    for (const offset of [40, 60]) {
+      first.source.groups.set('g', { state: 'Empty', offset });
+      await first.sync.pass();
+    }
+    if (!isKilled) await first.sync.end();
+    return start({ after: first });
+  }
+
+  test('what the mirror wrote is known, and a rewind while it was down is followed', async () => {
+    const { source, target, sync } = await restarted();
+    source.groups.set('g', { state: 'Empty', offset: 10 });
+    await sync.pass();
+    expect(target.groups.get('g')?.offset).toBe(10);
+  });
+
+  test('what somebody else wrote without an epoch stays, whatever the source does but go beyond', async () => {
+    for (const isKilled of [false, true]) {
+      const { source, target, sync, last } = await restarted({ isKilled });
+      target.groups.set('g', { state: 'Empty', offset: 80, leaderEpoch: -1 });
+      for (const offset of [60, 10, 80, 20]) {
+        source.groups.set('g', { state: 'Empty', offset });
+        await sync.pass();
+        expect(target.groups.get('g')?.offset).toBe(80);
+      }
+      expect(last()).toMatchObject({ leftAlone: [{ group: 'g', why: MOVED_ON_TARGET }] });
+      source.groups.set('g', { state: 'Empty', offset: 90 });
+      await sync.pass();
+      expect(target.groups.get('g')?.offset).toBe(90);
+      source.groups.set('g', { state: 'Empty', offset: 20 });
+      await sync.pass();
+      expect(target.groups.get('g')?.offset, 'ours again').toBe(20);
+    }
+  });
+
+  test('after kill -9 the first place of a move is known, and a later one where the source stands there', async () => {
+    const one = start();
+    one.source.groups.set('g', { state: 'Empty', offset: 40 });
+    await one.sync.pass();
+    const two = start({ after: one });
+    two.source.groups.set('g', { state: 'Empty', offset: 10 });
+    await two.sync.pass();
+    expect(two.target.groups.get('g')?.offset).toBe(10);
+
+    const { source, target, sync, last } = await restarted({ isKilled: true });
+    await sync.pass();
+    source.groups.set('g', { state: 'Empty', offset: 10 });
+    await sync.pass();
+    expect(target.groups.get('g')?.offset).toBe(10);
+    expect(last()).toMatchObject({ inPlace: 1 });
+  });
+
+  test('a target that was reset while the mirror was down is not moved while the source stands still', async () => {
+    const { target, sync, last } = await restarted();
+    target.groups.set('g', { state: 'Empty', offset: 5, leaderEpoch: -1 });
+    await sync.pass();
+    expect(target.groups.get('g')?.offset).toBe(5);
+    expect(last()).toMatchObject({ leftAlone: [{ why: MOVED_ON_TARGET }] });
+  });
+
+  test('a group that was deleted at the source meanwhile is followed', async () => {
+    const { source, target, sync, store, last } = await restarted();
+    source.groups.delete('g');
+    await sync.pass();
+    expect([target.groups.has('g'), last()?.deleted]).toEqual([false, ['g']]);
+    expect(store.groups.size, 'nothing is kept of it').toBe(0);
+  });
+
+  test('records of a topic that was created anew say nothing of it', async () => {
+    const first = start();
+    first.source.groups.set('g', { state: 'Empty', offset: 40 });
+    await first.sync.pass();
+    await first.sync.end();
+    for (const [key, stored] of first.store.groups)
+      first.store.groups.set(key, { ...stored, value: { ...stored.value, targetTopicId: 'an earlier one' } });
+    const { source, target, sync } = start({ after: first });
+    source.groups.set('g', { state: 'Empty', offset: 10 });
+    await sync.pass();
+    expect(target.groups.get('g')?.offset).toBe(40);
+  });
+});
+
+test('a group that moves all the time is recorded once, and again when it has come to rest', async () => {
+  const { source, sync, store } = start();
+  for (let offset = 1; offset < 50; offset++) {
+    source.groups.set('g', { state: 'Stable', offset });
+    await sync.pass();
+    await source.clock.advance(5_000);
+  }
+  expect(store.writes).toBe(1);
+  await source.clock.advance(QUIET_MS);
+  for (let round = 0; round < 3; round++) await sync.pass();
+  expect(store.writes).toBe(2);
+  expect([...store.groups.values()]).toMatchObject([{ value: { places: [[0, 49, 49, '', 1]], intended: null } }]);
+});
+
+test('a process that stood still between the look and the commit writes nothing', async () => {
+  const { source, target, sync, last } = start();
+  source.groups.set('g', { state: 'Stable', offset: 40 });
+  target.onLeave = () => void source.clock.advance(60_000);
+  await sync.pass();
+  expect(target.groups.has('g')).toBe(false);
+  expect(last()).toMatchObject({ leftAlone: [{ why: expect.stringContaining('stood still') }] });
+  target.onLeave = () => {};
+  await sync.pass();
+  expect(target.groups.get('g')?.offset).toBe(40);
 });
 
 describe('a group that is gone from the source', () => {

@@ -1,7 +1,6 @@
 /**
  * Keeps the consumer groups of the source at their places on the target: a round compares what both sides have committed
- * and writes what has to move (group-moves.ts). Between two rounds nothing is remembered that would have to be kept: what
- * a restart forgets is read from the target again.
+ * and writes what has to move (group-moves.ts). What has to outlive the process is the matter of group-memory.ts.
  */
 import { must } from '#util/assert.ts';
 import { untilAborted } from '#util/until-aborted.ts';
@@ -21,9 +20,11 @@ import {
   type ListedGroup,
 } from '#kafka/groups.ts';
 import { isDenied } from '#kafka/permissions.ts';
+import type { Permit } from '#kafka/permit.ts';
 import { Checkpoints, type Checkpoint } from './checkpoints.ts';
 import {
   ACTIVE,
+  isOwn,
   movesOf,
   placeKey,
   type GroupFacts,
@@ -31,9 +32,15 @@ import {
   type Note,
   type Translate,
 } from './group-moves.ts';
+import type { GroupMemory, TopicIds } from './group-memory.ts';
 import { bySourceTopic, readTranslation, reasonOf, targetKey, type SyncedTopic } from './group-places.ts';
 
 const GROUP_ID_NOT_FOUND = 69;
+/**
+ * Nothing is written that was decided from an older look at the target: a process that stood still for a while must not
+ * undo what consumers have committed there meanwhile.
+ */
+const LOOK_MS_MAX = 10_000;
 /** An event names at most so many groups that were left alone. */
 const LEFT_NAMED_MAX = 100;
 
@@ -43,6 +50,7 @@ export interface GroupSyncOptions {
   readonly source: Cluster;
   readonly target: Cluster;
   readonly clock: Clock;
+  readonly memory: GroupMemory;
   /** Of several processes of a mirror one synchronises groups. */
   isLeader(): boolean;
   /** As of now. Throws KafkaError. */
@@ -57,7 +65,8 @@ interface Kind {
   isOf(group: ListedGroup): boolean;
   readonly read: typeof readGroupOffsets;
   readonly write: typeof commitGroupOffsets;
-  readonly showsOwner: boolean;
+  /** Its commits expire; only such groups are told to MirrorMaker 2's client. */
+  readonly expires: boolean;
 }
 
 /** '': somebody commits without being a member. Connect's workers, and our own processes, commit nothing. */
@@ -67,13 +76,13 @@ const KINDS: readonly Kind[] = [
     isOf: ({ type, protocolType }) => type !== 'share' && PROTOCOL_TYPES.has(protocolType),
     read: readGroupOffsets,
     write: commitGroupOffsets,
-    showsOwner: true,
+    expires: true,
   },
   {
     isOf: ({ type }) => type === 'share',
     read: readShareGroupOffsets,
     write: setShareGroupOffsets,
-    showsOwner: false,
+    expires: false,
   },
 ];
 /** GroupState of groups without members. */
@@ -92,14 +101,16 @@ export function selectGroups(settings: GroupSyncSettings): (group: ListedGroup) 
 export class GroupSync {
   readonly #options: GroupSyncOptions;
   readonly #isMeant: (group: ListedGroup) => boolean;
-  /** By group, of those that were found or put at their places. */
-  readonly #notes = new Map<string, ReadonlyMap<string, Note>>();
+  readonly #memory: GroupMemory;
+  /** As of the last round. */
+  #topicIds: TopicIds = () => undefined;
   readonly #checkpoints: Checkpoints | null;
   #rounds: Promise<void> = Promise.resolve();
   #told = '';
 
   constructor(options: GroupSyncOptions) {
     this.#options = options;
+    this.#memory = options.memory;
     this.#isMeant = selectGroups(options.settings);
     const { settings, source, target } = options;
     this.#checkpoints = settings.checkpoints ? new Checkpoints(target, source.name) : null;
@@ -118,6 +129,17 @@ export class GroupSync {
       }
       await sleep(clock, Math.max(0, startedMs + settings.everyMs - clock.monotonic()), signal);
     }
+    await this.end();
+  }
+
+  /** Records all that is known; what cannot be recorded is found again as far as it can be told from other commits. */
+  async end(): Promise<void> {
+    await this.#rounds;
+    try {
+      await this.#memory.settle(this.#topicIds, { all: true });
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+    }
   }
 
   /** One round, after those that have begun. Throws KafkaError. */
@@ -129,8 +151,9 @@ export class GroupSync {
 
   async #round(): Promise<void> {
     const { source, target } = this.#options;
-    if (!this.#options.isLeader()) return this.#notes.clear(); // another process moves the groups meanwhile
+    if (!this.#options.isLeader()) return this.#memory.clear(); // another process moves the groups meanwhile
     const topics = new Map((await this.#options.readTopics()).map((topic) => [topic.sourceTopic, topic]));
+    this.#topicIds = (topic) => topics.get(topic)?.targetTopicId;
     const [onSource, onTarget] = await Promise.all([listGroups(source), listGroups(target)]);
     const listed = new Map(onTarget.map((group) => [group.groupId, group]));
     const left: LeftGroup[] = [];
@@ -145,6 +168,7 @@ export class GroupSync {
     }
     const deleted = await this.#followDeleted(new Set(onSource.map(({ groupId }) => groupId)), listed, left);
     this.#tell(inPlace, left, deleted);
+    await this.#memory.settle(this.#topicIds, { all: false });
     await this.#checkpoints?.write(checkpoints);
   }
 
@@ -168,6 +192,7 @@ export class GroupSync {
           offsets.filter(({ topic, partition }) => topics.get(topic)?.copyStarts[partition] !== undefined),
         );
     }
+    const permit = this.#permit();
     const present = await kind.read(target, [...commits.keys()]);
     const facts: GroupFacts[] = [];
     for (const [group, offsets] of commits) {
@@ -176,18 +201,20 @@ export class GroupSync {
         left.push({ group, why: reasonOf(found) });
         continue;
       }
+      const onTarget = bySourceTopic(found instanceof KafkaError ? [] : (found ?? []), topics);
       facts.push({
         groupId: group,
         source: offsets,
-        target: bySourceTopic(found instanceof KafkaError ? [] : (found ?? []), topics),
+        target: onTarget,
         isActive: known !== undefined && hasMembers(known),
-        notes: this.#notes.get(group) ?? new Map(),
-        showsOwner: kind.showsOwner,
+        ...this.#memory.recall(group, onTarget, this.#topicIds),
+        expires: kind.expires,
         nowMs: this.#options.clock.monotonic(),
       });
     }
-    const { moves, checkpoints } = await this.#decide(facts, topics, { isTold: kind.showsOwner });
-    const refused = await this.#move(kind, moves, topics);
+    const { moves, checkpoints } = await this.#decide(facts, topics, { isTold: kind.expires });
+    const before = new Map(facts.map(({ groupId, notes }) => [groupId, notes]));
+    const refused = await this.#move(kind, moves, { topics, before, permit });
     for (const { groupId, leftAlone } of moves) {
       const why = refused.get(groupId) ?? leftAlone;
       if (why !== null) left.push({ group: groupId, why });
@@ -219,46 +246,61 @@ export class GroupSync {
   async #move(
     kind: Kind,
     moves: readonly GroupMoves[],
-    topics: ReadonlyMap<string, SyncedTopic>,
+    {
+      topics,
+      before,
+      permit,
+    }: {
+      readonly topics: ReadonlyMap<string, SyncedTopic>;
+      /** What was known of each group. */
+      readonly before: ReadonlyMap<string, ReadonlyMap<string, Note>>;
+      readonly permit: Permit;
+    },
   ): Promise<Map<string, string>> {
-    const commits = moves
-      .filter((each) => each.moves.length > 0)
-      .map(({ groupId, moves: places }) => ({
-        groupId,
-        offsets: places.map((place) => ({ ...place, topic: topics.get(place.topic)?.targetTopic ?? place.topic })),
-      }));
-    const outcomes = await kind.write(this.#options.target, commits);
+    const moving = moves.filter((each) => each.moves.length > 0);
+    await this.#memory.intend(moving, this.#topicIds);
+    const commits = moving.map(({ groupId, moves: places }) => ({
+      groupId,
+      offsets: places.map((place) => ({ ...place, topic: topics.get(place.topic)?.targetTopic ?? place.topic })),
+    }));
+    const outcomes = await kind.write(this.#options.target, commits, permit);
     const failures = new Map(outcomes.map(({ groupId, failed }) => [groupId, failed]));
     const refused = new Map<string, string>();
     for (const { groupId, notes } of moves) {
       const failed = failures.get(groupId) ?? [];
       const errors = new Map(failed.map(({ topic, partition, error }) => [placeKey(topic, partition), error]));
-      const before = this.#notes.get(groupId);
-      this.#notes.set(
-        groupId,
-        new Map([...notes].flatMap(([key, note]) => noteAfter(key, note, { errors, before, topics }))),
-      );
+      const after = notesAfter(notes, { errors, before: before.get(groupId), topics });
+      this.#memory.take(groupId, after.notes, after.unanswered);
       const [first] = failed;
       if (first) refused.set(groupId, reasonOf(first.error));
     }
     return refused;
   }
 
-  /** Groups that this process saw on the source, and that are there no more. Returns those that were deleted. */
+  /** Leave to write what is decided from what the target says from now on. Both clocks count: one stands still while a machine is suspended. */
+  #permit(): Permit {
+    const { clock, target } = this.#options;
+    const [lookedMs, lookedAt] = [clock.monotonic(), clock.now()];
+    const isFresh = (): boolean => Math.max(clock.monotonic() - lookedMs, clock.now() - lookedAt) < LOOK_MS_MAX;
+    return { timeoutMs: target.requestTimeoutMs, isGiven: () => isFresh() && this.#options.isLeader() };
+  }
+
+  /** Groups that this mirror saw on the source, and that are there no more. Returns those that were deleted. */
   async #followDeleted(
     onSource: ReadonlySet<string>,
     listed: ReadonlyMap<string, ListedGroup>,
     left: LeftGroup[],
   ): Promise<string[]> {
-    const missing = [...this.#notes.keys()].filter((group) => !onSource.has(group));
+    const isMeant = compileGroups(this.#options.settings);
+    const missing = this.#memory.groupIds().filter((group) => isMeant(group) && !onSource.has(group));
     if (missing.length === 0) return [];
     const gone = await this.#confirmGone(missing);
     const deleted: string[] = [];
     for (const group of gone) {
-      const notes = this.#notes.get(group);
-      this.#notes.delete(group);
-      if (this.#options.settings.deleted === 'keep' || !notes || notes.size === 0) continue;
-      const why = await this.#deleteCopy(group, notes, listed.get(group));
+      const why =
+        this.#options.settings.deleted === 'keep' ? undefined : await this.#deleteCopy(group, listed.get(group));
+      await this.#memory.forget(group);
+      if (why === undefined) continue;
       if (why === null) deleted.push(group);
       else left.push({ group, why });
     }
@@ -281,25 +323,19 @@ export class GroupSync {
     });
   }
 
-  /** Only what is as this process has left it. Returns why it was not deleted, or null. */
-  async #deleteCopy(
-    group: string,
-    notes: ReadonlyMap<string, Note>,
-    listed: ListedGroup | undefined,
-  ): Promise<string | null> {
+  /** Only what is as the mirror has left it. Returns why it was not deleted, null when it was, undefined when there was nothing. */
+  async #deleteCopy(group: string, listed: ListedGroup | undefined): Promise<string | null | undefined> {
     const { target } = this.#options;
-    if (listed === undefined) return null;
+    if (listed === undefined) return undefined;
     if (hasMembers(listed)) return ACTIVE;
     const topics = new Map((await this.#options.readTopics()).map((topic) => [topic.sourceTopic, topic]));
-    const found = (await (listed.type === 'share' ? readShareGroupOffsets : readGroupOffsets)(target, [group])).get(
-      group,
-    );
-    if (found instanceof KafkaError) return isMissing(found) ? null : reasonOf(found);
-    const places = new Map([...notes].map(([key, note]) => [targetKey(key, topics), note.target]));
-    const isOurs = (found ?? []).every(
-      ({ topic, partition, offset, leaderEpoch }) =>
-        places.get(placeKey(topic, partition)) === offset && leaderEpoch < 0,
-    );
+    const read = listed.type === 'share' ? readShareGroupOffsets : readGroupOffsets;
+    const found = (await read(target, [group])).get(group) ?? [];
+    if (found instanceof KafkaError) return isMissing(found) ? undefined : reasonOf(found);
+    const copies = bySourceTopic(found, topics);
+    const { notes } = this.#memory.recall(group, copies, this.#topicIds);
+    if (notes.size === 0) return undefined;
+    const isOurs = copies.size === found.length && [...copies].every(([key, place]) => isOwn(place, notes.get(key)));
     if (!isOurs) return 'it is gone from the source, and has commits of its own on the target';
     const failure = (await deleteGroups(target, [group])).get(group);
     return failure === undefined || isMissing(failure) ? null : reasonOf(failure);
@@ -326,7 +362,7 @@ export class GroupSync {
 
 /** As if the target had nothing of the group. */
 function ofSource(facts: GroupFacts): GroupFacts {
-  return { ...facts, target: new Map(), isActive: false, notes: new Map() };
+  return { ...facts, target: new Map(), isActive: false, notes: new Map(), unsure: new Set() };
 }
 
 function checkpointsOf({ groupId, moves, notes }: GroupMoves, topics: ReadonlyMap<string, SyncedTopic>): Checkpoint[] {
@@ -340,19 +376,24 @@ function checkpointsOf({ groupId, moves, notes }: GroupMoves, topics: ReadonlyMa
   }));
 }
 
-/** What is known of a place after an attempt to move it: nothing where nobody knows whether it was moved. */
-function noteAfter(
-  key: string,
-  note: Note,
-  after: {
+/** What is known of the places after an attempt to move them. */
+function notesAfter(
+  notes: ReadonlyMap<string, Note>,
+  attempt: {
     readonly errors: ReadonlyMap<string, KafkaError>;
     readonly before: ReadonlyMap<string, Note> | undefined;
     readonly topics: ReadonlyMap<string, SyncedTopic>;
   },
-): [string, Note][] {
-  const error = after.errors.get(targetKey(key, after.topics));
-  const holds = error ? (error.definite ? after.before?.get(key) : undefined) : note;
-  return holds === undefined ? [] : [[key, holds]];
+): { readonly notes: ReadonlyMap<string, Note>; readonly unanswered: ReadonlyMap<string, Note> } {
+  const after = new Map<string, Note>();
+  const unanswered = new Map<string, Note>();
+  for (const [key, note] of notes) {
+    const error = attempt.errors.get(targetKey(key, attempt.topics));
+    const holds = error ? attempt.before?.get(key) : note;
+    if (error && !error.definite) unanswered.set(key, note);
+    else if (holds) after.set(key, holds);
+  }
+  return { notes: after, unanswered };
 }
 
 function isMissing(error: KafkaError): boolean {

@@ -42,6 +42,7 @@ import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { Goals } from './goals.ts';
+import { GroupMemory } from './group-memory.ts';
 import { GroupSync } from './group-sync.ts';
 import { MirroredPartition, type RunningShard } from './mirrored-partition.ts';
 import { readEnds } from './offsets.ts';
@@ -161,9 +162,8 @@ export class Mirror {
   readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
   readonly #gates = new Map<string, CleanupGate>();
   #isStopping = false;
-  /** Null where the file does not ask for it. */
-  readonly #groups: GroupSync | null;
-  /** Null before the mirror has started, and where the file does not ask for it. */
+  /** Both null before the mirror has started, and where the file does not ask for it. */
+  #groups: GroupSync | null = null;
   #around: AroundRecords | null = null;
   #state: StateTopic | null = null;
   #mirrorId = '';
@@ -209,7 +209,6 @@ export class Mirror {
           `${topic}/${partition} of the source ends at offset ${to} and not at ${from}, as it said before: its log was truncated before that was copied, or that answer was damaged; the run ends at ${to}`,
         ),
     });
-    this.#groups = this.#createGroupSync();
     this.#bug.promise.catch(() => {}); // there may be nobody left to be told
   }
 
@@ -291,6 +290,7 @@ export class Mirror {
     this.#producers = { data: record.dataProducerId, marker: record.markerProducerId };
     this.#share();
     this.#around = this.#createAround(this.#state);
+    this.#groups = this.#createGroupSync(this.#state);
     this.#emit({
       event: 'started',
       mirror: this.#name,
@@ -860,7 +860,7 @@ export class Mirror {
 
   // ---- groups
 
-  #createGroupSync(): GroupSync | null {
+  #createGroupSync(state: StateTopic): GroupSync | null {
     const { resource, source, target, clock } = this.#options;
     if (resource.spec.sync.groups === null) return null;
     return new GroupSync({
@@ -869,12 +869,13 @@ export class Mirror {
       source,
       target,
       clock,
+      memory: new GroupMemory(state, { mirrorId: this.#mirrorId, clock }),
       isLeader: () => this.#isFirst(),
       readTopics: () =>
         readSyncedTopics({
           topics: this.#topics.values(),
           partitions: this.#all(),
-          state: must(this.#state, 'state topic'),
+          state,
           isWhole: resource.spec.start.at === 'earliest',
         }),
       onEvent: (event) => this.#emit(event),

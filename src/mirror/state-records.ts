@@ -8,6 +8,7 @@
  *   mapped/<target>/<p>/<source>   how a partition is copied whose offsets differ; its map stands in the two kinds below
  *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, the n-th piece
  *   placed/<target>/<p>/<source>/<n>   where the delivered records lie in a target that others write to as well
+ *   group/<mirrorId>/<source topic>/<group>   which places of a consumer group the mirror has set (group-memory.ts)
  *   failover/<mirrorId>            how far a failover came, and where the copy ends (failover/procedure.ts)
  *
  * Pure: bytes in, typed records out. A kind of key that we do not know is a later version's and is left alone.
@@ -150,6 +151,16 @@ const appliedRecord = z.discriminatedUnion('what', [
   }),
 ]);
 
+/** Partition, offset of the source, offset of the target, digest of the metadata, 1 where the mirror has committed it. */
+const groupPlace = z.tuple([z.int().min(0), offset, offset, z.string(), z.literal([0, 1])]);
+
+const groupRecord = z.object({
+  targetTopicId: z.string(),
+  places: z.array(groupPlace),
+  /** Where they go first; more may have been moved since. Null where they are as recorded. */
+  intended: z.array(groupPlace).nullable(),
+});
+
 const failoverRecord = z.object({
   mirrorName: z.string(),
   /** `stopping` and `promoted`: no process of the mirror writes any more. */
@@ -208,12 +219,15 @@ const schemas = {
   mapped: mappedRecord,
   ledger: ledgerRecord,
   placed: placedRecord,
+  group: groupRecord,
 };
 
 export type FailoverRecord = z.output<typeof failoverRecord>;
 export type MappedRecord = z.output<typeof mappedRecord>;
 export type LedgerRecord = z.output<typeof ledgerRecord>;
 export type PlacedRecord = z.output<typeof placedRecord>;
+export type GroupPlace = z.output<typeof groupPlace>;
+export type GroupRecord = z.output<typeof groupRecord>;
 export type AppliedRecord = z.output<typeof appliedRecord>;
 export type MirrorRecord = z.output<typeof mirrorRecord>;
 export type Hop = z.output<typeof hop>;
@@ -228,6 +242,7 @@ export type StateRecord =
   | { readonly kind: 'mapped'; readonly key: string; readonly value: MappedRecord | null }
   | { readonly kind: 'ledger'; readonly key: string; readonly value: LedgerRecord | null }
   | { readonly kind: 'placed'; readonly key: string; readonly value: PlacedRecord | null }
+  | { readonly kind: 'group'; readonly key: string; readonly value: GroupRecord | null }
   | { readonly kind: 'failover'; readonly key: string; readonly value: FailoverRecord | null };
 
 /** One source partition in one target partition. */
@@ -238,6 +253,9 @@ export interface MappedPlace {
 }
 
 export const failoverKey = (mirrorId: string): string => `failover/${mirrorId}`;
+/** No topic's name has a slash; a group's id may. */
+export const groupKey = (mirrorId: string, topic: string, groupId: string): string =>
+  `group/${mirrorId}/${topic}/${groupId}`;
 export const mirrorKey = (mirrorId: string): string => `mirror/${mirrorId}`;
 export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
 export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;

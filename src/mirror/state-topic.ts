@@ -20,6 +20,7 @@ import { initProducerId } from '#kafka/producers.ts';
 import { ATTRIBUTE_CONTROL } from '#kafka/records/batch-header.ts';
 import { appendRecords, readLog } from '#kafka/simple-log.ts';
 import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS, type NewTopic } from '#kafka/topics.ts';
+import type { StoredGroup } from './group-memory.ts';
 import { readLogStart, readWatermark } from './offsets.ts';
 import {
   appliedKey,
@@ -27,6 +28,7 @@ import {
   decodeState,
   encodeState,
   failoverKey,
+  groupKey,
   mappedKey,
   mirrorIdOf,
   mirrorKey,
@@ -35,6 +37,7 @@ import {
   type AppliedRecord,
   type ClaimRecord,
   type FailoverRecord,
+  type GroupRecord,
   type LedgerRecord,
   type MappedPlace,
   type MappedRecord,
@@ -172,6 +175,26 @@ export class StateTopic {
       value,
     }));
     await this.#putContested(records);
+  }
+
+  /** Without what cannot be read. */
+  groupsOf(mirrorId: string): StoredGroup[] {
+    const prefix = `group/${mirrorId}/`;
+    return [...this.#records].flatMap(([key, { record }]) => {
+      if (record.kind !== 'group' || !record.value || !key.startsWith(prefix) || this.#unreadable.has(key)) return [];
+      const [topic = '', ...rest] = key.slice(prefix.length).split('/');
+      return [{ groupId: rest.join('/'), topic, value: record.value }];
+    });
+  }
+
+  async putGroups(mirrorId: string, groups: readonly StoredGroup<GroupRecord | null>[]): Promise<void> {
+    await this.#putContested(
+      groups.map(({ groupId, topic, value }): StateRecord => ({
+        kind: 'group',
+        key: groupKey(mirrorId, topic, groupId),
+        value,
+      })),
+    );
   }
 
   /** All of a mirror, also of topics that are gone; without those that cannot be read. */

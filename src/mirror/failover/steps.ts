@@ -13,6 +13,7 @@ import { isDenied } from '#kafka/permissions.ts';
 import { openBatch } from '#kafka/records/open-batch.ts';
 import { readTail } from '#kafka/simple-log.ts';
 import { sleep } from '#util/clock.ts';
+import { GroupMemory } from '../group-memory.ts';
 import { GroupSync, hasMembers, selectGroups } from '../group-sync.ts';
 import { MappedState } from '../mapped-state.ts';
 import type { MirrorOutcome } from '../mirror.ts';
@@ -345,6 +346,7 @@ async function moveGroups(options: FailoverOptions, record: FailoverRecord): Pro
     source,
     target,
     clock: target.clock,
+    memory: new GroupMemory(state, { mirrorId, clock: target.clock }),
     isLeader: () => true,
     readTopics: () =>
       readSyncedTopics({
@@ -369,6 +371,7 @@ async function moveGroups(options: FailoverOptions, record: FailoverRecord): Pro
     onFailure: () => {},
   });
   await sync.pass();
+  await sync.end();
   await state.load();
   return {
     said: [...waited, ...(said.length > 0 ? said : [`No consumer group of mirror ${mirrorId} had to move.`])],
