@@ -38,6 +38,7 @@ import { listTransactions } from '#kafka/transactions.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { AroundRecords } from './around-records.ts';
 import { CleanupGate } from './cleanup-gate.ts';
+import { copiedTopics } from './copied-topics.ts';
 import { hiddenTopics } from './hidden-topics.ts';
 import { FILL_OFFSETS_MAX } from './log-start.ts';
 import { findLostTopics } from './lost-topics.ts';
@@ -818,9 +819,13 @@ export class Mirror {
       mirrorId: this.#mirrorId,
       principal: access.principal,
       copied: () =>
-        [...this.#topics.values()].flatMap(({ sourceTopic, targetTopic, copy }) =>
-          copy.isShared ? [] : [{ source: sourceTopic, target: targetTopic }],
-        ),
+        copiedTopics({
+          prepared: this.#topics.values(),
+          claims: state.claimsOf(this.#mirrorId),
+          rules: this.#rules,
+          source: (name) => source.topicOf(name),
+          target: (name) => target.topicOf(name),
+        }),
       isLeader: () => this.#isFirst(),
       onChanges: (changes) => this.#emitChanges(changes),
       onWarning: (code, message) => this.#warn(code, message, { again: true }),
