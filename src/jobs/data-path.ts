@@ -31,8 +31,8 @@ export class DataPath {
   readonly #target: Cluster;
   readonly #clock: Clock;
   readonly #pool: FramePool;
-  readonly #fetchers = new Map<number, Promise<Opened<Fetcher>>>();
-  readonly #producers = new Map<number, Promise<Opened<Producer>>>();
+  readonly #fetchers = new Map<string, Promise<Opened<Fetcher>>>();
+  readonly #producers = new Map<string, Promise<Opened<Producer>>>();
   /** When the next attempt to reach a broker may begin. */
   readonly #turns = new Map<string, { readonly backoff: Backoff; notBeforeMs: number }>();
   #closed = false;
@@ -46,7 +46,7 @@ export class DataPath {
 
   /** Throws KafkaError when the broker cannot be reached. */
   async fetcherOf(brokerId: number): Promise<Fetcher> {
-    const opened = await this.#open(this.#fetchers, this.#source, brokerId, (connection) => {
+    const opened = await this.#open(this.#fetchers, this.#source, { brokerId, lane: 0 }, (connection) => {
       return new Fetcher({
         connection,
         clock: this.#clock,
@@ -61,9 +61,12 @@ export class DataPath {
     return opened.value;
   }
 
-  /** Throws KafkaError when the broker cannot be reached. */
-  async producerOf(brokerId: number): Promise<Producer> {
-    const opened = await this.#open(this.#producers, this.#target, brokerId, (connection) => {
+  /**
+   * `lane` 0 is where all partitions write together; those above are connections of their own, for writes that go one at
+   * a time. Throws KafkaError when the broker cannot be reached.
+   */
+  async producerOf(brokerId: number, lane = 0): Promise<Producer> {
+    const opened = await this.#open(this.#producers, this.#target, { brokerId, lane }, (connection) => {
       const producer = new Producer({
         connection,
         clock: this.#clock,
@@ -98,15 +101,16 @@ export class DataPath {
   }
 
   #open<T>(
-    map: Map<number, Promise<Opened<T>>>,
+    map: Map<string, Promise<Opened<T>>>,
     cluster: Cluster,
-    brokerId: number,
+    { brokerId, lane }: { readonly brokerId: number; readonly lane: number },
     create: (connection: Connection) => T,
   ): Promise<Opened<T>> {
-    const existing = map.get(brokerId);
+    const key = `${brokerId} ${lane}`;
+    const existing = map.get(key);
     if (existing) return existing;
     const forget = (): void => {
-      if (map.get(brokerId) === opening) map.delete(brokerId);
+      if (map.get(key) === opening) map.delete(key);
     };
     const opening = this.#openInTurn(cluster, brokerId).then((connection) => {
       connection.onClose(forget);
@@ -119,7 +123,7 @@ export class DataPath {
       }
     });
     opening.catch(forget);
-    map.set(brokerId, opening);
+    map.set(key, opening);
     return opening;
   }
   /** Partitions try again each for itself; a broker that refuses a login is not asked by each of a thousand. */

@@ -47,7 +47,7 @@ type PartitionAnswer = ListOffsetsResponse['topics'][number]['partitions'][numbe
 export async function listOffsets(
   cluster: Cluster,
   queries: readonly OffsetQuery[],
-  options: { readonly isolation?: Isolation } = {},
+  options: { readonly isolation?: Isolation; readonly lane?: number } = {},
 ): Promise<OffsetAnswer[]> {
   const answers: Answers = queries.map(() => undefined);
   const retries = new Retries(cluster, { repeatable: true });
@@ -71,7 +71,7 @@ interface Round {
   readonly cluster: Cluster;
   readonly queries: readonly OffsetQuery[];
   readonly answers: Answers;
-  readonly options: { readonly isolation?: Isolation };
+  readonly options: { readonly isolation?: Isolation; readonly lane?: number };
 }
 
 /** Queries by leader; those of a partition without a leader are answered with that error. */
@@ -112,7 +112,7 @@ async function askLeader(
           topics: byTopic(queries, round),
           timeoutMs: cluster.requestTimeoutMs,
         },
-        { broker: leader },
+        { broker: leader, lane: options.lane ?? 0 },
       );
       const found = new Map<string, PartitionAnswer>();
       for (const { name, partitions } of response.topics)

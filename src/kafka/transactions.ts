@@ -154,6 +154,8 @@ export interface TransactionStep {
   readonly transactionalId: string;
   readonly producer: ProducerIdentity;
   readonly permit?: Permit;
+  /** See CallOptions. */
+  readonly lane?: number;
 }
 
 /** Lets a partition take part, before its first batch (`explicit`). One attempt; twice is the same as once. Throws KafkaError. */
@@ -161,7 +163,7 @@ export async function addToTransaction(
   cluster: Cluster,
   step: TransactionStep & { readonly topic: string; readonly partition: number },
 ): Promise<void> {
-  const { transactionalId, producer, topic, partition, permit } = step;
+  const { transactionalId, producer, topic, partition, permit, lane = 0 } = step;
   const request = {
     v3AndBelowTransactionalId: transactionalId,
     v3AndBelowProducerId: producer.producerId,
@@ -169,7 +171,7 @@ export async function addToTransaction(
     v3AndBelowTopics: [{ name: topic, partitions: [partition] }],
   };
   await atCoordinator(cluster, transactionalId, async (broker) => {
-    const response = await cluster.call(addPartitionsToTxn, request, { broker, ...leave(permit) });
+    const response = await cluster.call(addPartitionsToTxn, request, { broker, lane, ...leave(permit) });
     const result = response.resultsByTopicV3AndBelow[0]?.resultsByPartition[0];
     if (!result) throw new MalformedFrameError(`AddPartitionsToTxn left out ${topic}/${partition}`);
     if (result.partitionErrorCode !== 0)
@@ -185,7 +187,7 @@ export async function endTransaction(
   cluster: Cluster,
   step: TransactionStep & { readonly isCommit: boolean; readonly protocol: TransactionProtocol },
 ): Promise<ProducerIdentity & { readonly hasNewEpoch: boolean }> {
-  const { transactionalId, producer, isCommit, protocol, permit } = step;
+  const { transactionalId, producer, isCommit, protocol, permit, lane = 0 } = step;
   const hasNewEpoch = protocol === 'implicit';
   const api = hasNewEpoch ? endTxn : { ...endTxn, maxVersion: EPOCH_ENDING_END_TXN - 1 };
   const { producerId, producerEpoch } = producer;
@@ -193,7 +195,7 @@ export async function endTransaction(
     const response = await cluster.call(
       api,
       { transactionalId, producerId, producerEpoch, committed: isCommit },
-      { broker, ...leave(permit) },
+      { broker, lane, ...leave(permit) },
     );
     if (response.errorCode !== 0) throw refused(response.errorCode, 'EndTxn', transactionalId);
     const next = hasNewEpoch ? response : producer;

@@ -45,6 +45,8 @@ export const SEQUENCES = 2 ** 31;
 const CONTROL: Disposition = { kind: 'control' };
 const ABORTED: Disposition = { kind: 'aborted' };
 const COMPACTED: Disposition = { kind: 'compacted' };
+/** Each batch of a transaction is a round trip, so larger ones are merged too where they are cheap to write anew. */
+const TRANSACTION_MERGE_FACTOR = 8;
 const BASE_TIMESTAMP_AT = 27;
 const MAX_TIMESTAMP_AT = 35;
 /** Of the upper half of an int64: below it, and above its negative, deltas of a batch stay within ±2^53. */
@@ -220,11 +222,16 @@ export class BatchWalk {
     }
     const reason = this.#reasonToReencode(buffer, batch);
     const mergeable = reason === null || reason === 'append-time';
-    const isSmall = size < this.#policy.mergeBelowBytes && (reason !== null || hasExactTimes(buffer, at));
+    const isSmall = size < this.#mergeBelow(buffer, at) && (reason !== null || hasExactTimes(buffer, at));
     if (mergeable && isSmall) this.#addSmall(frame, batch, reason ?? 'merged');
     else if (reason !== null) return this.#rewrite(buffer, batch, reason);
     else this.#passThrough(frame, batch);
     return null;
+  }
+
+  #mergeBelow(buffer: Buffer, at: number): number {
+    const isCheap = this.#transactionOf(buffer, at) !== null && codecOf(buffer, at) === 0;
+    return this.#policy.mergeBelowBytes * (isCheap ? TRANSACTION_MERGE_FACTOR : 1);
   }
 
   get #preserves(): boolean {

@@ -66,6 +66,7 @@ import { readSyncedTopics } from './synced-topics.ts';
 import { refuseFailedOver } from './failover/refusal.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
 import { cycleFinding, leftOutFinding, SourceProvenance } from './source-provenance.ts';
+import { describeOpen, drainTransactions } from './transaction-drain.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { TopicIncidents, type TopicIncidentsOptions } from './topic-incidents.ts';
 import { WarningLimit } from './warning-limit.ts';
@@ -74,6 +75,9 @@ const MERGE_BELOW_BYTES = 8 * 1024;
 const MERGED_BYTES_MAX = 256 * 1024;
 /** A graceful stop waits so long for what is in flight; then the connections are closed. */
 const STOP_WITHIN_MS = 10_000;
+/** Of these, transactions that are open on the target get so long to end. */
+const DRAIN_WITHIN_MS = 5_000;
+const DESCRIBE_OPEN_WITHIN_MS = 2_000;
 /** Of these, the maps of mapped partitions get so long: what is not saved is found again by the next start. */
 const SAVE_WITHIN_MS = 2_000;
 /** The status of a partition is 400 bytes of JSON: with more partitions than these it is told less often. */
@@ -242,7 +246,7 @@ export class Mirror {
       throw toAppError(error, `mirror "${this.#name}"`);
     } finally {
       stopped.abort();
-      await this.#stop();
+      await this.#stop({ drains: outcome !== 'failed' });
       this.#emit({ event: 'ended', mirror: this.#name, outcome, status: this.status(), at: this.#options.clock.now() });
     }
   }
@@ -900,9 +904,12 @@ export class Mirror {
   // ---- end
 
   /** Waits for what is on its way, in the background too, but not for a cluster that does not answer any more. */
-  async #stop(): Promise<void> {
+  async #stop({ drains }: { readonly drains: boolean }): Promise<void> {
     const { clock } = this.#options;
+    const endsMs = clock.monotonic() + STOP_WITHIN_MS;
     this.#isStopping = true;
+    const isAlone = this.#sharing?.hasPeers !== true; // else another process goes on with them
+    if (drains && isAlone) await drainTransactions(this.#all(), { clock, withinMs: DRAIN_WITHIN_MS });
     const saved = new AbortController();
     const saving = Promise.all(this.#all().map((partition) => partition.saveMap())).finally(() => saved.abort());
     await Promise.race([saving, sleep(clock, SAVE_WITHIN_MS, saved.signal)]); // while they are still ours to write
@@ -911,10 +918,18 @@ export class Mirror {
     const deadline = new AbortController();
     const holding = this.#all().map((partition) => partition.finished().catch(this.#bug.reject));
     const all = Promise.all([...this.#runs, ...holding]).finally(() => deadline.abort());
-    await Promise.race([all, sleep(clock, STOP_WITHIN_MS, deadline.signal)]);
+    await Promise.race([all, sleep(clock, Math.max(0, endsMs - clock.monotonic()), deadline.signal)]);
+    if (drains && isAlone) await this.#tellOpen();
     this.#sharing?.close(); // before what is still in flight is lost: it may land, and nobody may take over as if it had not
     this.#closed.abort();
     this.#dataPath.close(); // what is still in flight is lost to its shards, which then end
+  }
+
+  async #tellOpen(): Promise<void> {
+    const { clock } = this.#options;
+    const message = await describeOpen(this.#all(), { clock, withinMs: DESCRIBE_OPEN_WITHIN_MS });
+    if (message === null) return;
+    this.#emit({ event: 'warning', mirror: this.#name, code: 'SHARD_TRANSACTION_OPEN', message, at: clock.now() });
   }
 
   // ---- events

@@ -4,7 +4,7 @@
  */
 import { assert } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
-import type { OffsetMap } from '#contract/offset-map.ts';
+import type { NextPlaces } from '#contract/offset-map.ts';
 import type { Incident, ShardStatus } from '#contract/status.ts';
 import type { Term } from '#jobs/ownership.ts';
 import type { ShardName } from '#jobs/shard-ranges.ts';
@@ -32,11 +32,11 @@ export type RunningShard = Pick<
   | 'quietAtMs'
   | 'isSettled'
 > & {
-  /** Where the records lie of a copy with other offsets; null until it is known. */
-  readonly map?: OffsetMap | null;
+  /** Where the records lie of a copy with other offsets, in a target of its own; null until it is known. */
+  readonly places?: NextPlaces | null;
   /** Saves that, as far as it can be saved. */
   saveMap?(): Promise<void>;
-};
+} & Partial<Pick<Shard, 'drain' | 'openTransactions' | 'openUntil'>>;
 
 /** Parts of a shard's term that the shard does not need. */
 type HeldTerm = Omit<Term, 'shard' | 'quietAtMs'>;
@@ -68,6 +68,8 @@ export class MirroredPartition {
   /** One has stopped for good, and another may go on in its place. */
   #isChanging = false;
   #holding: Promise<void> = Promise.resolve();
+  /** The shard of now. */
+  #running: Promise<void> = Promise.resolve();
   /** Of the shards of earlier terms. */
   #counted = NOTHING;
   /** Of the target, measured while the partition is another's. */
@@ -103,6 +105,21 @@ export class MirroredPartition {
     await this.#shard?.saveMap?.();
   }
 
+  get openTransactions(): { readonly count: number; readonly from: number | null } {
+    return this.#shard?.openTransactions ?? { count: 0, from: null };
+  }
+
+  async openUntil(): Promise<number | null> {
+    return (await this.#shard?.openUntil?.()) ?? null;
+  }
+
+  /** Copies on until no transaction is open on the target; resolves when nothing is copied any more. */
+  async drain(): Promise<void> {
+    if (!this.#shard?.drain) return;
+    this.#shard.drain();
+    await this.#running;
+  }
+
   /** No shard runs, and every term is released. */
   finished(): Promise<void> {
     return this.#holding;
@@ -115,7 +132,8 @@ export class MirroredPartition {
     let shard = this.#options.createShard(term);
     this.#shard = shard;
     this.#watermark = null;
-    await shard.run();
+    this.#running = shard.run();
+    await this.#running;
     const isOver = term.lost.aborted || this.#options.isStopping();
     const { incident } = shard;
     this.#isChanging = !isOver && incident !== null && this.#options.successorOf !== undefined;
@@ -147,8 +165,8 @@ export class MirroredPartition {
     return this.isElsewhere ? this.#watermark : null;
   }
 
-  get map(): OffsetMap | null {
-    return this.#shard?.map ?? null;
+  get places(): NextPlaces | null {
+    return this.#shard?.places ?? null;
   }
 
   /** None while it is not decided whether something goes on in its place: nothing has ended yet. */

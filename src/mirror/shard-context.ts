@@ -16,7 +16,7 @@ import type { WalkPolicy } from './batch-walk.ts';
 /** One fetcher per source broker and one producer per target broker, made when first asked for and again after a loss. */
 export interface DataPath {
   fetcherOf(brokerId: number): Promise<Fetcher>;
-  producerOf(brokerId: number): Promise<Producer>;
+  producerOf(brokerId: number, lane?: number): Promise<Producer>;
 }
 
 /** What a partition's record in the state topic says. */

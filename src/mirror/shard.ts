@@ -168,6 +168,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #markerEpoch: number | null = null;
   /** Null until the position is read, and where transactions are not preserved. */
   #transactions: TransactionWriter | null = null;
+  /** It is to stop when no transaction is open on the target. */
+  #isDraining = false;
   /** The right to write markers is missing: short holes are filled with the ends of empty transactions. */
   #mayNotMark = false;
   #logStart = 0;
@@ -341,6 +343,29 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#interrupt?.({ kind: 'ended' });
   }
 
+  /** As `stop`, but for transactions that are open on the target: it copies on until it has ended them. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#stopIfDrained();
+  }
+
+  #stopIfDrained(): void {
+    if (this.#isDraining && this.openTransactions.count === 0) this.stop();
+  }
+
+  /** On the target, as far as is known: how many, and where the first begins. */
+  get openTransactions(): { readonly count: number; readonly from: number | null } {
+    const writer = this.#transactions;
+    if (!writer) return { count: 0, from: null };
+    const firsts = writer.open.map(({ firstOffset }) => firstOffset);
+    return { count: writer.openCount, from: firsts.length > 0 ? Math.min(...firsts) : null };
+  }
+
+  /** When the target aborts the first of them, on its clock; null where none is open. Throws KafkaError. */
+  async openUntil(): Promise<number | null> {
+    return (await this.#transactions?.openUntil()) ?? null;
+  }
+
   status(now: number): ShardStatus {
     const position = this.#position;
     const stable = this.#stableOffset;
@@ -407,7 +432,12 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         );
       }
       this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
-      await this.#checkSource(port, position);
+      try {
+        await this.#checkSource(port, position);
+      } catch (error) {
+        if (error instanceof ShardStop && (await this.#isOutdated(leaderEpochs))) return null;
+        throw error;
+      }
     } else {
       position = await this.#align(port, position);
       if (!position) return null;
@@ -421,6 +451,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (this.#sourceLogStart <= position.offset) return position;
     if (isFixed) throw retentionLoss(position.offset, this.#sourceLogStart);
     return null; // until the first copy the start follows the source
+  }
+
+  /** Another worker has copied on since the state was read, into a leader epoch that we had not seen. */
+  async #isOutdated(leaderEpochs: PartitionState['leaderEpochs']): Promise<boolean> {
+    const { state } = this.#context;
+    await state.load();
+    return state.partition(this.targetTopic, this.partition)?.leaderEpochs.length !== leaderEpochs.length;
   }
 
   #port(): TargetPartition {
@@ -454,9 +491,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       idPrefix: must(transactionalIdPrefix, 'names of transactions'),
       permit: this.#permit,
       signal: this.#abort.signal,
-      producer: async () => dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition)),
+      producer: async (lane) => dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition), lane),
     });
-    this.#transactions = await TransactionWriter.restore(port);
+    this.#transactions = await TransactionWriter.restore(port, { isCertain: this.#stillMs === 0 });
   }
 
   /** The first record has been copied, by us or by another worker. */
@@ -638,6 +675,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#fetchOffset = position.offset;
     producer.add(this);
     fetcher.add(this);
+    this.#stopIfDrained();
     const interruption = await interrupted;
     fetcher.remove(this);
     this.#dropQueue();
@@ -873,6 +911,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         for (const _ of holes) this.#shiftQueue();
         this.#advanceTo(from + count);
         this.#endIncidentBefore(from + count);
+        if (isEnd) this.#stopIfDrained();
       }
     } catch (error) {
       if (error instanceof KafkaError && !(error instanceof WithheldError)) {

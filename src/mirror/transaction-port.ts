@@ -30,6 +30,8 @@ import type { TransactionPort } from './transaction-writer.ts';
 const OFFSET_OUT_OF_RANGE = 1;
 /** transaction.max.timeout.ms of a broker unless somebody sets it. */
 const DEFAULT_LIMIT_MS = 900_000;
+/** A broker serves one request of a connection at a time, and each step of a transaction waits for its answer. */
+const LANES = 8;
 /** How far the batches of an open transaction are looked through. */
 const OPEN_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -43,8 +45,8 @@ export interface TransactionPlace {
   readonly idPrefix: string;
   readonly permit?: Permit;
   readonly signal: AbortSignal;
-  /** To the partition's leader. Throws KafkaError. */
-  producer(): Promise<Producer>;
+  /** To the partition's leader, on a connection that is not everybody's. Throws KafkaError. */
+  producer(lane: number): Promise<Producer>;
 }
 
 /**
@@ -58,9 +60,17 @@ export function transactionalIdOf(
   return `${idPrefix}-${targetTopic}-${partition}-${slot}`;
 }
 
+/** 1 to LANES: partitions of a topic take them in turn. */
+function laneOf(topic: string, partition: number): number {
+  let sum = partition;
+  for (let i = 0; i < topic.length; i++) sum += topic.charCodeAt(i);
+  return 1 + (sum % LANES);
+}
+
 export function createTransactionPort(place: TransactionPlace): TransactionPort {
   const { source, sourceTopic, target, targetTopic: topic, partition, signal } = place;
   const permit = place.permit ? { permit: place.permit } : {};
+  const lane = laneOf(topic, partition);
   const idOf = (slot: number): string => transactionalIdOf(place, slot);
   return {
     describe: (slots) => describeTransactions(target, slots.map(idOf)),
@@ -69,11 +79,12 @@ export function createTransactionPort(place: TransactionPlace): TransactionPort 
       initTransactionalId(target, idOf(slot), { timeoutMs: await readTransactionLimit(target), ...permit }),
     protocolOf: (slot) => transactionProtocolOf(target, { transactionalId: idOf(slot), topic, partition }),
     add: (slot, producer) =>
-      addToTransaction(target, { transactionalId: idOf(slot), producer, topic, partition, ...permit }),
+      addToTransaction(target, { transactionalId: idOf(slot), producer, topic, partition, lane, ...permit }),
     produce: async (slot, batch) =>
-      (await place.producer()).produceAlone(idOf(slot), { targetTopic: topic, partition, ...permit }, batch),
-    end: (slot, producer, how) => endTransaction(target, { transactionalId: idOf(slot), producer, ...how, ...permit }),
-    watermark: () => readWatermark(target, topic, partition),
+      (await place.producer(lane)).produceAlone(idOf(slot), { targetTopic: topic, partition, ...permit }, batch),
+    end: (slot, producer, how) =>
+      endTransaction(target, { transactionalId: idOf(slot), producer, lane, ...how, ...permit }),
+    watermark: () => readWatermark(target, topic, partition, lane),
     sourceProducerAt: (offset) => transactionalProducerAt(source, { topic: sourceTopic, partition, offset }),
     offsetsOf: async (producerId, fromOffset) => {
       const read = { topic, partition, fromOffset, maxBytes: OPEN_BYTES_MAX, isUncommitted: true };

@@ -44,6 +44,11 @@ export class TransactionSlots {
     return [...this.#open.values()];
   }
 
+  /** All whose transaction is open on the target, with or without a record. */
+  get openSlots(): readonly number[] {
+    return [...this.open.map(({ slot }) => slot), ...this.#begun];
+  }
+
   /** A slot whose transaction was begun and holds nothing: its end is a control record like one that fills a hole. */
   get begun(): number | null {
     return this.#begun[0] ?? null;

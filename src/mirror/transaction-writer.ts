@@ -89,6 +89,8 @@ export class TransactionWriter {
   readonly #port: TransactionPort;
   readonly #states = new Map<number, SlotState>();
   #slots = new TransactionSlots({ open: [], begun: [] });
+  /** About how long it takes until the end of a transaction stands in the log. */
+  #visibleMs = POLL_FIRST_MS;
   /** What the leader knew of our producers when this was restored. */
   #found: readonly number[][] = [];
   readonly #slotsMax: number;
@@ -101,13 +103,15 @@ export class TransactionWriter {
   /**
    * With what is open on the target now; nothing of ours may be in flight. Waits until ends that were begun are written, so
    * the position is to be read afterwards. Throws ShardStop when an open transaction cannot be continued, KafkaError.
+   *
+   * `isCertain`: every request of before is known to have taken effect, or never to do so.
    */
   static async restore(
     port: TransactionPort,
-    options: { readonly slotsMax?: number } = {},
+    options: { readonly slotsMax?: number; readonly isCertain?: boolean } = {},
   ): Promise<TransactionWriter> {
     const writer = new TransactionWriter(port, options.slotsMax ?? SLOTS_MAX);
-    await writer.#restore();
+    await writer.#restore(options.isCertain ?? false);
     return writer;
   }
 
@@ -129,6 +133,18 @@ export class TransactionWriter {
 
   get open(): readonly OpenTransaction[] {
     return this.#slots.open;
+  }
+
+  /** How many are open on the target, also those that hold no record. */
+  get openCount(): number {
+    return this.#slots.openSlots.length;
+  }
+
+  /** When the coordinator aborts the first of them, on its clock (ms since the epoch); null where none is open. Throws KafkaError. */
+  async openUntil(): Promise<number | null> {
+    const described = await this.#port.describe(this.#slots.openSlots);
+    const ends = described.flatMap((each) => (each?.status === 'Ongoing' ? [each.startedAtMs + each.timeoutMs] : []));
+    return ends.length === 0 ? null : Math.min(...ends);
   }
 
   /** Whether the transaction of a producer of the source is open on the target. */
@@ -186,8 +202,7 @@ export class TransactionWriter {
     if (slot === this.#slots.begun) return slot; // it takes part already
     const protocol = await this.#port.protocolOf(slot);
     const known = this.#states.get(slot);
-    if (!known || (known.isOutdated && protocol === 'explicit'))
-      this.#states.set(slot, { producer: await this.#port.init(slot), nextSequence: 0, protocol, isOutdated: false });
+    if (!known || (known.isOutdated && protocol === 'explicit')) await this.#init(slot, protocol);
     const state = this.#stateOf(slot);
     state.protocol = protocol;
     if (protocol === 'explicit' || isEmpty) {
@@ -195,6 +210,11 @@ export class TransactionWriter {
       this.#slots.prepare(slot);
     }
     return slot;
+  }
+
+  /** Nothing of it is open. */
+  async #init(slot: number, protocol: TransactionProtocol): Promise<void> {
+    this.#states.set(slot, { producer: await this.#port.init(slot), nextSequence: 0, protocol, isOutdated: false });
   }
 
   async #produce(slot: number, batch: TransactionBatch): Promise<ProduceResult> {
@@ -217,10 +237,16 @@ export class TransactionWriter {
   }
 
   async #untilVisible(expected: number): Promise<void> {
-    const deadline = this.#port.now() + VISIBLE_WITHIN_MS;
-    for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(2 * delayMs, POLL_MAX_MS)) {
+    const sinceMs = this.#port.now();
+    const deadline = sinceMs + VISIBLE_WITHIN_MS;
+    for (
+      let delayMs = this.#visibleMs, next = POLL_FIRST_MS;
+      ;
+      delayMs = next, next = Math.min(2 * next, POLL_MAX_MS)
+    ) {
+      await this.#port.pause(delayMs);
       const watermark = await this.#port.watermark();
-      if (watermark === expected) return;
+      if (watermark === expected) return this.#tookUntilVisible(this.#port.now() - sinceMs);
       if (watermark > expected)
         throw diverged(
           expected - 1,
@@ -233,8 +259,12 @@ export class TransactionWriter {
           `offset ${expected - 1}`,
           `the target still ends at ${watermark}`,
         );
-      await this.#port.pause(delayMs);
     }
+  }
+
+  /** Asked a little before, as a rule: each question in vain stands in the way of the broker's own work. */
+  #tookUntilVisible(ms: number): void {
+    this.#visibleMs = Math.min(POLL_MAX_MS, Math.max(POLL_FIRST_MS, (3 * this.#visibleMs + ms) / 4));
   }
 
   /**
@@ -269,9 +299,8 @@ export class TransactionWriter {
 
   // ---- restore
 
-  async #restore(): Promise<void> {
+  async #restore(isCertain: boolean): Promise<void> {
     const { described, producers } = await this.#look();
-    this.#found = foundOf(described, producers);
     const open: OpenTransaction[] = [];
     const begun: number[] = [];
     for (const [slot, transaction] of described.entries()) {
@@ -288,6 +317,7 @@ export class TransactionWriter {
       const firstOffset = state?.currentTxnStartOffset ?? -1;
       if (status !== 'Ongoing') {
         if (firstOffset >= 0) throw transactionHangs(firstOffset, producerId);
+        if (!isCertain) await this.#fence(slot);
       } else if (firstOffset < 0) begun.push(slot);
       else {
         const found = await this.#sourceProducerOf(producerId, firstOffset);
@@ -296,7 +326,21 @@ export class TransactionWriter {
         open.push({ slot, producerId: found, firstOffset });
       }
     }
+    this.#found = foundOf(
+      [...this.#states.values()].map(({ producer }) => producer),
+      producers,
+    );
     this.#slots = new TransactionSlots({ open, begun }, { slotsMax: this.#slotsMax });
+  }
+
+  /**
+   * Where a partition is added before its first batch, an AddPartitionsToTxn that arrives late opens a transaction that
+   * nobody knows of, and that the coordinator aborts within 15 minutes, at the end of the log: of a slot that has nothing
+   * open the epoch is raised, so that it is refused. With a Produce that comes late its sequence is refused.
+   */
+  async #fence(slot: number): Promise<void> {
+    const { protocol } = this.#stateOf(slot);
+    if (protocol === 'explicit') await this.#init(slot, protocol);
   }
 
   /**
