@@ -434,6 +434,25 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.target.log.end).toBe(open + 1);
   });
 
+  test('an end that the next coordinator writes once more stops it, whatever the write behind it was refused for', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL);
+    world.end(100, true);
+    world.start();
+    await world.until(() => world.shard.position === world.source.log.end);
+    const end = world.target.log.end;
+    world.target.onProduce = () => {
+      world.target.onProduce = () => null;
+      // A coordinator that did not get to write that an end is complete has another do it all again.
+      for (const [producerId, { producerEpoch }] of world.target.log.producers)
+        world.target.log.appendEnd({ producerId, producerEpoch }, true);
+      return { errorCode: 6 }; // NOT_LEADER_OR_FOLLOWER
+    };
+    world.append(99, 0, 2);
+    await world.until(() => world.incidents.length > 0 || world.shard.position === world.source.log.end);
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: end, to: end + 1 } }]);
+  });
+
   test('in the middle of a transaction that the source has lost, what the source lost is named', async () => {
     world = new World(1, protocol);
     world.append(99, 0);

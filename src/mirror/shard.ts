@@ -562,7 +562,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #checkSource(port: TargetPartition, position: Position): Promise<void> {
     const { source } = this.#context;
     await this.#checkSourceEnd(port, position.offset);
-    if (this.#stillMs === 0 && !this.#isFirst) return; // all that we wrote since the last look was answered where it had to be
+    // All that we wrote since the last look was answered where it had to be; what coordinators write is answered to nobody.
+    if (this.#stillMs === 0 && !this.#isFirst && !this.#transactions) return;
     const place = { cluster: source, topic: this.topic, partition: this.partition };
     if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
     const controls = { from: position.controlsFrom, to: position.offset };
