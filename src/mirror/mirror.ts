@@ -622,6 +622,14 @@ export class Mirror {
           };
           return state.putPartition(name, index, record, permit);
         },
+        openTransactions: (name, index) => {
+          const record = state.openTransactions(name, index);
+          return new Map(record?.targetTopicId === topic.targetTopicId ? record.transactions : []);
+        },
+        putOpenTransactions: (name, index, open, permit) => {
+          const record = { targetTopicId: topic.targetTopicId, transactions: [...open] };
+          return state.putOpenTransactions(name, index, record, permit);
+        },
       },
       sourceTopic: topic.sourceTopic,
       sourceTopicId: topic.sourceTopicId,

@@ -36,7 +36,7 @@ export type RunningShard = Pick<
   readonly places?: NextPlaces | null;
   /** Saves that, as far as it can be saved. */
   saveMap?(): Promise<void>;
-} & Partial<Pick<Shard, 'drain' | 'openTransactions' | 'openUntil'>>;
+} & Partial<Pick<Shard, 'drain' | 'openTransactions' | 'openUntil' | 'saveOpenTransactions'>>;
 
 /** Parts of a shard's term that the shard does not need. */
 type HeldTerm = Omit<Term, 'shard' | 'quietAtMs'>;
@@ -111,6 +111,10 @@ export class MirroredPartition {
 
   async openUntil(): Promise<number | null> {
     return (await this.#shard?.openUntil?.()) ?? null;
+  }
+
+  async saveOpenTransactions(): Promise<void> {
+    await this.#shard?.saveOpenTransactions?.();
   }
 
   /** Copies on until no transaction is open on the target; resolves when nothing is copied any more. */

@@ -36,6 +36,14 @@ export interface PartitionStates {
   load(): Promise<void>;
   partition(targetTopic: string, partition: number): PartitionState | undefined;
   putPartition(targetTopic: string, partition: number, state: PartitionState, permit: Permit): Promise<void>;
+  /** Where transactions are preserved: the source's producer id by the offset of the first record, as far as it was recorded. */
+  openTransactions?(targetTopic: string, partition: number): ReadonlyMap<number, number>;
+  putOpenTransactions?(
+    targetTopic: string,
+    partition: number,
+    open: ReadonlyMap<number, number>,
+    permit: Permit,
+  ): Promise<void>;
 }
 
 /** Held by the shards of a topic that align their log start: DeleteRecords needs `delete` in cleanup.policy meanwhile. */

@@ -37,6 +37,7 @@ class World {
   readonly target: PlayedCluster;
   readonly coordinator: ModelTransactions;
   readonly states = new Map<string, PartitionState>();
+  openTransactions: ReadonlyMap<number, number> = new Map();
   readonly incidents: Incident[] = [];
   readonly #open = new Set<number>();
   dataPath: DataPath;
@@ -87,6 +88,8 @@ class World {
         load: async () => {},
         partition: () => this.states.get('copy/0'),
         putPartition: async (_, __, state) => void this.states.set('copy/0', state),
+        openTransactions: () => this.openTransactions,
+        putOpenTransactions: async (_, __, open) => void (this.openTransactions = open),
       },
       dataPath: this.dataPath,
       logStartGate: { enter: async () => {}, leave: async () => {} },
@@ -471,6 +474,44 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.incidents).toMatchObject([
       { code: 'SHARD_RETENTION_LOSS', offsets: { from: open, to: world.source.log.end } },
     ]);
+  });
+
+  test('one that was open for long is ended in its place although the source has compacted all of it away', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL);
+    world.append(101, TRANSACTIONAL);
+    world.end(100, true);
+    const open = world.source.log.stableOffset;
+    world.start();
+    await world.until(() => world.shard.position === open);
+    expect(world.openTransactions.size).toBe(0);
+    await world.until(() => world.openTransactions.size > 0, 7_000);
+    expect([...world.openTransactions]).toEqual([[0, 100]]);
+    await world.restart();
+    world.source.log.batches.shift(); // all of the first transaction but its end
+    world.end(101, true);
+    world.append(99, 0);
+    world.start();
+    await world.until(() => world.incidents.length > 0 || world.shard.position === world.source.log.end);
+    const different = differentMarkers(world.source.log, world.target.log);
+    expect([world.incidents, different, world.target.log.stableOffset]).toEqual([[], [], world.source.log.end]);
+  });
+
+  test('one whose source is not recorded stops it where the source has compacted all of it away', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL);
+    world.append(101, TRANSACTIONAL);
+    world.end(100, true);
+    const open = world.source.log.stableOffset;
+    world.start();
+    await world.until(() => world.shard.position === open);
+    await world.restart();
+    world.source.log.batches.shift();
+    world.end(101, true);
+    world.start();
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: 0, to: 1 } }]);
+    expect(world.target.log.end).toBe(open);
   });
 
   test('neighbouring holes and ends of nothing are one request, each of its kind', async () => {

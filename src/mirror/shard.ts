@@ -37,6 +37,7 @@ import { BatchWalk, type Cursor, type DataItem, type HoleItem, type WalkItem, ty
 import { fillHole, nextMarkerEpoch } from './holes.ts';
 import { fillLogStart, isFiller } from './log-start.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
+import { OpenIdentities } from './open-identities.ts';
 import {
   checkControls,
   checkHoles,
@@ -168,6 +169,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #markerEpoch: number | null = null;
   /** Null until the position is read, and where transactions are not preserved. */
   #transactions: TransactionWriter | null = null;
+  readonly #identities: OpenIdentities;
   /** It is to stop when no transaction is open on the target. */
   #isDraining = false;
   /** The right to write markers is missing: short holes are filled with the ends of empty transactions. */
@@ -213,6 +215,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#walk = this.#newWalk();
     this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
     this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+    this.#identities = new OpenIdentities({
+      clock: context.clock,
+      save: async (open) => context.state.putOpenTransactions?.(this.targetTopic, this.partition, open, this.#permit),
+    });
     const { takeover, lost } = context.term;
     this.#isSettled = takeover === 'handed-over';
     this.#stillMs = takeover === 'handed-over' ? 0 : STILL_MS;
@@ -366,6 +372,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return (await this.#transactions?.openUntil()) ?? null;
   }
 
+  /** Records whose they are, for who goes on with them when the source has compacted them away. */
+  saveOpenTransactions(): Promise<void> {
+    return this.#identities.save(this.#transactions?.open ?? []);
+  }
+
   status(now: number): ShardStatus {
     const position = this.#position;
     const stable = this.#stableOffset;
@@ -478,7 +489,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
   async #restoreTransactions(): Promise<void> {
-    const { source, target, dataPath, policy, transactionalIdPrefix } = this.#context;
+    const { source, target, dataPath, policy, state, transactionalIdPrefix } = this.#context;
     this.#transactions = null;
     this.#mayNotMark = false;
     if (policy.transactions !== 'preserve') return;
@@ -491,6 +502,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       idPrefix: must(transactionalIdPrefix, 'names of transactions'),
       permit: this.#permit,
       signal: this.#abort.signal,
+      recordedProducerAt: (offset) => state.openTransactions?.(this.targetTopic, this.partition).get(offset) ?? null,
       producer: async (lane) => dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition), lane),
     });
     this.#transactions = await TransactionWriter.restore(port, { isCertain: this.#stillMs === 0 });
@@ -714,6 +726,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#stableOffset = result.lastStableOffset;
     this.#highWatermark = result.highWatermark;
     this.#measuredAt = this.#context.clock.now();
+    if (this.#transactions) void this.#identities.look(this.#transactions.open);
     if (result.diverging) return this.#interrupt({ kind: 'diverging' });
     if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
     if (result.end > result.start) return this.#walkRecords(result, frame);
@@ -1111,18 +1124,27 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     try {
       await this.#checkTopics();
       const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
-      if (this.#transactions) {
-        const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
-        await checkControls(place, this.#port(), { from: this.#position ?? watermark, to: watermark });
-      }
       const foreign = await foreignBefore(this.#port(), watermark);
-      const isFirst = (foreign?.reason.offsets?.from ?? Infinity) < (misplaced.reason.offsets?.from ?? 0);
-      if (foreign && isFirst) return foreign;
+      const control = this.#transactions ? await this.#wrongControl(watermark) : null;
+      const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
+      if (foreign && from(foreign) < Math.min(from(control), from(misplaced))) return foreign;
+      if (control) return control;
     } catch (error) {
       if (error instanceof ShardStop) return error;
       if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
     }
     return misplaced;
+  }
+
+  async #wrongControl(watermark: number): Promise<ShardStop | null> {
+    const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
+    try {
+      await checkControls(place, this.#port(), { from: this.#position ?? watermark, to: watermark });
+      return null;
+    } catch (error) {
+      if (error instanceof ShardStop) return error;
+      throw error;
+    }
   }
 
   // ---- errors

@@ -4,6 +4,7 @@
  *   mirror/<mirrorId>              who mirrors what into this cluster, with which producer ids, under which choices
  *   claim/<target topic>           which mirror writes to a topic, and from which source topic
  *   partition/<target topic>/<p>   what the log of the target partition cannot say: log start, sequence offset, leader epochs
+ *   open/<target topic>/<p>        whose transactions are open on the target for long (open-identities.ts)
  *   applied/<mirrorId>/<digest>    an ACL or a quota that the mirror has set on the target, and may take away again
  *   mapped/<target>/<p>/<source>   how a partition is copied whose offsets differ; its map stands in the two kinds below
  *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, the n-th piece
@@ -17,6 +18,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { AppError } from '#contract/errors.ts';
 import { failbackDecisions, failoverSteps } from '#contract/failover.ts';
+import { SLOTS_MAX } from './transaction-slots.ts';
 
 const VERSION = 1;
 /** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
@@ -83,6 +85,12 @@ const partitionRecord = z.object({
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
   /** What is below was on both sides before this mirror: the way back of a failover (failover/failback.ts). */
   adoptedBelow: offset.optional(),
+});
+
+const openRecord = z.object({
+  targetTopicId: z.string(),
+  /** [offset of the first record, producer id of the source]. */
+  transactions: z.array(z.tuple([offset, offset])).max(SLOTS_MAX),
 });
 
 const mappedRecord = z.object({
@@ -215,6 +223,7 @@ const schemas = {
   mirror: mirrorRecord,
   claim: claimRecord,
   partition: partitionRecord,
+  open: openRecord,
   applied: appliedRecord,
   mapped: mappedRecord,
   ledger: ledgerRecord,
@@ -233,12 +242,14 @@ export type MirrorRecord = z.output<typeof mirrorRecord>;
 export type Hop = z.output<typeof hop>;
 export type ClaimRecord = z.output<typeof claimRecord>;
 export type PartitionRecord = z.output<typeof partitionRecord>;
+export type OpenRecord = z.output<typeof openRecord>;
 
 export type StateRecord =
   | { readonly kind: 'mirror'; readonly key: string; readonly value: MirrorRecord | null }
   | { readonly kind: 'claim'; readonly key: string; readonly value: ClaimRecord | null }
   | { readonly kind: 'applied'; readonly key: string; readonly value: AppliedRecord | null }
   | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null }
+  | { readonly kind: 'open'; readonly key: string; readonly value: OpenRecord | null }
   | { readonly kind: 'mapped'; readonly key: string; readonly value: MappedRecord | null }
   | { readonly kind: 'ledger'; readonly key: string; readonly value: LedgerRecord | null }
   | { readonly kind: 'placed'; readonly key: string; readonly value: PlacedRecord | null }
@@ -259,6 +270,7 @@ export const groupKey = (mirrorId: string, topic: string, groupId: string): stri
 export const mirrorKey = (mirrorId: string): string => `mirror/${mirrorId}`;
 export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
 export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;
+export const openKey = (targetTopic: string, partition: number): string => `open/${targetTopic}/${partition}`;
 
 export const mappedKey = ({ targetTopic, partition, sourceTopic }: MappedPlace): string =>
   `mapped/${targetTopic}/${partition}/${sourceTopic}`;

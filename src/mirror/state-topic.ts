@@ -32,6 +32,7 @@ import {
   mappedKey,
   mirrorIdOf,
   mirrorKey,
+  openKey,
   partitionKey,
   pieceKey,
   type AppliedRecord,
@@ -42,6 +43,7 @@ import {
   type MappedPlace,
   type MappedRecord,
   type MirrorRecord,
+  type OpenRecord,
   type PartitionRecord,
   type PlacedRecord,
   type StateRecord,
@@ -210,6 +212,17 @@ export class StateTopic {
   partition(targetTopic: string, partition: number): PartitionRecord | null {
     const record = this.#recordOf(partitionKey(targetTopic, partition));
     return record?.kind === 'partition' ? record.value : null;
+  }
+
+  /** Null also where it cannot be read: it is only needed where the source has lost all else that says so. */
+  openTransactions(targetTopic: string, partition: number): OpenRecord | null {
+    const record = this.#records.get(openKey(targetTopic, partition))?.record;
+    return record?.kind === 'open' ? record.value : null;
+  }
+
+  /** Without leave WithheldError is thrown. */
+  async putOpenTransactions(targetTopic: string, partition: number, value: OpenRecord, permit?: Permit): Promise<void> {
+    await this.#putContested([{ kind: 'open', key: openKey(targetTopic, partition), value }], permit);
   }
 
   /** Of a merged topic: those that were copied into it so far. */

@@ -11,6 +11,7 @@ function partition(index: number, more: Partial<DrainedPartition> = {}): Drained
     partition: index,
     openTransactions: { count: 1, from: 10 * index },
     drain: async () => {},
+    saveOpenTransactions: async () => {},
     openUntil: async () => UNTIL + index,
     ...more,
   };

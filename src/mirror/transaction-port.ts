@@ -45,6 +45,8 @@ export interface TransactionPlace {
   readonly idPrefix: string;
   readonly permit?: Permit;
   readonly signal: AbortSignal;
+  /** See TransactionPort. */
+  recordedProducerAt(firstOffset: number): number | null;
   /** To the partition's leader, on a connection that is not everybody's. Throws KafkaError. */
   producer(lane: number): Promise<Producer>;
 }
@@ -85,6 +87,7 @@ export function createTransactionPort(place: TransactionPlace): TransactionPort 
     end: (slot, producer, how) =>
       endTransaction(target, { transactionalId: idOf(slot), producer, lane, ...how, ...permit }),
     watermark: () => readWatermark(target, topic, partition, lane),
+    recordedProducerAt: (firstOffset) => place.recordedProducerAt(firstOffset),
     sourceProducerAt: (offset) => transactionalProducerAt(source, { topic: sourceTopic, partition, offset }),
     offsetsOf: async (producerId, fromOffset) => {
       const read = { topic, partition, fromOffset, maxBytes: OPEN_BYTES_MAX, isUncommitted: true };

@@ -38,6 +38,7 @@ class World {
   takesEffect = false;
   refusals = 0;
   fillsWithTransactions = false;
+  readonly recorded = new Map<number, number>();
   #now = 0;
   readonly #open = new Set<number>();
   readonly #sequences = new Map<number, number>();
@@ -83,6 +84,7 @@ class World {
       hasNewEpoch: protocol === 'implicit',
     }),
     watermark: async () => this.step(() => this.target.end),
+    recordedProducerAt: (offset) => this.recorded.get(offset) ?? null,
     sourceProducerAt: async (offset) => this.step(() => batchAt(this.source, offset)?.producerId ?? null),
     offsetsOf: async (producerId, from) =>
       this.step(() =>
@@ -428,8 +430,11 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     const restored = await TransactionWriter.restore(world.port);
     expect(restored.open).toEqual([{ slot: 0, producerId: 100, firstOffset: 0 }]);
     world.source.deleteBefore(3);
+    world.recorded.set(1, 101); // of another one
     const stop = await stopOf(TransactionWriter.restore(world.port));
     expect(stop.reason).toMatchObject({ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: 0 } });
+    world.recorded.set(0, 100);
+    expect((await TransactionWriter.restore(world.port)).open).toEqual(restored.open);
   });
 });
 

@@ -51,6 +51,8 @@ export interface TransactionPort {
   watermark(): Promise<number>;
   /** Producer id of the source's transaction that holds the record at `offset`; null where the source has none there any more. */
   sourceProducerAt(offset: number): Promise<number | null>;
+  /** The same of a transaction that begins at `firstOffset`, as it was recorded before the source lost it. */
+  recordedProducerAt(firstOffset: number): number | null;
   /** The offsets at which a producer has written to the target from `from` on, as far as they can be read. */
   offsetsOf(producerId: number, from: number): Promise<readonly number[]>;
   /** Random within [ms/2, ms]; rejects with WithheldError when the shard stops. */
@@ -370,7 +372,10 @@ export class TransactionWriter {
     return described;
   }
 
-  /** The source's producer of what a slot has open: of its first record, or of another where that is gone from the source. */
+  /**
+   * The source's producer of what a slot has open: of its first record, or of another where that is gone from the source, or as
+   * it was recorded where all are.
+   */
   async #sourceProducerOf(producerId: number, firstOffset: number): Promise<number> {
     const first = await this.#port.sourceProducerAt(firstOffset);
     if (first !== null) return first;
@@ -378,6 +383,8 @@ export class TransactionWriter {
       const found = await this.#port.sourceProducerAt(offset);
       if (found !== null) return found;
     }
+    const recorded = this.#port.recordedProducerAt(firstOffset);
+    if (recorded !== null) return recorded;
     throw transactionCut(firstOffset, null);
   }
 
