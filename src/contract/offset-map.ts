@@ -11,13 +11,25 @@ export interface OffsetRun {
   readonly length: number;
 }
 
+/** As much of a map as the next place of a reader takes. */
+export interface NextPlaces {
+  /** Nothing was ever placed. */
+  readonly isEmpty: boolean;
+  /** Behind the last record's source offset. */
+  readonly sourceEnd: number;
+  /** What lies below this source offset has been forgotten, because the target has none of it any more. */
+  readonly forgottenBelow: number;
+  nextTarget(source: number): number;
+}
+
 /** A map as plain JSON: per run its distance from the end of the one before (first of all from 0), and its length. */
 export type EncodedOffsetMap = readonly number[];
 
 const INTS_PER_RUN = 3;
 
 /** Both sides only grow. 24 bytes a run. */
-export class OffsetMap {
+export class OffsetMap implements NextPlaces {
+  readonly forgottenBelow = 0;
   readonly #sources: number[] = [];
   readonly #targets: number[] = [];
   readonly #lengths: number[] = [];
@@ -25,6 +37,10 @@ export class OffsetMap {
 
   get runCount(): number {
     return this.#sources.length;
+  }
+
+  get isEmpty(): boolean {
+    return this.runCount === 0;
   }
 
   /** How many records it places. */
@@ -76,6 +92,18 @@ export class OffsetMap {
       if (kept > 0) this.#lengths[last] = kept;
       else for (const list of [this.#sources, this.#targets, this.#lengths]) list.pop();
     }
+  }
+
+  /** Forgets its first runs. */
+  trim(runs: number): void {
+    assert(runs >= 0 && runs < this.runCount, 'a map that is trimmed keeps a run');
+    for (let index = 0; index < runs; index++) this.#records -= this.#lengths[index]!;
+    for (const list of [this.#sources, this.#targets, this.#lengths]) list.splice(0, runs);
+  }
+
+  /** How many runs lie below target offset `target` as a whole. */
+  runsBelow(target: number): number {
+    return target >= this.targetEnd ? this.runCount : Math.max(0, this.#nextRun(this.#targets, target)?.index ?? 0);
   }
 
   /** Null where the source offset has no record on the target. */

@@ -5,7 +5,7 @@
  * stands still: consumers that have moved over are not sent back.
  */
 import { createHash } from 'node:crypto';
-import type { OffsetMap } from '#contract/offset-map.ts';
+import type { NextPlaces } from '#contract/offset-map.ts';
 import type { GroupOffset } from '#kafka/groups.ts';
 
 /** An offset of the source as one of the target, or why there is none at the moment. */
@@ -109,14 +109,15 @@ export function identicalPlace(offset: number, { copyStart, isBegun, logStart, e
 
 /**
  * By the map, where the copy has other offsets: at the first record that came from there or from behind it. Where none has
- * been copied yet, behind the last; what comes next is what the group has not read. Nothing is known while the map is empty:
- * before our first record others may have written.
+ * been copied yet, behind the last; what comes next is what the group has not read. What the target had of it is gone: at its
+ * log start. Nothing is known while the map is empty: before our first record others may have written.
  */
-export function mappedPlace(offset: number, map: OffsetMap, { logStart, end }: TargetEnds): Translation {
-  if (map.runCount === 0) return { offset: null, why: NOT_BEGUN };
+export function mappedPlace(offset: number, map: NextPlaces, { logStart, end }: TargetEnds): Translation {
+  if (map.isEmpty) return { offset: null, why: NOT_BEGUN };
   const next = map.nextTarget(offset);
   const place = Math.min(Math.max(next, logStart), end);
-  return { offset: place, isBounded: offset >= map.sourceEnd || place !== next };
+  const isThere = offset >= map.forgottenBelow && offset < map.sourceEnd;
+  return { offset: place, isBounded: !isThere || place !== next };
 }
 
 export function movesOf(facts: GroupFacts, translate: Translate): GroupMoves {

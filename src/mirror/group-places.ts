@@ -2,7 +2,7 @@
  * Which place on the target an offset of the source is, for the topics of a mirror as they are copied now. What is asked here
  * is asked of the clusters, whichever process copies a partition.
  */
-import type { OffsetMap } from '#contract/offset-map.ts';
+import type { NextPlaces } from '#contract/offset-map.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { WithheldError, type KafkaError } from '#kafka/errors.ts';
 import { isActive, type GroupOffset } from '#kafka/groups.ts';
@@ -37,7 +37,7 @@ export type CopyStart =
   | number
   | { readonly atLeast: number }
   /** Made when it is asked for; null where it is not known. */
-  | { readMap(): OffsetMap | null }
+  | { readPlaces(): NextPlaces | null }
   | string;
 
 /** Asks both clusters about these partitions. Throws KafkaError. */
@@ -108,9 +108,9 @@ function placeIn(
   sourceStart: number | string,
 ): ((offset: number) => Translation) | string {
   if (typeof copyStart === 'number') return (offset) => identicalPlace(offset, { ...ends, copyStart, isBegun: true });
-  if ('readMap' in copyStart) {
-    const map = copyStart.readMap();
-    return map === null ? NOT_BEGUN : (offset) => mappedPlace(offset, map, ends);
+  if ('readPlaces' in copyStart) {
+    const places = copyStart.readPlaces();
+    return places === null ? NOT_BEGUN : (offset) => mappedPlace(offset, places, ends);
   }
   if (typeof sourceStart === 'string') return sourceStart;
   const log = { ...ends, copyStart: Math.max(copyStart.atLeast, sourceStart), isBegun: false };

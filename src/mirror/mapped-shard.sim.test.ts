@@ -42,7 +42,8 @@ class Store {
     return {
       load: async () => world.point(),
       mapped: () => (this.records.get(mappedKey(place)) as ReturnType<MappedStore['mapped']>) ?? null,
-      pieces: <Kind extends 'ledger' | 'placed'>(kind: Kind) => this.#pieces(kind) as PieceOf<Kind>[],
+      piece: <Kind extends 'ledger' | 'placed'>(kind: Kind, _: MappedPlace, index: number) =>
+        (this.records.get(pieceKey(kind, place, index)) as PieceOf<Kind> | undefined) ?? null,
       putMapped: async (records: readonly MappedStateRecord[], permit?: Permit) => {
         await sleep(world.clock, 2);
         world.point();
@@ -55,12 +56,6 @@ class Store {
       },
     };
   }
-
-  #pieces(kind: 'ledger' | 'placed'): unknown[] {
-    const pieces: unknown[] = [];
-    for (let value; (value = this.records.get(pieceKey(kind, place, pieces.length)));) pieces.push(value);
-    return pieces;
-  }
 }
 
 interface Options {
@@ -70,6 +65,8 @@ interface Options {
   /** As the file states it at the next start. */
   condition?: StatedCondition;
   readonly mergeBelowBytes?: number;
+  /** Runs in a piece of the saved ledger. */
+  readonly pieceRuns?: number;
 }
 
 class World {
@@ -105,7 +102,7 @@ class World {
     if (this.#generation > 0) this.kill();
     const generation = ++this.#generation;
     const isAlive = (): boolean => generation === this.#generation;
-    const { isShared = false, goesOnBehindOthers = false, filter, mergeBelowBytes = 0 } = this.options;
+    const { isShared = false, goesOnBehindOthers = false, filter, mergeBelowBytes = 0, pieceRuns } = this.options;
     const { source, target, clock, pool } = this;
     this.#dataPath = new DataPath({ source: source.cluster, target: target.cluster, clock, pool });
     this.shard = new MappedShard({
@@ -141,6 +138,7 @@ class World {
       condition: this.options.condition ?? null,
       newProducerId: async () => PID,
       soleProducerId: PID + 1,
+      ...(pieceRuns === undefined ? {} : { pieceRuns }),
       countBytes: () => {},
       onTrouble: () => {},
       onIncident: (incident) => void this.incidents.push(incident),
@@ -186,8 +184,22 @@ class World {
     return `position ${position} of ${this.source.log.end}, target ${this.target.log.end}, ${JSON.stringify(incident ?? this.incidents)}, ${this.target.journal.slice(-8).join()}`;
   }
 
-  /** Records of ours on the target: [source offset that the value names, target offset]. */
+  /** What the target has lost by retention, as `placed` had it. */
+  readonly #expired: [number, number][] = [];
+
+  /** The target loses what lies below an offset. */
+  expire(offset: number): void {
+    const before = this.#onTarget();
+    this.target.log.deleteBefore(offset);
+    this.#expired.push(...before.slice(0, before.length - this.#onTarget().length));
+  }
+
+  /** Records of ours that are or were on the target: [source offset that the value names, target offset]. */
   placed(): [number, number][] {
+    return [...this.#expired, ...this.#onTarget()];
+  }
+
+  #onTarget(): [number, number][] {
     return this.target.log
       .parsed()
       .filter(({ producerId, isControl }) => producerId === PID && !isControl)
@@ -241,7 +253,7 @@ async function check(dropped: (offset: number) => boolean = () => false): Promis
   const { delivered, ledger } = expected(world, dropped);
   const state = world.saved();
   expect(world.placed().map(([source]) => source)).toEqual(delivered);
-  expect([...state.ledger.runs()]).toEqual([...ledger.runs()]);
+  expect([...state.ledger.runs()]).toEqual([...ledger.runs()].filter(({ from }) => from >= state.head.start));
   checkMap(state);
 }
 
@@ -256,11 +268,16 @@ async function checkCompacted(): Promise<void> {
 }
 
 function checkMap(state: MappedState): void {
-  const placed = world.placed();
+  const all = world.placed();
+  const placed = all.filter(([source]) => source >= state.head.start);
+  for (const [, target] of all.slice(0, all.length - placed.length))
+    expect(target, 'what is forgotten is not on the target').toBeLessThan(world.target.log.logStart);
   expect(state.ledger.balance().unexplained).toBe(0);
+  expect(world.shard.status(0).unexplained ?? 0).toBe(0);
   const map = state.mapUpTo(state.ledger.ordinal);
-  expect(map.records).toBe(placed.length);
-  for (const [source, target] of placed) expect(map.targetOf(source), `source offset ${source}`).toBe(target);
+  const known = placed.filter(([, target]) => !state.head.isShared || target >= state.placements.runAt(0).target);
+  expect(map.records).toBe(known.length);
+  for (const [source, target] of known) expect(map.targetOf(source), `source offset ${source}`).toBe(target);
 }
 
 function record(offset: number) {
@@ -558,10 +575,11 @@ describe('after a crash', () => {
   );
 
   test(`and with answers lost, refused and late it goes on exactly: ${schedules} schedules`, async () => {
-    const counts = { kills: 0, lost: 0, refused: 0, compacted: 0 };
+    const counts = { kills: 0, lost: 0, refused: 0, compacted: 0, forgotten: 0 };
+    const all: Options[] = [...options, { pieceRuns: 2 }, { isShared: true, pieceRuns: 3 }];
     for (let seed = firstSeed; seed < firstSeed + schedules; seed++) {
       const random = createRandom(seed);
-      const option = must(options[seed % options.length], 'options');
+      const option = must(all[seed % all.length], 'options');
       const isCompacted = random.next() < 0.4;
       newWorld(option);
       let isOver = false;
@@ -590,12 +608,16 @@ describe('after a crash', () => {
         for (let i = 0; i < 12; i++) {
           for (let j = 0; j < 3; j++) write(world.source.log, random);
           if (option.isShared && random.next() < 0.5) foreign(world.target.log, 1 + Math.floor(random.next() * 3));
-          await world.clock.advance(5 + Math.floor(random.next() * 800));
+          const isLong = option.pieceRuns !== undefined && random.next() < 0.15; // so that it looks what has expired
+          await world.clock.advance(isLong ? 11_000 : 5 + Math.floor(random.next() * 800));
+          if (isLong) world.expire(Math.floor(world.target.log.end * random.next()));
         }
         isOver = true;
         await world.clock.advance(50);
         await world.copied();
+        if (option.pieceRuns !== undefined) await world.clock.advance(11_000);
         await (isCompacted ? checkCompacted() : check());
+        counts.forgotten += world.saved().head.start > 0 ? 1 : 0;
       } catch (error) {
         throw new Error(`LOCKSTEP_SEED=${seed} LOCKSTEP_SCHEDULES=1`, { cause: error });
       }
@@ -604,6 +626,7 @@ describe('after a crash', () => {
     process.stdout.write(`mapped: seeds ${firstSeed} to ${firstSeed + schedules - 1}, ${JSON.stringify(counts)}\n`);
     expect(counts.kills).toBeGreaterThan(schedules === 1 ? -1 : 0);
     expect(counts.compacted).toBeGreaterThan(schedules === 1 ? -1 : 0);
+    expect(counts.forgotten).toBeGreaterThan(schedules < 60 ? -1 : 0);
     expect(counts.lost + counts.refused).toBeGreaterThan(schedules === 1 ? -1 : 0);
   }, 240_000);
 });

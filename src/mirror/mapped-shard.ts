@@ -13,7 +13,7 @@ import { assert, must } from '#util/assert.ts';
 import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
-import type { OffsetMap } from '#contract/offset-map.ts';
+import type { NextPlaces } from '#contract/offset-map.ts';
 import type { StatedCondition } from '#contract/resources.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
 import { TIMES } from '#jobs/ownership.ts';
@@ -38,6 +38,7 @@ import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
 import { BatchWalk, SEQUENCES, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
 import { compareLastMapped, holdsOwn, readSharedPosition } from './mapped-position.ts';
+import { LedgerRecount, spansOf } from './ledger-recount.ts';
 import { MappedState, type MappedStore } from './mapped-state.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import { foreignBefore, readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
@@ -81,6 +82,8 @@ const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 const PERMIT_POLL_MS = 200;
 /** What is not needed to go on exactly is saved as often: it keeps what a restart has to read again small. */
 const SAVE_MS = 10_000;
+/** As often the target's log start is asked for, below which the ledger is forgotten. */
+const TRIM_MS = 60_000;
 const FROM_SOURCE = 'when reading from the source';
 
 const AUTHORISATION = new Set([29, 31, 53]);
@@ -110,6 +113,8 @@ export interface MappedContext extends Omit<
   readonly soleProducerId: number;
   /** Of our batches in the target topic; asked for before the first copy. Throws KafkaError. */
   newProducerId(): Promise<number>;
+  /** Runs in a piece of the saved ledger; by default as many as its records may have (tests: fewer). */
+  readonly pieceRuns?: number;
   /** From now on the target is shared, because of what `cause` says. */
   onShared(shard: { readonly topic: string; readonly partition: number }, cause: string): void;
 }
@@ -172,6 +177,9 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #isBehindGap = false;
   #saving: Promise<void> | null = null;
   #cancelSave: (() => void) | null = null;
+  #trimmedMs = -Infinity;
+  /** Offsets of the source that the ledger does not explain; null until it was read. */
+  #unexplained: number | null = null;
   #stopAtEnd: ShardStop | null = null;
   #misplaced: ShardStop | null = null;
   #interrupt: ((interruption: Interruption) => void) | null = null;
@@ -298,9 +306,10 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     return this.#isSettled && !this.#isUnknown;
   }
 
-  /** Where the records that the target has acknowledged lie; null until it is known. */
-  get map(): OffsetMap | null {
-    return this.#mapped?.mapUpTo(this.#acknowledged) ?? null;
+  /** Where the records that the target has acknowledged lie, of a target of our own; null until it is known. */
+  get places(): NextPlaces | null {
+    const mapped = this.#mapped;
+    return !mapped || mapped.head.isShared ? null : mapped.placesUpTo(this.#acknowledged);
   }
 
   /**
@@ -369,6 +378,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       bytesCopied: this.#bytesCopied,
       holesFilled: 0,
       refusals: this.#refusals,
+      unexplained: this.#unexplained,
       incident: this.#incident,
     };
   }
@@ -409,6 +419,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     if (this.#abort.signal.aborted) return null; // the reads have been cut short
     this.#isSettled = true;
     this.#isUnknown = false;
+    if (located.ordinal < mapped.head.startOrdinal) throw this.#lostForgotten(mapped, located);
     // What the ledger has more was planned and never written: it is planned anew, and saved before anything is sent.
     const isPlannedAnew = located.ordinal < mapped.ledger.ordinal;
     mapped.settle(located.ordinal);
@@ -421,7 +432,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     if (this.#sourceLogStart > mapped.ledger.end) {
       if (hasBegun) throw retentionLoss(mapped.ledger.end, this.#sourceLogStart);
       this.#mapped = null;
-      mapped.setHead({ start: this.#sourceLogStart }); // until the first copy the start follows the source
+      mapped.startAt(this.#sourceLogStart); // until the first copy the start follows the source
       await mapped.save(store, this.#permit);
       return null;
     }
@@ -456,9 +467,15 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     }
   }
 
+  /** The target has lost what was in it when what it had lost before was forgotten: what comes next is not known any more. */
+  #lostForgotten({ head }: MappedState, { ordinal }: Located): ShardStop {
+    const cause = `The target holds ${ordinal} records of this mirror, and its log began behind ${head.startOrdinal} of them before: it was truncated.`;
+    return diverged(head.start, cause);
+  }
+
   /** Nothing of this partition is known: it begins here. */
   async #begin(): Promise<MappedState> {
-    const { source, target, store, start, isShared, mirrorId, targetTopicId } = this.#context;
+    const { source, target, store, start, isShared, mirrorId, targetTopicId, pieceRuns } = this.#context;
     const earliest = await readLogStart(source, this.topic, this.partition);
     const end = await readStableOffset(source, this.topic, this.partition);
     const first = start.at === 'earliest' ? earliest : Math.max(earliest, await this.#startOffset(end));
@@ -470,7 +487,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     // What a copy whose state was lost has written would be written again.
     if (await holdsOwn(port, new Set([producerId, this.#context.soleProducerId])))
       throw stateLost(targetStart, this.targetTopic);
-    const mapped = MappedState.begin(this.#place, {
+    const mapped = MappedState.begin(store, this.#place, {
       mirrorId,
       targetTopicId,
       sourceTopicId: this.topicId,
@@ -478,6 +495,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       isShared,
       start: first,
       startOrdinal: 0,
+      ...(pieceRuns === undefined ? {} : { pieceRuns }),
       identicalFrom: null,
       targetStart,
       leaderEpochs: [],
@@ -657,8 +675,12 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   }
 
   #walkRecords(result: FetchedPartition, frame: Frame): void {
+    const recount = new LedgerRecount(must(this.#mapped, 'state').ledger, this.#cursor.offset);
+    const spans = spansOf(frame.buffer, result); // the walk patches headers
     const walked = this.#walk.walk(frame, result, this.#cursor);
     for (const item of walked.items) this.#take(item);
+    recount.take(spans, this.#cursor.offset);
+    this.#unexplained = (this.#unexplained ?? 0) + recount.unexplained;
     this.#fetchOffset = this.#cursor.offset;
     if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
       this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
@@ -782,9 +804,26 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#cancelSave?.();
     this.#cancelSave = this.#context.clock.schedule(SAVE_MS, () => {
       if (!this.#interrupt) return;
+      void this.#trim();
       this.#save();
       this.#saveLater();
     });
+  }
+
+  /** What the target has lost is forgotten now and then, and with the next save in the state topic too. */
+  async #trim(): Promise<void> {
+    const { target, clock } = this.#context;
+    const mapped = must(this.#mapped, 'state');
+    const interrupt = this.#interrupt;
+    if (!mapped.isLong || clock.monotonic() - this.#trimmedMs < TRIM_MS) return;
+    this.#trimmedMs = clock.monotonic();
+    try {
+      const targetStart = await readLogStart(target, this.targetTopic, this.partition);
+      if (!interrupt || this.#interrupt !== interrupt) return;
+      mapped.trim({ targetStart, sourceStart: this.#sourceLogStart ?? 0, ordinal: this.#acknowledged });
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error; // asked again: nothing hangs on it but memory
+    }
   }
 
   /** A graceful end leaves nothing to be found out again. */

@@ -3,80 +3,120 @@
  * written to the state topic *before* a record behind a gap is sent, so that the target's log alone says how far a copy came:
  * the n-th record of ours is the n-th delivery of the ledger, and behind the ledger's end follows one source offset after
  * the other. Nothing is concluded from reading the source again, which may have been compacted meanwhile.
+ *
+ * What the target does not hold any more is forgotten, in whole pieces (`trim`). How it is written is mapped-pieces.ts.
  */
-import { must } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
-import { DispositionLedger, type Disposition } from '#contract/disposition-ledger.ts';
-import { OffsetMap } from '#contract/offset-map.ts';
+import { DispositionLedger, isDispositionCode, type Disposition } from '#contract/disposition-ledger.ts';
+import { OffsetMap, type NextPlaces } from '#contract/offset-map.ts';
 import type { Permit } from '#kafka/permit.ts';
-import { mappedKey, pieceKey, PIECE_RUNS, type MappedPlace, type MappedRecord } from './state-records.ts';
+import { MappedPieces } from './mapped-pieces.ts';
+import { PIECE_RUNS, type MappedPlace, type MappedRecord } from './state-records.ts';
 import type { MappedStateRecord, PieceOf } from './state-topic.ts';
 
 /** The state topic, as far as mapped partitions need it. */
 export interface MappedStore {
   load(): Promise<void>;
   mapped(place: MappedPlace): MappedRecord | null;
-  pieces<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace): readonly PieceOf<Kind>[];
+  piece<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace, index: number): PieceOf<Kind> | null;
+  /** At most 512 KB are written in one append: all of it or nothing. */
   putMapped(records: readonly MappedStateRecord[], permit?: Permit): Promise<void>;
 }
+
+/** What a copy begins with. */
+export type MappedBeginning = Omit<MappedRecord, 'pieces' | 'pieceRuns' | 'mappedFrom'> & {
+  readonly pieceRuns?: number;
+};
 
 export class MappedState {
   head: MappedRecord;
   readonly ledger: DispositionLedger;
   /** Ordinals to target offsets; only of a shared target, where they do not follow from each other. */
   readonly placements: OffsetMap;
-  readonly #place: MappedPlace;
-  #isHeadSaved: boolean;
-  /** The first run that may not stand in the state topic as it is here. */
-  readonly #unsaved = { ledger: 0, placed: 0 };
-  readonly #pieces = { ledger: 0, placed: 0 };
+  readonly #pieces: MappedPieces;
 
-  private constructor(place: MappedPlace, head: MappedRecord, isHeadSaved: boolean) {
-    this.#place = place;
+  private constructor(head: MappedRecord, pieces: MappedPieces) {
     this.head = head;
     this.ledger = new DispositionLedger(head.start, head.startOrdinal);
     this.placements = new OffsetMap();
-    this.#isHeadSaved = isHeadSaved;
+    this.#pieces = pieces;
   }
 
-  /** Of a partition that nobody has written to yet. */
-  static begin(place: MappedPlace, head: MappedRecord): MappedState {
-    return new MappedState(place, head, false);
+  /** Of a partition that nobody has written to yet. What the state topic has of an earlier topic of that name is taken away. */
+  static begin(store: MappedStore, place: MappedPlace, beginning: MappedBeginning): MappedState {
+    const { pieceRuns = PIECE_RUNS } = beginning;
+    const ranges = store.mapped(place)?.pieces ?? null;
+    const pieces = new MappedPieces(store, place, { ranges, isOurs: false, pieceRuns });
+    const head = { ...beginning, pieceRuns, mappedFrom: beginning.start, pieces: pieces.none };
+    return new MappedState(head, pieces);
   }
 
   /**
    * As the state topic has it; null for a partition of `targetTopicId` that is not in it. Throws AppError
-   * STATE_TOPIC_INVALID where the pieces do not fit together.
+   * STATE_TOPIC_INVALID where the pieces do not fit together; with `mayGap` those that are missing are unexplained offsets.
    */
-  static load(store: MappedStore, place: MappedPlace, targetTopicId: string): MappedState | null {
+  static load(
+    store: MappedStore,
+    place: MappedPlace,
+    targetTopicId: string,
+    { mayGap = false } = {},
+  ): MappedState | null {
     const head = store.mapped(place);
     if (head?.targetTopicId !== targetTopicId) return null;
-    const state = new MappedState(place, head, true);
-    const ledger = store.pieces('ledger', place).filter((piece) => piece.targetTopicId === targetTopicId);
-    const placed = store.pieces('placed', place).filter((piece) => piece.targetTopicId === targetTopicId);
-    const isWhole =
-      ledger.every((piece) => state.ledger.take(piece)) && placed.every(({ runs }) => state.placements.take(runs));
+    const { pieces: ranges, pieceRuns } = head;
+    const state = new MappedState(head, new MappedPieces(store, place, { ranges, isOurs: true, pieceRuns }));
+    const isWhole = state.#takeLedger(store, place, mayGap) && state.#takePlaced(store, place, mayGap);
     if (!isWhole) throw piecesBroken(place);
-    state.#pieces.ledger = ledger.length;
-    state.#pieces.placed = placed.length;
-    state.#unsaved.ledger = state.ledger.runCount;
-    state.#unsaved.placed = state.placements.runCount;
+    state.#pieces.saved(state);
     return state;
   }
 
+  #takeLedger(store: MappedStore, place: MappedPlace, mayGap: boolean): boolean {
+    const [from, to] = this.head.pieces.ledger;
+    for (let index = from; index < to; index++) {
+      const piece = store.piece('ledger', place, index);
+      const isOurs = piece?.targetTopicId === this.head.targetTopicId;
+      const unknown = isOurs ? piece.runs.find((code, at) => at % 2 === 0 && !isDispositionCode(code)) : undefined;
+      if (unknown !== undefined) throw newerVersion(place, unknown);
+      const isTaken = isOurs && this.ledger.take(piece, { mayGap });
+      const isFull = this.ledger.runCount === (index + 1 - from) * this.head.pieceRuns || index === to - 1;
+      if (!mayGap && !(isTaken && isFull)) return false;
+    }
+    return true;
+  }
+
+  #takePlaced(store: MappedStore, place: MappedPlace, mayGap: boolean): boolean {
+    const [from, to] = this.head.pieces.placed;
+    for (let index = from; index < to; index++) {
+      const piece = store.piece('placed', place, index);
+      const isTaken = piece?.targetTopicId === this.head.targetTopicId && this.placements.take(piece.runs);
+      const isFull = this.placements.runCount === (index + 1 - from) * this.head.pieceRuns || index === to - 1;
+      if (!mayGap && !(isTaken && isFull)) return false;
+    }
+    return true;
+  }
+
   /** Replaces what the head says; saved with the next `save`. */
-  setHead(change: Partial<MappedRecord>): void {
+  setHead(change: Partial<Omit<MappedRecord, 'start' | 'startOrdinal' | 'mappedFrom' | 'pieces' | 'pieceRuns'>>): void {
     this.head = { ...this.head, ...change };
-    this.#isHeadSaved = false;
+    this.#pieces.headChanged();
+  }
+
+  /** Nothing is accounted for yet, and it is to begin further on. */
+  startAt(start: number): void {
+    assert(this.ledger.runCount === 0, 'a start that follows the source');
+    this.head = { ...this.head, start, mappedFrom: start };
+    this.#pieces.headChanged();
   }
 
   account(disposition: Disposition, length: number): void {
-    this.#unsaved.ledger = Math.min(this.#unsaved.ledger, Math.max(0, this.ledger.runCount - 1));
+    this.#pieces.changed('ledger', this.ledger.runCount - 1);
     this.ledger.append(disposition, length);
   }
 
   placed(run: { readonly source: number; readonly target: number; readonly length: number }): void {
-    this.#unsaved.placed = Math.min(this.#unsaved.placed, Math.max(0, this.placements.runCount - 1));
+    this.#pieces.changed('placed', this.placements.runCount - 1);
     this.placements.append(run);
   }
 
@@ -85,9 +125,43 @@ export class MappedState {
    * has less follows its end without a gap.
    */
   settle(ordinal: number): void {
+    assert(ordinal >= this.head.startOrdinal, 'what is not on the target yet has not been forgotten');
     if (ordinal > this.ledger.ordinal) return this.account({ kind: 'delivered' }, ordinal - this.ledger.ordinal);
     this.ledger.truncate(ordinal);
-    this.#unsaved.ledger = Math.min(this.#unsaved.ledger, Math.max(0, this.ledger.runCount - 1));
+    this.#pieces.changed('ledger', this.ledger.runCount - 1);
+  }
+
+  /** There is more of it than is kept always. */
+  get isLong(): boolean {
+    return Math.max(this.ledger.runCount, this.placements.runCount) > this.head.pieceRuns;
+  }
+
+  /**
+   * Forgets what the target has lost, below its log start, and, below the source's log start, what never came to the target
+   * and lies before all that it has: whole pieces, never the last. `ordinal`: as many records of ours are on the target.
+   */
+  trim(logs: { readonly targetStart: number; readonly sourceStart: number; readonly ordinal: number }): void {
+    const { ledger, placements, head } = this;
+    const keptFrom = this.#keptFrom(logs);
+    const runs = { ledger: ledger.runsBelow(keptFrom), placed: placements.runsBelow(logs.targetStart) };
+    const dropped = {
+      ledger: this.#pieces.trim('ledger', runs.ledger, ledger.runCount),
+      placed: this.#pieces.trim('placed', runs.placed, placements.runCount),
+    };
+    if (dropped.ledger + dropped.placed === 0) return;
+    if (dropped.ledger > 0) ledger.trim(dropped.ledger * head.pieceRuns);
+    if (dropped.placed > 0) placements.trim(dropped.placed * head.pieceRuns);
+    this.head = { ...this.head, start: ledger.start, startOrdinal: ledger.startOrdinal };
+    this.#pieces.headChanged();
+  }
+
+  /** Of source offsets below it the target has nothing any more, and what never came to it is not at the source any more. */
+  #keptFrom({ targetStart, sourceStart, ordinal }: Parameters<MappedState['trim']>[0]): number {
+    const { ledger, placements, head } = this;
+    const gone = Math.min(head.isShared ? placements.nextSource(targetStart) : targetStart, ordinal, ledger.ordinal);
+    const last = gone > head.startOrdinal ? ledger.offsetOf(gone - 1) : null;
+    const next = gone < ledger.ordinal ? ledger.offsetOf(Math.max(gone, head.startOrdinal)) : ledger.end;
+    return Math.max(last === null ? head.start : last + 1, Math.min(sourceStart, next ?? head.start));
   }
 
   /** The first source offset that is not on the target, when as many records of ours are. */
@@ -95,72 +169,53 @@ export class MappedState {
     return ordinal >= this.ledger.ordinal ? this.ledger.end : must(this.ledger.offsetOf(ordinal), 'delivered record');
   }
 
-  /** Source offsets to target offsets, of the first `ordinal` records. */
+  /** Source offsets to target offsets, of the first `ordinal` records, as far back as they are known. Made anew: 24 bytes a run. */
   mapUpTo(ordinal: number): OffsetMap {
     const deliveries = this.ledger.deliveries();
-    if (ordinal < this.ledger.ordinal) deliveries.truncate(must(this.ledger.offsetOf(ordinal), 'delivered record'));
+    if (ordinal < this.ledger.ordinal) deliveries.truncate(this.ledger.offsetOf(ordinal) ?? this.ledger.start);
     const mapped = this.head.isShared ? deliveries.followedBy(this.placements) : deliveries;
-    const { identicalFrom, start } = this.head;
-    if (identicalFrom === null || identicalFrom === start) return mapped;
+    const { identicalFrom, mappedFrom } = this.head;
+    if (identicalFrom === null || identicalFrom === mappedFrom) return mapped;
     const all = new OffsetMap();
-    all.append({ source: identicalFrom, target: identicalFrom, length: start - identicalFrom });
+    all.append({ source: identicalFrom, target: identicalFrom, length: mappedFrom - identicalFrom });
     for (const run of mapped.runs()) all.append(run);
     return all;
   }
 
-  /** Writes what has changed. What changes meanwhile is written with the next one. Throws KafkaError. */
-  async save(store: MappedStore, permit?: Permit): Promise<void> {
-    const records: MappedStateRecord[] = [];
-    if (!this.#isHeadSaved) records.push({ kind: 'mapped', key: mappedKey(this.#place), value: this.head });
-    records.push(
-      ...this.#changed('ledger', this.ledger.runCount),
-      ...this.#changed('placed', this.placements.runCount),
-    );
-    if (records.length === 0) return;
-    const before = { ...this.#unsaved };
-    const { head } = this;
-    this.#isHeadSaved = true;
-    this.#unsaved.ledger = this.ledger.runCount;
-    this.#unsaved.placed = this.placements.runCount;
-    try {
-      await store.putMapped(records, permit);
-    } catch (error) {
-      this.#isHeadSaved = false;
-      for (const kind of ['ledger', 'placed'] as const)
-        this.#unsaved[kind] = Math.min(this.#unsaved[kind], before[kind]);
-      throw error;
-    }
-    if (this.head !== head) this.#isHeadSaved = false;
+  /**
+   * Where a reader of the source goes on in a target of our own, where the first `ordinal` records are: looked up in the
+   * ledger itself, so that asking again costs nothing however much was copied meanwhile.
+   */
+  placesUpTo(ordinal: number): NextPlaces {
+    assert(!this.head.isShared, 'ordinals are offsets only where nobody else writes');
+    const { ledger } = this;
+    const count = Math.min(ordinal, ledger.ordinal);
+    return {
+      isEmpty: count === 0,
+      sourceEnd: (count > 0 ? (ledger.offsetOf(count - 1) ?? ledger.start - 1) : -1) + 1,
+      forgottenBelow: this.head.mappedFrom === ledger.start ? 0 : ledger.start,
+      nextTarget: (source) => Math.min(count, ledger.ordinalAt(source)),
+    };
   }
 
-  /** Pieces from the first that has changed on; those behind the last are taken away. */
-  #changed(kind: 'ledger' | 'placed', runCount: number): MappedStateRecord[] {
-    const { mirrorId, targetTopicId } = this.head;
-    const count = Math.ceil(runCount / PIECE_RUNS);
-    const records: MappedStateRecord[] = [];
-    for (let index = Math.floor(this.#unsaved[kind] / PIECE_RUNS); index < count; index++) {
-      const [from, to] = [index * PIECE_RUNS, Math.min(runCount, (index + 1) * PIECE_RUNS)];
-      if (from <= this.#unsaved[kind] && this.#unsaved[kind] >= to) continue;
-      const key = pieceKey(kind, this.#place, index);
-      const ids = { mirrorId, targetTopicId };
-      if (kind === 'ledger') {
-        const { start, ordinal, runs } = this.ledger.encode(from, to);
-        records.push({ kind, key, value: { ...ids, start, ordinal, runs: [...runs] } });
-      } else records.push({ kind, key, value: { ...ids, runs: [...this.placements.encode(from, to)] } });
-    }
-    for (let index = count; index < this.#pieces[kind]; index++)
-      records.push({ kind, key: pieceKey(kind, this.#place, index), value: null });
-    this.#pieces[kind] = count;
-    return records;
+  /** Writes what has changed. What changes meanwhile is written with the next one. Throws KafkaError. */
+  save(store: MappedStore, permit?: Permit): Promise<void> {
+    return this.#pieces.save(store, this, permit);
   }
 }
 
-function piecesBroken({ targetTopic, partition, sourceTopic }: MappedPlace): AppError {
-  return new AppError(
-    'STATE_TOPIC_INVALID',
-    `the pieces of the offset map of ${sourceTopic}/${partition} into "${targetTopic}" do not fit together`,
-    {
-      nextStep: `Somebody has written to the state topic, or deleted from it. Take that right away; then "lockstep rebuild" copies ${targetTopic}/${partition} anew.`,
-    },
-  );
+function piecesBroken(place: MappedPlace): AppError {
+  const { targetTopic, partition } = place;
+  return new AppError('STATE_TOPIC_INVALID', `the pieces of ${named(place)} do not fit together`, {
+    nextStep: `Somebody has written to the state topic, or deleted from it. Take that right away; then "lockstep rebuild" copies ${targetTopic}/${partition} anew.`,
+  });
+}
+
+function newerVersion(place: MappedPlace, code: number): AppError {
+  const message = `${named(place)} has disposition ${code}, which this Lockstep does not know: a newer version wrote it`;
+  return new AppError('STATE_TOPIC_INVALID', message, { nextStep: 'Run the newer Lockstep that wrote it.' });
+}
+
+function named({ targetTopic, partition, sourceTopic }: MappedPlace): string {
+  return `the offset map of ${sourceTopic}/${partition} into "${targetTopic}"`;
 }

@@ -54,10 +54,10 @@ import { Sharing } from './sharing.ts';
 import { measureSource, measureTarget } from './source-lag.ts';
 import type { PartitionState, ShardContext } from './shard-context.ts';
 import { MappedShard } from './mapped-shard.ts';
-import { MappedState } from './mapped-state.ts';
 import { mapBehind } from './misalignment.ts';
 import type { OffsetMode } from './offset-mode.ts';
 import { RecordFilter } from './record-filter.ts';
+import { SavedPlaces } from './saved-places.ts';
 import { Shard } from './shard.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { LEADER_EPOCHS_MAX, type MappedPlace, type PartitionRecord } from './state-records.ts';
@@ -567,8 +567,8 @@ export class Mirror {
         partition: partition.partition,
         sourceTopic: partition.topic,
       };
-      const saved = savedState(state, place, targetTopicId);
-      if (saved) partition.measureTarget(saved.ledger.end);
+      const saved = savedPlaces(state, place, targetTopicId);
+      if (saved) partition.measureTarget(saved.end);
     }
   }
 
@@ -746,7 +746,7 @@ export class Mirror {
       store: {
         load: () => context.state.load(),
         mapped: (place) => state.mapped(place),
-        pieces: (kind, place) => state.pieces(kind, place),
+        piece: (kind, place, index) => state.piece(kind, place, index),
         putMapped: (records, permit) => state.putMapped(records, permit),
       },
       mirrorId: this.#mirrorId,
@@ -1004,9 +1004,9 @@ function soleTerm(stopping: AbortSignal): Omit<Term, 'shard' | 'quietAtMs'> {
 }
 
 /** Null where nothing of it can be read: whose it is says so. */
-function savedState(state: StateTopic, place: MappedPlace, targetTopicId: string): MappedState | null {
+function savedPlaces(state: StateTopic, place: MappedPlace, targetTopicId: string): SavedPlaces | null {
   try {
-    return MappedState.load(state, place, targetTopicId);
+    return SavedPlaces.of(state, place, targetTopicId);
   } catch (error) {
     if (error instanceof AppError) return null;
     throw error;

@@ -56,7 +56,7 @@ export async function mapBehind(misaligned: Misaligned): Promise<boolean> {
   const first = (at + record.sequenceOffset) % SEQUENCES;
   const startOrdinal = at === record.logStart ? first : await sequenceBehind(misaligned);
   if (startOrdinal === null) return false;
-  const state = MappedState.begin(place, {
+  const state = MappedState.begin(store, place, {
     mirrorId,
     targetTopicId,
     sourceTopicId,

@@ -7,7 +7,7 @@
  *   open/<target topic>/<p>        whose transactions are open on the target for long (open-identities.ts)
  *   applied/<mirrorId>/<digest>    an ACL or a quota that the mirror has set on the target, and may take away again
  *   mapped/<target>/<p>/<source>   how a partition is copied whose offsets differ; its map stands in the two kinds below
- *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, the n-th piece
+ *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, a piece
  *   placed/<target>/<p>/<source>/<n>   where the delivered records lie in a target that others write to as well
  *   group/<mirrorId>/<source topic>/<group>   which places of a consumer group the mirror has set (group-memory.ts)
  *   failover/<mirrorId>            how far a failover came, and where the copy ends (failover/procedure.ts)
@@ -26,7 +26,8 @@ export const LEADER_EPOCHS_MAX = 128;
 /** Runs of a ledger or a map in one record: at most 50 KB, mostly 5. */
 /** Changes of a condition that are remembered, the newest. */
 export const CONDITIONS_MAX = 16;
-export const PIECE_RUNS = 1_000;
+/** Runs of a ledger or a map in one record: at most 10 KB, mostly 1. The last one is written anew with each gap. */
+export const PIECE_RUNS = 200;
 
 const offset = z.int().min(0);
 
@@ -104,7 +105,13 @@ const mappedRecord = z.object({
   /** The first source offset of the ledger, and the ordinal of the first record from there on. */
   start: offset,
   startOrdinal: offset,
-  /** From here up to `start` offsets are the same on both sides; null where the copy was mapped from its beginning. */
+  /** Where the ledger began; up to `start` it is forgotten, because the target has none of it any more. */
+  mappedFrom: offset,
+  /** From here up to `mappedFrom` offsets are the same on both sides; null where the copy was mapped from its beginning. */
+  /** The pieces that count, by their indexes [from, to); others are left over. */
+  pieces: z.object({ ledger: z.tuple([offset, offset]), placed: z.tuple([offset, offset]) }),
+  /** Runs in each piece but the last. */
+  pieceRuns: z.int().min(1).max(PIECE_RUNS),
   identicalFrom: offset.nullable(),
   /** Where the target ended when nothing of ours was in it. */
   targetStart: offset,

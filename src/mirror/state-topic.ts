@@ -236,17 +236,16 @@ export class StateTopic {
     return record?.kind === 'mapped' ? record.value : null;
   }
 
-  /** The pieces of a mapped partition, as far as there is one after the other. Throws as `mirror`. */
-  pieces<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace): PieceOf<Kind>[] {
-    const pieces: PieceOf<Kind>[] = [];
-    for (;;) {
-      const record = this.#recordOf(pieceKey(kind, place, pieces.length));
-      if (record?.kind !== kind || record.value === null) return pieces;
-      pieces.push(record.value as PieceOf<Kind>);
-    }
+  /** A piece of a mapped partition, which the head may name or not. Throws as `mirror`. */
+  piece<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace, index: number): PieceOf<Kind> | null {
+    const record = this.#recordOf(pieceKey(kind, place, index));
+    return record?.kind === kind ? (record.value as PieceOf<Kind> | null) : null;
   }
 
-  /** Records of one mapped partition, appended with acks=all. Without leave WithheldError is thrown. */
+  /**
+   * Records of one mapped partition, appended with acks=all: up to APPEND_BYTES_MAX all of them or none. Without leave
+   * WithheldError is thrown.
+   */
   async putMapped(records: readonly MappedStateRecord[], permit?: Permit): Promise<void> {
     await this.#putContested(records, permit);
   }

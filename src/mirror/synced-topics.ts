@@ -1,10 +1,10 @@
 /** What the offsets of consumer groups are translated by: topics as they are copied now, and where their copies began. */
 import { AppError } from '#contract/errors.ts';
-import type { OffsetMap } from '#contract/offset-map.ts';
+import type { NextPlaces } from '#contract/offset-map.ts';
 import type { Incident } from '#contract/status.ts';
 import { NOT_BEGUN } from './group-moves.ts';
 import type { CopyStart, SyncedTopic } from './group-places.ts';
-import { MappedState } from './mapped-state.ts';
+import { SavedPlaces } from './saved-places.ts';
 import type { StateTopic } from './state-topic.ts';
 import type { PreparedTopic } from './target-topics.ts';
 
@@ -17,7 +17,7 @@ interface CopiedPartition {
   readonly position: number | null;
   readonly incident: Incident | null;
   /** Of a mapped one that this process copies. */
-  readonly map: OffsetMap | null;
+  readonly places: NextPlaces | null;
 }
 
 type CopiedTopic = Omit<SyncedTopic, 'copyStarts'> & Pick<PreparedTopic, 'copy'>;
@@ -55,7 +55,8 @@ function copyStartOf(
     const head = state.mapped({ sourceTopic, targetTopic, partition });
     const isShared = copy.isShared || (head?.targetTopicId === targetTopicId && head.isShared);
     if (isShared) return 'a target topic has records of others too, between which a group has no place of its own';
-    if (copy.mode === 'mapped') return { readMap: () => (isHeld ? copied.map : savedMap(topic, partition, state)) };
+    if (copy.mode === 'mapped')
+      return { readPlaces: () => (isHeld ? copied.places : savedPlaces(topic, partition, state)) };
     const record = state.partition(targetTopic, partition);
     if (record?.targetTopicId === targetTopicId)
       return record.leaderEpochs.length > 0 ? record.logStart : { atLeast: record.logStart };
@@ -68,14 +69,13 @@ function copyStartOf(
 }
 
 /** As another process has saved it last, every few seconds; what it has that is not on the target yet is cut off there. */
-function savedMap(
+function savedPlaces(
   { sourceTopic, targetTopic, targetTopicId }: CopiedTopic,
   partition: number,
   state: StateTopic,
-): OffsetMap | null {
+): NextPlaces | null {
   try {
-    const saved = MappedState.load(state, { sourceTopic, targetTopic, partition }, targetTopicId);
-    return saved?.mapUpTo(Infinity) ?? null;
+    return SavedPlaces.of(state, { sourceTopic, targetTopic, partition }, targetTopicId);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return null; // who copies the partition says it

@@ -236,12 +236,8 @@ async function readSaved(target: readonly string[]): Promise<(place: MappedPlace
   const store = {
     mapped: ({ targetTopic, partition, sourceTopic }: MappedPlace) =>
       valueOf(`mapped/${targetTopic}/${partition}/${sourceTopic}`),
-    pieces: (kind: string, { targetTopic, partition, sourceTopic }: MappedPlace) => {
-      const pieces: unknown[] = [];
-      for (let piece; (piece = valueOf(`${kind}/${targetTopic}/${partition}/${sourceTopic}/${pieces.length}`));)
-        pieces.push(piece);
-      return pieces;
-    },
+    piece: (kind: string, { targetTopic, partition, sourceTopic }: MappedPlace, index: number) =>
+      valueOf(`${kind}/${targetTopic}/${partition}/${sourceTopic}/${index}`),
   } as unknown as MappedStore;
   return (place) => {
     const id = must(store.mapped(place), `saved state of ${JSON.stringify(place)}`).targetTopicId;

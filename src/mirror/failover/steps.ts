@@ -359,7 +359,7 @@ async function moveGroups(options: FailoverOptions, record: FailoverRecord): Pro
           isHeld: false,
           position: null,
           incident: null,
-          map: null,
+          places: null,
         })),
         state,
         isWhole: resource.spec.start.at === 'earliest',
