@@ -23,7 +23,6 @@ import { SLOTS_MAX } from './transaction-slots.ts';
 const VERSION = 1;
 /** Runs of leader epochs kept per partition, the newest; older ones are only needed to name what an old truncation lost. */
 export const LEADER_EPOCHS_MAX = 128;
-/** Runs of a ledger or a map in one record: at most 50 KB, mostly 5. */
 /** Changes of a condition that are remembered, the newest. */
 export const CONDITIONS_MAX = 16;
 /** Runs of a ledger or a map in one record: at most 10 KB, mostly 1. The last one is written anew with each gap. */
@@ -108,11 +107,11 @@ const mappedRecord = z.object({
   /** Where the ledger began; up to `start` it is forgotten, because the target has none of it any more. */
   mappedFrom: offset,
   /** From here up to `mappedFrom` offsets are the same on both sides; null where the copy was mapped from its beginning. */
+  identicalFrom: offset.nullable(),
   /** The pieces that count, by their indexes [from, to); others are left over. */
   pieces: z.object({ ledger: z.tuple([offset, offset]), placed: z.tuple([offset, offset]) }),
   /** Runs in each piece but the last. */
   pieceRuns: z.int().min(1).max(PIECE_RUNS),
-  identicalFrom: offset.nullable(),
   /** Where the target ended when nothing of ours was in it. */
   targetStart: offset,
   leaderEpochs: z.array(z.tuple([z.int(), offset])).max(LEADER_EPOCHS_MAX),
