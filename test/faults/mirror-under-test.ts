@@ -19,9 +19,10 @@ import type { Link, MirrorSpec } from '../acceptance/link-file.ts';
 import { LockstepProcess, told } from '../acceptance/lockstep-process.ts';
 import type { ProcessOptions, RunResult } from '../acceptance/lockstep-process.ts';
 import { LogEnds } from '../acceptance/log-ends.ts';
-import { expectVerified } from '../acceptance/verified.ts';
+import { expectVerified, runVerify } from '../acceptance/verified.ts';
 import { expectDenseCopies } from './dense-copy.ts';
 import type { FaultRun } from './fault.ts';
+import { expectIdenticalBelow, repeatedEndOf } from './repeated-ends.ts';
 
 const VERIFIED_WITHIN_MS = 60_000;
 
@@ -92,6 +93,11 @@ export interface MirrorOptions {
   readonly link?: Partial<Link>;
   readonly process?: ProcessOptions;
   readonly seed?: number;
+  /**
+   * The fault takes the coordinator of the target's transactions away, and the next one may write an end once more: a
+   * partition with transactions may stop there, of which that is then shown (repeated-ends.ts).
+   */
+  readonly mayRepeatEnds?: boolean;
 }
 
 /** Of which cluster a wait may be told, under which code. */
@@ -252,11 +258,24 @@ export class MirrorUnderTest {
       const now = this.positions();
       return meant.every(({ topic, partition }) => {
         const place = `${topic}/${partition}`;
-        return (now.get(place) ?? 0) > (before.get(place) ?? 0);
+        return (now.get(place) ?? 0) > (before.get(place) ?? 0) || this.#stoppedAt().has(place);
       });
     };
     await this.until(isAhead, `it goes on: ${what}`, timeoutMs);
     return performance.now() - startedAt;
+  }
+
+  /** Incidents of partitions that may have stopped for the reason of `mayRepeatEnds`. */
+  #broken(): Incident[] {
+    const isBroken = ({ code, topic }: Incident): boolean =>
+      (code === 'SHARD_TRANSACTION_BROKEN' || code === 'SHARD_DIVERGED') &&
+      topic === topicOf(this.name, 'transactional');
+    return this.#options.mayRepeatEnds ? openIncidents(this.process.events).filter(isBroken) : [];
+  }
+
+  /** Places of partitions, `topic/partition`. */
+  #stoppedAt(): ReadonlySet<string> {
+    return new Set(this.#broken().map(({ topic, partition }) => `${topic}/${partition}`));
   }
 
   /** Ends the traffic, then waits until every partition (of these topics) has all that the source has. */
@@ -266,7 +285,8 @@ export class MirrorUnderTest {
     const ends = await readEnds(this.pair.source.bootstrap, topics);
     const isThere = (): boolean => {
       const now = this.positions();
-      return [...ends].every(([place, end]) => now.get(place) === end);
+      const stopped = this.#stoppedAt();
+      return [...ends].every(([place, end]) => now.get(place) === end || stopped.has(place));
     };
     await this.until(isThere, `all is copied: ${JSON.stringify(Object.fromEntries(ends))}`, timeoutMs);
   }
@@ -285,16 +305,42 @@ export class MirrorUnderTest {
     } & Waits = {},
   ): Promise<number> {
     await this.settle(options);
-    await this.until(() => openIncidents(this.process.events).length === 0, 'every incident has ended');
+    const lasting = (): number => openIncidents(this.process.events).length - this.#broken().length;
+    await this.until(() => lasting() === 0, 'every incident has ended');
+    const broken = this.#broken();
     const run = await this.process.interrupt();
-    expect(run.code, told(run)).toBe(130);
-    const codes = run.incidents.map(({ code }) => code).sort();
+    if (broken.length === 0) expect(run.code, told(run)).toBe(130);
+    const codes = run.incidents
+      .filter(({ topic, partition }) => !broken.some((each) => each.topic === topic && each.partition === partition))
+      .map(({ code }) => code)
+      .sort();
     expect(codes, told(run)).toEqual([...(options.incidents ?? [])].sort());
     expectOutages(run, options);
+    if (broken.length > 0) return this.#judgeBroken(broken, options.policy);
     const outages = run.outages.map(({ code }) => code).sort();
     const { text, records } = await this.#judge(options.policy);
     const verified = await this.verified();
     this.#run.outcome(`${text}, ${verified} by lockstep verify, ${incidentsOf([...codes, ...outages])}`);
+    return records;
+  }
+
+  /** Each has stopped once, at an end that stands twice; all that lies below those, and every other partition, is identical. */
+  async #judgeBroken(broken: readonly Incident[], policy: Partial<MirrorPolicy> = {}): Promise<number> {
+    const ends = [];
+    for (const incident of broken) ends.push(await repeatedEndOf(this.pair, incident));
+    const places = ends.map(({ topic, partition, offset }) => `${topic}/${partition} at ${offset}`);
+    expect(new Set(ends.map(({ partition }) => partition)).size, 'one incident for each').toBe(ends.length);
+    const judged: MirrorPolicy = { transactions: 'preserve', timestamps: 'equal', ...policy };
+    let records = 0;
+    for (const topic of this.topics) records += await expectIdenticalBelow(this.pair, { topic, ends, policy: judged });
+    const { partitions } = await runVerify(this.#openLink(), [], VERIFIED_WITHIN_MS);
+    for (const { topic, partition, verdict } of partitions) {
+      const isWhole = !ends.some((end) => end.topic === topic && end.partition === partition);
+      expect(verdict === 'identical', `lockstep verify calls ${topic}/${partition} ${verdict}`).toBe(isWhole);
+    }
+    this.#run.outcome(
+      `identical, ${records} records, but that an end was written twice by a new coordinator: stopped at exactly that, ${places.join(', ')}, identical below`,
+    );
     return records;
   }
 
@@ -315,10 +361,12 @@ export class MirrorUnderTest {
 
   /** By a process of its own, which knows nothing of what was done to the mirror, past proxies and by the open door. */
   async verified(): Promise<number> {
+    return expectVerified(this.#openLink(), { timeoutMs: VERIFIED_WITHIN_MS });
+  }
+
+  #openLink(): Link {
     const { source, target } = this.pair;
-    const { mirrors } = this.#link;
-    const link = { source: source.bootstrap, target: target.bootstrap, mirrors };
-    return expectVerified(link, { timeoutMs: VERIFIED_WITHIN_MS });
+    return { source: source.bootstrap, target: target.bootstrap, mirrors: this.#link.mirrors };
   }
 }
 
