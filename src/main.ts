@@ -1,6 +1,6 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
-import type { ClusterResource, Documents, MirrorResource } from '#contract/resources.ts';
+import type { ClusterResource, Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import { limitFindings, withLimits } from '#contract/provider-limits.ts';
 import type {
@@ -35,6 +35,8 @@ import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
 import { openRoutes } from '#mirror/source-provenance.ts';
 import { permissionsOf } from '#mirror/rights.ts';
+import { Evidence } from '#prove/evidence.ts';
+import { VerifyJob } from '#prove/verify-job.ts';
 import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
@@ -164,7 +166,7 @@ function accessesOf({ spec }: MirrorResource, { clusters }: Documents): { source
   return { source: access(spec.source), target: access(spec.target) };
 }
 
-/** Runs the mirrors until they have ended. Throws an AppError where one of them could not start. */
+/** Runs the mirrors and verifications until they have ended. Throws an AppError where one of them could not start. */
 export function runMirrors(documents: Documents, host: Host, options: RunOptions): Promise<RunOutcome> {
   const warn = (cluster: string, error: Error): void => {
     const { code, message } = toAppError(error, `cluster "${cluster}"`);
@@ -197,8 +199,13 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
       );
       return mirror.run(signal);
     });
-    for (const run of runs) run.catch(() => failed.abort()); // the others end in good order; the error is thrown below
-    const results = await Promise.allSettled(runs);
+    const goal = goalOf(documents, host, { until: options.until ?? null, signal, mirrors: Promise.allSettled(runs) });
+    const jobs = documents.verifications.map(async (resource) =>
+      (await startVerifyJob(resource, { clusterOf, host, signal }, options))?.run(signal, goal),
+    );
+    const all = [...runs, ...jobs.map(async (job) => (await job) ?? 'interrupted')];
+    for (const run of all) run.catch(() => failed.abort()); // the others end in good order; the error is thrown below
+    const results = await Promise.allSettled(all);
     const rejected = results.find((result) => result.status === 'rejected');
     if (rejected) throw rejected.reason;
     return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
@@ -208,17 +215,69 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
 
 /**
  * Compares source and target of the mirrors, one after the other in the order of the files; what `signal` cut off is
+/**
+ * When what is to be proven is complete: when the mirrors of this process have ended, or, without one, at the time that
+ * `until` names, else at once. Null where verifications go on until they are interrupted.
+ */
+function goalOf(
+  { mirrors }: Documents,
+  { clock }: Host,
+  run: { readonly until: Until | null; readonly signal: AbortSignal; readonly mirrors: Promise<unknown> },
+): Promise<'caught-up' | 'until-reached'> | null {
+  const { until, signal } = run;
+  if (mirrors.length === 0 && until === null) return null;
+  const reached = async (): Promise<'caught-up' | 'until-reached'> => {
+    await run.mirrors;
+    if (mirrors.length === 0 && until?.kind === 'time') await sleep(clock, Math.max(0, until.at - clock.now()), signal);
+    return until?.kind === 'time' || until?.kind === 'offset' ? 'until-reached' : 'caught-up';
+  };
+  return reached();
+}
+
+/** Null where it was interrupted before it began. */
+async function startVerifyJob(
+  resource: VerifyResource,
+  { clusterOf, host, signal }: { readonly clusterOf: ClusterOf; readonly host: Host; readonly signal: AbortSignal },
+  { progressMs, onEvent }: Pick<RunOptions, 'progressMs' | 'onEvent'>,
+): Promise<VerifyJob | null> {
+  const { mirror, evidence } = resource.spec;
+  const connecting = Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+  const connected = await untilAborted(connecting, signal);
+  if (!connected) return null;
+  const [source, target] = connected;
+  const { name } = mirror.metadata;
+  const ids = { mirror: name, sourceClusterId: source.clusterId, targetClusterId: target.clusterId };
+  return new VerifyJob({
+    resource,
+    // Frames of its own: mirrors of this process cannot be held up by what is read here.
+    clusters: { source, target, pool: new FramePool({ bytesMax: FRAME_BYTES_MAX }), clock: host.clock },
+    record: new CopyRecord({ source, target, mirror: name }),
+    withoutReturns: openRoutes(mirror, { source, target }),
+    evidence: evidence === null ? null : new Evidence(host.disk, evidence, ids),
+    random: host.random,
+    progressMs,
+    onEvent,
+  });
+}
+
  * missing. Changes nothing. Throws an AppError where a cluster cannot be asked.
  */
-export function verifyMirrors(documents: Documents, host: Host, options: VerifyOptions): Promise<MirrorVerification[]> {
+export function verifyMirrors(
+  documents: Documents,
+  host: Host,
+  { evidenceIn, ...options }: VerifyOptions & { readonly evidenceIn: string | null },
+): Promise<MirrorVerification[]> {
   return withClusters(documents.clusters, host, async (clusterOf, pool) => {
     const verified: MirrorVerification[] = [];
     for (const mirror of documents.mirrors) {
       const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
       const clusters = { source, target, pool, clock: host.clock };
       const withoutReturns = openRoutes(mirror, { source, target });
-      const record = new CopyRecord({ source, target, mirror: mirror.metadata.name });
-      const verify = () => verifyMirror(mirror, clusters, { ...options, withoutReturns, record });
+      const { name } = mirror.metadata;
+      const record = new CopyRecord({ source, target, mirror: name });
+      const ids = { mirror: name, sourceClusterId: source.clusterId, targetClusterId: target.clusterId };
+      const kept = evidenceIn === null ? {} : { evidence: new Evidence(host.disk, evidenceIn, ids) };
+      const verify = () => verifyMirror(mirror, clusters, { ...options, ...kept, withoutReturns, record });
       verified.push(await asAppError(`mirror "${mirror.metadata.name}"`, verify));
     }
     return verified;

@@ -13,6 +13,7 @@ import { runCommandLine } from '#cli/program.ts';
 import { LinePrinter } from '#cli/progress/line-printer.ts';
 import { AppError, errorCodes, type ErrorCode } from '#contract/errors.ts';
 import type { Incident, RunEvent } from '#contract/status.ts';
+import type { Difference } from '#contract/verification.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import {
@@ -34,6 +35,7 @@ import * as stops from '#mirror/shard-stop.ts';
 import type { ShardStop } from '#mirror/shard-stop.ts';
 import { sharingIncident } from '#mirror/sharing.ts';
 import { TopicIncidents } from '#mirror/topic-incidents.ts';
+import { copyDifferent } from '#prove/verify-job.ts';
 import type { Clock } from '#util/clock.ts';
 import { must } from '#util/assert.ts';
 
@@ -200,7 +202,23 @@ interface Kind {
   readonly printed: string | null;
 }
 
-const kinds: readonly Kind[] = [...shardKinds(), ...topicKinds(), ...outageKinds(), ...processKinds()];
+/** What a verification finds. */
+const DIFFERENCES: readonly Pick<Difference, 'kind' | 'message' | 'evidence'>[] = [
+  { kind: 'changed', message: 'value differs', evidence: 'evidence/east-to-west.orders-0-1500.json' },
+  {
+    kind: 'absent',
+    message:
+      'topic orders of the target was created anew since it was copied: what was copied is gone, or is of the topic before',
+  },
+];
+
+const kinds: readonly Kind[] = [
+  ...shardKinds(),
+  ...topicKinds(),
+  ...outageKinds(),
+  ...processKinds(),
+  ...verifyKinds(),
+];
 const codes = [...new Set(kinds.map(({ code }) => code))].sort();
 
 function shardKinds(): Kind[] {
@@ -244,6 +262,14 @@ function topicKind(code: ErrorCode, severity: Incident['severity']): Kind {
   const event = must(told[0], 'event of a topic');
   if (event.event !== 'incident') throw new Error(`a topic told ${event.event}`);
   return { ...kindOf('topic', event.incident, ''), printed: null };
+}
+
+function verifyKinds(): Kind[] {
+  return DIFFERENCES.map((difference) => {
+    const found = copyDifferent({ ...difference, offset: 1500, fields: [], source: null, target: null });
+    const incident = { ...found, mirror: 'east-to-west', topic: 'orders', partition: 0, at: NIGHT };
+    return kindOf('partition', incident, print(incident));
+  });
 }
 
 function outageKinds(): Kind[] {

@@ -96,7 +96,7 @@ function addVerb(
     .exitOverride(failUsage(`${pathOf(parent)} ${name.replace(/ .*/, '')}`))
     .summary(verb.summary)
     .description(verb.description ?? verb.summary);
-  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster and Mirror documents');
+  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
   for (const [flags, description] of Object.entries(verb.options)) command.option(flags, description);
   command.option('--json', 'print JSON for machines');
   command.addHelpText('after', examples(verb.examples));

@@ -411,18 +411,18 @@ test.each([
     'm.yaml:2:1: malformed YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
   ],
   ['tabs', 'spec:\n\tsource: a\n', 'm.yaml:2:1: malformed YAML: tabs are not allowed as indentation'],
-  ['empty', '', 'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster and Mirror'],
+  ['empty', '', 'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster, Mirror and Verify'],
   [
     'comment only',
     '# nothing\n---\n',
-    'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster and Mirror',
+    'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster, Mirror and Verify',
   ],
   ['text', 'hello', 'm.yaml:1:1: a document must be a mapping with apiVersion, kind, metadata and spec'],
-  ['no kind', 'apiVersion: lockstep/v1\n', 'm.yaml:1:1: kind is missing; it must be Cluster or Mirror'],
+  ['no kind', 'apiVersion: lockstep/v1\n', 'm.yaml:1:1: kind is missing; it must be Cluster, Mirror or Verify'],
   [
     'unknown kind',
     'apiVersion: lockstep/v1\nkind: Miror\n',
-    'm.yaml:2:7: kind: must be Cluster or Mirror, not "Miror"; did you mean "Mirror"?',
+    'm.yaml:2:7: kind: must be Cluster, Mirror or Verify, not "Miror"; did you mean "Mirror"?',
   ],
   ['other version', 'apiVersion: v1\nkind: Cluster\n', 'm.yaml:1:13: apiVersion: must be lockstep/v1, not "v1"'],
   ['many aliases', laughs, 'm.yaml:1:1: malformed YAML: excessive alias count indicates a resource exhaustion attack'],
@@ -458,4 +458,44 @@ test('every problem of every file is reported, in order, with what to do', () =>
   expect(error.message.split('\n').map((line) => line.split(' ')[0])).toEqual(['m.yaml:8:10:', 'c.yaml:11:1:']);
   expect(error.nextStep).toBe('Correct these 2 problems and try "lockstep validate" again.');
   expect(error.details['problems']).toHaveLength(2);
+});
+
+const verify = (spec: string) => mirror(spec).replace('kind: Mirror', 'kind: Verify').replace('link', 'proof');
+
+test('a verification goes with a mirror of the files, or says itself what one copies', () => {
+  const link = mirror(`${head}topics: [{ match: orders }]\ntransactions: committed-only`);
+  const beside = parseDocuments([{ path: 'a.yaml', text: `${clusters}---\n${link}---\n${verify('mirror: link')}` }]);
+  const [named] = beside.verifications;
+  expect(named?.spec).toEqual({
+    mirror: beside.mirrors[0],
+    class: 'content',
+    windowOffsets: 65_536,
+    everyMs: 5_000,
+    evidence: null,
+  });
+  const own = `mirror:\n  name: link\n  source: east\n  target: west\n  topics: [{ match: orders }]\n  transactions: committed-only`;
+  const alone = parseDocuments([{ path: 'a.yaml', text: `${clusters}---\n${verify(`${own}\nevidence: kept`)}` }]);
+  expect(alone.mirrors).toEqual([]);
+  expect(alone.verifications[0]?.spec).toMatchObject({ mirror: beside.mirrors[0], evidence: 'kept' });
+});
+
+test.each([
+  [
+    'a mirror that is in no file',
+    'mirror: lnik',
+    'm.yaml:5:11: spec.mirror: there is no Mirror "lnik"; where its file is not among them, write its name, source, target and topics as a mapping',
+  ],
+  [
+    'a cluster that is in no file',
+    'mirror: { name: link, source: easy, target: west, topics: [{ match: orders }] }',
+    'm.yaml:5:33: spec.mirror.source: there is no Cluster "easy"; did you mean "east"?',
+  ],
+  [
+    'an unknown key',
+    'mirror: link\nwindow: 5',
+    'm.yaml:6:3: unknown key "spec.window"; known here: mirror, class, windowOffsets, everyMs, evidence',
+  ],
+])('a verification with %s is refused', (_, spec, message) => {
+  const problems = failure(verify(spec), clusters).message.split('\n');
+  expect(problems.at(-1)).toBe(message);
 });

@@ -68,6 +68,8 @@ export const errorCodes = {
 
   SYNC_INCOMPLETE: row(null, 5, 'warn', false, 'Something around the records cannot follow the source.'),
 
+  COPY_DIFFERENT: row(null, 5, 'error', false, 'A verification found that a copy is not what its source is.'),
+
   STATE_TOPIC_INVALID: row(409, 1, 'error', false, 'The state topic on the target cannot be used.'),
 
   SHARD_DIVERGED: row(null, 5, 'error', false, 'Source and target differ, or another program wrote to the target.'),

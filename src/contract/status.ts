@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from './errors.ts';
 import type { PlannedChange } from './plan.ts';
+import type { VerifyJobStatus } from './verification.ts';
 
 export type ShardState =
   | 'starting' // reading positions, waiting until the target's watermark has stood still
@@ -161,6 +162,15 @@ export type RunEvent =
   | { readonly event: 'incident'; readonly incident: Incident }
   /** `at`: when it ended; `incident.at` is when it began. */
   | { readonly event: 'incident-ended'; readonly incident: Incident; readonly at: number }
+  /** How far a continuous verification has come. Its incidents name the mirror. */
+  | { readonly event: 'verifying'; readonly status: VerifyJobStatus }
+  | {
+      readonly event: 'verifying-ended';
+      readonly job: string;
+      readonly outcome: 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed';
+      readonly status: VerifyJobStatus;
+      readonly at: number;
+    }
   | {
       readonly event: 'ended';
       readonly mirror: string;

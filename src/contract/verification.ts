@@ -1,5 +1,7 @@
 /** What `lockstep verify` says of a mirror: by partition, what was proven, what differs, and what could not be looked at. */
 
+import type { Incident } from './status.ts';
+
 export const verificationClasses = ['counts', 'structure', 'content'] as const;
 /**
  * What of the records is compared.
@@ -51,6 +53,8 @@ export interface Difference {
   readonly message: string;
   readonly source: ShownRecord | null;
   readonly target: ShownRecord | null;
+  /** The file in which both copies are kept, of the first difference of a partition; where that was asked for. */
+  readonly evidence?: string;
 }
 
 /** Offsets [from, to) of which nothing is proven, and why. */
@@ -141,4 +145,38 @@ export interface VerifyProgress {
   readonly records: number;
   readonly bytes: ComparedBytes;
   readonly differences: number;
+}
+
+/** Of a partition under a continuous verification. */
+export interface ProvenPartition {
+  readonly topic: string;
+  readonly targetTopic: string;
+  readonly partition: number;
+  /** Source offsets [from, provenThrough) have been proven since the process began, but for `unverified`; null before. */
+  readonly from: number | null;
+  readonly provenThrough: number | null;
+  /** The source's last stable offset as last measured, and how much of it is not proven; null where unknown. */
+  readonly sourceEnd: number | null;
+  readonly lag: number | null;
+  readonly measuredAt: number | null;
+  readonly records: number;
+  readonly compacted: number;
+  /** As of a verification; without what lies behind the first difference, where it waits. */
+  readonly unexplained: number;
+  readonly bytes: ComparedBytes;
+  /** How many offsets in all, and the newest parts of them. */
+  readonly unverifiedOffsets: number;
+  readonly unverified: readonly UnverifiedPart[];
+  /** Why nothing more is proven; null while it goes on. */
+  readonly incident: Incident | null;
+}
+
+export interface VerifyJobStatus {
+  readonly job: string;
+  readonly mirror: string;
+  readonly source: string;
+  readonly target: string;
+  readonly class: VerificationClass;
+  readonly partitions: readonly ProvenPartition[];
+  readonly at: number;
 }

@@ -12,6 +12,7 @@ import { must } from '#util/assert.ts';
 import { compareLogs, compareMappedLogs, type CompareRun } from './compare-logs.ts';
 import { readRecord, type ComparePolicy } from './compare-partition.ts';
 import type { CopyRecord } from './copy-record.ts';
+import type { Evidence } from './evidence.ts';
 import { DamagedBatchError, type LogBounds, type PartitionLog } from './log-side.ts';
 import { StatedFilter } from './stated-filter.ts';
 import type { Task, VerifyClusters } from './verify-tasks.ts';
@@ -22,6 +23,10 @@ export interface PartitionOptions extends Omit<CompareRun, 'clock' | 'running'> 
   readonly isFull: boolean;
   /** Without it offsets are taken for identical, and topics for those that were copied. */
   readonly record?: CopyRecord;
+  /** Of a partition that is mapped from some offset on, only what lies before it where `from` does. */
+  readonly isWindow?: boolean;
+  /** Keeps both copies of what differs first. */
+  readonly evidence?: Evidence;
 }
 
 interface Run {
@@ -80,17 +85,29 @@ export async function verifyPartition(task: Task, resource: MirrorResource, run:
     const ids = exported?.topicIds ?? record?.topicIdsOf(pair) ?? null;
     const anew = ids && (await createdAnew(ids, { source, target }, logs.source));
     if (anew) return { ...NOTHING, ...named, verdict: 'different', differences: 1, shown: [anew] };
-    const isBelow = exported?.isPart === true && (options.to ?? Infinity) <= exported.ledger.start;
-    if (exported && !isBelow) {
-      const filter = new StatedFilter(task.condition, { topic: pair.source, partition });
-      return { ...named, ...(await compareMappedLogs(logs, { exported, policy, filter }, compareRun)) };
-    }
-    const compared = await compareLogs(logs, policy, compareRun);
-    const isInDoubt = compared.verdict === 'different' && mayBeMapped(task, resource);
-    return denied && isInDoubt ? { ...NOTHING, ...named, ...mapHidden(denied) } : { ...named, ...compared };
+    const identicalTo = exported?.isPart === true ? exported.ledger.start : Infinity;
+    const isBelow = (options.isWindow ? (options.from ?? 0) : (options.to ?? Infinity) - 1) < identicalTo;
+    const isMapped = exported !== null && !(exported.isPart && isBelow);
+    const filter = new StatedFilter(task.condition, { topic: pair.source, partition });
+    const compared = isMapped
+      ? await compareMappedLogs(logs, { exported, policy, filter }, compareRun)
+      : await compareLogs(logs, policy, { ...compareRun, to: lower(options.to, identicalTo) });
+    const isInDoubt = denied && compared.verdict === 'different' && mayBeMapped(task, resource);
+    if (isInDoubt) return { ...NOTHING, ...named, ...mapHidden(denied) };
+    const [first, ...others] = compared.shown;
+    if (!first || !options.evidence) return { ...named, ...compared };
+    const targetOffset = isMapped ? exported.map.nextTarget(first.offset) : first.offset;
+    const evidence = await options.evidence.keep(task, first, { logs, targetOffset });
+    return { ...named, ...compared, shown: [{ ...first, evidence }, ...others] };
   } catch (error) {
     return { ...NOTHING, ...named, ...failedBy(error, `${pair.source}/${partition}`) };
   }
+}
+
+/** Null: none. */
+function lower(to: number | null, end: number): number | null {
+  const lowest = Math.min(to ?? Infinity, end);
+  return lowest === Infinity ? null : lowest;
 }
 
 /** Whose offsets are the same for certain only where the mirror has written nothing else down. */
@@ -148,7 +165,7 @@ function policyOf({ cleaned }: Task, { spec }: MirrorResource, options: Partitio
 }
 
 /** As the brokers of both sides serve it. */
-export function logsOf(
+function logsOf(
   places: { readonly source: LogPlace; readonly target: LogPlace },
   { source, target, pool }: VerifyClusters,
 ): { readonly source: PartitionLog; readonly target: PartitionLog } {

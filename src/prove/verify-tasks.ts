@@ -22,7 +22,7 @@ import type { ComparePolicy } from './compare-partition.ts';
 import type { CopyRecord } from './copy-record.ts';
 
 /** Beside the period in which a mirror looks for topics: what it takes to create one. */
-const CREATION_MS = 2_000;
+export const CREATION_MS = 2_000;
 const UNKNOWN_TOPIC = 3;
 
 export interface VerifyClusters {
@@ -34,6 +34,8 @@ export interface VerifyClusters {
 
 export interface TaskOptions {
   readonly signal: AbortSignal;
+  /** Gives a topic that the source has just got no time to appear on the target. */
+  readonly isHasty?: boolean;
   /** Without it offsets are taken for identical, and topics for those that were copied. */
   readonly record?: CopyRecord;
   /** What the rules take in and the mirror does not copy, since it comes from the target: `pairs` are the others. */
@@ -57,7 +59,7 @@ export interface Task {
 export async function tasksOf(
   resource: MirrorResource,
   { source, target, clock }: VerifyClusters,
-  { signal, record, withoutReturns }: TaskOptions,
+  { signal, isHasty, record, withoutReturns }: TaskOptions,
 ): Promise<{ notes: string[]; tasks: Task[] }> {
   const rules = compileTopicRules(resource.spec.topics);
   let returns: string[] = [];
@@ -71,7 +73,7 @@ export async function tasksOf(
     return { plan, sides: [topicsOf(found), topicsOf(copies)] };
   };
   let { plan, sides } = await look();
-  if (plan.pairs.some((pair) => isShort(pair, sides))) {
+  if (!isHasty && plan.pairs.some((pair) => isShort(pair, sides))) {
     // A topic that the source has just got: the mirror has until the end of its period.
     await sleep(clock, resource.spec.refreshMs + CREATION_MS, signal);
     ({ plan, sides } = await look());

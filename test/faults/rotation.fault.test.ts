@@ -67,7 +67,7 @@ function start(run: FaultRun, clusters: ClusterPair, link: Partial<Link>): Promi
 async function refusalOf(bootstrap: readonly string[], security: object): Promise<string | null> {
   const text = linkText({ source: bootstrap, target: bootstrap, sourceSecurity: security, mirrors: {} });
   const { clusters } = parseDocuments([{ path: 'clusters.yaml', text }]);
-  const [view] = await describeClusters({ clusters: clusters.slice(0, 1), mirrors: [] }, systemHost);
+  const [view] = await describeClusters({ clusters: clusters.slice(0, 1), mirrors: [], verifications: [] }, systemHost);
   return must(view, 'view').error?.code ?? null;
 }
 

@@ -1,4 +1,5 @@
 import { AppError } from '#contract/errors.ts';
+import type { Documents } from '#contract/resources.ts';
 import {
   verificationClasses,
   type Difference,
@@ -12,7 +13,7 @@ import {
 import { printable, printableJson } from '#util/printable.ts';
 import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { readMirrors } from '../files.ts';
+import { readJobs } from '../files.ts';
 import { formatBytes, formatCount, formatNumberOf, formatTable } from '../format.ts';
 import type { Io } from '../io.ts';
 import type { Verb } from '../verb.ts';
@@ -22,6 +23,7 @@ interface Options extends CommonOptions {
   readonly full?: true;
   readonly from?: string;
   readonly to?: string;
+  readonly evidence?: string;
 }
 
 const PROGRESS_MS = 5_000;
@@ -43,6 +45,7 @@ export const verify: Verb<Options> = {
     '--full': 'go on behind the first difference of a partition, and count them all',
     '--from <offset>': 'begin each partition at this offset',
     '--to <offset>': 'end each partition before this offset',
+    '--evidence <directory>': 'keep both copies of the first difference of each partition in files of this directory',
   },
   async run({ io, host, app }, options) {
     const depth = parseClass(options.class ?? 'content');
@@ -51,7 +54,7 @@ export const verify: Verb<Options> = {
       throw new AppError('REQUEST_INVALID', '--to must be above --from', {
         nextStep: '--to is the first offset that is not looked at any more.',
       });
-    const documents = readMirrors(host.disk, options.file);
+    const documents = withVerified(readJobs(host.disk, options.file));
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
     const startedMs = host.clock.monotonic();
@@ -60,6 +63,7 @@ export const verify: Verb<Options> = {
       isFull: options.full ?? false,
       from,
       to,
+      evidenceIn: options.evidence ?? null,
       progressMs: PROGRESS_MS,
       signal: stop.signal,
       onProgress: (progress) =>
@@ -74,6 +78,15 @@ export const verify: Verb<Options> = {
     return stop.signal.aborted ? exitCodes.interrupted : EXIT_CODES[verdict];
   },
 };
+
+/** A verification's mirror is compared like one that stands in the files itself. */
+function withVerified(documents: Documents): Documents {
+  const { mirrors, verifications } = documents;
+  const named = new Map(
+    [...verifications.map(({ spec }) => spec.mirror), ...mirrors].map((each) => [each.metadata.name, each]),
+  );
+  return { ...documents, mirrors: [...named.values()] };
+}
 
 type Verdict = PartitionVerification['verdict'];
 
@@ -201,11 +214,12 @@ function describePartition(io: Io, partition: PartitionVerification): string[] {
 }
 
 function describeDifference(io: Io, place: string, difference: Difference): string[] {
-  const { offset, kind, message, source, target } = difference;
+  const { offset, kind, message, source, target, evidence } = difference;
   return [
     io.style('red', printable(`  different ${place} offset ${offset}, ${kind}: ${message}`)),
     ...(source ? [`    source: ${describeRecord(source)}`] : []),
     ...(target ? [`    target: ${describeRecord(target)}`] : []),
+    ...(evidence === undefined ? [] : [`    both copies are kept in ${evidence}`]),
   ];
 }
 

@@ -17,6 +17,8 @@ import {
   describeStates,
   describeSynced,
   describeTopic,
+  describeVerifying,
+  describeVerifyingEnd,
 } from './words.ts';
 
 /** For logs and pipes: one line at each event, and one of progress every five seconds. */
@@ -60,6 +62,10 @@ export class LinePrinter implements Printer {
         return this.#line(event.at, describeIncidentEnd(this.#io, event, Infinity));
       case 'progress':
         return this.#line(event.status.at, [this.#progress(event.status)]);
+      case 'verifying':
+        return this.#line(event.status.at, [describeVerifying(event.status)]);
+      case 'verifying-ended':
+        return this.#line(event.at, describeVerifyingEnd(this.#io, event));
       case 'ended':
         return this.#line(event.at, describeEnd(this.#io, event, this.#clock.monotonic() - this.#startMs));
     }

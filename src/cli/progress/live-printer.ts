@@ -1,6 +1,6 @@
 import type { Incident, MirrorStatus, RunEvent } from '#contract/status.ts';
 import type { Clock } from '#util/clock.ts';
-import { formatTime } from '../format.ts';
+import { clip, formatTime } from '../format.ts';
 import type { Io } from '../io.ts';
 import { renderMirrors, type MirrorView } from './live-view.ts';
 import type { Printer } from './printer.ts';
@@ -15,6 +15,8 @@ import {
   describeStart,
   describeSynced,
   describeTopic,
+  describeVerifying,
+  describeVerifyingEnd,
 } from './words.ts';
 
 /** `12:00:00Z ` */
@@ -32,6 +34,8 @@ export class LivePrinter implements Printer {
   readonly #meters = new Map<string, RateMeter>();
   readonly #views = new Map<string, MirrorView>();
   readonly #refusedTopics = new Map<string, string[]>();
+  /** A line of each verification, by its name. */
+  readonly #verifying = new Map<string, string>();
   readonly #gate = new WarningGate();
   #drawnLines = 0;
 
@@ -69,6 +73,12 @@ export class LivePrinter implements Printer {
       case 'progress':
         this.#update(event.status);
         return this.#draw([]);
+      case 'verifying':
+        this.#verifying.set(event.status.job, describeVerifying(event.status));
+        return this.#draw([]);
+      case 'verifying-ended':
+        this.#verifying.delete(event.job);
+        return this.#drawLines(event.at, describeVerifyingEnd(this.#io, event));
       case 'ended':
         this.#views.delete(event.mirror);
         return this.#drawEnd(event);
@@ -110,7 +120,8 @@ export class LivePrinter implements Printer {
 
   /** Prints lines that stay, and the block anew below them, in one write: a terminal shows no half-drawn block. */
   #draw(staying: readonly string[]): void {
-    const block = renderMirrors(this.#io, [...this.#views.values()]);
+    const lines = [...this.#verifying.values()].map((line) => clip(line, this.#io.columns()));
+    const block = [...renderMirrors(this.#io, [...this.#views.values()]), ...lines].slice(0, this.#io.rows() - 1);
     const erase = this.#drawnLines === 0 ? '' : `\u001B[${this.#drawnLines}A\u001B[J`;
     this.#io.out(`${erase}${[...staying, ...block].map((line) => `${line}\n`).join('')}`);
     this.#drawnLines = block.length;

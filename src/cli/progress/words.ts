@@ -1,5 +1,6 @@
 /** Sentences about a running mirror that the live view and the lines share. */
 import type { ByteCounts, Incident, MirrorStatus, RunEvent, ShardStatus, SyncedChange } from '#contract/status.ts';
+import type { ProvenPartition, VerifyJobStatus } from '#contract/verification.ts';
 import { printable } from '#util/printable.ts';
 import { formatBytes, formatCount, formatDuration, formatNumberOf, wrap } from '../format.ts';
 import type { Io } from '../io.ts';
@@ -161,6 +162,11 @@ const OUTCOMES = {
   failed: { words: 'failed', style: 'red' },
 } as const;
 
+const VERIFY_OUTCOMES = {
+  ...OUTCOMES,
+  'caught-up': { words: 'proved all that both sides hold', style: 'green' },
+} as const;
+
 /** The closing lines of a mirror: outcome, totals, and what an open transaction holds back. */
 export function describeEnd(io: Io, event: Extract<RunEvent, { event: 'ended' }>, tookMs: number): string[] {
   const { words, style } = OUTCOMES[event.outcome];
@@ -182,6 +188,31 @@ export function describeEnd(io: Io, event: Extract<RunEvent, { event: 'ended' }>
     ...extras.map((line) => `  ${line}`),
     ...status.shards.flatMap(heldBack),
   ];
+}
+
+/** `proof: 12 of 12 partitions proven to the end, 0 offsets behind; 1,204 records the same; 0 unverified, 0 unexplained`. */
+export function describeVerifying({ job, partitions }: VerifyJobStatus): string {
+  const total = (of: (each: ProvenPartition) => number): number => partitions.reduce((n, each) => n + of(each), 0);
+  const atEnd = partitions.filter(({ lag }) => lag === 0).length;
+  const unknown = partitions.filter(({ lag }) => lag === null).length;
+  const stopped = partitions.filter(({ incident }) => incident !== null).length;
+  const behind = `${formatCount(total(({ lag }) => lag ?? 0))} offsets behind${unknown === 0 ? '' : ` and ${formatCount(unknown)} unknown`}`;
+  const found = [
+    `${formatCount(total(({ unverifiedOffsets }) => unverifiedOffsets))} unverified`,
+    `${formatCount(total(({ unexplained }) => unexplained))} unexplained`,
+    ...(stopped === 0 ? [] : [`${formatNumberOf(stopped, 'partition')} with an incident`]),
+  ];
+  return printable(
+    `${job}: ${formatCount(atEnd)} of ${formatNumberOf(partitions.length, 'partition')} proven to the end, ${behind}; ${formatNumberOf(
+      total(({ records }) => records),
+      'record',
+    )} the same; ${found.join(', ')}`,
+  );
+}
+
+export function describeVerifyingEnd(io: Io, event: Extract<RunEvent, { event: 'verifying-ended' }>): string[] {
+  const { words, style } = VERIFY_OUTCOMES[event.outcome];
+  return [io.style(style, printable(`${event.job}: ${words}`)), `  ${describeVerifying(event.status)}`];
 }
 
 function heldBack(shard: ShardStatus): string[] {
