@@ -6,7 +6,7 @@ import { BrokerError, MalformedFrameError } from './errors.ts';
 import type { Cluster } from './cluster.ts';
 import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition } from './fetch.ts';
 import { listOffsets, EARLIEST, LATEST } from './offsets.ts';
-import { decodeProduce, encodeProduce, produceApi } from './produce.ts';
+import { decodeProduce, encodeProduce, produceApi, type ProduceResult } from './produce.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import type { Permit } from './permit.ts';
 import { callRaw } from './raw-call.ts';
@@ -20,6 +20,8 @@ const NO_PRODUCER = { producerId: -1, producerEpoch: -1, baseSequence: -1 };
 const FETCH_BYTES = 1024 * 1024;
 /** A read ends at an offset that is there already, so there is nothing to wait for. */
 const FETCH_WAIT_MS = 100;
+const CORRUPT_MESSAGE = 2;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 const NO_SESSION = { sessionId: 0, sessionEpoch: -1 };
 
 export interface SimpleRecord {
@@ -69,9 +71,18 @@ export async function appendBatch(
   connection.throttle(throttleTimeMs);
   const result = results[0];
   if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
-  if (result.errorCode !== 0)
-    throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
+  if (result.errorCode !== 0) throw produceError(result, `${topic}/${partition}`);
   return { baseOffset: result.baseOffset };
+}
+
+/**
+ * The broker looks at the transactional bit of a batch before it checks the CRC (KafkaApis.handleProduceRequest,
+ * RequestUtils.hasTransactionalRecords): none that is appended here has it, so a right to a transactional id that is
+ * missing means damage on the way.
+ */
+function produceError({ errorCode, errorMessage }: ProduceResult, subject: string): BrokerError {
+  const isDamage = errorCode === TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+  return new BrokerError(errorOf(isDamage ? CORRUPT_MESSAGE : errorCode), 'Produce', subject, errorMessage);
 }
 
 /** A record batch as it came, in memory of its own: the bytes [at, at + size) of buffer. */

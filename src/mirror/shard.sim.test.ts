@@ -1099,6 +1099,15 @@ describe('other workers of the mirror', () => {
 });
 
 describe('the source', () => {
+  test('whose filler is damaged on its way has it written again: 53 names no missing right there', async () => {
+    const { source, target } = newWorld();
+    source.log.end = source.log.logStart = 1_200;
+    write(source.log, [1]);
+    target.onProduce = first(2, { errorCode: 53 });
+    expect(await world.copied()).toEqual([]);
+    expect([target.log.logStart, world.incidents]).toEqual([1_200, []]);
+  });
+
   test('whose log start moves on before anything is copied: is followed', async () => {
     const { source, target } = newWorld();
     source.log.end = source.log.logStart = 700;
