@@ -1532,6 +1532,45 @@ describe('the term in which the shard is ours', () => {
     expect(world.incidents).toEqual([]);
   });
 
+  test('is over while markers are on their way: what stands behind them is no incident of ours', async () => {
+    const { source, target, term } = newWorld();
+    write(source.log, [1]);
+    remove(source.log, 3);
+    write(source.log, [2]);
+    let isMet = false;
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers' || isMet) return undefined;
+      isMet = true;
+      term.isPaused = true; // the process stood still, and has not heard yet that it was evicted
+      target.log.appendMarkers(MARKER_PID, 0, 3 + 2); // the next owner has gone on
+      return markersAnswer('copy', 0);
+    };
+    world.start();
+    await world.until(() => isMet);
+    await world.clock.advance(5_000);
+    expect(world.incidents).toEqual([]);
+    term.end.abort();
+    await world.until(() => world.hasEnded);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test('is over while the log is looked at: what is found counts only when it is found again', async () => {
+    const { source, target, term } = newWorld();
+    write(source.log, [3]);
+    target.log.append(sourceBatch({ baseOffset: 0, records: [record('another')] }));
+    target.onCall = (name) => {
+      if (name === 'ListOffsets') term.isPaused = true;
+      return undefined;
+    };
+    world.start();
+    await world.until(() => term.isPaused);
+    await world.clock.advance(5_000);
+    expect(world.incidents).toEqual([]);
+    target.onCall = () => undefined;
+    term.isPaused = false;
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED' });
+  });
+
   test('is over: what another owner writes meanwhile is no incident of ours', async () => {
     const { source, target, term } = newWorld();
     write(source.log, [3]);

@@ -311,7 +311,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       } catch (error) {
         if (error instanceof WithheldError) continue;
         const stop = this.#stopFor(error);
-        if (this.#isAnothers(stop)) break;
+        if (this.#isAnothers(stop)) continue;
         if (!stop) {
           await this.#pause(error as KafkaError);
           continue;
@@ -338,9 +338,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     }
   }
 
-  /** What is found in the log once the shard is another's may be that one's doing; what our own answers say is not. */
+  /**
+   * What is found in the log when our time is over may be the doing of the next owner, also before we hear that the term is
+   * lost: a process that stood still finds it first. Where it is still ours it is looked at again. What our own answers say is
+   * nobody else's doing.
+   */
   #isAnothers(stop: ShardStop | null): boolean {
-    return this.#context.term.lost.aborted && stop !== null && this.#misplaced === null;
+    return stop !== null && this.#misplaced === null && !this.#context.term.mayWrite();
   }
 
   /** Takes nothing new and waits for what is on its way; `run` returns then. */
@@ -871,8 +875,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #onStepFailed(error: KafkaError | ShardStop): void {
+    const isOver = !this.#context.term.mayWrite(); // a watermark too far may be the next owner's: see #isAnothers
+    if (error instanceof WithheldError || (error instanceof ShardStop && isOver))
+      return this.#interrupt?.({ kind: 'withheld' });
     if (error instanceof ShardStop) return this.#onMisplaced(error);
-    if (error instanceof WithheldError) return this.#interrupt?.({ kind: 'withheld' });
     if (!error.definite) {
       this.#isUnknown = true;
       this.#stillMs = STILL_AFTER_MARKERS_MS; // it may still land: the position is read once it has
