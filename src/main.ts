@@ -214,8 +214,6 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
 }
 
 /**
- * Compares source and target of the mirrors, one after the other in the order of the files; what `signal` cut off is
-/**
  * When what is to be proven is complete: when the mirrors of this process have ended, or, without one, at the time that
  * `until` names, else at once. Null where verifications go on until they are interrupted.
  */
@@ -260,6 +258,8 @@ async function startVerifyJob(
   });
 }
 
+/**
+ * Compares source and target of the mirrors, one after the other in the order of the files; what `signal` cut off is
  * missing. Changes nothing. Throws an AppError where a cluster cannot be asked.
  */
 export function verifyMirrors(
