@@ -22,6 +22,7 @@ const tasks = {
   test: [['node_modules/vitest/vitest.mjs', 'run']],
   fuzz: [['scripts/fuzz.ts']],
   'test:faults': [['scripts/faults.ts']],
+  'test:simulation': [['scripts/simulation.ts']],
   'test:versions': [['scripts/versions.ts']],
   demo: [['demo/main.ts']],
   bench: [['bench/main.ts']],

@@ -14,7 +14,7 @@ import { decodeReport, encodeReport } from './assignment.ts';
 import { groupIdOf, Ownership, PROTOCOL_NAME, PROTOCOL_TYPE, type Term, TIMES } from './ownership.ts';
 import { shardName, type ShardName } from './shard-ranges.ts';
 
-const SCHEDULES = 200;
+const SCHEDULES = Number(process.env['LOCKSTEP_SCHEDULES'] ?? 200);
 const MEMBERS = 4;
 const STEP_MS = 200;
 const TROUBLE_MS = 150_000;

@@ -514,6 +514,20 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.target.log.end).toBe(open);
   });
 
+  test('what another program wrote before the end of a transaction is named, not the end behind it', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL, 1);
+    world.append(101, TRANSACTIONAL, 1);
+    world.end(100, true); // behind the first record of another one: it stays open on the target
+    world.start();
+    await world.until(() => world.target.log.end === 1 && world.shard.position === 1);
+    const records = [{ timestamp: 1, key: null, value: Buffer.from('foreign') }];
+    world.target.log.append(sourceBatch({ baseOffset: 0, records, producerId: 99 }));
+    world.end(101, true);
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 1, to: 2 } }]);
+  });
+
   test('neighbouring holes and ends of nothing are one request, each of its kind', async () => {
     world = new World(1, protocol);
     world.append(99, 0);

@@ -1039,32 +1039,39 @@ describe('followers of the target that lag behind', () => {
 });
 
 describe('other workers of the mirror', () => {
-  test('have copied beyond a new leader epoch: that is no truncation', async () => {
-    const { source, target } = newWorld();
-    write(source.log, [3]);
-    expect(await world.copied()).toEqual([]);
-    await world.stop();
-    source.log.leaderEpoch = 1;
-    write(source.log, [3]);
-    source.onCall = (name, request) =>
-      name === 'OffsetForLeaderEpoch' && JSON.stringify(request).includes('"leaderEpoch":0')
-        ? { topics: [{ topic: 'orders', partitions: [{ partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 3 }] }] }
-        : undefined;
-    target.log.append(ours(source.log, 3, 3));
-    world.onLoad = () => {
-      world.states.set('copy/0', {
-        logStart: 0,
-        sequenceOffset: 0,
-        leaderEpochs: [
-          [0, 0],
-          [1, 3],
-        ],
-      });
-    };
-    world.renew().start();
-    await world.until(() => world.shard.position === 6);
-    expect(world.incidents).toEqual([]);
-  });
+  test.each([1, 2])(
+    'have copied beyond a new leader epoch: that is no truncation (learnt at read %i)',
+    async (learntAt) => {
+      const { source, target } = newWorld();
+      write(source.log, [3]);
+      expect(await world.copied()).toEqual([]);
+      await world.stop();
+      source.log.leaderEpoch = 1;
+      write(source.log, [3]);
+      source.onCall = (name, request) =>
+        name === 'OffsetForLeaderEpoch' && JSON.stringify(request).includes('"leaderEpoch":0')
+          ? {
+              topics: [{ topic: 'orders', partitions: [{ partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 3 }] }],
+            }
+          : undefined;
+      target.log.append(ours(source.log, 3, 3));
+      let reads = 0;
+      world.onLoad = () => {
+        if (++reads < learntAt) return;
+        world.states.set('copy/0', {
+          logStart: 0,
+          sequenceOffset: 0,
+          leaderEpochs: [
+            [0, 0],
+            [1, 3],
+          ],
+        });
+      };
+      world.renew().start();
+      await world.until(() => world.shard.position === 6);
+      expect(world.incidents).toEqual([]);
+    },
+  );
 
   test.each([1, 2])(
     'have copied what the source lost since: it is never deleted (learnt at read %i)',

@@ -3,7 +3,7 @@
  * ProducerStateEntry, LogValidator): other bytes than the CRC says, control and inner gaps, sequences out of order. What it
  * holds is read back with the decoder of the checker, which shares no code with the mirror.
  */
-import { must } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
 import { controlBatch } from './source-batches.ts';
 import { parseBatches, type RawBatch, type RawRecord } from './raw-batch.ts';
 
@@ -117,8 +117,9 @@ export class ModelLog {
     return { leaderEpoch: floor ? floor[0] : epoch, endOffset: next[1] };
   }
 
-  /** What an unclean election does: a new leader, whose log ends at `offset`, the base of a batch or the end. */
+  /** What an unclean election does: a new leader, whose log ends at `offset`, the base of a batch or the end. Not played with producers. */
   truncate(offset: number): void {
+    assert(this.producers.size === 0, 'a log without producers is truncated');
     while (this.batches.length > 0 && lastOffsetOf(must(this.batches.at(-1), 'batch')) >= offset) this.batches.pop();
     this.end = offset;
     this.leaderEpoch++;
