@@ -33,8 +33,9 @@ import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
-import { BatchWalk, type Cursor, type DataItem, type HoleItem, type WalkItem, type WalkStop } from './batch-walk.ts';
+import { BatchWalk, type Cursor, type DataItem, type HoleItem, type WalkStop } from './batch-walk.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
+import { ItemQueue } from './item-queue.ts';
 import { fillLogStart, isFiller } from './log-start.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import { OpenIdentities } from './open-identities.ts';
@@ -74,7 +75,6 @@ import type { PartitionState, ShardContext } from './shard-context.ts';
 import { createTransactionPort } from './transaction-port.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
-const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 const IN_FLIGHT_MAX = 5;
 const FETCH_BYTES_FIRST = 512 * 1024;
 /** Where nobody knows how the shard became free: what an earlier owner had on its way must have landed (exactness.md rule 3). */
@@ -151,9 +151,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #producer: Producer | null = null;
 
   #cursor: Cursor = { offset: 0, sequence: 0 };
-  #queue: WalkItem[] = [];
-  #queueHead = 0;
-  #queuedBytes = 0;
+  readonly #queue: ItemQueue;
   readonly #inFlight: DataItem[] = [];
   /**
    * One until the first is appended where the broker has no sequence of ours: it would take a second batch in the place of
@@ -213,6 +211,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.partition = context.partition;
     this.#batchBytesMax = context.batchBytesMax;
     this.#walk = this.#newWalk();
+    this.#queue = new ItemQueue(context.pool);
     this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
     this.#retryBackoff = new Backoff(context.random, RETRY_MS);
     this.#identities = new OpenIdentities({
@@ -232,7 +231,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   get fetchOffset(): number {
-    const isWaiting = this.#queuedBytes >= QUEUE_BYTES_MAX || this.#producer?.isStalled;
+    const isWaiting = this.#queue.isFull || this.#producer?.isStalled;
     return isWaiting ? -1 : this.#fetchOffset;
   }
 
@@ -408,8 +407,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #lagMs(now: number): number | null {
     if (this.#position === null || this.#stableOffset === null) return null;
     if (this.#position >= this.#stableOffset) return 0;
-    const oldest = this.#inFlight[0] ?? this.#queue.slice(this.#queueHead).find((item) => item.kind === 'data');
-    const timestamp = oldest?.kind === 'data' ? oldest.newestTimestamp : this.#newestAcknowledged;
+    const timestamp = (this.#inFlight[0] ?? this.#queue.firstData)?.newestTimestamp ?? this.#newestAcknowledged;
     return timestamp === null ? null : Math.max(0, now - timestamp);
   }
 
@@ -695,7 +693,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#stopIfDrained();
     const interruption = await interrupted;
     fetcher.remove(this);
-    this.#dropQueue();
+    this.#queue.drop();
     await this.#settled();
     producer.remove(this);
     await this.#afterInterruption(interruption);
@@ -753,7 +751,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   #walkRecords(result: FetchedPartition, frame: Frame): void {
     const walked = this.#walk.walk(frame, result, this.#cursor);
-    for (const item of walked.items) this.#enqueue(item);
+    for (const item of walked.items) this.#queue.push(item);
     this.#fetchOffset = this.#cursor.offset;
     if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
       this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
@@ -831,16 +829,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   // ---- queue
 
-  #enqueue(item: WalkItem): void {
-    this.#queue.push(item);
-    if (item.kind === 'hole') return;
-    this.#queuedBytes += item.end - item.start;
-    if (!item.frame) this.#context.pool.charge(item.end - item.start);
-  }
-
   takeBatch(): DataItem | null {
     if (!this.#interrupt || this.#isFilling || this.#inFlight.length >= this.#inFlightMax) return null;
-    const item = this.#queue[this.#queueHead];
+    const item = this.#queue.first;
     if (!item) return null;
     if (!this.mayWrite()) {
       this.#interrupt({ kind: 'withheld' });
@@ -852,7 +843,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       else void this.#writeInTransaction(item, must(item.transaction, 'transaction').producerId);
       return null;
     }
-    this.#shiftQueue();
+    this.#queue.shift();
     this.#inFlight.push(item);
     return item;
   }
@@ -860,7 +851,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   /** Alone on its way: the broker compares sequences of one producer only, and here there is one for each transaction. */
   async #writeInTransaction(item: DataItem, producerId: number): Promise<void> {
     const writer = must(this.#transactions, 'writer of transactions');
-    this.#shiftQueue();
+    this.#queue.shift();
     this.#inFlight.push(item);
     this.#isFilling = true;
     try {
@@ -893,29 +884,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#fetcher?.wake();
   }
 
-  #shiftQueue(): void {
-    this.#queueHead++;
-    if (this.#queueHead === this.#queue.length) {
-      this.#queue = [];
-      this.#queueHead = 0;
-    } else if (this.#queueHead >= 64 && this.#queueHead * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#queueHead);
-      this.#queueHead = 0;
-    }
-  }
-
-  #dropQueue(): void {
-    for (const item of this.#queue.slice(this.#queueHead)) if (item.kind === 'data') this.#release(item);
-    this.#queue = [];
-    this.#queueHead = 0;
-  }
-
-  #release(item: DataItem): void {
-    this.#queuedBytes -= item.end - item.start;
-    if (item.frame) item.frame.release();
-    else this.#context.pool.discharge(item.end - item.start);
-  }
-
   /** Nothing of ours is in flight: the hole at the head of the queue is filled, then data goes on behind it. */
   async #fill(first: HoleItem): Promise<void> {
     const from = first.baseOffset;
@@ -928,7 +896,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
       else if (this.#interrupt) {
         if (!isEnd) this.#holesFilled += count;
-        for (const _ of holes) this.#shiftQueue();
+        for (const _ of holes) this.#queue.shift();
         this.#advanceTo(from + count);
         this.#endIncidentBefore(from + count);
         if (isEnd) this.#stopIfDrained();
@@ -952,16 +920,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** The holes at the head of the queue that one request of markers can fill. */
   #holesFrom(first: HoleItem): HoleItem[] {
-    const holes = [first];
-    let { count } = first;
-    for (let at = this.#queueHead + 1; at < this.#queue.length; at++) {
-      const item = this.#queue[at];
-      if (item?.kind !== 'hole' || (item.ends && this.#transactions?.isOpen(item.ends.producerId))) break;
-      count += item.count;
-      if (count > MARKERS_PER_REQUEST) break;
-      holes.push(item);
-    }
-    return holes;
+    return this.#queue.holes(first, {
+      countMax: MARKERS_PER_REQUEST,
+      isEnd: ({ ends }) => ends !== undefined && this.#transactions?.isOpen(ends.producerId) === true,
+    });
   }
 
   /** What is a control record at the source is of the same kind here. */
@@ -1040,9 +1002,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const index = this.#inFlight.indexOf(item);
     assert(index >= 0, 'an answered batch was in flight');
     this.#inFlight.splice(index, 1);
-    const wasFull = this.#queuedBytes >= QUEUE_BYTES_MAX;
-    this.#release(item);
-    if (wasFull && this.#queuedBytes < QUEUE_BYTES_MAX) this.#fetcher?.wake();
+    const wasFull = this.#queue.isFull;
+    this.#queue.release(item);
+    if (wasFull && !this.#queue.isFull) this.#fetcher?.wake();
   }
 
   #onAppended(item: DataItem): void {
@@ -1106,7 +1068,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #checkEnd(): void {
     if (this.#inFlight.length > 0 || this.#isFilling) return;
     this.#whenSettled?.();
-    if (this.#stopAtEnd && this.#interrupt && this.#queueHead === this.#queue.length) {
+    if (this.#stopAtEnd && this.#interrupt && this.#queue.isEmpty) {
       this.#interrupt({ kind: 'stop', stop: this.#stopAtEnd });
     }
   }
