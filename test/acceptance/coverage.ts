@@ -256,6 +256,14 @@ const tests = {
     'does not lower %s to %s from %s unless it is asked for, and says so',
   ),
   manyAcls: unit('mirror/around-records', 'asks for no change where nothing differs: 10,000 ACLs and 1,000 quotas'),
+  keysDocumented: unit('contract/resources', 'has every key of a %s'),
+  keysThere: unit('contract/resources', 'has no key that is not there'),
+  keyDefaults: unit('contract/resources', 'says each default as it is'),
+  keysWork: unit('contract/resources', 'names keys that a file may have, each with a value that changes what is read'),
+  namesRefused: unit(
+    'contract/resources',
+    'names of clusters and mirrors take no special character, and each is refused by its name',
+  ),
   tooFewBrokers: unit(
     'mirror/topic-decision',
     'more replicas than brokers are refused for a new topic, and no matter for one that is there',
