@@ -77,8 +77,8 @@ const MERGED_BYTES_MAX = 256 * 1024;
 const STOP_WITHIN_MS = 10_000;
 /** Of these, transactions that are open on the target get so long to end. */
 const DRAIN_WITHIN_MS = 5_000;
-const DESCRIBE_OPEN_WITHIN_MS = 2_000;
-/** Of these, the maps of mapped partitions get so long: what is not saved is found again by the next start. */
+const DESCRIBE_OPEN_WITHIN_MS = 1_000;
+/** Of these, what helps the next start gets so long: most of what is not saved it finds again. */
 const SAVE_WITHIN_MS = 2_000;
 /** The status of a partition is 400 bytes of JSON: with more partitions than these it is told less often. */
 const SHARDS_PER_REPORT = 1_000;
@@ -919,7 +919,9 @@ export class Mirror {
     const isAlone = this.#sharing?.hasPeers !== true; // else another process goes on with them
     if (drains && isAlone) await drainTransactions(this.#all(), { clock, withinMs: DRAIN_WITHIN_MS });
     const saved = new AbortController();
-    const saving = Promise.all(this.#all().map((partition) => partition.saveMap())).finally(() => saved.abort());
+    const saving = Promise.all(
+      this.#all().flatMap((partition) => [partition.saveMap(), partition.saveOpenTransactions()]),
+    ).finally(() => saved.abort());
     await Promise.race([saving, sleep(clock, SAVE_WITHIN_MS, saved.signal)]); // while they are still ours to write
     this.#stopping.abort();
     this.#sharing?.stop();

@@ -11,7 +11,6 @@ function partition(index: number, more: Partial<DrainedPartition> = {}): Drained
     partition: index,
     openTransactions: { count: 1, from: 10 * index },
     drain: async () => {},
-    saveOpenTransactions: async () => {},
     openUntil: async () => UNTIL + index,
     ...more,
   };

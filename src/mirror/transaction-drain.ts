@@ -16,34 +16,18 @@ export interface DrainedPartition {
   readonly openTransactions: { readonly count: number; readonly from: number | null };
   /** Copies on until none is open; resolves when it has ended. */
   drain(): Promise<void>;
-  /** Records whose they are, as far as it can be recorded. */
-  saveOpenTransactions(): Promise<void>;
   /** When the target aborts the first of them, on its clock; null where none is open any more. Throws KafkaError. */
   openUntil(): Promise<number | null>;
 }
 
-/** Copies on until nothing is open in any partition, at most for `withinMs`; then records, for as long, whose is what stays open. */
+/** Copies on until nothing is open in any partition, at most for `withinMs`. */
 export async function drainTransactions(
   partitions: readonly DrainedPartition[],
   { clock, withinMs }: { readonly clock: Clock; readonly withinMs: number },
 ): Promise<void> {
-  await within(
-    withinMs,
-    clock,
-    partitions.map((each) => each.drain()),
-  );
-  const held = partitions.filter(({ openTransactions }) => openTransactions.count > 0);
-  await within(
-    withinMs,
-    clock,
-    held.map((each) => each.saveOpenTransactions()),
-  );
-}
-
-async function within(ms: number, clock: Clock, actions: readonly Promise<void>[]): Promise<void> {
-  const done = new AbortController();
-  const all = Promise.all(actions).finally(() => done.abort());
-  await Promise.race([all, sleep(clock, ms, done.signal)]);
+  const drained = new AbortController();
+  const draining = Promise.all(partitions.map((each) => each.drain())).finally(() => drained.abort());
+  await Promise.race([draining, sleep(clock, withinMs, drained.signal)]);
 }
 
 /** For people; null where nothing is open. What the target does not answer within `withinMs` is not known. */
