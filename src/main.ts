@@ -129,12 +129,24 @@ function topicNotCopied(topic: string): AppError {
   });
 }
 
+function noSuchPartition(topic: string, partition: number, count: number): AppError {
+  const partitions = count === 1 ? 'one partition, 0' : `${count} partitions, 0 to ${count - 1}`;
+  return new AppError(
+    'TOPIC_NOT_FOUND',
+    `There is no ${topic}/${partition}: topic "${topic}" of the source has ${partitions}.`,
+    {
+      nextStep: `Name one of them, or leave it out for all: lockstep ledger ${topic} -f FILE`,
+    },
+  );
+}
+
 /** Maps and ledgers of the mapped partitions of a source topic, as they are saved. Throws as `rebuildCopy`. */
 export function exportLedgers(
   documents: Documents,
   host: Host,
-  { topic, partition }: { readonly topic: string; readonly partition: number | null },
+  question: { readonly topic: string; readonly partition: number | null; readonly recountMax: number },
 ): Promise<ExportedLedger[]> {
+  const { topic, partition, recountMax } = question;
   return withClusters(documents.clusters, host, async (clusterOf) => {
     for (const mirror of documents.mirrors) {
       const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
@@ -143,8 +155,11 @@ export function exportLedgers(
       if (!pair) continue;
       const count = must(source.topicOf(topic), 'metadata of a source topic').partitions.length;
       const all = Array.from({ length: count }, (_, index) => index);
-      const asked = partition === null ? all : all.filter((index) => index === partition);
-      return asAppError(`mirror "${name}"`, () => readLedgers(target, { mirror: name, pair, partitions: asked }));
+      if (partition !== null && partition >= count) throw noSuchPartition(topic, partition, count);
+      const partitions = partition === null ? all : [partition];
+      return asAppError(`mirror "${name}"`, () =>
+        readLedgers({ source, target }, { mirror: name, pair, partitions, recountMax }),
+      );
     }
     throw topicNotCopied(topic);
   });

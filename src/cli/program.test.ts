@@ -875,8 +875,11 @@ test('ledger shows what became of each offset', async () => {
     start: 10,
     end: 21,
     identicalFrom: null,
+    mappedFrom: 0,
     counts,
     unexplained: 0,
+    firstUnexplained: null,
+    recounted: { from: 12, to: 21 },
     dispositions: [],
     map: [{ source: 10, target: 0, length: 5 }],
   };
@@ -884,10 +887,21 @@ test('ledger shows what became of each offset', async () => {
   const { code, out } = await lockstep('ledger orders/2 -f link.yaml', { exportLedgers });
   expect([code, out.replaceAll(/ +/g, ' ')]).toEqual([
     0,
-    'PARTITION FROM TO DELIVERED CONTROL ABORTED COMPACTED OTHER UNEXPLAINED RUNS\norders/2 10 21 5 1 2 0 3 0 1\n',
+    'PARTITION FROM TO DELIVERED CONTROL ABORTED COMPACTED OTHER UNEXPLAINED RECOUNTED FROM RUNS\norders/2 10 21 5 1 2 0 3 0 12 1\n',
   ]);
   const json = await lockstep('ledger orders -f link.yaml --json', { exportLedgers });
   expect(JSON.parse(json.out)).toEqual({ partitions: [partition] });
+  const unexplained = async () => [{ ...partition, unexplained: 3, firstUnexplained: 14 }];
+  expect((await lockstep('ledger orders -f link.yaml', { exportLedgers: unexplained })).code).toBe(5);
+  const asked: unknown[] = [];
+  for (const argv of ['', ' --recount all', ' --recount 0', ' --recount some'])
+    await lockstep(`ledger orders/1 -f link.yaml${argv}`, {
+      exportLedgers: async (_documents, _host, question) => {
+        asked.push(question.recountMax);
+        return [];
+      },
+    });
+  expect(asked).toEqual([100_000, Infinity, 0]);
   const none = await lockstep('ledger orders -f link.yaml', { exportLedgers: async () => [] });
-  expect(none.out).toBe('Its offsets are identical: there is no map.\n');
+  expect(none.out).toBe('There is no map: its offsets are identical, or nothing of it was copied yet.\n');
 });

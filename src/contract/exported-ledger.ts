@@ -13,9 +13,18 @@ export interface ExportedLedger {
   readonly start: number;
   readonly end: number;
   readonly identicalFrom: number | null;
+  /** Where the ledger began; what lies from here up to `start` was forgotten, because the target has none of it any more. */
+  readonly mappedFrom: number;
   readonly counts: Readonly<Record<DispositionKind, number>>;
-  /** Offsets of [start, end) that no run covers: 0, or something is wrong. */
+  /**
+   * Offsets that the ledger leaves out, and those of `recounted` where the batches of the source show something else than it
+   * says: 0, or something is wrong.
+   */
   readonly unexplained: number;
+  /** The first of those that the recount found; null for none. */
+  readonly firstUnexplained: number | null;
+  /** Source offsets [from, to) that were read for it; null where none were. */
+  readonly recounted: { readonly from: number; readonly to: number } | null;
   readonly dispositions: readonly DispositionRun[];
   readonly map: readonly OffsetRun[];
 }

@@ -3,7 +3,9 @@
  * runs. Nothing of how the ledger was made is used: a batch covers its offsets, is of control records, of an aborted
  * transaction, or of so many records; offsets between batches hold none.
  */
+import { must } from '#util/assert.ts';
 import type { DispositionLedger, Tally } from '#contract/disposition-ledger.ts';
+import type { Cluster } from '#kafka/cluster.ts';
 import { MalformedBatchError } from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import {
@@ -16,7 +18,10 @@ import {
   producerIdOf,
   recordCountOf,
 } from '#kafka/records/batch-header.ts';
+import { readTail } from '#kafka/simple-log.ts';
 import { AbortedTransactions } from './batch-walk.ts';
+
+const READ_BYTES = 4 * 1024 * 1024;
 
 /** A batch of the source by its header: offsets [from, to). */
 export interface RawSpan {
@@ -56,6 +61,31 @@ function sizeAt(buffer: Buffer, at: number, end: number): number {
   }
 }
 
+/** Recounts offsets [recount.next, to) of a partition of the source, whose batches are fetched for it. Throws KafkaError. */
+export async function recountLog(
+  source: Cluster,
+  log: { readonly topic: string; readonly partition: number; readonly to: number },
+  recount: LedgerRecount,
+): Promise<void> {
+  const { topic, partition, to } = log;
+  for (let isComplete = false; !isComplete && recount.next < to;) {
+    const tail = await readTail(source, {
+      topic,
+      partition,
+      fromOffset: recount.next,
+      toOffset: to,
+      maxBytes: READ_BYTES,
+    });
+    for (const batches of Map.groupBy(tail.batches, ({ buffer }) => buffer).values()) {
+      const [first, last] = [must(batches[0], 'batch'), must(batches.at(-1), 'batch')];
+      const answer = { start: first.at, end: last.at + last.size, aborted: first.aborted };
+      recount.take(spansOf(first.buffer, answer), to);
+    }
+    isComplete = tail.isComplete || tail.batches.length === 0;
+  }
+  recount.end(to);
+}
+
 export class LedgerRecount {
   /** Offsets of which the ledger says nothing, or something else than the source's log. */
   unexplained = 0;
@@ -84,6 +114,11 @@ export class LedgerRecount {
       if (this.#next >= to) return;
       this.#look(span, to);
     }
+  }
+
+  /** There is no further batch below `to`. */
+  end(to: number): void {
+    this.#absent(to);
   }
 
   /** The source has no batch from the last one up to `to`. */

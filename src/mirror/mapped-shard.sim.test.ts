@@ -3,7 +3,7 @@
  * and in their order, and the saved map says of each where. The value of a record names its source offset, so the target's
  * log itself tells what the map has to be.
  */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { assert, must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { createRandom, type Random } from '#util/random.ts';
@@ -424,6 +424,51 @@ describe('a mapped copy', () => {
     };
     await world.copied();
     await check();
+  });
+});
+
+describe('what the ledger does not explain', () => {
+  test('is counted where a piece of it is missing, and the partition stops', async () => {
+    newWorld({ pieceRuns: 2 });
+    const { log } = world.source;
+    for (let base = 0; base < 40; base += 4) {
+      store(log, sourceBatch({ baseOffset: base, records: [0, 1, 2].map((i) => record(base + i)) }), 3);
+      store(log, controlBatch({ baseOffset: base + 3, producerId: 9, isCommit: true }), 1);
+    }
+    await world.copied();
+    expect(world.shard.status(0).unexplained).toBe(0);
+    await world.stop();
+    const kept = new Map(world.store.records);
+    for (const missing of [1, 9]) {
+      world.store.records.delete(pieceKey('ledger', place, missing));
+      world.start();
+      await world.until(() => world.incidents.length > 0);
+      expect(world.incidents).toMatchObject([{ code: 'STATE_TOPIC_INVALID' }]);
+      expect(world.shard.status(0)).toMatchObject({ unexplained: 4, state: 'stopped' });
+      await world.stop();
+      for (const [key, value] of kept) world.store.records.set(key, value);
+      world.incidents.length = 0;
+    }
+  });
+
+  test('stops the partition before anything of it is sent, when the raw batches show it', async () => {
+    newWorld();
+    const { log } = world.source;
+    store(log, sourceBatch({ baseOffset: 0, records: [record(0), record(1)] }), 2);
+    await world.copied();
+    // As a mistake of ours would have it: nothing is accounted for.
+    const append = vi.spyOn(DispositionLedger.prototype, 'append').mockImplementation(() => {});
+    try {
+      log.end += 3;
+      store(log, sourceBatch({ baseOffset: 5, records: [record(5), record(6)] }), 2);
+      await world.until(() => world.incidents.length > 0);
+    } finally {
+      append.mockRestore();
+    }
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 2, to: 3 } }]);
+    expect(world.incidents[0]?.cause).toContain('does not explain 5 offsets of the source from 2 on');
+    expect(world.shard.status(0).unexplained).toBe(5);
+    expect(world.target.log.end).toBe(2);
   });
 });
 

@@ -411,7 +411,8 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#isLocated = false;
     await this.#checkTopics();
     await store.load(); // another worker may have copied on
-    this.#mapped = this.#loadState(targetTopicId) ?? (await this.#begin());
+    this.#mapped = (await this.#loadState(targetTopicId)) ?? (await this.#begin());
+    this.#unexplained ??= 0;
     const mapped = this.#mapped;
     if (mapped.head.sourceTopicId !== this.topicId) throw recreated('source', this.topic, mapped.ledger.end);
     if (this.#context.isShared && !mapped.head.isShared) await this.#share(mapped);
@@ -459,11 +460,26 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     await mapped.save(this.#context.store, this.#permit);
   }
 
-  #loadState(targetTopicId: string): MappedState | null {
+  async #loadState(targetTopicId: string): Promise<MappedState | null> {
     try {
       return MappedState.load(this.#context.store, this.#place, targetTopicId);
     } catch (error) {
-      throw error instanceof AppError ? stateUnreadable(error) : error;
+      if (!(error instanceof AppError)) throw error;
+      this.#unexplained = await this.#readUnexplained(targetTopicId);
+      throw stateUnreadable(error);
+    }
+  }
+
+  /** Of a saved ledger of which a part is missing; null where not even that can be told. */
+  async #readUnexplained(targetTopicId: string): Promise<number | null> {
+    const { source, store } = this.#context;
+    const stableOffset = await readStableOffset(source, this.topic, this.partition);
+    try {
+      const mapped = MappedState.load(store, this.#place, targetTopicId, { mayGap: true });
+      return mapped?.unexplainedUpTo(stableOffset) ?? null;
+    } catch (error) {
+      if (error instanceof AppError) return null;
+      throw error;
     }
   }
 
@@ -680,13 +696,21 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const walked = this.#walk.walk(frame, result, this.#cursor);
     for (const item of walked.items) this.#take(item);
     recount.take(spans, this.#cursor.offset);
-    this.#unexplained = (this.#unexplained ?? 0) + recount.unexplained;
+    if (recount.unexplained > 0) return this.#onUnexplained(recount);
     this.#fetchOffset = this.#cursor.offset;
     if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
       this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
     if (walked.stop) this.#onWalkStop(walked.stop);
     if (this.#heldFrom < Infinity) this.#save();
     this.#advance(); // what holds no record is done with as soon as it is accounted for
+  }
+
+  /** Our own mistake, or memory that is damaged: nothing of what was just read is sent. */
+  #onUnexplained({ unexplained, first }: LedgerRecount): void {
+    this.#unexplained = (this.#unexplained ?? 0) + unexplained;
+    const from = first ?? this.#cursor.offset;
+    const cause = `The ledger does not explain ${unexplained} offsets of the source from ${from} on, which were just read.`;
+    this.#interrupt?.({ kind: 'stop', stop: diverged(from, cause) });
   }
 
   #take(item: WalkItem): void {

@@ -34,6 +34,8 @@ export class MappedState {
   readonly ledger: DispositionLedger;
   /** Ordinals to target offsets; only of a shared target, where they do not follow from each other. */
   readonly placements: OffsetMap;
+  /** The end of the saved ledger is missing; only with `mayGap`. */
+  isTorn = false;
   readonly #pieces: MappedPieces;
 
   private constructor(head: MappedRecord, pieces: MappedPieces) {
@@ -81,6 +83,7 @@ export class MappedState {
       if (unknown !== undefined) throw newerVersion(place, unknown);
       const isTaken = isOurs && this.ledger.take(piece, { mayGap });
       const isFull = this.ledger.runCount === (index + 1 - from) * this.head.pieceRuns || index === to - 1;
+      this.isTorn = !isTaken;
       if (!mayGap && !(isTaken && isFull)) return false;
     }
     return true;
@@ -196,6 +199,11 @@ export class MappedState {
       forgottenBelow: this.head.mappedFrom === ledger.start ? 0 : ledger.start,
       nextTarget: (source) => Math.min(count, ledger.ordinalAt(source)),
     };
+  }
+
+  /** Source offsets that the ledger leaves out; where its end is missing, up to the end of the source. */
+  unexplainedUpTo(sourceEnd: number): number {
+    return this.ledger.balance().unexplained + (this.isTorn ? Math.max(0, sourceEnd - this.ledger.end) : 0);
   }
 
   /** Writes what has changed. What changes meanwhile is written with the next one. Throws KafkaError. */

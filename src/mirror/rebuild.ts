@@ -1,6 +1,6 @@
 /**
- * `lockstep rebuild`: takes a copy away, so that the next run makes it anew. Only what is this mirror's alone, is not being
- * written, and was shown before: the topic is deleted by the id that was looked at.
+ * `lockstep rebuild`: takes a copy away, so that the next run makes it anew. Only what is this mirror's alone, is not in use,
+ * and was shown before (rebuild-refusal.ts): the topic is deleted by the id that was looked at.
  */
 import { AppError } from '#contract/errors.ts';
 import type { RebuildPartition, RebuildPlan } from '#contract/rebuild.ts';
@@ -8,17 +8,17 @@ import type { MirrorResource } from '#contract/resources.ts';
 import { compileTopicRules, planTopics, withMerges, type TopicPair } from '#contract/topic-rules.ts';
 import { groupIdOf } from '#jobs/ownership.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { listGroups } from '#kafka/groups.ts';
+import { KafkaError } from '#kafka/errors.ts';
+import { listGroups, readGroupOffsets } from '#kafka/groups.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import { isDenied } from '#kafka/permissions.ts';
 import { deleteTopic } from '#kafka/topics.ts';
 import { must } from '#util/assert.ts';
 import { openMaps } from './mapped-export.ts';
 import { choicesOf } from './plan.ts';
-import { mirrorIdOf, type ClaimRecord } from './state-records.ts';
+import { refusalOf } from './rebuild-refusal.ts';
+import { mirrorIdOf } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
-
-/** States of a group without members (ClassicGroupState). */
-const IDLE = new Set(['Empty', 'Dead']);
 
 export interface RebuildClusters {
   readonly source: Cluster;
@@ -33,8 +33,9 @@ export async function pairOf(resource: MirrorResource, source: Cluster, topic: s
 }
 
 /**
- * What would be deleted, and with `isConfirmed` is. Throws AppError REBUILD_REFUSED where it is not this mirror's alone or
- * the mirror runs, KafkaError.
+ * What would be deleted, and with `isConfirmed` is. Throws AppError REBUILD_REFUSED as rebuild-refusal.ts says, MIRROR_CHANGED
+ * or CLUSTER_ID_MISMATCH where the next run would not copy it anew, STATE_TOPIC_INVALID where whose it is cannot be read;
+ * KafkaError.
  */
 export async function rebuildTopic(
   resource: MirrorResource,
@@ -43,99 +44,125 @@ export async function rebuildTopic(
 ): Promise<RebuildPlan> {
   const { source, target } = clusters;
   const { pair, partition, isConfirmed } = question;
-  const mirrorId = mirrorIdOf(choicesOf(resource, source, target));
+  const choices = choicesOf(resource, source, target);
+  const mirrorId = mirrorIdOf(choices);
   const state = await StateTopic.peek(target);
+  state?.checkMirror(choices);
   const [topic] = await target.refresh([pair.target]);
   if (topic?.errorCode !== 0)
     throw new AppError('TOPIC_NOT_FOUND', `Topic "${pair.target}" does not exist on cluster "${target.name}".`, {
       nextStep: 'There is nothing to delete: the next run creates it and copies it.',
     });
+  const { targetTopicId, count } = { targetTopicId: topic.topicId, count: topic.partitions.length };
   const claim = state?.claim(pair.target) ?? null;
-  checkOwner(claim, { mirrorId, topicId: topic.topicId, pair, targetName: target.name });
-  if (partition !== null && (topic.partitions.length > 1 || partition !== 0))
-    throw refused(
-      `Kafka deletes topics, not partitions, and "${pair.target}" has ${topic.partitions.length}.`,
-      `Rebuild all of it: lockstep rebuild ${pair.source} -f FILE`,
-    );
-  await checkIdle(target, mirrorId, resource.metadata.name);
-  const mode = (claim?.mode ?? 'identical') === 'identical' ? 'identical' : 'mapped';
-  const partitions = await readPartitions(clusters, pair, topic.partitions.length);
-  if (isConfirmed) await deleteTopic(target, { name: pair.target, topicId: topic.topicId });
+  const looked = await readPartitions(clusters, pair, count);
+  const refusal = refusalOf({
+    mirrorName: resource.metadata.name,
+    mirrorId,
+    targetName: target.name,
+    pair,
+    targetTopicId,
+    partitions: count,
+    partition,
+    claim,
+    failover: state?.failover(mirrorId) ?? null,
+    shared: state ? sharedPartitions(state, pair, { targetTopicId, count }) : [],
+    groupState: await readGroupState(target, groupIdOf(mirrorId)),
+    readers: await readReaders(target, pair.target),
+    copiedOnBy: await readCopies(source, { clusterId: target.clusterId, topicId: targetTopicId }),
+    unreadable: looked.unreadable,
+  });
+  if (refusal) throw refusal;
+  if (isConfirmed) await deleteTopic(target, { name: pair.target, topicId: targetTopicId });
   return {
     mirror: resource.metadata.name,
     source: source.name,
     target: target.name,
     sourceTopic: pair.source,
     targetTopic: pair.target,
-    targetTopicId: topic.topicId,
-    mode,
-    partitions,
+    targetTopicId,
+    mode: (claim?.mode ?? 'identical') === 'identical' ? 'identical' : 'mapped',
+    partitions: looked.partitions,
     isDone: isConfirmed,
   };
 }
 
-function checkOwner(
-  claim: ClaimRecord | null,
-  topic: { readonly mirrorId: string; readonly topicId: string; readonly pair: TopicPair; readonly targetName: string },
-): void {
-  const { pair, targetName } = topic;
-  const name = `Topic "${pair.target}" on cluster "${targetName}"`;
-  if (claim?.mirrorId !== topic.mirrorId || claim.targetTopicId !== topic.topicId)
-    throw refused(
-      `${name} is not a copy of this mirror${claim ? `; mirror "${claim.mirrorName}" has claimed it` : ''}.`,
-      'If nobody needs it, delete it with the tools of Kafka.',
-    );
-  if (claim.mode === 'shared')
-    throw refused(
-      `${name} holds records of others besides those of "${pair.source}": Kafka cannot take out a part of a log.`,
-      'Give the copy another name with "to"; what was copied stays where it is.',
-    );
-  if (claim.sourceTopic !== pair.source)
-    throw refused(`${name} is the copy of "${claim.sourceTopic}".`, `lockstep rebuild ${claim.sourceTopic} -f FILE`);
+/** Where the claim says nothing of it: a partition that went on beside another writer. */
+function sharedPartitions(
+  state: StateTopic,
+  { source, target }: TopicPair,
+  topic: { readonly targetTopicId: string; readonly count: number },
+): number[] {
+  return Array.from({ length: topic.count }, (_, partition) => partition).filter((partition) => {
+    const head = state.mapped({ targetTopic: target, partition, sourceTopic: source });
+    return head?.targetTopicId === topic.targetTopicId && head.isShared;
+  });
 }
 
-/** What is deleted while it is being written would be an incident of who writes it. */
-async function checkIdle(target: Cluster, mirrorId: string, name: string): Promise<void> {
-  const group = (await listGroups(target)).find(({ groupId }) => groupId === groupIdOf(mirrorId));
-  if (!group || IDLE.has(group.state)) return;
-  throw refused(
-    `Mirror "${name}" runs: its group on "${target.name}" is in state ${group.state}.`,
-    'Stop all of its processes; one that was killed is forgotten after 20 s.',
+/** Brokers leave groups that we may not DESCRIBE out of their lists, as if there were none: so it is asked for by name first. */
+async function readGroupState(target: Cluster, groupId: string): Promise<string | null> {
+  const offsets = (await readGroupOffsets(target, [groupId])).get(groupId);
+  if (offsets instanceof KafkaError && isDenied(offsets)) return 'unknown';
+  return (await listGroups(target)).find((group) => group.groupId === groupId)?.state ?? null;
+}
+
+/** What is deleted under a reader leaves it with places in a log that is gone. */
+async function readReaders(target: Cluster, topic: string): Promise<string[]> {
+  const active = (await listGroups(target)).filter(
+    ({ state, type }) => type !== 'share' && state !== 'Empty' && state !== 'Dead',
   );
+  const committed = await readGroupOffsets(
+    target,
+    active.map(({ groupId }) => groupId),
+  );
+  return [...committed].flatMap(([groupId, offsets]) =>
+    !(offsets instanceof KafkaError) && offsets.some((each) => each.topic === topic) ? [groupId] : [],
+  );
+}
+
+/** A mirror of the other direction, or of a ring; further on than the source nothing is known. */
+async function readCopies(
+  source: Cluster,
+  copied: { readonly clusterId: string; readonly topicId: string },
+): Promise<string[]> {
+  try {
+    return (await StateTopic.look(source))?.mirrorsOf(copied) ?? [];
+  } catch (error) {
+    if (isDenied(error)) return [];
+    throw error;
+  }
 }
 
 async function readPartitions(
   { source, target }: RebuildClusters,
   pair: TopicPair,
   count: number,
-): Promise<RebuildPartition[]> {
+): Promise<{ readonly partitions: RebuildPartition[]; readonly unreadable: number[] }> {
   const all = Array.from({ length: count }, (_, partition) => partition);
-  const ask = (cluster: Cluster, topic: string, timestamp: number) =>
+  const ask = (cluster: Cluster, topic: string, partitions: readonly number[], timestamp: number) =>
     listOffsets(
       cluster,
-      all.map((partition) => ({ topic, partition, timestamp })),
+      partitions.map((partition) => ({ topic, partition, timestamp })),
     );
+  const theirs = (source.topicOf(pair.source)?.partitions ?? []).map(({ partition }) => partition);
   const [starts, ends, sourceStarts] = await Promise.all([
-    ask(target, pair.target, EARLIEST),
-    ask(target, pair.target, LATEST),
-    ask(source, pair.source, EARLIEST),
+    ask(target, pair.target, all, EARLIEST),
+    ask(target, pair.target, all, LATEST),
+    ask(source, pair.source, theirs, EARLIEST),
   ]);
-  const mapOf = await openMaps(target);
-  return Promise.all(
+  const mapOf = await openMaps(target, { mayGap: true }); // a map that is damaged is a reason to rebuild
+  const partitions = await Promise.all(
     all.map(async (partition): Promise<RebuildPartition> => {
       const [start, end] = [must(starts[partition], 'log start'), must(ends[partition], 'end')];
       for (const { error } of [start, end]) if (error) throw error;
-      const first = sourceStarts[partition];
+      const first = sourceStarts[theirs.indexOf(partition)];
       const exported = await mapOf(pair, partition);
-      const isKnown = first !== undefined && !first.error;
+      const isKnown = first !== undefined && !first.error && (exported?.ledger.balance().unexplained ?? 0) === 0;
       const goneBelow = isKnown ? (exported ? exported.map.nextTarget(first.offset) : first.offset) : null;
       const { offset: from } = start;
       const { offset: to } = end;
       return { partition, from, to, goneBelow: goneBelow === null ? null : Math.min(to, Math.max(from, goneBelow)) };
     }),
   );
-}
-
-function refused(message: string, nextStep: string): AppError {
-  return new AppError('REBUILD_REFUSED', message, { nextStep });
+  return { partitions, unreadable: theirs.filter((_, at) => Boolean(sourceStarts[at]?.error)) };
 }

@@ -208,6 +208,18 @@ export class StateTopic {
     );
   }
 
+  /** Names of the mirrors that copy a topic of another cluster to this one; without those that cannot be read. */
+  mirrorsOf(copied: { readonly clusterId: string; readonly topicId: string }): string[] {
+    const names = [...this.#records].flatMap(([key, { record }]) => {
+      if (record.kind !== 'claim' || record.value?.sourceTopicId !== copied.topicId || this.#unreadable.has(key))
+        return [];
+      const mirror = this.#records.get(mirrorKey(record.value.mirrorId))?.record;
+      const isOfCluster = mirror?.kind === 'mirror' && mirror.value?.sourceClusterId === copied.clusterId;
+      return isOfCluster ? [record.value.mirrorName] : [];
+    });
+    return [...new Set(names)];
+  }
+
   /** Of the topic that its `targetTopicId` names, which may be gone. */
   partition(targetTopic: string, partition: number): PartitionRecord | null {
     const record = this.#recordOf(partitionKey(targetTopic, partition));
