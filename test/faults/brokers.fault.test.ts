@@ -41,7 +41,7 @@ async function endLeaders(run: FaultRun, end: (broker: KafkaBroker) => Promise<v
   await mirror.expectIdenticalAfterwards();
 }
 
-fault({ id: 'leaders-killed', title: 'leaders of either side killed with SIGKILL, five in all', share: true }, (run) =>
+fault({ id: 'leaders-killed', title: 'leaders of either side killed with SIGKILL, five in all' }, (run) =>
   endLeaders(run, (broker) => broker.kill()),
 );
 

@@ -44,7 +44,6 @@ for (const side of sides)
       {
         id: `black-hole-${direction === 'request' ? 'to' : 'from'}-${side}`,
         title: `nothing passes ${way} for 35 s; what was held arrives late`,
-        share: side === 'target' && direction === 'response',
       },
       async (run) => {
         const mirror = await startProxied(run, await pair());

@@ -42,6 +42,7 @@ interface Taken {
   readonly words: RegExp;
   /** Default: committed-only. */
   readonly transactions?: 'preserve';
+  readonly offsets?: 'mapped';
 }
 
 const TAKEN: readonly Taken[] = [
@@ -87,6 +88,17 @@ const TAKEN: readonly Taken[] = [
     words: /WRITE on the transactional ids?/,
     transactions: 'preserve',
   },
+  {
+    id: 'mapped-write-revoked',
+    title: 'WRITE on the target topic is taken away and given back, with mapped offsets',
+    kind: 'transactional',
+    side: 'target',
+    operation: 'WRITE',
+    resourceType: 'topic',
+    code: 'PERMISSION_DENIED',
+    words: /WRITE on the topic/,
+    offsets: 'mapped',
+  },
 ];
 
 /** So long and interleaved that one is open on the target nearly always. */
@@ -96,13 +108,14 @@ const LONG = { producers: 3, abortRate: 0.3, records: [20, 60] } as const;
 async function startLeast(
   run: FaultRun,
   clusters: ClusterPair,
-  options: Pick<Taken, 'kind' | 'transactions'> & { readonly others?: readonly string[] },
+  options: Pick<Taken, 'kind' | 'transactions' | 'offsets'> & { readonly others?: readonly string[] },
 ): Promise<{ mirror: MirrorUnderTest; rights: Right[] }> {
   const topics = [`${run.id}.${options.kind}`, ...(options.others ?? [])];
   const spec: MirrorSpec = {
     topics: topics.map((match) => ({ match })),
     transactions: options.transactions ?? 'committed-only',
     refreshMs: 1_000,
+    ...(options.offsets ? { offsets: options.offsets } : {}),
   };
   const mirrors = { [run.id]: spec };
   const rights = await grantLeastRights(clusters, mirrors);

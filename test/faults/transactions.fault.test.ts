@@ -23,16 +23,16 @@ const toVersion = (version: KafkaVersion) =>
   clusterPair({ source: { proxied: true }, target: { proxied: true, version } });
 /** A target that raises the epoch with each transaction (KIP-890), and one where partitions are added by a request. */
 const protocols = [
-  { suffix: '', pair: toVersion('4.3.1'), more: [] },
-  { suffix: '-3-9', pair: toVersion('3.9.1'), more: ['AddPartitionsToTxn'] },
+  { name: '4-3', pair: toVersion('4.3.1'), more: [] },
+  { name: '3-9', pair: toVersion('3.9.1'), more: ['AddPartitionsToTxn'] },
 ] as const;
 const FIRST_FIVE = [1, 2, 3, 4, 5];
 
-for (const { suffix, pair, more } of protocols) {
+for (const { name, pair, more } of protocols) {
   fault(
     {
-      id: `lost-answers-of-transactions${suffix}`,
-      title: `the first five answers of each request about transactions lost with their connections, from the start${suffix && ', to Kafka 3.9'}`,
+      id: `lost-answers-of-transactions-${name}`,
+      title: `the first five answers of each request about transactions lost with their connections, from the start, to Kafka ${name.replace('-', '.')}`,
     },
     async (run) => {
       const clusters = await pair();
@@ -54,8 +54,9 @@ for (const { suffix, pair, more } of protocols) {
 
   fault(
     {
-      id: `late-end-of-transaction${suffix}`,
-      title: `EndTxn lost with its connection arrives when the next transaction is open, five times${suffix && ', at Kafka 3.9'}`,
+      id: `late-end-of-transaction-${name}`,
+      share: name === '4-3',
+      title: `EndTxn lost with its connection arrives when the next transaction is open, five times, at Kafka ${name.replace('-', '.')}`,
     },
     async (run) => {
       const transactions = { producers: 1, abortRate: 0.5, records: [1, 10] } as const;

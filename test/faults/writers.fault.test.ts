@@ -84,7 +84,6 @@ fault(
   {
     id: 'foreign-transaction-open',
     title: 'another program has a transaction open in the target while its broker restarts',
-    share: true,
   },
   async (run) => {
     const clusters = await pair();
