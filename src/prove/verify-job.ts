@@ -19,7 +19,7 @@ import type { CopyRecord } from './copy-record.ts';
 import type { Evidence } from './evidence.ts';
 import { isSameTopic, keyOf, PartitionProof } from './proven-partition.ts';
 import { verifyPartition } from './verify-partition.ts';
-import { CREATION_MS, tasksOf, type Task, type TaskOptions, type VerifyClusters } from './verify-tasks.ts';
+import { CREATION_MS, tasksOf, type Note, type Task, type TaskOptions, type VerifyClusters } from './verify-tasks.ts';
 
 /** Partitions at a time, as in `verifyMirror`. */
 const WORKERS = 4;
@@ -137,7 +137,7 @@ export class VerifyJob {
       if (isLast || clusters.clock.monotonic() - this.#lookedUpMs >= LOOK_UP_MS) {
         const { tasks, notes } = await tasksOf(mirror, clusters, { signal, isHasty: true, record, withoutReturns });
         this.#lookedUpMs = clusters.clock.monotonic();
-        this.#warn(notes.map((message) => ({ code: 'TOPIC_RULE_EMPTY', message })));
+        this.#warn(notes);
         this.#adopt(tasks);
       }
       await this.#measure();
@@ -163,7 +163,7 @@ export class VerifyJob {
   }
 
   /** Each is told once, until it is over. */
-  #warn(warnings: readonly { readonly code: ErrorCode; readonly message: string }[]): void {
+  #warn(warnings: readonly Note[]): void {
     const { clusters, resource } = this.#options;
     for (const { code, message } of warnings)
       if (!this.#told.has(message)) {

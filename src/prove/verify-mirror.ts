@@ -64,7 +64,7 @@ export async function verifyMirror(
     partitions: partitions.toSorted((a, b) =>
       a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition,
     ),
-    notes,
+    notes: notes.map(({ message }) => message),
   };
 }
 

@@ -1,6 +1,6 @@
 /** What a verifier has to look at: the partitions that a mirror's rules name, where each is on both sides, and how it is to be read. */
 import { sleep, type Clock } from '#util/clock.ts';
-import { AppError } from '#contract/errors.ts';
+import { AppError, type ErrorCode } from '#contract/errors.ts';
 import type { MirrorResource, StatedCondition } from '#contract/resources.ts';
 import {
   compileTopicRules,
@@ -32,6 +32,12 @@ export interface VerifyClusters {
   readonly clock: Clock;
 }
 
+/** About the mirror as a whole; `code` says what it would be as a warning. */
+export interface Note {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
 export interface TaskOptions {
   readonly signal: AbortSignal;
   /** Gives a topic that the source has just got no time to appear on the target. */
@@ -60,7 +66,7 @@ export async function tasksOf(
   resource: MirrorResource,
   { source, target, clock }: VerifyClusters,
   { signal, isHasty, record, withoutReturns }: TaskOptions,
-): Promise<{ notes: string[]; tasks: Task[] }> {
+): Promise<{ notes: Note[]; tasks: Task[] }> {
   const rules = compileTopicRules(resource.spec.topics);
   let returns: string[] = [];
   const look = async (): Promise<{ plan: TopicPlan; sides: [Topics, Topics] }> => {
@@ -91,8 +97,10 @@ export async function tasksOf(
   await record?.refresh();
   const notes = [
     ...notesOf(plan),
-    ...returns.map((topic) => `not compared: ${topic}: it comes from the target`),
-    ...(record?.denied ? [`${record.denied.message}: whether topics were created anew is not known`] : []),
+    ...returns.map((topic) => note('TOPIC_LEFT_OUT', `not compared: ${topic}: it comes from the target`)),
+    ...(record?.denied
+      ? [note('PERMISSION_DENIED', `${record.denied.message}: whether topics were created anew is not known`)]
+      : []),
   ];
   const cleaned = {
     source: await cleanedOf(
@@ -154,23 +162,32 @@ function placeOf(topic: TopicMetadata | undefined, partition: number): LogPlace 
   return topic && partition < topic.partitions.length ? { topic: topic.name, topicId: topic.topicId, partition } : null;
 }
 
-function notesOf({ unmatchedRules, conflicts, invalid }: TopicPlan): string[] {
+function note(code: ErrorCode, message: string): Note {
+  return { code, message };
+}
+
+function notesOf({ unmatchedRules, conflicts, invalid }: TopicPlan): Note[] {
   return [
-    ...unmatchedRules.map((rule) => `rule ${rule + 1} of the file matches no topic that the source shows`),
-    ...conflicts.map(
-      ({ target, sources }) => `not compared: ${sources.join(', ')} would all be ${target} on the target`,
+    ...unmatchedRules.map((rule) =>
+      note('TOPIC_RULE_EMPTY', `rule ${rule + 1} of the file matches no topic that the source shows`),
     ),
-    ...invalid.map(({ source, problem }) => `not compared: ${source}: ${problem}`),
+    ...conflicts.map(({ target, sources }) =>
+      note('TOPIC_RULE_CONFLICT', `not compared: ${sources.join(', ')} would all be ${target} on the target`),
+    ),
+    ...invalid.map(({ source, problem }) => note('TOPIC_NAME_INVALID', `not compared: ${source}: ${problem}`)),
   ];
 }
 
 /** Those of `topics` that are compacted; where it may not be asked, none, and a note says so. */
-async function cleanedOf(cluster: Cluster, topics: readonly string[], notes: string[]): Promise<Set<string>> {
+async function cleanedOf(cluster: Cluster, topics: readonly string[], notes: Note[]): Promise<Set<string>> {
   const described = await describeTopicConfigs(cluster, topics);
   const cleaned = described.flatMap(({ topic, configs, error }) => {
     if (error)
       notes.push(
-        `${topic} on ${cluster.name}: cleanup.policy is not known (DESCRIBE_CONFIGS is needed); a record that compaction took counts as a difference`,
+        note(
+          'PERMISSION_DENIED',
+          `${topic} on ${cluster.name}: cleanup.policy is not known (DESCRIBE_CONFIGS is needed); a record that compaction took counts as a difference`,
+        ),
       );
     return configs.get('cleanup.policy')?.value?.includes('compact') ? [topic] : [];
   });

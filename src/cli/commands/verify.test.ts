@@ -80,11 +80,13 @@ const failed = partition({
 });
 
 /** Runs one command line over a verifier that answers with these partitions. */
-async function verify(line: string, partitions: readonly PartitionVerification[] = [partition()]) {
+async function verify(line: string, partitions: readonly PartitionVerification[] = [partition()], file: string = link) {
   let [out, err] = ['', ''];
   const asked: Parameters<App['verifyMirrors']>[2][] = [];
-  const verifyMirrors: App['verifyMirrors'] = async (_, __, options) => {
+  const mirrors: string[] = [];
+  const verifyMirrors: App['verifyMirrors'] = async (documents, _, options) => {
     asked.push(options);
+    mirrors.push(...documents.mirrors.map(({ metadata }) => metadata.name));
     const bytes = { whole: 1000, byRecord: 0 };
     options.onProgress({ mirror: 'link', partitions: 4, partitionsDone: 1, records: 5, bytes, differences: 0 });
     const mirror: MirrorVerification = {
@@ -108,12 +110,27 @@ async function verify(line: string, partitions: readonly PartitionVerification[]
     onInterrupt: () => {},
   };
   const host = {
-    disk: { readText: () => link },
+    disk: { readText: () => file },
     clock: { now: () => 0, monotonic: () => 0, schedule: () => () => {} },
   };
   const context = { io, host, app: { verifyMirrors }, version: '1' } as unknown as Context;
-  return { code: await runCommandLine(line.split(' '), context), out, err, asked };
+  return { code: await runCommandLine(line.split(' '), context), out, err, asked, mirrors };
 }
+
+test('what a Verify of the files says of a mirror is compared like the mirror itself, once', async () => {
+  const proof = (mirror: string) => `---
+apiVersion: lockstep/v1
+kind: Verify
+metadata: { name: proof }
+spec: { mirror: ${mirror} }
+`;
+  const own = '{ name: other, source: east, target: west, topics: [{ match: orders }] }';
+  const beside = await verify('verify -f link.yaml', [partition()], `${link}${proof('link')}`);
+  expect([beside.code, beside.mirrors]).toEqual([0, ['link']]);
+  const clusters = link.slice(0, link.lastIndexOf('---'));
+  const alone = await verify('verify -f proof.yaml', [partition()], `${clusters}${proof(own)}`);
+  expect([alone.code, alone.mirrors]).toEqual([0, ['other']]);
+});
 
 test.each([
   [[partition()], 0],
