@@ -25,19 +25,19 @@ import {
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
-import type { TopicMetadata } from '#kafka/metadata.ts';
 import { MARKERS_PER_REQUEST } from '#kafka/producers.ts';
-import { deleteRecords, offsetForLeaderEpoch } from '#kafka/offsets.ts';
+import { deleteRecords } from '#kafka/offsets.ts';
 import type { Permit } from '#kafka/permit.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
 import { BatchWalk, type Cursor, type DataItem, type HoleItem, type WalkStop } from './batch-walk.ts';
+import { chooseFirstOffset } from './first-offset.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
 import { ItemQueue } from './item-queue.ts';
 import { fillLogStart, isFiller } from './log-start.ts';
-import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
+import { readLogStart, readWatermark } from './offsets.ts';
 import { OpenIdentities } from './open-identities.ts';
 import {
   checkControls,
@@ -53,25 +53,22 @@ import {
   apiUnsupported,
   batchCorrupt,
   batchRefused,
-  beyondSource,
   diverged,
   fenced,
   fillTooLong,
-  missing,
   noProgress,
   notAllowed,
   otherCluster,
   recordTooLarge,
-  recreated,
   retentionLoss,
   ShardStop,
   stampedByTarget,
-  startBeyondEnd,
   stateLost,
-  truncated,
   unexplained,
 } from './shard-stop.ts';
 import type { PartitionState, ShardContext } from './shard-context.ts';
+import { checkSourceEnd } from './source-end.ts';
+import { TopicIdentity } from './topic-identity.ts';
 import { createTransactionPort } from './transaction-port.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
@@ -91,8 +88,6 @@ const UNMARKED_MAX = 100;
 const FROM_SOURCE = 'when reading from the source';
 /** How often it is looked whether we may write again. */
 const PERMIT_POLL_MS = 200;
-/** A topic may be unknown to a broker for a moment, never for so long. */
-const MISSING_MS = 10_000;
 /** How often a stopped partition looks whether the cause has ended, from the first time on. */
 const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 
@@ -100,7 +95,6 @@ const AUTHORISATION = new Set([29, 31, 53]);
 const POLICY = new Set([32, 44, 87]);
 const FENCED = new Set([47, 90]);
 const OFFSET_OUT_OF_RANGE = 1;
-const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const CORRUPT_MESSAGE = 2;
 /**
  * Of a Produce outside of a transaction this is damage too: no such batch has the transactional bit, and the broker looks at
@@ -167,6 +161,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #markerEpoch: number | null = null;
   /** Null until the position is read, and where transactions are not preserved. */
   #transactions: TransactionWriter | null = null;
+  readonly #identity: TopicIdentity;
   readonly #identities: OpenIdentities;
   /** It is to stop when no transaction is open on the target. */
   #isDraining = false;
@@ -178,7 +173,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #waiting: Waiting | null = null;
   /** Monotonic time of the first refusal since the target last advanced. */
   #stuckSinceMs: number | null = null;
-  #missingSinceMs: number | null = null;
   #stillMs: number;
   #isFirst = true;
   /** How the log stands is known since this term began: nothing of an earlier owner can land any more. */
@@ -214,6 +208,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#queue = new ItemQueue(context.pool);
     this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
     this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+    this.#identity = new TopicIdentity(context);
     this.#identities = new OpenIdentities({
       clock: context.clock,
       save: async (open) => context.state.putOpenTransactions?.(this.targetTopic, this.partition, open, this.#permit),
@@ -417,7 +412,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #locate(): Promise<Position | null> {
     const { source, state } = this.#context;
     this.#state = this.#isFirst ? 'starting' : this.#state;
-    await this.#checkTopics();
+    await this.#identity.check(this.#position);
     await state.load(); // another worker may have copied on, into leader epochs that we have not seen
     const record = state.partition(this.targetTopic, this.partition);
     const isFixed = this.#isStartFixed();
@@ -516,31 +511,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return (record?.leaderEpochs.length ?? 0) > 0;
   }
 
-  /** Both topics are the ones that were claimed: an id that changed is a topic that was deleted and created anew. */
-  async #checkTopics(): Promise<void> {
-    const { source, target } = this.#context;
-    const [[sourceTopic], [targetTopic]] = await Promise.all([
-      source.refresh([this.topic]),
-      target.refresh([this.targetTopic]),
-    ]);
-    this.#checkTopic('source', this.topic, must(sourceTopic, 'answer about the source topic'));
-    this.#checkTopic('target', this.targetTopic, must(targetTopic, 'answer about the target topic'));
-    this.#missingSinceMs = null;
-  }
-
-  #checkTopic(side: 'source' | 'target', name: string, topic: TopicMetadata): void {
-    if (topic.errorCode !== 0) {
-      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) {
-        const now = this.#context.clock.monotonic();
-        this.#missingSinceMs ??= now;
-        if (now - this.#missingSinceMs > MISSING_MS) throw missing(side, name, this.#position);
-      }
-      throw new BrokerError(errorOf(topic.errorCode), 'Metadata', `${side} topic ${name}`);
-    }
-    const expected = side === 'source' ? this.topicId : this.#context.targetTopicId;
-    if (topic.topicId !== expected) throw recreated(side, name, this.#position);
-  }
-
   /** What the source has lost explains why a transaction cannot be continued, and has its own stops (exactness.md rule 8). */
   async #checkSourceHas({ leaderEpochs }: PartitionState, offset: number): Promise<void> {
     this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
@@ -550,34 +520,21 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (logStart > offset) throw retentionLoss(offset, logStart);
   }
 
-  /** The source's log reaches `offset`, in the leader epoch of what was copied. */
   async #checkSourceEnd(port: TargetPartition, offset: number): Promise<void> {
-    const { source } = this.#context;
+    const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
     const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
-    if (leaderEpoch >= 0) {
-      const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
-      if (end.endOffset >= 0 && end.endOffset < offset) {
-        if (this.fetchLeaderEpoch === leaderEpoch)
-          throw (await foreignBefore(port, offset)) ?? beyondSource(end.endOffset, offset);
-        throw truncated(
-          end.endOffset,
-          offset,
-          `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`,
-        );
-      }
-      // An epoch that was recorded and lost before anything of it was copied would be answered as diverging for ever.
-      if (end.leaderEpoch >= 0) this.#walk.leaderEpoch = end.leaderEpoch;
-    }
-    const watermark = await readWatermark(source, this.topic, this.partition);
-    if (watermark < offset) throw truncated(watermark, offset, `its log ends at ${watermark}`);
+    const epochNow = this.fetchLeaderEpoch;
+    this.#walk.leaderEpoch = await checkSourceEnd(place, port, { offset, leaderEpoch, epochNow });
   }
 
   /** The source still has what was copied (exactness.md rules 1 and 8). */
   async #checkSource(port: TargetPartition, position: Position): Promise<void> {
     const { source } = this.#context;
     await this.#checkSourceEnd(port, position.offset);
-    // All that we wrote since the last look was answered where it had to be; what coordinators write is answered to nobody.
-    if (this.#stillMs === 0 && !this.#isFirst && !this.#transactions) return;
+    // All that was written since the last look was ours, and was answered where it had to be; what coordinators write is
+    // answered to nobody.
+    const isOurs = this.#stillMs === 0 && !this.#isFirst && position.offset === this.#position;
+    if (isOurs && !this.#transactions) return;
     const place = { cluster: source, topic: this.topic, partition: this.partition };
     if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
     const controls = { from: position.controlsFrom, to: position.offset };
@@ -590,7 +547,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
    * Null when another worker has begun to copy meanwhile.
    */
   async #align(port: TargetPartition, position: Position): Promise<Position | null> {
-    const logStart = await this.#chooseLogStart();
+    const logStart = await chooseFirstOffset(this.#context, this.#permit);
     this.#logStart = logStart;
     this.#sourceLogStart = logStart;
     if (position.lastBatch && !isFiller(position.lastBatch)) {
@@ -637,32 +594,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     } finally {
       await gate.leave();
     }
-  }
-
-  async #chooseLogStart(): Promise<number> {
-    const { source, state, start } = this.#context;
-    const earliest = await readLogStart(source, this.topic, this.partition);
-    const chosen = state.partition(this.targetTopic, this.partition)?.logStart;
-    if (chosen !== undefined) return Math.max(earliest, chosen);
-    if (start.at === 'earliest') return earliest;
-    const end = await readStableOffset(source, this.topic, this.partition);
-    const logStart = Math.max(earliest, await this.#startOffset(end));
-    if (logStart > end) throw startBeyondEnd(logStart, end);
-    const first = { logStart, sequenceOffset: 0, leaderEpochs: [] };
-    await state.putPartition(this.targetTopic, this.partition, first, this.#permit);
-    return state.partition(this.targetTopic, this.partition)?.logStart ?? logStart; // another worker may have been first
-  }
-
-  async #startOffset(end: number): Promise<number> {
-    const { source, start } = this.#context;
-    if (start.at === 'offsets') return start.offsets[this.topic]?.[this.partition] ?? 0;
-    if (start.at !== 'timestamp') return end;
-    const found = await readOffsetAt(source, {
-      topic: this.topic,
-      partition: this.partition,
-      timestampMs: start.timestampMs,
-    });
-    return found < 0 ? end : found;
   }
 
   // ---- copy
@@ -1090,7 +1021,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
    */
   async #explained(misplaced: ShardStop): Promise<ShardStop> {
     try {
-      await this.#checkTopics();
+      await this.#identity.check(this.#position);
       const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
       const foreign = await foreignBefore(this.#port(), watermark);
       const control = this.#transactions ? await this.#wrongControl(watermark) : null;
@@ -1209,7 +1140,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#misplaced = null;
     this.#isFirst = true;
     this.#stillMs = Math.max(STILL_MS, this.#stillMs);
-    this.#missingSinceMs = null;
+    this.#identity.lookAnew();
     this.#stuckSinceMs = null;
     this.#corruptAt = -1;
     this.#corruptions = 0;

@@ -363,7 +363,7 @@ const guards: readonly Guard[] = [
   },
   {
     name: 'when the source topic is deleted and created anew while the mirror runs',
-    off: [never('shard.ts', 'topic.topicId !== expected')],
+    off: [never('topic-identity.ts', 'topic.topicId !== expected')],
     scenario: recreatedWhileUp,
   },
   {
@@ -386,7 +386,7 @@ const guards: readonly Guard[] = [
   },
   {
     name: 'when the source has lost what was copied',
-    off: [never('shard.ts', 'end.endOffset < offset')],
+    off: [never('source-end.ts', 'end.endOffset < offset')],
     scenario: sourceTruncated,
   },
 ];
