@@ -55,13 +55,7 @@ export const errorCodes = {
   TOPIC_RECREATED: row(null, 5, 'error', false, 'A topic was deleted and created anew under its old name.'),
 
   MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),
-  REBUILD_REFUSED: row(
-    409,
-    5,
-    'error',
-    false,
-    "What a rebuild would delete is not this mirror's alone, or is being written.",
-  ),
+  REBUILD_REFUSED: row(409, 5, 'error', false, "What a rebuild would delete is not this mirror's alone, or is in use."),
   MIRROR_FAILED_OVER: row(409, 5, 'error', false, 'A mirror was failed over: its target has writers of its own.'),
   FAILOVER_REFUSED: row(409, 5, 'error', true, 'A failover or failback cannot go on as things are.'),
   MIRROR_PEERS_DIFFER: row(409, 5, 'error', true, 'Processes of one mirror run with other files or other versions.'),

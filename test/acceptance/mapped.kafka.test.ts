@@ -229,6 +229,17 @@ async function readRecords(target: readonly string[]): Promise<ReadonlyMap<strin
   return records;
 }
 
+async function deleteState(target: readonly string[], key: string): Promise<void> {
+  const cluster = openCluster(target);
+  try {
+    await cluster.connect();
+    const record = { key: Buffer.from(key), value: null, timestamp: Date.now() };
+    await appendRecords(cluster, { topic: '__lockstep.state', partition: 0, records: [record] });
+  } finally {
+    cluster.close();
+  }
+}
+
 /** What it says of each mapped partition. */
 async function readSaved(target: readonly string[]): Promise<(place: MappedPlace) => MappedState> {
   const records = await readRecords(target);
@@ -254,6 +265,35 @@ test('a copy that is rebuilt is deleted only when told to, and copied anew; what
   expect((await runUntilCaughtUp(file)).code).toBe(0);
   const rebuild = async (...argv: string[]) =>
     new Command(['rebuild', 'plain', '-f', file, '--json', ...argv]).ended(60_000);
+  const ledger = async (place: string) => {
+    const { code, out, err } = await new Command(['ledger', place, '-f', file, '--json']).ended(60_000);
+    return {
+      code,
+      err,
+      partitions: code === 1 ? [] : (JSON.parse(out) as { partitions: ExportedLedger[] }).partitions,
+    };
+  };
+
+  expect((await ledger('plain/2')).err).toContain('TOPIC_NOT_FOUND');
+  const whole = await ledger('plain');
+  expect([whole.code, whole.partitions.map(({ unexplained }) => unexplained)]).toEqual([0, [0, 0]]);
+  expect(whole.partitions.map(({ recounted }) => recounted)).toEqual(
+    whole.partitions.map(({ end }) => ({ from: 0, to: end })),
+  );
+  // Somebody takes a piece of a ledger out of the state topic: it is counted, stops the partition, and is no reason to keep the copy.
+  await deleteState(target, pieceKey('ledger', { targetTopic: 'rebuilt', partition: 1, sourceTopic: 'plain' }, 0));
+  const { end } = must(whole.partitions[1], 'ledger of partition 1');
+  const damaged = await ledger('plain');
+  expect([damaged.code, damaged.partitions.map(({ unexplained }) => unexplained)]).toEqual([5, [0, end]]);
+  const lockstep = LockstepProcess.run(file);
+  await lockstep.until(() => lockstep.incidents.length > 0, 'the partition stops');
+  expect(lockstep.incidents).toMatchObject([{ code: 'STATE_TOPIC_INVALID', topic: 'plain', partition: 1 }]);
+  const shown = () => lockstep.status('plain')?.shards.map(({ unexplained }) => unexplained);
+  await lockstep.until(() => shown()?.[1] === end && shown()?.[0] === 0, 'the status shows it');
+  const refused = (await rebuild('--yes')).err;
+  expect(refused).toContain('REBUILD_REFUSED');
+  expect(refused).toContain('is in state Stable');
+  await lockstep.interrupt();
 
   const planned = await rebuild();
   expect(planned.code, planned.err).toBe(3);

@@ -15,7 +15,7 @@ interface Options extends CommonOptions {
 export const rebuild: Verb<Options> = {
   summary: 'delete a copy, so that the next run makes it anew',
   description:
-    'Shows which target topic would be deleted, with the offsets of each partition and those that are nowhere else any more, and changes nothing. With --yes it deletes that topic, by its id; "lockstep run" then creates and copies it from the beginning.\n\nRefused while a process of the mirror runs, for a topic that is not a copy of this mirror, and for one that others write to as well. TOPIC is the name on the source; it stands before -f, which takes all that follows it for files. Kafka deletes topics, not partitions: TOPIC/PARTITION is for topics of one partition.\n\nExit code 3 where something would be deleted, 0 after it was.',
+    'Shows which target topic would be deleted, with the offsets of each partition and those that are nowhere else any more, and changes nothing. With --yes it deletes that topic, by its id; "lockstep run" then creates and copies it from the beginning.\n\nRefused while a process of the mirror runs or consumers read the copy, after a failover, for a topic that is not a copy of this mirror, and for one that others write to as well, or that another mirror copies back. TOPIC is the name on the source; it stands before -f, which takes all that follows it for files. Kafka deletes topics, not partitions: TOPIC/PARTITION is for topics of one partition.\n\nExit code 3 where something would be deleted, 0 after it was.',
   examples: ['lockstep rebuild orders -f link.yaml', 'lockstep rebuild orders -f link.yaml --yes'],
   options: { '--yes': 'delete; without it nothing is changed' },
   async run({ io, host, app }, options, argument) {
