@@ -27,6 +27,8 @@ export class PartitionProof {
   troubledSinceMs: number | null = null;
   /** Everything is proven, until an end moves. */
   isAtEnd = false;
+  /** Of the map of a mapped partition, as last read. */
+  mapRuns = 0;
   /** While it was verified. */
   isCreatedAnew = false;
   #from: number | null = null;
@@ -87,6 +89,7 @@ export class PartitionProof {
     this.#records += verified.records;
     this.#compacted += verified.compacted;
     this.#unexplained = verified.unexplained ?? 0;
+    this.mapRuns = verified.mapping?.runs ?? 0;
     const { whole, byRecord } = verified.bytes;
     this.#bytes = { whole: this.#bytes.whole + whole, byRecord: this.#bytes.byRecord + byRecord };
     const reached = verified.provenThrough ?? Math.max(verified.sourceStart ?? 0, verified.targetStart ?? 0);

@@ -1,5 +1,7 @@
 /** A continuous verification between two played clusters: how far it says it is, and what it says of what differs. */
 import { afterEach, expect, test } from 'vitest';
+import { DispositionLedger } from '#contract/disposition-ledger.ts';
+import { OffsetMap } from '#contract/offset-map.ts';
 import { resolveVerify, verifySchema } from '#contract/resources.ts';
 import type { RunEvent } from '#contract/status.ts';
 import { FramePool } from '#kafka/frame.ts';
@@ -9,6 +11,7 @@ import { PlayedCluster } from '#testing/played-cluster.ts';
 import { sourceBatch } from '#testing/source-batches.ts';
 import { assert, must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
+import type { MappedExport } from './compare-mapped.ts';
 import type { CopyRecord } from './copy-record.ts';
 import { Evidence } from './evidence.ts';
 import { VerifyJob, type VerifyJobOutcome } from './verify-job.ts';
@@ -27,6 +30,9 @@ class World {
   readonly files = new Map<string, string>();
   /** What the mirror has written down. */
   topicIds: { source: string; target: string } | null = null;
+  mapped: MappedExport | null = null;
+  /** As it was read last. */
+  #mapped: MappedExport | null = null;
   outcome: VerifyJobOutcome | null = null;
   #stop = new AbortController();
   #job!: VerifyJob;
@@ -67,9 +73,9 @@ class World {
     });
     const record: CopyRecord = {
       denied: null,
-      refresh: async () => {},
+      refresh: async () => void (this.#mapped = this.mapped),
       topicIdsOf: () => this.topicIds,
-      mapOf: async () => null,
+      mapOf: async () => this.#mapped,
     };
     const disk = {
       makeDirectory: () => {},
@@ -205,6 +211,23 @@ test('a topic that is created anew is found while it is verified, and copied ane
   await world.pass(70_000);
   expect(world.incidents()).toEqual(['incident COPY_DIFFERENT 0', 'incident-ended COPY_DIFFERENT 0']);
   expect(world.proven).toMatchObject({ from: 0, provenThrough: 20, incident: null });
+});
+
+test('a copy that goes on mapped behind another writer is no difference, when the mirror has written it down', async () => {
+  world.writeBoth(0, 5);
+  world.start();
+  await world.pass(5_000);
+  const ledger = new DispositionLedger(5);
+  ledger.append({ kind: 'delivered' }, 3);
+  const map = new OffsetMap();
+  map.append({ source: 0, target: 0, length: 5 });
+  map.append({ source: 5, target: 6, length: 3 });
+  world.mapped = { map, ledger, isShared: true, isPart: true, producerId: 77 };
+  world.write('target', 'theirs');
+  for (const side of ['source', 'target'] as const) world.write(side, 'value 5', 'value 6', 'value 7');
+  await world.pass();
+  expect(world.incidents()).toEqual([]);
+  expect(world.proven).toMatchObject({ from: 0, provenThrough: 8, lag: 0, records: 8, unverifiedOffsets: 0 });
 });
 
 test('a copy that was proven and is shorter now is told, after the time that an election may take', async () => {
