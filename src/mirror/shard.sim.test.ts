@@ -1091,6 +1091,20 @@ describe('other workers of the mirror', () => {
     },
   );
 
+  test('have written behind another program, and are gone: what they misplaced is not taken for theirs', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    target.onProduce = () => {
+      target.onProduce = () => null;
+      target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+      target.log.append(ours(source.log, 3, 2));
+      return null;
+    };
+    write(source.log, [3]);
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
   test('have recorded the leader epoch: it is not recorded again', async () => {
     const { source } = newWorld();
     write(source.log, [3]);

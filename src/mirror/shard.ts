@@ -523,7 +523,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #checkSourceEnd(port: TargetPartition, offset: number): Promise<void> {
     const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
     const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
-    const epochNow = this.fetchLeaderEpoch;
+    const epochNow = async (): Promise<number> => {
+      await this.#checkTopics();
+      return this.fetchLeaderEpoch;
+    };
     this.#walk.leaderEpoch = await checkSourceEnd(place, port, { offset, leaderEpoch, epochNow });
   }
 

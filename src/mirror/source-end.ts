@@ -16,8 +16,8 @@ export async function checkSourceEnd(
     readonly offset: number;
     /** Of the last batch that was copied; negative where it had none. */
     readonly leaderEpoch: number;
-    /** Of the source's leader now. */
-    readonly epochNow: number;
+    /** Asks for that of the source's leader now: another one may have come since we knew it. */
+    epochNow(): Promise<number>;
   },
 ): Promise<number> {
   const { cluster, topic, partition } = place;
@@ -26,7 +26,8 @@ export async function checkSourceEnd(
   if (leaderEpoch >= 0) {
     const end = await offsetForLeaderEpoch(cluster, { topic, partition, leaderEpoch });
     if (end.endOffset >= 0 && end.endOffset < offset) {
-      if (epochNow === leaderEpoch) throw (await foreignBefore(port, offset)) ?? beyondSource(end.endOffset, offset);
+      if ((await epochNow()) === leaderEpoch)
+        throw (await foreignBefore(port, offset)) ?? beyondSource(end.endOffset, offset);
       const detail = `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`;
       throw truncated(end.endOffset, offset, detail);
     }
