@@ -252,7 +252,7 @@ export class TransactionWriter {
       if (watermark > expected)
         throw diverged(
           expected - 1,
-          `The end of a transaction was to be at offset ${expected - 1}, and the target ends at ${watermark}: another program wrote to it.`,
+          `The end of a transaction was to be at offset ${expected - 1}, and the target ends at ${watermark}: another program wrote to it, or a new coordinator has written an end once more.`,
         );
       if (this.#port.now() > deadline)
         throw new BrokerError(
