@@ -524,7 +524,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
     const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
     const epochNow = async (): Promise<number> => {
-      await this.#checkTopics();
+      await this.#context.source.refresh([this.topic]);
       return this.fetchLeaderEpoch;
     };
     this.#walk.leaderEpoch = await checkSourceEnd(place, port, { offset, leaderEpoch, epochNow });
