@@ -833,7 +833,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         for (const _ of holes) this.#queue.shift();
         this.#advanceTo(from + count);
         this.#endIncidentBefore(from + count);
-        if (isEnd) this.#stopIfDrained();
+        this.#stopIfDrained();
       }
     } catch (error) {
       if (error instanceof KafkaError && !(error instanceof WithheldError)) {
