@@ -9,9 +9,9 @@ const BYTES_MAX = 2 * 1024 * 1024;
 /** The front of the array is cut off when so many items of it are gone. */
 const GONE_MAX = 64;
 
-export class ItemQueue {
+export class ItemQueue<Item extends WalkItem = WalkItem> {
   readonly #pool: FramePool;
-  #items: WalkItem[] = [];
+  #items: Item[] = [];
   #head = 0;
   #bytes = 0;
 
@@ -28,15 +28,15 @@ export class ItemQueue {
     return this.#head === this.#items.length;
   }
 
-  get first(): WalkItem | undefined {
+  get first(): Item | undefined {
     return this.#items[this.#head];
   }
 
   get firstData(): DataItem | undefined {
-    return this.#items.slice(this.#head).find((item) => item.kind === 'data');
+    return this.#items.slice(this.#head).find((item): item is Item & DataItem => item.kind === 'data');
   }
 
-  push(item: WalkItem): void {
+  push(item: Item): void {
     this.#items.push(item);
     if (item.kind === 'hole') return;
     this.#bytes += item.end - item.start;

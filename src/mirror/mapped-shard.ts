@@ -14,7 +14,6 @@ import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
 import type { NextPlaces } from '#contract/offset-map.ts';
-import type { StatedCondition } from '#contract/resources.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
 import { TIMES } from '#jobs/ownership.ts';
 import {
@@ -29,19 +28,28 @@ import {
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
-import type { TopicMetadata } from '#kafka/metadata.ts';
-import { offsetForLeaderEpoch } from '#kafka/offsets.ts';
 import type { Permit } from '#kafka/permit.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
-import { BatchWalk, SEQUENCES, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
-import { compareLastMapped, holdsOwn, readSharedPosition } from './mapped-position.ts';
+import { BatchWalk, SEQUENCES, type Cursor, type WalkItem, type WalkStop } from './batch-walk.ts';
+import { ItemQueue } from './item-queue.ts';
+import { LedgerKeeper } from './ledger-keeper.ts';
 import { LedgerRecount, spansOf } from './ledger-recount.ts';
-import { MappedState, type MappedStore } from './mapped-state.ts';
-import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
-import { foreignBefore, readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
+import type { MappedContext, MappedItem } from './mapped-context.ts';
+import {
+  beginMapped,
+  checkMappedSource,
+  locate,
+  placeOf,
+  readUnexplained,
+  solePort,
+  type Located,
+} from './mapped-location.ts';
+import { MappedState } from './mapped-state.ts';
+import { readLogStart, readWatermark } from './offsets.ts';
+import { foreignBefore } from './shard-position.ts';
 import {
   apiUnsupported,
   batchCorrupt,
@@ -49,7 +57,6 @@ import {
   conditionFailed,
   diverged,
   fenced,
-  missing,
   noProgress,
   notAllowed,
   otherCluster,
@@ -58,17 +65,13 @@ import {
   retentionLoss,
   ShardStop,
   stampedByTarget,
-  startBeyondEnd,
-  stateLost,
   stateUnreadable,
-  truncated,
   unexplained,
 } from './shard-stop.ts';
-import type { ShardContext } from './shard-context.ts';
-import { CONDITIONS_MAX, LEADER_EPOCHS_MAX, type MappedPlace } from './state-records.ts';
+import { CONDITIONS_MAX, LEADER_EPOCHS_MAX } from './state-records.ts';
 import type { Waiting } from './shard.ts';
+import { TopicIdentity } from './topic-identity.ts';
 
-const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 const IN_FLIGHT_MAX = 5;
 const FETCH_BYTES_FIRST = 512 * 1024;
 /** Where nobody knows how the shard became free: what an earlier owner had on its way must have landed (exactness.md rule 3). */
@@ -77,13 +80,8 @@ const STILL_MS = 1_000;
 const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
 const CORRUPTIONS_MAX = 5;
-const MISSING_MS = 10_000;
 const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 const PERMIT_POLL_MS = 200;
-/** What is not needed to go on exactly is saved as often: it keeps what a restart has to read again small. */
-const SAVE_MS = 10_000;
-/** As often the target's log start is asked for, below which the ledger is forgotten. */
-const TRIM_MS = 60_000;
 const FROM_SOURCE = 'when reading from the source';
 
 const AUTHORISATION = new Set([29, 31, 53]);
@@ -92,37 +90,8 @@ const FENCED = new Set([47, 90]);
 const OUT_OF_ORDER = new Set([45, 46]);
 const OFFSET_OUT_OF_RANGE = 1;
 const CORRUPT_MESSAGE = 2;
-const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const MESSAGE_TOO_LARGE = 10;
 const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
-
-/** What a shard of identical offsets is given, and what a mapped one needs instead of the filling of holes. */
-export interface MappedContext extends Omit<
-  ShardContext,
-  'state' | 'logStartGate' | 'markerProducerId' | 'dataProducerId' | 'fillOffsetsMax'
-> {
-  readonly store: MappedStore;
-  readonly mirrorId: string;
-  /** Others write to the target topic too, another source topic of this mirror among them. */
-  readonly isShared: boolean;
-  /** Goes on behind what another program wrote to a target that was ours alone, instead of stopping. */
-  readonly goesOnBehindOthers: boolean;
-  /** On its records, as the file states it; without it: none. */
-  readonly condition?: StatedCondition | null;
-  /** Of this mirror's batches in target topics of its own. */
-  readonly soleProducerId: number;
-  /** Of our batches in the target topic; asked for before the first copy. Throws KafkaError. */
-  newProducerId(): Promise<number>;
-  /** Runs in a piece of the saved ledger; by default as many as its records may have (tests: fewer). */
-  readonly pieceRuns?: number;
-  /** From now on the target is shared, because of what `cause` says. */
-  onShared(shard: { readonly topic: string; readonly partition: number }, cause: string): void;
-}
-
-/** A batch, and the ordinal of its first record. */
-interface MappedItem extends DataItem {
-  readonly ordinal: number;
-}
 
 type Interruption =
   | { readonly kind: 'ended' }
@@ -133,19 +102,12 @@ type Interruption =
   | { readonly kind: 'stop'; readonly stop: ShardStop }
   | { readonly kind: 'error'; readonly error: KafkaError };
 
-/** As many records of ours are on the target. */
-interface Located {
-  readonly ordinal: number;
-  readonly isSequenceFree: boolean;
-}
-
 export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedItem> {
   readonly topic: string;
   readonly topicId: string;
   readonly targetTopic: string;
   readonly partition: number;
   readonly #context: MappedContext;
-  readonly #place: MappedPlace;
   readonly #backoff: Backoff;
   readonly #retryBackoff: Backoff;
   readonly #abort = new AbortController();
@@ -166,18 +128,11 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #cursor: Cursor = { offset: 0, sequence: 0 };
   /** Records of ours that the target has acknowledged, in order and without a gap. */
   #acknowledged = 0;
-  #queue: MappedItem[] = [];
-  #queuedBytes = 0;
+  readonly #queue: ItemQueue<MappedItem>;
   readonly #inFlight: MappedItem[] = [];
   #inFlightMax = 1;
-  /** Records from this ordinal on wait until the ledger is saved; and what was met while it is being saved. */
-  #heldFrom = Infinity;
-  #heldNext = Infinity;
-  /** What lies behind the end of the saved ledger is no record: the next one is behind a gap. */
-  #isBehindGap = false;
-  #saving: Promise<void> | null = null;
-  #cancelSave: (() => void) | null = null;
-  #trimmedMs = -Infinity;
+  readonly #keeper: LedgerKeeper;
+  readonly #topics: TopicIdentity;
   /** Offsets of the source that the ledger does not explain; null until it was read. */
   #unexplained: number | null = null;
   #stopAtEnd: ShardStop | null = null;
@@ -188,7 +143,6 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #position: number | null = null;
   #waiting: Waiting | null = null;
   #stuckSinceMs: number | null = null;
-  #missingSinceMs: number | null = null;
   #stillMs: number;
   #isSettled: boolean;
   #isUnknown = false;
@@ -215,9 +169,11 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.topicId = context.sourceTopicId;
     this.targetTopic = context.targetTopic;
     this.partition = context.partition;
-    this.#place = { targetTopic: this.targetTopic, partition: this.partition, sourceTopic: this.topic };
     this.#batchBytesMax = context.batchBytesMax;
     this.#walk = this.#newWalk(-1);
+    this.#queue = new ItemQueue(context.pool);
+    this.#keeper = this.#createKeeper();
+    this.#topics = new TopicIdentity(context);
     this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
     this.#retryBackoff = new Backoff(context.random, RETRY_MS);
     const { takeover, lost } = context.term;
@@ -242,7 +198,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   }
 
   get fetchOffset(): number {
-    const isWaiting = this.#queuedBytes >= QUEUE_BYTES_MAX || this.#producer?.isStalled;
+    const isWaiting = this.#queue.isFull || this.#producer?.isStalled;
     return isWaiting ? -1 : this.#fetchOffset;
   }
 
@@ -343,14 +299,14 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
         this.#lookAnew();
       }
     }
-    this.#cancelSave?.();
+    this.#keeper.stop();
     await this.#saveLast();
     this.#state = 'ended';
   }
 
   /** Everything that is known now is saved, so that nothing has to be found out again; what fails is left to the next start. */
   async saveMap(): Promise<void> {
-    if (this.#isLocated && this.#interrupt) await this.#savedAll();
+    if (this.#isLocated && this.#interrupt) await this.#keeper.saveAll();
   }
 
   /** Takes nothing new and waits for what is on its way; `run` returns then. */
@@ -386,7 +342,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #lagMs(now: number): number | null {
     if (this.#position === null || this.#stableOffset === null) return null;
     if (this.#position >= this.#stableOffset) return 0;
-    const timestamp = (this.#inFlight[0] ?? this.#queue[0])?.newestTimestamp ?? this.#newestAcknowledged;
+    const timestamp = (this.#inFlight[0] ?? this.#queue.first)?.newestTimestamp ?? this.#newestAcknowledged;
     return timestamp === null ? null : Math.max(0, now - timestamp);
   }
 
@@ -409,18 +365,18 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const { source, store, targetTopicId } = this.#context;
     this.#state = this.#isFirst ? 'starting' : this.#state;
     this.#isLocated = false;
-    await this.#checkTopics();
+    await this.#topics.check(this.#position);
     await store.load(); // another worker may have copied on
-    this.#mapped = (await this.#loadState(targetTopicId)) ?? (await this.#begin());
+    this.#mapped = (await this.#loadState(targetTopicId)) ?? (await beginMapped(this.#context, this.#permit));
     this.#unexplained ??= 0;
     const mapped = this.#mapped;
     if (mapped.head.sourceTopicId !== this.topicId) throw recreated('source', this.topic, mapped.ledger.end);
     if (this.#context.isShared && !mapped.head.isShared) await this.#share(mapped);
-    const located = await this.#readOrdinal(mapped);
+    const options = { stillMs: this.#stillMs, signal: this.#abort.signal };
+    const located = await locate(this.#context, mapped, options);
     if (this.#abort.signal.aborted) return null; // the reads have been cut short
     this.#isSettled = true;
     this.#isUnknown = false;
-    if (located.ordinal < mapped.head.startOrdinal) throw this.#lostForgotten(mapped, located);
     // What the ledger has more was planned and never written: it is planned anew, and saved before anything is sent.
     const isPlannedAnew = located.ordinal < mapped.ledger.ordinal;
     mapped.settle(located.ordinal);
@@ -428,7 +384,12 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const hasBegun = mapped.head.leaderEpochs.length > 0;
     this.#walk = this.#newWalk(mapped.head.producerId);
     this.#walk.leaderEpoch = mapped.head.leaderEpochs.at(-1)?.[0] ?? null;
-    if (hasBegun) await this.#checkSource(mapped);
+    if (hasBegun) {
+      // All that we wrote since the last look was answered where it had to be, unless somebody may have written.
+      const compared = this.#stillMs === 0 && !this.#isFirst ? null : located.ordinal;
+      const { leaderEpoch } = this.#walk;
+      this.#walk.leaderEpoch = await checkMappedSource(this.#context, mapped, { leaderEpoch, compared });
+    }
     this.#sourceLogStart = await readLogStart(source, this.topic, this.partition);
     if (this.#sourceLogStart > mapped.ledger.end) {
       if (hasBegun) throw retentionLoss(mapped.ledger.end, this.#sourceLogStart);
@@ -441,8 +402,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#isLocated = true;
     this.#wasDamaged = false;
     this.#stillMs = 0;
-    this.#isBehindGap = mapped.ledger.runCount > 0 && isPlannedAnew;
-    this.#heldFrom = this.#heldNext = Infinity;
+    this.#keeper.begin(mapped, { isBehindGap: mapped.ledger.runCount > 0 && isPlannedAnew });
     this.#advance();
     this.#position = mapped.ledger.end; // also where the target has lost what it had acknowledged
     await this.#recordCondition(mapped);
@@ -462,151 +422,12 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
 
   async #loadState(targetTopicId: string): Promise<MappedState | null> {
     try {
-      return MappedState.load(this.#context.store, this.#place, targetTopicId);
+      return MappedState.load(this.#context.store, placeOf(this.#context), targetTopicId);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      this.#unexplained = await this.#readUnexplained(targetTopicId);
+      this.#unexplained = await readUnexplained(this.#context);
       throw stateUnreadable(error);
     }
-  }
-
-  /** Of a saved ledger of which a part is missing; null where not even that can be told. */
-  async #readUnexplained(targetTopicId: string): Promise<number | null> {
-    const { source, store } = this.#context;
-    const stableOffset = await readStableOffset(source, this.topic, this.partition);
-    try {
-      const mapped = MappedState.load(store, this.#place, targetTopicId, { mayGap: true });
-      return mapped?.unexplainedUpTo(stableOffset) ?? null;
-    } catch (error) {
-      if (error instanceof AppError) return null;
-      throw error;
-    }
-  }
-
-  /** The target has lost what was in it when what it had lost before was forgotten: what comes next is not known any more. */
-  #lostForgotten({ head }: MappedState, { ordinal }: Located): ShardStop {
-    const cause = `The target holds ${ordinal} records of this mirror, and its log began behind ${head.startOrdinal} of them before: it was truncated.`;
-    return diverged(head.start, cause);
-  }
-
-  /** Nothing of this partition is known: it begins here. */
-  async #begin(): Promise<MappedState> {
-    const { source, target, store, start, isShared, mirrorId, targetTopicId, pieceRuns } = this.#context;
-    const earliest = await readLogStart(source, this.topic, this.partition);
-    const end = await readStableOffset(source, this.topic, this.partition);
-    const first = start.at === 'earliest' ? earliest : Math.max(earliest, await this.#startOffset(end));
-    if (first > end) throw startBeyondEnd(first, end);
-    const targetStart = await readWatermark(target, this.targetTopic, this.partition);
-    if (!isShared && targetStart > 0) throw stateLost(targetStart, this.targetTopic);
-    const producerId = await this.#context.newProducerId();
-    const port = { target, topic: this.targetTopic, partition: this.partition, end: targetStart };
-    // What a copy whose state was lost has written would be written again.
-    if (await holdsOwn(port, new Set([producerId, this.#context.soleProducerId])))
-      throw stateLost(targetStart, this.targetTopic);
-    const mapped = MappedState.begin(store, this.#place, {
-      mirrorId,
-      targetTopicId,
-      sourceTopicId: this.topicId,
-      producerId,
-      isShared,
-      start: first,
-      startOrdinal: 0,
-      ...(pieceRuns === undefined ? {} : { pieceRuns }),
-      identicalFrom: null,
-      targetStart,
-      leaderEpochs: [],
-    });
-    await mapped.save(store, this.#permit);
-    return mapped;
-  }
-
-  async #startOffset(end: number): Promise<number> {
-    const { source, start } = this.#context;
-    if (start.at === 'offsets') return start.offsets[this.topic]?.[this.partition] ?? 0;
-    if (start.at !== 'timestamp') return end;
-    const { timestampMs } = start;
-    const found = await readOffsetAt(source, { topic: this.topic, partition: this.partition, timestampMs });
-    return found < 0 ? end : found;
-  }
-
-  /** How many records of ours the target holds, by its own log. */
-  async #readOrdinal(mapped: MappedState): Promise<Located> {
-    const { target } = this.#context;
-    const { isShared, producerId, targetStart, startOrdinal } = mapped.head;
-    const options = { stillMs: this.#stillMs, signal: this.#abort.signal };
-    if (isShared) {
-      const place = { target, topic: this.targetTopic, partition: this.partition };
-      const port = { ...place, producerId, targetStart, startOrdinal };
-      return readSharedPosition(port, mapped.placements, { ...options, onFound: (run) => mapped.placed(run) });
-    }
-    const port = this.#solePort(mapped);
-    const watermark = await stillWatermark(port, options.stillMs, options.signal);
-    const { offset, sequence, isSequenceFree } = await readPosition(port, watermark, options.signal);
-    if (!options.signal.aborted && sequence !== offset % SEQUENCES)
-      throw diverged(
-        offset,
-        `The batch of ours before offset ${offset} of the target ends with sequence ${sequence - 1}.`,
-      );
-    return { ordinal: offset, isSequenceFree };
-  }
-
-  #solePort({ head }: MappedState): TargetPartition {
-    return {
-      target: this.#context.target,
-      topic: this.targetTopic,
-      partition: this.partition,
-      dataProducerId: head.producerId,
-      markerProducerId: -1, // none: a control record in the target is not ours
-      sequenceOffset: 0,
-    };
-  }
-
-  /** Both topics are the ones that were claimed: an id that changed is a topic that was deleted and created anew. */
-  async #checkTopics(): Promise<void> {
-    const { source, target } = this.#context;
-    const [[sourceTopic], [targetTopic]] = await Promise.all([
-      source.refresh([this.topic]),
-      target.refresh([this.targetTopic]),
-    ]);
-    this.#checkTopic('source', this.topic, must(sourceTopic, 'answer about the source topic'));
-    this.#checkTopic('target', this.targetTopic, must(targetTopic, 'answer about the target topic'));
-    this.#missingSinceMs = null;
-  }
-
-  #checkTopic(side: 'source' | 'target', name: string, topic: TopicMetadata): void {
-    if (topic.errorCode !== 0) {
-      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) {
-        const now = this.#context.clock.monotonic();
-        this.#missingSinceMs ??= now;
-        if (now - this.#missingSinceMs > MISSING_MS) throw missing(side, name, this.#position);
-      }
-      throw new BrokerError(errorOf(topic.errorCode), 'Metadata', `${side} topic ${name}`);
-    }
-    const expected = side === 'source' ? this.topicId : this.#context.targetTopicId;
-    if (topic.topicId !== expected) throw recreated(side, name, this.#position);
-  }
-
-  /** The source still has what was copied (exactness.md rules 1 and 8). */
-  async #checkSource(mapped: MappedState): Promise<void> {
-    const { source, target, policy } = this.#context;
-    const position = mapped.ledger.end;
-    const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
-    if (leaderEpoch >= 0) {
-      const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
-      if (end.endOffset >= 0 && end.endOffset < position) {
-        const detail = `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`;
-        throw truncated(end.endOffset, position, detail);
-      }
-      if (end.leaderEpoch >= 0) this.#walk.leaderEpoch = end.leaderEpoch;
-    }
-    const watermark = await readWatermark(source, this.topic, this.partition);
-    if (watermark < position) throw truncated(watermark, position, `its log ends at ${watermark}`);
-    if (this.#stillMs === 0 && !this.#isFirst) return; // all that we wrote since the last look was answered where it had to be
-    await compareLastMapped(
-      { cluster: source, topic: this.topic, partition: this.partition },
-      { cluster: target, topic: this.targetTopic, partition: this.partition },
-      { map: mapped.mapUpTo(this.#acknowledged), timestamps: policy.timestamps },
-    );
   }
 
   // ---- copy
@@ -632,12 +453,12 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       };
     });
     this.#fetchOffset = mapped.ledger.end;
-    this.#saveLater();
+    this.#keeper.keep();
     producer.add(this);
     fetcher.add(this);
     const interruption = await interrupted;
     fetcher.remove(this);
-    this.#dropQueue();
+    this.#queue.drop();
     await this.#settled();
     producer.remove(this);
     await this.#afterInterruption(interruption);
@@ -701,7 +522,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
       this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
     if (walked.stop) this.#onWalkStop(walked.stop);
-    if (this.#heldFrom < Infinity) this.#save();
+    this.#keeper.saveHeld();
     this.#advance(); // what holds no record is done with as soon as it is accounted for
   }
 
@@ -716,19 +537,13 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #take(item: WalkItem): void {
     const { ledger } = must(this.#mapped, 'state');
     if (item.kind === 'hole') {
-      this.#isBehindGap = true;
+      this.#keeper.passGap();
       return must(this.#mapped, 'state').account(must(item.disposition, 'disposition'), item.count);
     }
     const { ordinal } = ledger;
-    if (this.#isBehindGap) {
-      this.#isBehindGap = false;
-      if (this.#saving) this.#heldNext = Math.min(this.#heldNext, ordinal);
-      else this.#heldFrom = Math.min(this.#heldFrom, ordinal);
-    }
+    this.#keeper.passRecord(ordinal);
     must(this.#mapped, 'state').account({ kind: 'delivered' }, item.count);
     this.#queue.push({ ...item, ordinal });
-    this.#queuedBytes += item.end - item.start;
-    if (!item.frame) this.#context.pool.charge(item.end - item.start);
   }
 
   #onWalkStop(walkStop: WalkStop): void {
@@ -762,7 +577,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     if ((known.at(-1)?.[0] ?? -Infinity) < epoch)
       mapped.setHead({ leaderEpochs: [...known, [epoch, offset] as [number, number]].slice(-LEADER_EPOCHS_MAX) });
     const interrupt = this.#interrupt;
-    void this.#savedAll().then((isSaved) => {
+    void this.#keeper.saveAll().then((isSaved) => {
       if (!isSaved || this.#interrupt !== interrupt || !interrupt) return;
       this.#walk.leaderEpoch = epoch;
       this.#fetchOffset = this.#cursor.offset;
@@ -782,72 +597,28 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
 
   // ---- the ledger is saved
 
-  /** Saves what is accounted for; then the records that waited for it may be sent. */
-  #save(): void {
-    if (this.#saving) return;
-    this.#saving = this.#saveNow().then(() => {
-      this.#saving = null;
-      this.#checkEnd();
+  #createKeeper(): LedgerKeeper {
+    const { clock, store, target } = this.#context;
+    return new LedgerKeeper({
+      clock,
+      store,
+      permit: this.#permit,
+      copying: () => this.#interrupt,
+      onReleased: () => this.#producer?.pump(),
+      onFailed: (error) => this.#onSaveFailed(error),
+      onIdle: () => this.#checkEnd(),
+      readLogs: async () => {
+        const targetStart = await readLogStart(target, this.targetTopic, this.partition);
+        return { targetStart, sourceStart: this.#sourceLogStart ?? 0, ordinal: this.#acknowledged };
+      },
     });
   }
 
-  async #saveNow(): Promise<boolean> {
-    const { store } = this.#context;
-    try {
-      do {
-        this.#heldNext = Infinity;
-        await must(this.#mapped, 'state').save(store, this.#permit);
-        this.#heldFrom = this.#heldNext;
-        this.#producer?.pump();
-      } while (this.#heldFrom < Infinity && this.#interrupt);
-      return true;
-    } catch (error) {
-      if (error instanceof WithheldError) this.#interrupt?.({ kind: 'withheld' });
-      else if (error instanceof KafkaError) this.#interrupt?.({ kind: 'error', error });
-      else if (error instanceof AppError) this.#interrupt?.({ kind: 'stop', stop: stateUnreadable(error) });
-      else throw error;
-      return false;
-    }
-  }
-
-  /** Everything that is known now is in the state topic; false where it could not be written. */
-  async #savedAll(): Promise<boolean> {
-    while (this.#saving) await this.#saving;
-    let isSaved = false;
-    this.#saving = this.#saveNow().then((result) => {
-      isSaved = result;
-      this.#saving = null;
-      this.#checkEnd();
-    });
-    await this.#saving;
-    return isSaved;
-  }
-
-  /** Now and then also what nothing waits for: gaps behind the last record, and where records lie in a shared target. */
-  #saveLater(): void {
-    this.#cancelSave?.();
-    this.#cancelSave = this.#context.clock.schedule(SAVE_MS, () => {
-      if (!this.#interrupt) return;
-      void this.#trim();
-      this.#save();
-      this.#saveLater();
-    });
-  }
-
-  /** What the target has lost is forgotten now and then, and with the next save in the state topic too. */
-  async #trim(): Promise<void> {
-    const { target, clock } = this.#context;
-    const mapped = must(this.#mapped, 'state');
-    const interrupt = this.#interrupt;
-    if (!mapped.isLong || clock.monotonic() - this.#trimmedMs < TRIM_MS) return;
-    this.#trimmedMs = clock.monotonic();
-    try {
-      const targetStart = await readLogStart(target, this.targetTopic, this.partition);
-      if (!interrupt || this.#interrupt !== interrupt) return;
-      mapped.trim({ targetStart, sourceStart: this.#sourceLogStart ?? 0, ordinal: this.#acknowledged });
-    } catch (error) {
-      if (!(error instanceof KafkaError)) throw error; // asked again: nothing hangs on it but memory
-    }
+  #onSaveFailed(error: unknown): void {
+    if (error instanceof WithheldError) this.#interrupt?.({ kind: 'withheld' });
+    else if (error instanceof KafkaError) this.#interrupt?.({ kind: 'error', error });
+    else if (error instanceof AppError) this.#interrupt?.({ kind: 'stop', stop: stateUnreadable(error) });
+    else throw error;
   }
 
   /** A graceful end leaves nothing to be found out again. */
@@ -862,12 +633,10 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     }
   }
 
-  // ---- queue
-
   takeBatch(): MappedItem | null {
     if (!this.#interrupt || this.#inFlight.length >= this.#inFlightMax) return null;
-    const item = this.#queue[0];
-    if (!item || item.ordinal >= this.#heldFrom) return null;
+    const item = this.#queue.first;
+    if (!item || !this.#keeper.mayLeave(item.ordinal)) return null;
     if (!this.mayWrite()) {
       this.#interrupt({ kind: 'withheld' });
       return null;
@@ -875,17 +644,6 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#queue.shift();
     this.#inFlight.push(item);
     return item;
-  }
-
-  #dropQueue(): void {
-    for (const item of this.#queue) this.#release(item);
-    this.#queue = [];
-  }
-
-  #release(item: MappedItem): void {
-    this.#queuedBytes -= item.end - item.start;
-    if (item.frame) item.frame.release();
-    else this.#context.pool.discharge(item.end - item.start);
   }
 
   // ---- acknowledgements
@@ -936,9 +694,9 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const index = this.#inFlight.indexOf(item);
     assert(index >= 0, 'an answered batch was in flight');
     this.#inFlight.splice(index, 1);
-    const wasFull = this.#queuedBytes >= QUEUE_BYTES_MAX;
-    this.#release(item);
-    if (wasFull && this.#queuedBytes < QUEUE_BYTES_MAX) this.#fetcher?.wake();
+    const wasFull = this.#queue.isFull;
+    this.#queue.release(item);
+    if (wasFull && !this.#queue.isFull) this.#fetcher?.wake();
   }
 
   #onAppended(item: MappedItem, target: number): void {
@@ -1000,17 +758,22 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#interrupt?.({ kind: 'stop', stop });
   }
 
+  /** Something of ours is on its way. */
+  get #isBusy(): boolean {
+    return this.#inFlight.length > 0 || this.#keeper.isSaving;
+  }
+
   #checkEnd(): void {
-    if (this.#inFlight.length > 0 || this.#saving) return;
+    if (this.#isBusy) return;
     this.#whenSettled?.();
-    if (this.#stopAtEnd && this.#interrupt && this.#queue.length === 0)
+    if (this.#stopAtEnd && this.#interrupt && this.#queue.isEmpty)
       this.#interrupt({ kind: 'stop', stop: this.#stopAtEnd });
   }
 
   /** Resolves when nothing is on its way any more; throws what was found out meanwhile. */
   async #settled(): Promise<void> {
-    this.#cancelSave?.();
-    if (this.#inFlight.length > 0 || this.#saving) {
+    this.#keeper.stop();
+    if (this.#isBusy) {
       await new Promise<void>((resolve) => {
         this.#whenSettled = resolve;
       });
@@ -1022,11 +785,11 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   /** Produce names topics by their names: what landed elsewhere may have landed in a topic that was created anew. */
   async #explained(misplaced: ShardStop): Promise<ShardStop> {
     try {
-      await this.#checkTopics();
+      await this.#topics.check(this.#position);
       const mapped = must(this.#mapped, 'state');
       if (mapped.head.isShared) return misplaced;
       const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
-      return (await foreignBefore(this.#solePort(mapped), watermark)) ?? misplaced;
+      return (await foreignBefore(solePort(this.#context, mapped), watermark)) ?? misplaced;
     } catch (error) {
       if (error instanceof ShardStop) return error;
       if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
@@ -1044,7 +807,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     if (!mapped || mapped.head.isShared || !this.#context.term.mayWrite()) return false;
     try {
       const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
-      if ((await foreignBefore(this.#solePort(mapped), watermark)) === null) return false;
+      if ((await foreignBefore(solePort(this.#context, mapped), watermark)) === null) return false;
       await this.#share(mapped);
     } catch (error) {
       if (!(error instanceof KafkaError) && !(error instanceof AppError)) throw error;
@@ -1155,7 +918,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#splitAboveBytes = Infinity;
     this.#isFirst = true;
     this.#stillMs = Math.max(STILL_MS, this.#stillMs);
-    this.#missingSinceMs = null;
+    this.#topics.lookAnew();
     this.#stuckSinceMs = null;
     this.#corruptAt = -1;
     this.#corruptions = 0;

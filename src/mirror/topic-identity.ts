@@ -10,12 +10,17 @@ const UNKNOWN_TOPIC_OR_PARTITION = 3;
 /** A topic may be unknown to a broker for a moment, never for so long. */
 const MISSING_MS = 10_000;
 
+type Context = Pick<
+  ShardContext,
+  'source' | 'target' | 'clock' | 'sourceTopic' | 'sourceTopicId' | 'targetTopic' | 'targetTopicId'
+>;
+
 export class TopicIdentity {
-  readonly #context: ShardContext;
+  readonly #context: Context;
   /** Monotonic time since when one of them is not known. */
   #missingSinceMs: number | null = null;
 
-  constructor(context: ShardContext) {
+  constructor(context: Context) {
     this.#context = context;
   }
 
