@@ -8,6 +8,8 @@ export interface LiveConsumerOptions {
   readonly topics: readonly string[];
   /** Default: read_committed. */
   readonly isolation?: 'read_committed' | 'read_uncommitted';
+  /** Of a static member (KIP-345), which stays in the group until its session of 10 s has ended, though it has closed. */
+  readonly instance?: string;
 }
 
 export interface LiveConsumer {

@@ -12,7 +12,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
  * A member of a consumer group as applications write it: polls, handles, commits. One argument, a JSON request: {"bootstrap",
- * "group", "topics", "isolation", "untilEnd"}. Prints a line "topic/partition offset" for each record before its poll is committed,
+ * "group", "topics", "isolation", "instance", "untilEnd"}. Prints a line "topic/partition offset" for each record before its poll is committed,
  * and ends when its standard input does, or with "untilEnd" when it stands at the end of everything that it was given.
  */
 public final class LiveConsumer {
@@ -26,6 +26,10 @@ public final class LiveConsumer {
     properties.put("isolation.level", request.path("isolation").asText("read_committed"));
     properties.put("enable.auto.commit", "false");
     properties.put("auto.offset.reset", "earliest");
+    if (request.has("instance")) {
+      properties.put("group.instance.id", request.get("instance").asText());
+      properties.put("session.timeout.ms", "10000");
+    }
     AtomicBoolean isStopping = new AtomicBoolean();
     boolean untilEnd = request.path("untilEnd").asBoolean(false);
     Thread input = new Thread(() -> {
