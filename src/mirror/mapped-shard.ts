@@ -69,7 +69,7 @@ import {
   unexplained,
 } from './shard-stop.ts';
 import { CONDITIONS_MAX, LEADER_EPOCHS_MAX } from './state-records.ts';
-import type { Waiting } from './shard.ts';
+import type { Waiting } from './shard-trouble.ts';
 import { TopicIdentity } from './topic-identity.ts';
 
 const IN_FLIGHT_MAX = 5;

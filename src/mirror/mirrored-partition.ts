@@ -8,7 +8,8 @@ import type { NextPlaces } from '#contract/offset-map.ts';
 import type { Incident, ShardStatus } from '#contract/status.ts';
 import type { Term } from '#jobs/ownership.ts';
 import type { ShardName } from '#jobs/shard-ranges.ts';
-import type { Shard, Waiting } from './shard.ts';
+import type { Shard } from './shard.ts';
+import type { Waiting } from './shard-trouble.ts';
 
 export interface PartitionPlace {
   /** Of the shard, in the group. */

@@ -9,7 +9,6 @@
  * the state is read again before anything is written (STYLE.md 6). Nothing is ever re-sent from memory.
  */
 import { assert, must } from '#util/assert.ts';
-import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import { TIMES } from '#jobs/ownership.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
@@ -67,6 +66,7 @@ import {
   unexplained,
 } from './shard-stop.ts';
 import type { PartitionState, ShardContext } from './shard-context.ts';
+import { ShardTrouble, type Waiting } from './shard-trouble.ts';
 import { checkSourceEnd } from './source-end.ts';
 import { TopicIdentity } from './topic-identity.ts';
 import { createTransactionPort } from './transaction-port.ts';
@@ -88,8 +88,6 @@ const UNMARKED_MAX = 100;
 const FROM_SOURCE = 'when reading from the source';
 /** How often it is looked whether we may write again. */
 const PERMIT_POLL_MS = 200;
-/** How often a stopped partition looks whether the cause has ended, from the first time on. */
-const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 
 const AUTHORISATION = new Set([29, 31, 53]);
 const POLICY = new Set([32, 44, 87]);
@@ -117,26 +115,17 @@ type Interruption =
   | { readonly kind: 'stop'; readonly stop: ShardStop }
   | { readonly kind: 'error'; readonly error: KafkaError };
 
-export interface Waiting {
-  readonly error: KafkaError;
-  readonly sinceMs: number;
-  /** When it was told `error`. */
-  readonly toldMs: number;
-}
-
 export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   readonly topic: string;
   readonly topicId: string;
   readonly targetTopic: string;
   readonly partition: number;
   readonly #context: ShardContext;
-  readonly #backoff: Backoff;
-  readonly #retryBackoff: Backoff;
+  readonly #trouble: ShardTrouble;
   readonly #abort = new AbortController();
 
   #walk: BatchWalk;
   #state: ShardState = 'starting';
-  #incident: Incident | null = null;
   /** The target topic's max.message.bytes as last read. */
   #batchBytesMax: number;
   #fetchOffset = -1;
@@ -170,7 +159,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #logStart = 0;
 
   #position: number | null = null;
-  #waiting: Waiting | null = null;
   /** Monotonic time of the first refusal since the target last advanced. */
   #stuckSinceMs: number | null = null;
   #stillMs: number;
@@ -206,8 +194,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#batchBytesMax = context.batchBytesMax;
     this.#walk = this.#newWalk();
     this.#queue = new ItemQueue(context.pool);
-    this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
-    this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+    this.#trouble = new ShardTrouble(context);
     this.#identity = new TopicIdentity(context);
     this.#identities = new OpenIdentities({
       clock: context.clock,
@@ -262,11 +249,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** What it waits out, and since when (monotonic) without any progress; null while it goes on. */
   get waiting(): Waiting | null {
-    return this.#waiting;
+    return this.#trouble.waiting;
   }
 
   get incident(): Incident | null {
-    return this.#incident;
+    return this.#trouble.incident;
   }
 
   /** Next source offset that the target has not acknowledged; null until it is known. */
@@ -307,14 +294,14 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         const stop = this.#stopFor(error);
         if (this.#isAnothers(stop)) continue;
         if (!stop) {
-          await this.#pause(error as KafkaError);
+          await this.#trouble.waitOut(error as KafkaError, this.#abort.signal);
           continue;
         }
         const isCured = stop.reason.code === 'SHARD_RECORD_TOO_LARGE' && (await this.#hasMoreRoom());
         if (!isCured) {
-          this.#raise(stop);
+          this.#trouble.raise(stop);
           if (!stop.reason.endsByItself) return;
-          await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
+          await this.#trouble.pauseStopped(this.#abort.signal);
           if (this.#abort.signal.aborted) break;
           await this.#hasMoreRoom();
         }
@@ -382,7 +369,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       topic: this.topic,
       targetTopic: this.targetTopic,
       partition: this.partition,
-      state: this.#incident && this.#state !== 'ended' ? 'stopped' : this.#state,
+      state: this.incident && this.#state !== 'ended' ? 'stopped' : this.#state,
       position,
       sourceLogStart: this.#sourceLogStart,
       sourceStableOffset: stable,
@@ -394,7 +381,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       bytesCopied: this.#bytesCopied,
       holesFilled: this.#holesFilled,
       refusals: this.#refusals,
-      incident: this.#incident,
+      incident: this.incident,
     };
   }
 
@@ -611,7 +598,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#state = 'copying';
     this.#cursor = { offset: position.offset, sequence: position.sequence };
     // A broker says nothing of a partition that joins its fetch session again with nothing new: it has nothing to wait for.
-    if (position.offset >= (this.#stableOffset ?? Infinity)) this.#waiting = null;
+    if (position.offset >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
     this.#inFlightMax = position.isSequenceFree ? 1 : IN_FLIGHT_MAX;
     const interrupted = new Promise<Interruption>((resolve) => {
@@ -647,7 +634,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       case 'diverging': // what was fetched is gone from the source
         // Which it is, and whether any of it was copied, is found at the position that the next round reads from the
         // target: what was on its way there has landed meanwhile.
-        return sleep(clock, this.#backoff.next(), this.#abort.signal);
+        return this.#trouble.pause(this.#abort.signal);
       case 'refused':
         if (this.#isStuck()) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
         await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
@@ -666,10 +653,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (result.diverging) return this.#interrupt({ kind: 'diverging' });
     if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
     if (result.end > result.start) return this.#walkRecords(result, frame);
-    this.#backoff.reset();
+    this.#trouble.ease();
     if (this.#position !== this.#cursor.offset) return;
-    this.#waiting = null;
-    this.#endIncident(); // nothing is left that could be refused
+    this.#trouble.endBefore(Infinity); // nothing is left that could be refused
   }
 
   onFetchLost(error: ConnectionError | BrokerError): void {
@@ -832,7 +818,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         if (!isEnd) this.#holesFilled += count;
         for (const _ of holes) this.#queue.shift();
         this.#advanceTo(from + count);
-        this.#endIncidentBefore(from + count);
+        this.#trouble.endBefore(from + count);
         this.#stopIfDrained();
       }
     } catch (error) {
@@ -947,7 +933,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;
     this.#context.countBytes(item.reason, item.sourceBytes);
-    this.#endIncidentBefore(item.baseOffset + item.count);
+    this.#trouble.endBefore(item.baseOffset + item.count);
     if (this.#interrupt) this.#advanceTo(item.baseOffset + item.count);
   }
 
@@ -990,7 +976,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#corruptions = 0;
     this.#unknownResults = 0;
     this.#stuckSinceMs = null;
-    this.#backoff.reset();
+    this.#trouble.ease();
   }
 
   /** Found even while settling; it outranks the reason that interrupted. */
@@ -1085,45 +1071,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const now = this.#context.clock.monotonic();
     this.#stuckSinceMs ??= now;
     return now - this.#stuckSinceMs > NO_PROGRESS_MS;
-  }
-
-  async #pause(error: KafkaError): Promise<void> {
-    const toldMs = this.#context.clock.monotonic();
-    this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? toldMs, toldMs };
-    this.#context.onTrouble(this, error);
-    await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
-  }
-
-  /** The same cause at the same place is the same incident, however often it is met. */
-  #raise(stop: ShardStop): void {
-    this.#waiting = null; // now it is known what for
-    const { code, offsets } = stop.reason;
-    const open = this.#incident;
-    if (open && open.code === code && open.offsets?.from === offsets?.from) return;
-    this.#endIncident();
-    this.#incident = {
-      ...stop.reason,
-      severity: 'error',
-      mirror: this.#context.mirrorName,
-      topic: this.topic,
-      partition: this.partition,
-      at: this.#context.clock.now(),
-    };
-    this.#context.onIncident(this.#incident);
-  }
-
-  /** The target has taken what lies before `offset`. */
-  #endIncidentBefore(offset: number): void {
-    this.#waiting = null;
-    if (offset > (this.#incident?.offsets?.from ?? -1)) this.#endIncident();
-  }
-
-  #endIncident(): void {
-    const incident = this.#incident;
-    if (!incident) return;
-    this.#incident = null;
-    this.#retryBackoff.reset();
-    this.#context.onIncidentEnded(incident);
   }
 
   /** Reads max.message.bytes of the target topic, which may have been changed: whether it is larger than it was. */
