@@ -23,6 +23,7 @@ import type { MirrorSpec } from '../acceptance/link-file.ts';
 import { writeLink } from '../acceptance/link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, statusOf, told } from '../acceptance/lockstep-process.ts';
 import type { ProcessOptions, RunResult } from '../acceptance/lockstep-process.ts';
+import { expectVerified } from '../acceptance/verified.ts';
 import type { FaultRun } from './fault.ts';
 import { expectOutages, openIncidents } from './mirror-under-test.ts';
 import type { ClusterPair, Side, Waits } from './mirror-under-test.ts';
@@ -279,7 +280,7 @@ export class TwoTopics {
 
   // ---- the judgement
 
-  /** Whole topics, by both checkers; their sources must be quiet. */
+  /** Whole topics, by both checkers, and where both topics are meant by `lockstep verify` too; their sources must be quiet. */
   async expectSame(topics: readonly string[] = [this.hit, this.other], policy = this.#options.policy): Promise<number> {
     let records = 0;
     for (const topic of topics) {
@@ -291,7 +292,10 @@ export class TwoTopics {
       });
       records += report.recordsEqual;
     }
-    this.#run.outcome(`identical, ${records} records`);
+    const isWhole = topics.includes(this.hit) && topics.includes(this.other);
+    const mayBeUnverified = policy?.logStart === 'any';
+    const verified = isWhole ? await expectVerified(this.file, { mayBeUnverified, timeoutMs: waitMs }) : null;
+    this.#run.outcome(`identical, ${records} records${verified === null ? '' : `, ${verified} by lockstep verify`}`);
     return records;
   }
 
