@@ -552,8 +552,16 @@ const checks: List = {
     item('R5', 'another order', covered(['checker'])),
     item('R6', 'other bytes or times', covered(['checker'])),
     item('R7', 'another partition', covered(['checker'])),
-    item('R8', 'offsets that nothing accounts for', covered(['checker', 'ledger', 'verifyLedger', 'mapped'])),
-    item('R9', 'a map that is not exact', covered(['verifyMap', 'offsetMap', 'groupsMapped', 'mapped'])),
+    item(
+      'R8',
+      'offsets that nothing accounts for',
+      covered(['checker', 'ledger', 'verifyLedger', 'verify/verify-planted', 'mapped']),
+    ),
+    item(
+      'R9',
+      'a map that is not exact',
+      covered(['verifyMap', 'verify/verify-planted', 'offsetMap', 'groupsMapped', 'mapped']),
+    ),
     item(
       'R10',
       'a map that changes, groups that move back',
@@ -581,7 +589,7 @@ const checks: List = {
       'R15',
       'honest figures',
       partly(
-        ['sourceLag', 'clusters/target-down', 'verify'],
+        ['sourceLag', 'clusters/target-down', 'verify', 'verify/verify-job'],
         'a sampler beside every fault: lag told ≥ true lag at each moment',
       ),
     ),
