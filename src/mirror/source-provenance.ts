@@ -6,7 +6,7 @@ import { compileTopicRules, type TopicPlan, type TopicRules } from '#contract/to
 import type { Cluster } from '#kafka/cluster.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { hopsOf, mergeHops, routeTopics, type ReturningPair, type Routes } from './provenance.ts';
-import type { Hop } from './state-records.ts';
+import type { CreatingRecord, Hop } from './state-records.ts';
 import { StateTopic } from './state-topic.ts';
 
 export class SourceProvenance {
@@ -37,7 +37,7 @@ export class SourceProvenance {
     if (!state || topicId === undefined) return [];
     try {
       const claim = state.claim(topic);
-      if (!claim) return [];
+      if (claim?.targetTopicId !== topicId) return hopsOfNew(state.creating(topic), state);
       const { mirrorId } = claim;
       const phase = state.failover(mirrorId)?.phase ?? 'draining';
       const isFailedOver = phase !== 'draining';
@@ -58,6 +58,14 @@ export class SourceProvenance {
   route(plan: TopicPlan, { rules, target }: { readonly rules: TopicRules; readonly target: Cluster }): Routes {
     return routeTopics(plan, { rules, targetId: target.clusterId, hopsOf: (topic) => this.hopsOf(topic) });
   }
+}
+
+/** Of a topic without a claim, which a mirror may have created just now. */
+function hopsOfNew(creating: CreatingRecord | null, state: StateTopic): Hop[] {
+  const mirror = creating && state.mirror(creating.mirrorId);
+  if (!mirror) return [];
+  const nearest = { clusterId: mirror.sourceClusterId, topic: creating.sourceTopic, mirror: mirror.name };
+  return mergeHops([[nearest], creating.provenance ?? []]);
 }
 
 /** Takes what comes from the target out of plans, as of the moment that it is asked. */

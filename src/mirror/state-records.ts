@@ -3,6 +3,7 @@
  *
  *   mirror/<mirrorId>              who mirrors what into this cluster, with which producer ids, under which choices
  *   claim/<target topic>           which mirror writes to a topic, and from which source topic
+ *   creating/<target topic>        the same of a topic that is about to be created, and so has no id yet that a claim could name
  *   partition/<target topic>/<p>   what the log of the target partition cannot say: log start, sequence offset, leader epochs
  *   open/<target topic>/<p>        whose transactions are open on the target for long (open-identities.ts)
  *   applied/<mirrorId>/<digest>    an ACL or a quota that the mirror has set on the target, and may take away again
@@ -70,6 +71,13 @@ const claimRecord = z.object({
   /** How offsets are copied; `shared`: mapped, into a topic that others write to as well. Without it: identical. */
   mode: z.enum(['identical', 'mapped', 'shared']).optional(),
   /** What the source topic itself is a copy of, nearest first; without it: of nothing that is known (provenance.ts). */
+  provenance: z.array(hop).optional(),
+});
+
+const creatingRecord = z.object({
+  mirrorId: z.string(),
+  sourceTopic: z.string(),
+  /** As in a claim. */
   provenance: z.array(hop).optional(),
 });
 
@@ -228,6 +236,7 @@ const schemas = {
   failover: failoverRecord,
   mirror: mirrorRecord,
   claim: claimRecord,
+  creating: creatingRecord,
   partition: partitionRecord,
   open: openRecord,
   applied: appliedRecord,
@@ -247,12 +256,14 @@ export type AppliedRecord = z.output<typeof appliedRecord>;
 export type MirrorRecord = z.output<typeof mirrorRecord>;
 export type Hop = z.output<typeof hop>;
 export type ClaimRecord = z.output<typeof claimRecord>;
+export type CreatingRecord = z.output<typeof creatingRecord>;
 export type PartitionRecord = z.output<typeof partitionRecord>;
 export type OpenRecord = z.output<typeof openRecord>;
 
 export type StateRecord =
   | { readonly kind: 'mirror'; readonly key: string; readonly value: MirrorRecord | null }
   | { readonly kind: 'claim'; readonly key: string; readonly value: ClaimRecord | null }
+  | { readonly kind: 'creating'; readonly key: string; readonly value: CreatingRecord | null }
   | { readonly kind: 'applied'; readonly key: string; readonly value: AppliedRecord | null }
   | { readonly kind: 'partition'; readonly key: string; readonly value: PartitionRecord | null }
   | { readonly kind: 'open'; readonly key: string; readonly value: OpenRecord | null }
@@ -275,6 +286,7 @@ export const groupKey = (mirrorId: string, topic: string, groupId: string): stri
   `group/${mirrorId}/${topic}/${groupId}`;
 export const mirrorKey = (mirrorId: string): string => `mirror/${mirrorId}`;
 export const claimKey = (targetTopic: string): string => `claim/${targetTopic}`;
+export const creatingKey = (targetTopic: string): string => `creating/${targetTopic}`;
 export const partitionKey = (targetTopic: string, partition: number): string => `partition/${targetTopic}/${partition}`;
 export const openKey = (targetTopic: string, partition: number): string => `open/${targetTopic}/${partition}`;
 

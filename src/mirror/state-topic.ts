@@ -25,6 +25,7 @@ import { readLogStart, readWatermark } from './offsets.ts';
 import {
   appliedKey,
   claimKey,
+  creatingKey,
   decodeState,
   encodeState,
   failoverKey,
@@ -37,6 +38,7 @@ import {
   pieceKey,
   type AppliedRecord,
   type ClaimRecord,
+  type CreatingRecord,
   type FailoverRecord,
   type GroupRecord,
   type LedgerRecord,
@@ -138,6 +140,17 @@ export class StateTopic {
   claim(targetTopic: string): ClaimRecord | null {
     const record = this.#recordOf(claimKey(targetTopic));
     return record?.kind === 'claim' ? record.value : null;
+  }
+
+  /** Which mirror is about to create a topic; null once it is claimed. Throws as `mirror`. */
+  creating(targetTopic: string): CreatingRecord | null {
+    const record = this.#recordOf(creatingKey(targetTopic));
+    return record?.kind === 'creating' ? record.value : null;
+  }
+
+  /** null takes the record away. */
+  async putCreating(targetTopic: string, value: CreatingRecord | null): Promise<void> {
+    await this.#putContested([{ kind: 'creating', key: creatingKey(targetTopic), value }]);
   }
 
   /** How far a failover of the mirror came; null where none was begun, or it was abandoned. Throws as `mirror`. */
@@ -386,10 +399,12 @@ export class StateTopic {
 
   /**
    * Claims a target topic, or updates the claim that is ours already, and returns the claim that holds afterwards:
-   * another mirror's when that came first.
+   * another mirror's when that came first. The topic is there, so nobody is about to create it any more.
    */
   async putClaim(targetTopic: string, value: ClaimRecord): Promise<ClaimRecord> {
-    await this.#putContested([{ kind: 'claim', key: claimKey(targetTopic), value }]);
+    const created: StateRecord = { kind: 'creating', key: creatingKey(targetTopic), value: null };
+    const isCreated = this.#records.has(created.key);
+    await this.#putContested([{ kind: 'claim', key: claimKey(targetTopic), value }, ...(isCreated ? [created] : [])]);
     const claim = this.claim(targetTopic);
     assert(claim !== null, 'a claim that was written is read back');
     return claim;

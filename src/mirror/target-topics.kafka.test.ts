@@ -10,6 +10,7 @@ import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { deleteTopics } from '#testing/topic-admin.ts';
 import { planMirror } from './plan.ts';
+import { SourceProvenance } from './source-provenance.ts';
 import { STATE_TOPIC, StateTopic } from './state-topic.ts';
 import { prepareTopic, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { UNLIMITED } from './topic-configs.ts';
@@ -74,6 +75,28 @@ describe('a target topic', () => {
       partitions: 3,
     });
     expect(await prepare({ match: 'orders' })).toEqual({ ...prepared, action: 'resumed' });
+  });
+
+  test('is known as a copy from the moment that it is there, before it can be claimed', async () => {
+    await createTopic(source, { name: 'new', partitions: 1, replicationFactor: 1 });
+    const own = await StateTopic.open(target);
+    const choices = { transactions: 'preserve', timestamps: 'append', start: { at: 'earliest' } } as const;
+    const ids = { sourceClusterId: source.clusterId, targetClusterId: target.clusterId };
+    const { mirrorId } = await own.establishMirror({ name: 'creator', ...ids, ...choices });
+    const putClaim = own.putClaim.bind(own);
+    const hopsBefore: unknown[] = [];
+    own.putClaim = async (topic, claim) => {
+      const reader = new SourceProvenance(target); // of a mirror that goes the other way
+      await reader.read();
+      hopsBefore.push([must(target.topicOf(topic), 'the topic').errorCode, reader.hopsOf(topic)]);
+      return putClaim(topic, claim);
+    };
+
+    await prepare({ match: 'new' }, { state: own, mirrorId });
+
+    const hop = { clusterId: source.clusterId, topic: 'new', mirror: 'creator' };
+    expect(hopsBefore).toEqual([[0, [hop]]]);
+    expect(own.creating('new')).toBeNull();
   });
 
   test('is prepared by three processes at once', async () => {

@@ -68,7 +68,7 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
     const facts = await readFacts({ source, target, state }, pair);
     asked ??= await askMode(options, facts);
     const decision = decideTopic(facts, targetFacts, { ...decisionOptions(options), asked });
-    refuse(decision);
+    await refuse(options, decision);
     if (decision.action === 'resume' && decision.growTo === null) {
       const denied = await changeConfigs(target, facts, decision.configs);
       const claimed = await claim(options, facts, decision);
@@ -156,12 +156,17 @@ async function readFacts(clusters: Parameters<typeof readTopicFacts>[0], pair: T
   return facts;
 }
 
-function refuse({ findings }: TopicDecision): void {
+async function refuse(
+  { state, mirrorId, pair }: Pick<PrepareOptions, 'state' | 'mirrorId'> & { readonly pair: TopicPair },
+  { findings }: TopicDecision,
+): Promise<void> {
   const refusal = findings.find(({ severity }) => severity === 'error');
-  if (refusal)
-    throw new AppError(refusal.code, refusal.message, {
-      nextStep: refusal.nextStep,
-    });
+  if (!refusal) return;
+  // It will not be ours: somebody else has created it meanwhile.
+  if (state.creating(pair.target)?.mirrorId === mirrorId) await state.putCreating(pair.target, null);
+  throw new AppError(refusal.code, refusal.message, {
+    nextStep: refusal.nextStep,
+  });
 }
 
 /** One step towards a topic that can be resumed. What another process did first is found in the next round. */
@@ -173,6 +178,7 @@ async function bringForward(
   const { target, pair } = options;
   const partitions = facts.source.partitions.length;
   if (decision.action === 'create') {
+    await announce(options);
     const topic = {
       name: pair.target,
       partitions,
@@ -189,6 +195,21 @@ async function bringForward(
     await changeConfigs(target, facts, decision.configs);
     await claim(options, facts, decision);
   }
+}
+
+/**
+ * Says that a topic is about to be a copy before it is there: a mirror that goes the other way, and finds the topic before its
+ * claim, would carry the records back. The claim cannot come first, as it names the topic's id.
+ */
+async function announce({
+  state,
+  mirrorId,
+  pair,
+  provenance,
+}: PrepareOptions & { readonly pair: TopicPair }): Promise<void> {
+  const hops = provenance ?? [];
+  const wanted = { mirrorId, sourceTopic: pair.source, ...(hops.length > 0 ? { provenance: [...hops] } : {}) };
+  if (!isDeepStrictEqual(state.creating(pair.target), wanted)) await state.putCreating(pair.target, wanted);
 }
 
 async function unlessDoneAlready(change: () => Promise<unknown>, code: number): Promise<void> {
@@ -238,7 +259,10 @@ async function claim(
   };
   const isSame = holds?.partitions === wanted.partitions || (copy.isShared && (holds?.partitions ?? 0) > 0);
   const isSameWay = isDeepStrictEqual(holds?.provenance ?? [], hops);
-  if (holds && isSame && holds.mode === wanted.mode && isSameWay) return facts;
+  if (holds && isSame && holds.mode === wanted.mode && isSameWay) {
+    if (state.creating(facts.pair.target)) await state.putCreating(facts.pair.target, null); // by one who came second
+    return facts;
+  }
   const valid = await state.putClaim(facts.pair.target, wanted);
   if (valid.mirrorId !== mirrorId) {
     throw new AppError(
