@@ -300,7 +300,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
       }
     }
     expect(kills).toBeGreaterThan(SEEDS.length === 1 ? 0 : 500);
-  });
+  }, 300_000);
 
   test('killed again and again, it comes to the end exactly', async () => {
     for (const seed of SEEDS) {
