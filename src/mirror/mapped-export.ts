@@ -71,7 +71,7 @@ export async function exportMap(
   const { isShared, identicalFrom } = head;
   const placed = mapped.placements.runCount > 0 ? mapped.placements.sourceEnd : head.startOrdinal;
   const count = isShared || end === null ? placed : end;
-  if (!mapped.isTorn) mapped.settle(Math.max(count, head.startOrdinal));
+  if (!mapped.isTorn) mapped.settle(count);
   return {
     map: mapped.mapUpTo(count),
     ledger: mapped.ledger,

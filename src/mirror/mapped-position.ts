@@ -80,12 +80,18 @@ export async function readSharedPosition(
       return { ordinal: nextOf(port, placements), isSequenceFree: false };
     // An open transaction of somebody else hides what lies behind its beginning.
     const stable = await readStableOffset(target, topic, partition);
-    await findOwn(port, placements, options.onFound);
+    const isCut = await findOwn(port, placements, options.onFound);
     const known = await lastSequence(port);
     const isFreeNow = known === null || known === -1;
     const isComplete = isFreeNow ? stable >= watermark : known === lastOf(port, placements);
     if (isComplete || signal.aborted) return { ordinal: nextOf(port, placements), isSequenceFree: isFreeNow };
-    if (polls >= POLLS_MAX) throw notSeen(port);
+    if (polls >= POLLS_MAX) {
+      // What was never looked at has expired: its last sequence still says how many there were.
+      const isExpired = isCut && stable >= watermark && known !== null;
+      const ahead = isExpired ? aheadOf(port, placements, (known + 1) % SEQUENCES) : Infinity;
+      if (ahead > SEQUENCES_AHEAD_MAX) throw notSeen(port);
+      return { ordinal: nextOf(port, placements) + ahead, isSequenceFree: false };
+    }
     await sleep(target.clock, POLL_MS, signal);
   }
 }
@@ -105,10 +111,17 @@ async function lastSequence({ target, topic, partition, producerId }: SharedTarg
   return states.find((each) => each.producerId === producerId)?.lastSequence ?? null;
 }
 
-async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: OffsetMap['append']): Promise<void> {
+/** How far a sequence lies behind the last record that has a place. */
+function aheadOf(port: SharedTarget, placements: OffsetMap, sequence: number): number {
+  return (sequence - (nextOf(port, placements) % SEQUENCES) + SEQUENCES) % SEQUENCES;
+}
+
+/** True where the log begins behind the last record that has a place: what lay in between may have been ours. */
+async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: OffsetMap['append']): Promise<boolean> {
   const { target, topic, partition, producerId, targetStart } = port;
   const logStart = await readLogStart(target, topic, partition);
-  let from = Math.max(logStart, placements.runCount === 0 ? targetStart : placements.targetEnd);
+  const behindLast = placements.runCount === 0 ? targetStart : placements.targetEnd;
+  let from = Math.max(logStart, behindLast);
   for (;;) {
     const { batches, isComplete } = await readTail(target, {
       topic,
@@ -122,7 +135,7 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
       const isOwn = producerIdOf(buffer, at) === producerId && (attributesOf(buffer, at) & ATTRIBUTE_CONTROL) === 0;
       if (!isOwn || last < placements.targetEnd) continue;
       const expected = nextOf(port, placements);
-      const ahead = (baseSequenceOf(buffer, at) - (expected % SEQUENCES) + SEQUENCES) % SEQUENCES;
+      const ahead = aheadOf(port, placements, baseSequenceOf(buffer, at));
       if (ahead > SEQUENCES_AHEAD_MAX || producerEpochOf(buffer, at) !== 0 || base < placements.targetEnd)
         throw diverged(
           base,
@@ -131,7 +144,7 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
       // Compaction of the target takes whole batches: their ordinals have no place any more.
       onFound({ source: expected + ahead, target: base, length: lastOffsetDeltaOf(buffer, at) + 1 });
     }
-    if (isComplete || batches.length === 0) return;
+    if (isComplete || batches.length === 0) return logStart > behindLast;
   }
 }
 

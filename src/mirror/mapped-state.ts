@@ -125,12 +125,11 @@ export class MappedState {
 
   /**
    * As many records of ours are on the target, no more and no less: what the ledger has more was never written, and what it
-   * has less follows its end without a gap.
+   * has less follows its end without a gap. Below what was forgotten it only empties the ledger.
    */
   settle(ordinal: number): void {
-    assert(ordinal >= this.head.startOrdinal, 'what is not on the target yet has not been forgotten');
     if (ordinal > this.ledger.ordinal) return this.account({ kind: 'delivered' }, ordinal - this.ledger.ordinal);
-    this.ledger.truncate(ordinal);
+    this.ledger.truncate(Math.max(ordinal, this.head.startOrdinal));
     this.#pieces.changed('ledger', this.ledger.runCount - 1);
   }
 

@@ -97,7 +97,7 @@ async function compareMappedOnce(
   options: Parameters<typeof compareMappedLogs>[1] & { readonly isDamageFinal: boolean },
   run: Parameters<typeof compareMappedLogs>[2],
 ): Promise<Compared> {
-  const { map, ledger, isShared, isPart } = options.exported;
+  const { map, ledger, isShared, isPart, mappedFrom = ledger.start } = options.exported;
   const target = await logs.target.bounds();
   const source = await sourceBounds(logs.source, ledger.end, run);
   const window = { from: run.from ?? 0, to: run.to ?? Infinity };
@@ -122,10 +122,14 @@ async function compareMappedOnce(
           }
         : {
             from: source.start,
-            to: Math.min(ledger.start, source.stable),
-            reason: `the copy begins at offset ${ledger.start}`,
+            to: Math.min(mappedFrom, source.stable),
+            reason: `the copy begins at offset ${mappedFrom}`,
           },
-      { from: first, to: Math.min(from, ledger.end), reason: 'one side has not got it any more' },
+      {
+        from: Math.max(mappedFrom, window.from),
+        to: Math.min(from, ledger.end),
+        reason: 'one side has not got it any more',
+      },
       ...(isEmpty ? [{ from: ledger.end, to: source.stable, reason: 'the target holds nothing of it' }] : []),
       ...(window.from > ledger.end
         ? [{ from: window.from, to: window.from + 1, reason: `the copy reaches to offset ${ledger.end} only` }]

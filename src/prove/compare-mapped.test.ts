@@ -94,6 +94,7 @@ function targetOf(all: readonly SourceRecord[], foreign = 0): PartitionLog {
 const OURS = 77;
 
 interface Planted {
+  readonly mappedFrom?: number;
   readonly source?: PartitionLog;
   readonly target?: PartitionLog;
   readonly ledger?: DispositionLedger;
@@ -120,6 +121,7 @@ async function compare(change: Planted = {}) {
     isShared: change.isShared ?? false,
     producerId: OURS,
     conditions: change.conditions ?? [],
+    ...(change.mappedFrom === undefined ? {} : { mappedFrom: change.mappedFrom }),
   };
   const filter = new StatedFilter(change.filter ?? null, { topic: 'orders', partition: 0 });
   const clock = new ManualClock();
@@ -378,6 +380,13 @@ describe('what was not read is not called identical', () => {
     expect(later).toMatchObject({ verdict: 'unverified', records: 3 });
     expect(later.unverified).toEqual([{ from: 0, to: 9, reason: 'the copy begins at offset 9' }]);
     expect(await compare({ ledger, map, target, from: 9 })).toMatchObject({ verdict: 'identical', records: 3 });
+    // The mirror has forgotten what the target has lost: the copy has begun before all the same.
+    const forgotten = await compare({ ledger, map, target, mappedFrom: 2 });
+    expect(forgotten).toMatchObject({ verdict: 'unverified', records: 3 });
+    expect(forgotten.unverified).toEqual([
+      { from: 0, to: 2, reason: 'the copy begins at offset 2' },
+      { from: 2, to: 9, reason: 'one side has not got it any more' },
+    ]);
   });
 
   test('a window behind the end', async () => {

@@ -23,6 +23,8 @@ export interface MappedExport {
   readonly isShared: boolean;
   /** Below the ledger's start offsets are identical, not mapped. */
   readonly isPart?: boolean;
+  /** Where the ledger began; up to its start it was forgotten, because the target has none of it any more. */
+  readonly mappedFrom?: number;
   /** Of the mirror's batches on the target; where it is known. */
   readonly producerId?: number;
   /** Of the topics that it was made of; where they are known. */
