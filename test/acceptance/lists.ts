@@ -10,7 +10,6 @@ type Cells = Readonly<Record<(typeof MODES)[number], Coverage>>;
 
 const always = none('exactness is no mode here: the cells of M2 run with it');
 const noMatter = none('the mode has no part in it; M2 has the test');
-const bothWays = open('groups of both sides, with mirrors of both ways at once');
 
 function scenario(id: string, says: string, cells: Partial<Cells>): Item[] {
   return MODES.map((mode) => item(`${id} ${mode}`, says, cells[mode] ?? (mode === 'M4' ? always : noMatter)));
@@ -26,10 +25,7 @@ const mirrorMaker: List = {
       'A1',
       'records, settings, heartbeats and places arrive; a consumer goes over and comes back; later topics follow',
       {
-        M1: partly(
-          ['activeActive'],
-          'settings, groups and heartbeats both ways; a consumer that goes over and comes back; topics that appear later',
-        ),
+        M1: covered(['activeActive', 'groups/groups-both-ways']),
         M2: partly(
           ['copy', 'failover', 'groupsClient', 'grows', 'settingsFollow'],
           'a consumer that comes back to the first cluster after a failback; places of MirrorMaker 2 that only go forwards; heartbeats of both sides',
@@ -39,22 +35,19 @@ const mirrorMaker: List = {
       },
     ),
     ...scenario('A2', 'a group has place 0 on a partition that is empty', {
-      M1: bothWays,
+      M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups']),
       M3: open('groups over mutual TLS'),
-      M5: open('a partition that holds ends of transactions only, of which no record is left'),
+      M5: covered(['groups/groups-of-late-topics'], 'also on a partition that holds the end of a transaction only'),
     }),
     ...scenario('A3', 'one way, a group is carried over whole; a later topic too; nothing goes back', {
       M1: none('it is about one way'),
-      M2: partly(
-        ['groups', 'failover'],
-        'the group on a topic that appears while the mirror runs; no topic is made on the source',
-      ),
+      M2: covered(['groups', 'failover', 'groups/groups-of-late-topics']),
       M3: open('groups over mutual TLS'),
-      M5: partly(['failover'], 'the group on a topic that appears while the mirror runs'),
+      M5: covered(['failover', 'groups/groups-of-late-topics']),
     }),
     ...scenario('A4', 'after a move no record is read twice', {
-      M1: bothWays,
+      M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups', 'failover']),
       M3: open('groups over mutual TLS'),
       M5: covered(['failover'], 'groups.kafka.test.ts adds committed records only'),
@@ -69,7 +62,7 @@ const mirrorMaker: List = {
       M5: covered(['transactionsRights']),
     }),
     ...scenario('A7', 'no place is committed for what is not copied, then it appears', {
-      M1: bothWays,
+      M1: covered(['groups/groups-both-ways']),
       M2: partly(
         ['movesHeld', 'movesEmptyMap'],
         'on real brokers: a group ahead of a copy that is held up, whose place appears with the records',
@@ -78,22 +71,19 @@ const mirrorMaker: List = {
       M5: open('a group ahead of a transaction that is still open'),
     }),
     ...scenario('A8', 'after a restart more is written, and groups follow; places only go forwards', {
-      M1: bothWays,
-      M2: partly(['groups'], 'records that are written between the two runs'),
+      M1: covered(['groups/groups-both-ways']),
+      M2: covered(['groups', 'groups/groups-of-late-topics']),
       M3: open('groups over mutual TLS'),
-      M5: partly(['transactions', 'groups'], 'groups in the second run, with `transactions: preserve`'),
+      M5: covered(['transactions', 'groups', 'groups/groups-of-late-topics']),
     }),
     ...scenario('A9', 'a group far behind moves on, then back, and its place is exact each time', {
-      M1: bothWays,
+      M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups', 'groupsMapped']),
       M3: open('groups over mutual TLS'),
-      M5: partly(
-        ['groups'],
-        'the same with `transactions: preserve`: its topics are copied with committed records only',
-      ),
+      M5: covered(['groups/groups-of-late-topics']),
     }),
     ...scenario('A10', 'a setting that is left out keeps the value of the target, others follow', {
-      M1: open('settings of both ways at once, which must not chase each other'),
+      M1: covered(['groups/groups-both-ways']),
       M2: covered(['settingsFollow', 'settingsExcluded']),
     }),
     ...scenario('A11', 'settings in effect at the source, and back to the default when an override goes', {
@@ -277,7 +267,7 @@ const complaints: List = {
     item(
       'cmp-offsets-13-broker-outage',
       'places follow again by themselves after an outage of the source',
-      partly(['syncAgain'], 'on real brokers: a source that is away, with groups that move before and after'),
+      covered(['groups/groups-while-brokers-are-away', 'syncAgain']),
     ),
     item('cmp-offsets-14-checkpoints-not-empty', "MirrorMaker 2's client finds places", covered(['groupsClient'])),
     item(
@@ -289,10 +279,7 @@ const complaints: List = {
     item(
       'cmp-offsets-17-no-rewind-after-cutover',
       'consumers have moved, the mirror starts again: nobody is moved back',
-      partly(
-        ['groupsActive', 'movesBack'],
-        'on real brokers: consumers that moved and stopped, then a new start of the mirror',
-      ),
+      covered(['groups/groups-moved-over', 'groupsActive', 'movesBack']),
     ),
     item(
       'cmp-offsets-18-no-skip-ahead',
@@ -302,10 +289,7 @@ const complaints: List = {
     item(
       'cmp-offsets-19-active-group-protected',
       'a group that becomes active in the middle is not moved',
-      partly(
-        ['syncRace', 'groupsActive'],
-        'on real brokers: a member that joins between the look and the commit, held apart by the proxy',
-      ),
+      covered(['groups/groups-between-look-and-commit', 'syncRace', 'groupsActive']),
     ),
     item(
       'cmp-loss-01-retention-running',
@@ -398,7 +382,7 @@ const complaints: List = {
       'two mirrors, each way, make no nested names and stand still when nothing is written',
       covered(['activeActive']),
     ),
-    item('cmp-loop-02-heartbeats', 'heartbeats do not go round', open('both ways with `checkpoints: true`')),
+    item('cmp-loop-02-heartbeats', 'heartbeats do not go round', covered(['groups/groups-both-ways'])),
     item('cmp-loop-03-identity', 'the same names both ways are refused', covered(['chain', 'ring'])),
     item('cmp-loop-04-echo', 'source and target are one cluster: refused', covered(['oneCluster', 'oneClusterTwice'])),
     item(
