@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '#util/assert.ts';
+import { countKill } from './kills.ts';
 import { readBrokerIds } from './broker-ready.ts';
 import { jvmEnvironment, jvmFlags, kafkaClassPath, kafkaHome } from './kafka-home.ts';
 import type { JvmProfile, KafkaVersion } from './kafka-home.ts';
@@ -102,7 +103,7 @@ export class KafkaBroker {
 
   /** SIGKILL. Resolves when the process is gone. */
   async kill(): Promise<void> {
-    this.#process?.kill('SIGKILL');
+    if (this.#process?.kill('SIGKILL')) countKill();
     await this.#exited;
   }
 

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Incident, MirrorStatus, RunEvent } from '#contract/status.ts';
+import { countKill } from '#testing/kills.ts';
 import { waitUntil } from '#testing/process-stat.ts';
 import { spawnSupervised } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
@@ -122,6 +123,7 @@ export class LockstepProcess {
   }
 
   async kill(): Promise<void> {
+    if (this.#isRunning) countKill();
     this.signal('SIGKILL');
     await this.#closed;
   }

@@ -315,6 +315,7 @@ export class MirrorUnderTest {
       .map(({ code }) => code)
       .sort();
     expect(codes, told(run)).toEqual([...(options.incidents ?? [])].sort());
+    this.#run.expects([...(options.incidents ?? []), ...run.outages.map(({ code }) => code)]); // as expectOutages allows
     expectOutages(run, options);
     if (broken.length > 0) return this.#judgeBroken(broken, options.policy);
     const outages = run.outages.map(({ code }) => code).sort();
