@@ -414,6 +414,7 @@ describe('a mapped copy', () => {
       store(log, sourceBatch({ baseOffset: 3, records: [record(3), record(4)] }), 2);
       await world.copied();
       await check();
+      expect(world.placed().map(([source]) => source)).toEqual([0, 1, 2, 3, 4]);
     },
   );
 

@@ -13,6 +13,7 @@ import type { MirrorVerification } from '#contract/verification.ts';
 import { appendRecords } from '#kafka/simple-log.ts';
 import { decodeState, pieceKey, type MappedPlace, type PlacedRecord } from '#mirror/state-records.ts';
 import { openCluster } from '#testing/open-cluster.ts';
+import { consumeToEnd, spawnConsumer } from '#testing/live-consumer.ts';
 import { readHistories } from '#testing/checker/read-history.ts';
 import { RawReader } from '#testing/raw-reader.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
@@ -294,6 +295,14 @@ test('a copy that is rebuilt is deleted only when told to, and copied anew; what
   expect(refused).toContain('REBUILD_REFUSED');
   expect(refused).toContain('is in state Stable');
   await lockstep.interrupt();
+  // Consumers that read the copy would be left with places in a log that is gone.
+  const reading = { group: 'readers', topics: ['rebuilt'] };
+  await consumeToEnd(target, reading);
+  const consumer = await spawnConsumer(target, reading);
+  await expect
+    .poll(async () => (await rebuild()).err, { timeout: 30_000, interval: 500 })
+    .toMatch(/read .*rebuilt.* in group .*readers/);
+  await consumer.stop();
 
   const planned = await rebuild();
   expect(planned.code, planned.err).toBe(3);
