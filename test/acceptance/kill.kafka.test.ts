@@ -21,7 +21,7 @@ import { createRaisedTopic } from './raised-start.ts';
 const isFull = process.env['LOCKSTEP_FULL'] === '1';
 /** Other Kafka versions get a short form. */
 const other = testedVersions();
-const kills = other ? 8 : isFull ? 200 : 40;
+const kills = other ? 8 : isFull ? 200 : 24;
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
 /** Slows the copy down, so that it is not finished after the third kill. The broker measures over 2 s. */
 const targetBytesPerSecond = 1_500_000;
