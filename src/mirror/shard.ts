@@ -1016,7 +1016,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       const control = this.#transactions ? await this.#wrongControl(watermark) : null;
       const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
       if (foreign && from(foreign) < Math.min(from(control), from(misplaced))) return foreign;
-      if (control) return control;
+      if (control && from(control) <= from(misplaced)) return control;
     } catch (error) {
       if (error instanceof ShardStop) return error;
       if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
