@@ -23,6 +23,7 @@ import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
+import { drillOnCopies } from '#mirror/failover/copy-drill.ts';
 import { drill } from '#mirror/failover/drill.ts';
 import { failBack, type FailbackRun } from '#mirror/failover/failback.ts';
 import { abandonFailover, failOver, planFailover, type FailoverRun } from '#mirror/failover/failover.ts';
@@ -347,19 +348,38 @@ export function failOverMirror(
   );
 }
 
-/** A failover that changes nothing. Throws AppError FAILOVER_REFUSED, or where the target cannot be asked. */
+/**
+ * A failover that changes nothing; with `copies` one that is really done, of copies with such a prefix. Throws AppError
+ * FAILOVER_REFUSED, or where the target cannot be asked.
+ */
 export function drillMirror(
   documents: Documents,
   host: Host,
   {
     mirror,
+    copies,
     ...question
   }: Omit<FailoverQuestion, 'isFenced' | 'isForced' | 'settleWithinMs' | 'groupsWithinMs'> & {
     readonly mirror: MirrorResource;
+    readonly copies: { readonly prefix: string; readonly isKept: boolean } | null;
   },
 ): Promise<FailoverEvidence> {
   return withFailover(documents, host, { mirror, isSourceLost: question.isSourceLost }, (clusters) =>
-    drill({ ...question, ...clusters, clock: host.clock, verify: () => verifyTail(clusters, host, question) }),
+    copies === null
+      ? drill({ ...question, ...clusters, clock: host.clock, verify: () => verifyTail(clusters, host, question) })
+      : drillOnCopies({
+          ...question,
+          ...copies,
+          ...clusters,
+          isForced: false,
+          settleWithinMs: 0,
+          groupsWithinMs: 0,
+          clock: host.clock,
+          random: host.random,
+          process: host.process,
+          access: accessesOf(mirror, documents).target,
+          verify: (resource) => verifyTail({ ...clusters, resource }, host, question),
+        }),
   );
 }
 

@@ -64,13 +64,14 @@ export interface FailoverEvidence {
   readonly sourceClusterId: string;
   readonly target: string;
   readonly targetClusterId: string;
-  /** `promoted` once; a `drill` changes nothing. */
+  /** `promoted` once; a `drill` changes nothing of the mirror, and of the topics and groups that it keeps. */
   readonly outcome: 'promoted' | 'drill';
   readonly isSourceLost: boolean;
   readonly startedAt: number;
   readonly endedAt: number;
   /** From the start of the first command to the end of the last step. */
   readonly rtoMs: number;
+  /** Of a drill: with the source lost when it began. */
   readonly rpo: FailoverLoss;
   /** Source topics to which producers were denied; `why` when they were not. */
   readonly fence: { readonly topics: readonly string[]; readonly why: string | null } | null;
@@ -78,6 +79,14 @@ export interface FailoverEvidence {
   readonly cut: readonly TopicCut[];
   readonly transactions: readonly CutTransaction[];
   readonly verified: VerifiedCounts | null;
+  /** Of a drill on copies: how long it took to make them, and what the source had beyond them at the cut. */
+  readonly copies?: {
+    readonly prefix: string;
+    readonly topics: number;
+    readonly copiedMs: number;
+    readonly behind: FailoverLoss;
+    readonly isKept: boolean;
+  };
   /** What people have to know and do now. */
   readonly next: readonly string[];
 }
@@ -114,6 +123,16 @@ export interface DivergedRecord {
   readonly headers: readonly (readonly [key: string, value: string | null])[];
   /** Null outside of transactions. */
   readonly transaction: 'committed' | 'aborted' | 'open' | null;
+}
+
+/** Where they go: a file that appears under its name when it is whole. */
+export interface Exporter {
+  readonly file: string;
+  /** Begins anew. */
+  begin(): void;
+  add(records: readonly DivergedRecord[]): void;
+  /** All are in it. Twice is the same as once, in a later process too. */
+  finish(): void;
 }
 
 export interface DivergedPartition {

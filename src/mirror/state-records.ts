@@ -216,6 +216,8 @@ const failoverRecord = z.object({
     }),
   ),
   loss: z.object({ records: z.int().nullable(), ms: z.int().nullable() }).nullable(),
+  /** That got places under names of their own, in a drill. */
+  groups: z.array(z.string()).optional(),
   verified: z
     .object({ identical: z.int(), different: z.int(), unverified: z.int(), failed: z.int(), records: z.int() })
     .nullable(),
@@ -228,6 +230,10 @@ const failoverRecord = z.object({
       topics: z.array(z.string()),
       /** Who writes them to the new primary. */
       replay: z.object({ producerId: z.int() }).nullable(),
+      /** Files that hold them, and where the partitions of the topics ended then. Kept before the first is deleted. */
+      exported: z.array(z.object({ file: z.string(), ends: z.record(z.string(), z.array(offset)) })).optional(),
+      /** Topics are deleted from now on: what was in them is not found any more. */
+      isDeleting: z.boolean().optional(),
     })
     .nullable(),
 });

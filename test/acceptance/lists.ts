@@ -27,11 +27,11 @@ const mirrorMaker: List = {
       {
         M1: covered(['activeActive', 'groups/groups-both-ways']),
         M2: partly(
-          ['copy', 'failover', 'groupsClient', 'grows', 'settingsFollow'],
-          'a consumer that comes back to the first cluster after a failback; places of MirrorMaker 2 that only go forwards; heartbeats of both sides',
+          ['copy', 'failover', 'failover/failover-there-and-back', 'groupsClient', 'grows', 'settingsFollow'],
+          'places of MirrorMaker 2 that only go forwards; heartbeats of both sides',
         ),
         M3: partly(['secureCertificates'], 'groups, settings and later topics over mutual TLS'),
-        M5: partly(['transactions', 'failover'], 'a consumer that comes back after a failback'),
+        M5: covered(['transactions', 'failover', 'failover/failover-there-and-back']),
       },
     ),
     ...scenario('A2', 'a group has place 0 on a partition that is empty', {
@@ -150,8 +150,8 @@ const strimzi: List = {
       'S6',
       'both ways with groups: nothing is read twice',
       partly(
-        ['failover', 'activeActive'],
-        'consumers that come back after a failback; groups with mirrors of both ways at once',
+        ['failover', 'failover/failover-there-and-back', 'activeActive'],
+        'groups with mirrors of both ways at once',
       ),
     ),
     item(
@@ -498,7 +498,7 @@ const complaints: List = {
       'cmp-failback-01',
       'the old primary comes back: what only it has is listed, and the way back doubles nothing',
       covered(
-        ['failoverLost', 'failover'],
+        ['failoverLost', 'failover', 'failover/failover-there-and-back', 'failover/failback-decisions'],
         'topics that end behind the cut are copied back whole: Kafka cannot cut the end of a log',
       ),
     ),

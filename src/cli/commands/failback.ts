@@ -1,5 +1,6 @@
 import { AppError } from '#contract/errors.ts';
-import { failbackDecisions, type FailbackDecision, type FailbackReport } from '#contract/failover.ts';
+import { failbackDecisions, type Exporter, type FailbackDecision, type FailbackReport } from '#contract/failover.ts';
+import type { Disk } from '#util/host.ts';
 import { printable, printableJson } from '#util/printable.ts';
 import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -31,7 +32,8 @@ export const failback: Verb<Options> = {
     '--mirror <name>': 'which one, where the files hold several',
     '--diverged <what>':
       'what becomes of records that only the old primary has: export, replay (they are written to the new primary) or discard',
-    '--export <file>': 'write them to this file, which is written anew',
+    '--export <file>':
+      'write them to this file, which is written anew, unless it holds what an earlier call has deleted since',
     '--yes': 'delete the topics on the old primary; without it nothing is changed',
   },
   async run({ io, host, app }, options) {
@@ -39,21 +41,37 @@ export const failback: Verb<Options> = {
     const mirror = mirrorOf(documents.mirrors, options.mirror);
     const exportTo = options.export ?? null;
     const decision = parseDecision(options.diverged);
-    if (exportTo !== null) host.disk.writeText(exportTo, '');
     const report = await app.failBackMirror(documents, host, {
       mirror,
       decision,
       isConfirmed: options.yes ?? false,
-      exportTo,
-      onRecords: (records) => {
-        if (exportTo !== null)
-          host.disk.appendText(exportTo, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
-      },
+      exporter: exportTo === null ? null : exporterOf(host.disk, exportTo),
     });
     io.out(options.json ? `${printableJson({ event: 'failback', ...report })}\n` : describe(io, report));
     return report.isDone ? exitCodes.ok : exitCodes.pending;
   },
 };
+
+function exporterOf(disk: Disk, file: string): Exporter {
+  const partial = `${file}.partial`;
+  let isBegun = false;
+  return {
+    file,
+    begin: () => {
+      isBegun = true;
+      disk.writeText(partial, '');
+    },
+    add: (records) => disk.appendText(partial, records.map((record) => `${JSON.stringify(record)}\n`).join('')),
+    finish: () => {
+      try {
+        disk.rename(partial, file);
+      } catch (error) {
+        // An earlier call, which wrote it, has come that far.
+        if (isBegun || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      }
+    },
+  };
+}
 
 function parseDecision(text: string | undefined): FailbackDecision | null {
   if (text === undefined) return null;

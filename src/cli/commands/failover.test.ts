@@ -101,6 +101,12 @@ async function lockstep(line: string, app: Partial<App>, text = clusters + mirro
         readText: () => text,
         writeText: (path: string, more: string) => (files[path] = more),
         appendText: (path: string, more: string) => (files[path] = (files[path] ?? '') + more),
+        rename: (from: string, to: string) => {
+          const content = files[from];
+          if (content === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+          files[to] = content;
+          delete files[from];
+        },
       },
     },
     app,
@@ -164,11 +170,12 @@ test('of several mirrors one has to be named', async () => {
 test('a failback shows what only the old primary has, and writes it to a file', async () => {
   const record = { topic: 'orders', partition: 0, timestamp: 5, key: null, value: 'YQ==', headers: [] };
   const failBackMirror: App['failBackMirror'] = async (_, __, question) => {
-    if (question.exportTo !== null) {
-      question.onRecords([{ ...record, offset: 9, transaction: null }]);
-      question.onRecords([{ ...record, offset: 11, transaction: 'committed' }]);
-    }
-    return { ...report, exportedTo: question.exportTo, isDone: question.isConfirmed, decision: question.decision };
+    const { exporter } = question;
+    exporter?.begin();
+    exporter?.add([{ ...record, offset: 9, transaction: null }]);
+    exporter?.add([{ ...record, offset: 11, transaction: 'committed' }]);
+    exporter?.finish();
+    return { ...report, exportedTo: exporter?.file ?? null, isDone: question.isConfirmed, decision: question.decision };
   };
   const shown = await lockstep('failback -f link.yaml', { failBackMirror });
   expect(shown.code).toBe(3);
@@ -180,8 +187,14 @@ test('a failback shows what only the old primary has, and writes it to a file', 
     0,
     { event: 'failback', ...report, exportedTo: 'only.jsonl', isDone: true, decision: 'export' },
   ]);
+  expect(Object.keys(done.files)).toEqual(['only.jsonl']);
   const lines = (done.files['only.jsonl'] ?? '').trimEnd().split('\n');
   expect(lines.map((each) => (JSON.parse(each) as { offset: number }).offset)).toEqual([9, 11]);
+  const kept: App['failBackMirror'] = async (_, __, { exporter }) => {
+    exporter?.finish(); // as an earlier call has written it
+    return report;
+  };
+  expect((await lockstep(line, { failBackMirror: kept })).files).toEqual({});
   const wrong = await lockstep('failback -f link.yaml --diverged keep', { failBackMirror });
   expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('Write export, replay, discard')]);
 });
@@ -198,6 +211,20 @@ test('a drill changes nothing, and ends with 5 where source and target differ', 
   expect(code).toBe(5);
   expect(out).toContain('nothing was changed');
   expect(out).toContain('40 offsets of the source not copied, the first of them 0.3 s old');
+});
+
+test('a drill on copies names their prefix, and says what it measured', async () => {
+  const copies = { prefix: 'drill.', topics: 2, copiedMs: 4_000, behind: { records: 7, ms: 40 }, isKept: true };
+  const drillMirror: App['drillMirror'] = async (_, __, question) => {
+    expect(question.copies).toEqual({ prefix: 'drill.', isKept: true });
+    return { ...evidence, outcome: 'drill', rpo: { records: 0, ms: 0 }, copies, next: ['Consumers can be tried.'] };
+  };
+  const { code, out } = await lockstep('drill -f link.yaml --copies drill. --keep', { drillMirror });
+  expect(code).toBe(0);
+  for (const text of ['on copies of 2 topics (drill.…)', 'made in 4.0 s, kept', '7 offsets', 'Consumers can be tried.'])
+    expect(out).toContain(text);
+  const wrong = await lockstep('drill -f link.yaml --keep', { drillMirror });
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('--copies')]);
 });
 
 test('one that is interrupted says how it goes on, and ends with 130', async () => {

@@ -107,7 +107,7 @@ export async function drill(run: DrillRun): Promise<FailoverEvidence> {
 }
 
 /** Of copies with the offsets of the source, where they end now. */
-async function cutNow({ target }: DrillRun, claims: readonly TopicClaim[]): Promise<TopicCut[]> {
+export async function cutNow({ target }: Pick<DrillRun, 'target'>, claims: readonly TopicClaim[]): Promise<TopicCut[]> {
   const ends = await readWatermarks(target, placesOf(claims, 'targetTopic'));
   let next = 0;
   return claims.flatMap(

@@ -2,9 +2,11 @@
  * The way back after a failover: what only the old primary has, record by record, and what has to go there before the copy can
  * come back. Nothing is deleted that was not shown, decided about and confirmed; a topic is deleted by the id that was copied.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type {
   DivergedPartition,
   DivergedRecord,
+  Exporter,
   FailbackDecision,
   FailbackReport,
   TopicCut,
@@ -44,8 +46,7 @@ export interface FailbackRun {
   /** Deletes; without it nothing is changed. */
   readonly isConfirmed: boolean;
   /** Where the records go; null: they are only counted. */
-  readonly exportTo: string | null;
-  onRecords(records: readonly DivergedRecord[]): void;
+  readonly exporter: Exporter | null;
 }
 
 /**
@@ -53,7 +54,7 @@ export interface FailbackRun {
  * stopped. Throws AppError FAILOVER_REFUSED where the mirror was not failed over, or nothing was decided; KafkaError.
  */
 export async function failBack(run: FailbackRun): Promise<FailbackReport> {
-  const { resource, source, target, isConfirmed, exportTo } = run;
+  const { resource, source, target, isConfirmed, exporter } = run;
   const { state, mirrorId, mirror } = await openFailover(resource, target);
   const record = state.failover(mirrorId);
   if (record?.phase !== 'promoted')
@@ -67,17 +68,22 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
       'Correct the addresses of the source; a cluster that was really replaced has nothing to lead back to: mirror to it as to any other.',
     );
   const cuts = await stillThere(source, record.cut ?? []);
-  const diverged = await readDiverged(source, cuts, record, run);
+  const ends = await endsOf(source, cuts);
+  const isKept = isExportKept(run, record, ends);
+  const diverged = await readDiverged(source, cuts, record, isKept ? null : exporter);
   const records = diverged.reduce((sum, each) => sum + each.records, 0);
   const clean = new Set<TopicCut>();
   for (const cut of cuts) if (await isClean(source, cut)) clean.add(cut);
   const stale = cuts.filter((cut) => !clean.has(cut));
   const topics = stale.map(({ sourceTopic }) => sourceTopic);
+  if (!isConfirmed && !isKept) exporter?.finish();
   if (isConfirmed)
     await makeRoom(run, {
       record,
       stale,
       clean: [...clean],
+      ends,
+      isExportKept: isKept,
       records,
       mirrorId,
       save: (saved) => state.putFailover(mirrorId, saved),
@@ -88,7 +94,7 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
     newPrimary: target.name,
     diverged,
     records,
-    exportedTo: exportTo,
+    exportedTo: exporter?.file ?? null,
     decision: isConfirmed ? (run.decision ?? record.failback?.decision ?? null) : (record.failback?.decision ?? null),
     topics,
     kept: [...clean].map(({ sourceTopic }) => sourceTopic),
@@ -105,27 +111,59 @@ async function stillThere(source: Cluster, cuts: readonly TopicCut[]): Promise<T
   return cuts.filter(({ sourceTopicId }, i) => found[i]?.errorCode === 0 && found[i].topicId === sourceTopicId);
 }
 
+/** Where the partitions of each topic end. */
+type Ends = Readonly<Record<string, number[]>>;
+
+async function endsOf(source: Cluster, cuts: readonly TopicCut[]): Promise<Ends> {
+  const ends: [string, number[]][] = [];
+  for (const { sourceTopic, partitions } of cuts) {
+    const each = partitions.map((_, partition) => readWatermark(source, sourceTopic, partition));
+    ends.push([sourceTopic, await Promise.all(each)]);
+  }
+  return Object.fromEntries(ends);
+}
+
+/**
+ * Once topics are being deleted, the file that was written before is the only place of their records: it is not written again.
+ * Throws AppError FAILOVER_REFUSED where the old primary has more by now.
+ */
+function isExportKept({ exporter }: FailbackRun, { failback }: FailoverRecord, ends: Ends): boolean {
+  const exported = failback?.exported?.find(({ file }) => file === exporter?.file);
+  if (!exporter || !failback?.isDeleting || !exported) return false;
+  const grown = Object.keys(ends).filter((topic) => !isDeepStrictEqual(ends[topic], exported.ends[topic]));
+  if (grown.length > 0)
+    throw refused(
+      `${grown.map((topic) => `"${topic}"`).join(', ')} of the old primary has more than was exported to ${exporter.file}, which holds records of topics that are deleted.`,
+      'Stop its producers, and give the same command with another file: the rest is written there.',
+    );
+  return true;
+}
+
 interface Room {
   readonly record: FailoverRecord;
   /** To be deleted. */
   readonly stale: readonly TopicCut[];
   /** To be taken over as they are. */
   readonly clean: readonly TopicCut[];
+  /** As of when it was read what only the old primary has. */
+  readonly ends: Ends;
+  /** The file of an earlier call holds everything. */
+  readonly isExportKept: boolean;
   readonly records: number;
   readonly mirrorId: string;
   save(record: FailoverRecord): Promise<void>;
 }
 
 async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
-  const { record, stale, clean, records } = room;
-  const { source, target, decision, exportTo } = run;
+  const { record, stale, clean, ends, records } = room;
+  const { source, target, decision, exporter } = run;
   const decided = decision ?? record.failback?.decision ?? null;
   if (records > 0 && decided === null)
     throw refused(
       `${records} records are only on "${source.name}", and would be deleted with its topics.`,
       'Decide: --diverged export --export FILE writes them to a file first; --diverged replay writes them to the new primary; --diverged discard lets them go.',
     );
-  if (records > 0 && decided === 'export' && exportTo === null)
+  if (records > 0 && decided === 'export' && exporter === null)
     throw refused('--diverged export needs a file.', 'Name one with --export FILE.');
   const shared = stale.filter(({ mode }) => mode === 'shared');
   if (shared.length > 0)
@@ -135,15 +173,21 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
     );
   let replay = record.failback?.replay ?? null;
   const topics = [...new Set([...(record.failback?.topics ?? []), ...stale.map(({ sourceTopic }) => sourceTopic)])];
-  const keep = (): Promise<void> =>
+  const before = record.failback;
+  const others = before?.exported?.filter(({ file }) => file !== exporter?.file) ?? [];
+  const exported =
+    exporter === null || room.isExportKept ? before?.exported : [...others, { file: exporter.file, ends }];
+  const keep = (isDeleting = false): Promise<void> =>
     room.save({
       ...record,
       failback: {
         decision: decided ?? 'discard',
-        records: Math.max(records, record.failback?.records ?? 0),
+        records: Math.max(records, before?.records ?? 0),
         at: source.clock.now(),
         topics,
         replay,
+        ...(exported ? { exported } : {}),
+        isDeleting: isDeleting || before?.isDeleting === true,
       },
     });
   if (records > 0 && decided === 'replay') {
@@ -151,9 +195,12 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
     await keep();
     for await (const divergence of divergencesOf(source, stale, record)) await replayTo(target, divergence, replay);
   }
-  await keep();
-  for (const { sourceTopic, sourceTopicId } of stale)
-    await deleteTopic(source, { name: sourceTopic, topicId: sourceTopicId });
+  await keep(stale.length > 0);
+  exporter?.finish();
+  for (const cut of stale) {
+    if (decided !== 'discard') await refuseGrown(source, cut, ends);
+    await deleteTopic(source, { name: cut.sourceTopic, topicId: cut.sourceTopicId });
+  }
   await adopt(run, { name: record.mirrorName, transactions: run.resource.spec.transactions }, clean);
   try {
     await lowerFence(source, record.fence?.topics ?? []);
@@ -165,6 +212,16 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
       error,
     );
   }
+}
+
+/** What was written since it was exported, or replayed, would be gone with the topic. */
+async function refuseGrown(source: Cluster, cut: TopicCut, ends: Ends): Promise<void> {
+  const now = await endsOf(source, [cut]);
+  if (isDeepStrictEqual(now[cut.sourceTopic], ends[cut.sourceTopic])) return;
+  throw refused(
+    `"${cut.sourceTopic}" on "${source.name}" is being written to: what came meanwhile would be deleted with it.`,
+    'Stop its producers, and give the same command again.',
+  );
 }
 
 // ---- what only the old primary has
@@ -210,15 +267,16 @@ async function readDiverged(
   source: Cluster,
   cuts: readonly TopicCut[],
   record: FailoverRecord,
-  run: Pick<FailbackRun, 'exportTo' | 'onRecords'>,
+  exporter: Exporter | null,
 ): Promise<DivergedPartition[]> {
   const diverged: DivergedPartition[] = [];
+  exporter?.begin();
   for await (const divergence of divergencesOf(source, cuts, record)) {
     const { topic, partition, cut: from, to } = divergence;
     let records = 0;
     for await (const found of divergence.read()) {
       records += found.length;
-      if (run.exportTo !== null) run.onRecords(found);
+      exporter?.add(found);
     }
     if (to > from || records > 0) diverged.push({ topic, partition, from, to, records });
   }

@@ -8,7 +8,7 @@ import type { FramePool } from '#kafka/frame.ts';
 import type { Clock } from '#util/clock.ts';
 import { sleep } from '#util/clock.ts';
 import type { Random } from '#util/random.ts';
-import { Mirror } from '../mirror.ts';
+import { Mirror, type MirrorOutcome } from '../mirror.ts';
 import { readEnds, readWatermarks } from '../offsets.ts';
 import { mirrorIdOf, type FailoverRecord, type MirrorRecord } from '../state-records.ts';
 import { StateTopic } from '../state-topic.ts';
@@ -17,7 +17,7 @@ import { abandon, claimedTopics, createSteps, refused, stepFailed, type Failover
 
 export interface FailoverRun extends Pick<
   FailoverOptions,
-  'isFenced' | 'isForced' | 'settleWithinMs' | 'groupsWithinMs' | 'verify'
+  'isFenced' | 'notFenced' | 'isForced' | 'settleWithinMs' | 'groupsWithinMs' | 'groupsAs' | 'verify'
 > {
   readonly resource: MirrorResource;
   /** Null where it does not answer, or is given up. */
@@ -34,6 +34,12 @@ export interface FailoverRun extends Pick<
   readonly signal: AbortSignal;
   onEvent(event: FailoverEvent | RunEvent): void;
 }
+
+/** What it takes to run the mirror itself. */
+export type RunOptions = Pick<
+  FailoverRun,
+  'resource' | 'source' | 'target' | 'clock' | 'random' | 'pool' | 'process' | 'access' | 'signal' | 'onEvent'
+>;
 
 export interface FailoverState {
   readonly state: StateTopic;
@@ -144,9 +150,9 @@ export async function abandonFailover({
   await abandon({ source, state, mirrorId });
 }
 
-/** The mirror itself copies what is left, beside the processes that run it. */
-async function drain(run: FailoverRun, source: Cluster): Promise<Awaited<ReturnType<Mirror['run']>>> {
-  const { resource, target, clock, random, pool, process, access, drainWithinMs, signal } = run;
+/** The mirror itself copies what there is as of now, beside the processes that run it. */
+export function runUntilCaughtUp(run: RunOptions, source: Cluster, signal: AbortSignal): Promise<MirrorOutcome> {
+  const { resource, target, clock, random, pool, process, access } = run;
   const mirror = new Mirror({
     resource,
     source,
@@ -160,11 +166,16 @@ async function drain(run: FailoverRun, source: Cluster): Promise<Awaited<ReturnT
     progressMs: 1_000,
     onEvent: (event) => run.onEvent(event),
   });
+  return mirror.run(signal);
+}
+
+async function drain(run: FailoverRun, source: Cluster): Promise<MirrorOutcome> {
+  const { clock, drainWithinMs, signal } = run;
   const ended = new AbortController();
   const late = new AbortController();
   const timer = sleep(clock, drainWithinMs, ended.signal).then(() => late.abort());
   try {
-    return await mirror.run(AbortSignal.any([signal, late.signal]));
+    return await runUntilCaughtUp(run, source, AbortSignal.any([signal, late.signal]));
   } finally {
     ended.abort();
     await timer;

@@ -32,15 +32,16 @@ export async function beginReplay(target: Cluster, mirrorId: string): Promise<Re
  */
 export async function replayTo(target: Cluster, divergence: Divergence, { producerId }: Replay): Promise<void> {
   const place = { topic: divergence.targetTopic, partition: divergence.partition };
-  const known = (await describeProducers(target, place)).find((each) => each.producerId === producerId);
-  const written = (known?.lastSequence ?? -1) + 1;
+  const producer = (await describeProducers(target, place)).find((each) => each.producerId === producerId);
+  const written = (producer?.lastSequence ?? -1) + 1;
   let sequence = 0;
   for await (const records of batchesOf(divergence)) {
-    const baseSequence = sequence;
+    const known = Math.max(0, written - sequence); // the last batch of an earlier attempt may have had fewer
+    const baseSequence = sequence + known;
     sequence += records.length;
     if (sequence <= written) continue;
     const writer = new BatchWriter({ codec: UNCOMPRESSED, baseOffset: 0 });
-    for (const { timestamp, key, value, headers } of records) {
+    for (const { timestamp, key, value, headers } of records.slice(known)) {
       writer.appendRecord({
         timestamp,
         key: bytesOf(key),
@@ -57,7 +58,7 @@ export async function replayTo(target: Cluster, divergence: Divergence, { produc
   }
 }
 
-/** The same batches at each attempt, so that a sequence always ends where one does. */
+/** The same batches at each attempt, but for the last, which grows with the topic. */
 async function* batchesOf(divergence: Divergence): AsyncGenerator<DivergedRecord[]> {
   const { topic, partition } = divergence;
   let batch: DivergedRecord[] = [];

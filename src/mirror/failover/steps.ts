@@ -14,6 +14,7 @@ import { openBatch } from '#kafka/records/open-batch.ts';
 import { readTail } from '#kafka/simple-log.ts';
 import { sleep } from '#util/clock.ts';
 import { GroupMemory } from '../group-memory.ts';
+import type { SyncedTopic } from '../group-places.ts';
 import { GroupSync, hasMembers, selectGroups } from '../group-sync.ts';
 import { MappedState } from '../mapped-state.ts';
 import type { MirrorOutcome } from '../mirror.ts';
@@ -23,6 +24,7 @@ import { TRANSACTIONAL_ID_PREFIX, type StateTopic, type TopicClaim } from '../st
 import { openRoutes } from '../source-provenance.ts';
 import { readSyncedTopics } from '../synced-topics.ts';
 import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts';
+import { copyGroups, type GroupCopies } from './group-copies.ts';
 import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
 import type { FailoverPort, StepOutcome } from './procedure.ts';
 
@@ -43,12 +45,16 @@ export interface FailoverOptions {
   readonly state: StateTopic;
   readonly mirrorId: string;
   readonly isFenced: boolean;
+  /** Why not. Default: the option that says so. */
+  readonly notFenced?: string;
   /** Goes on although partitions have stopped, differ, or are not drained in time. */
   readonly isForced: boolean;
   /** How long transactions of the source may take to end once producers are kept out. */
   readonly settleWithinMs: number;
   /** How long consumers of the source may take to reach the cut. */
   readonly groupsWithinMs: number;
+  /** In a drill: groups get their places under names of their own, and the source's are not waited for. */
+  readonly groupsAs?: GroupCopies | null;
   /** Runs the mirror until it has caught up, in the time that is given for it. */
   drain(source: Cluster): Promise<MirrorOutcome>;
   /** Compares the ends of both sides. */
@@ -102,7 +108,7 @@ async function fenceOf(options: FailoverOptions, record: FailoverRecord, save: S
   const { source, isFenced } = options;
   const before = record.fence?.topics ?? [];
   if (source === null) return { topics: before, why: 'the source does not answer, or is given up' };
-  if (!isFenced) return { topics: before, why: '--no-fence' };
+  if (!isFenced) return { topics: before, why: options.notFenced ?? '--no-fence' };
   const saveFence = (raised: Fence): Promise<unknown> =>
     save({ fence: { topics: [...raised.topics], why: raised.why } });
   return raiseFence(source, await sourceTopics(options, source), { before, save: saveFence });
@@ -328,7 +334,8 @@ export async function measureLoss(
 // ---- groups
 
 async function moveGroups(options: FailoverOptions, record: FailoverRecord): Promise<StepOutcome> {
-  const { resource, source, target, state, mirrorId } = options;
+  const { resource, source, target, state, mirrorId, groupsAs } = options;
+  if (groupsAs && source) return copyGroups({ source, target, readTopics: () => syncedTopics(options) }, groupsAs);
   const settings = resource.spec.sync.groups;
   if (settings === null)
     return { said: ['Consumer groups are not synchronised by this mirror (sync.groups).'], changes: {} };
@@ -338,7 +345,6 @@ async function moveGroups(options: FailoverOptions, record: FailoverRecord): Pro
     return { said: [said], changes: {} };
   }
   const waited = await awaitGroups(options, record.cut ?? []);
-  const claims = await claimedTopics(options);
   const said: string[] = [];
   const sync = new GroupSync({
     mirror: resource.metadata.name,
@@ -348,22 +354,7 @@ async function moveGroups(options: FailoverOptions, record: FailoverRecord): Pro
     clock: target.clock,
     memory: new GroupMemory(state, { mirrorId, clock: target.clock }),
     isLeader: () => true,
-    readTopics: () =>
-      readSyncedTopics({
-        topics: claims.map(({ mode = 'identical', ...claim }) => ({
-          ...claim,
-          copy: { mode: mode === 'identical' ? 'identical' : 'mapped', isShared: mode === 'shared', why: '' },
-        })),
-        partitions: placesOf(claims, 'sourceTopic').map((place) => ({
-          ...place,
-          isHeld: false,
-          position: null,
-          incident: null,
-          places: null,
-        })),
-        state,
-        isWhole: resource.spec.start.at === 'earliest',
-      }),
+    readTopics: () => syncedTopics(options),
     onEvent: ({ inPlace, leftAlone }) => {
       said.push(`${inPlace} consumer groups stand where they stood on the source.`);
       for (const { group, why } of leftAlone.slice(0, NAMED_MAX)) said.push(`Group "${group}" was left alone: ${why}.`);
@@ -377,6 +368,26 @@ async function moveGroups(options: FailoverOptions, record: FailoverRecord): Pro
     said: [...waited, ...(said.length > 0 ? said : [`No consumer group of mirror ${mirrorId} had to move.`])],
     changes: {},
   };
+}
+
+async function syncedTopics(options: FailoverOptions): Promise<SyncedTopic[]> {
+  const { resource, state } = options;
+  const claims = await claimedTopics(options);
+  return readSyncedTopics({
+    topics: claims.map(({ mode = 'identical', ...claim }) => ({
+      ...claim,
+      copy: { mode: mode === 'identical' ? 'identical' : 'mapped', isShared: mode === 'shared', why: '' },
+    })),
+    partitions: placesOf(claims, 'sourceTopic').map((place) => ({
+      ...place,
+      isHeld: false,
+      position: null,
+      incident: null,
+      places: null,
+    })),
+    state,
+    isWhole: resource.spec.start.at === 'earliest',
+  });
 }
 
 /** Consumers of the source go on reading behind the fence: until they are at the cut, or gone, their places move. */
