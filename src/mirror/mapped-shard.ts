@@ -10,7 +10,6 @@
  * its ordinal, so the broker appends it only behind the one before it, and its log says which record each of ours is.
  */
 import { assert, must } from '#util/assert.ts';
-import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
 import type { NextPlaces } from '#contract/offset-map.ts';
@@ -69,7 +68,7 @@ import {
   unexplained,
 } from './shard-stop.ts';
 import { CONDITIONS_MAX, LEADER_EPOCHS_MAX } from './state-records.ts';
-import type { Waiting } from './shard-trouble.ts';
+import { ShardTrouble, type Waiting } from './shard-trouble.ts';
 import { TopicIdentity } from './topic-identity.ts';
 
 const IN_FLIGHT_MAX = 5;
@@ -80,7 +79,6 @@ const STILL_MS = 1_000;
 const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
 const CORRUPTIONS_MAX = 5;
-const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 const PERMIT_POLL_MS = 200;
 const FROM_SOURCE = 'when reading from the source';
 
@@ -108,15 +106,13 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   readonly targetTopic: string;
   readonly partition: number;
   readonly #context: MappedContext;
-  readonly #backoff: Backoff;
-  readonly #retryBackoff: Backoff;
+  readonly #trouble: ShardTrouble;
   readonly #abort = new AbortController();
   readonly #permit: Permit = { timeoutMs: TIMES.writeTimeoutMs, isGiven: () => this.mayWrite() };
 
   #walk: BatchWalk;
   #mapped: MappedState | null = null;
   #state: ShardState = 'starting';
-  #incident: Incident | null = null;
   /** The target topic's max.message.bytes as last read, and what was refused as too large. */
   #batchBytesMax: number;
   #splitAboveBytes = Infinity;
@@ -141,7 +137,6 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #whenSettled: (() => void) | null = null;
 
   #position: number | null = null;
-  #waiting: Waiting | null = null;
   #stuckSinceMs: number | null = null;
   #stillMs: number;
   #isSettled: boolean;
@@ -174,8 +169,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#queue = new ItemQueue(context.pool);
     this.#keeper = this.#createKeeper();
     this.#topics = new TopicIdentity(context);
-    this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
-    this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+    this.#trouble = new ShardTrouble(context);
     const { takeover, lost } = context.term;
     this.#isSettled = takeover === 'handed-over';
     this.#stillMs = takeover === 'handed-over' ? 0 : STILL_MS;
@@ -233,11 +227,11 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
 
   /** What it waits out, and since when (monotonic) without any progress; null while it goes on. */
   get waiting(): Waiting | null {
-    return this.#waiting;
+    return this.#trouble.waiting;
   }
 
   get incident(): Incident | null {
-    return this.#incident;
+    return this.#trouble.incident;
   }
 
   /** Next source offset that is not accounted for, or whose record the target has not acknowledged; null until it is known. */
@@ -284,15 +278,15 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
         const stop = this.#stopFor(error);
         if (this.#isAnothers(stop)) continue;
         if (!stop) {
-          await this.#pause(error as KafkaError);
+          await this.#trouble.waitOut(error as KafkaError, this.#abort.signal);
           continue;
         }
         if (await this.#sharesFromNow(stop)) continue;
         const isCured = stop.reason.code === 'SHARD_RECORD_TOO_LARGE' && (await this.#hasMoreRoom());
         if (!isCured) {
-          this.#raise(stop);
+          this.#trouble.raise(stop);
           if (!stop.reason.endsByItself) return;
-          await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
+          await this.#trouble.pauseStopped(this.#abort.signal);
           if (this.#abort.signal.aborted) break;
           await this.#hasMoreRoom();
         }
@@ -322,7 +316,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       topic: this.topic,
       targetTopic: this.targetTopic,
       partition: this.partition,
-      state: this.#incident && this.#state !== 'ended' ? 'stopped' : this.#state,
+      state: this.#trouble.incident && this.#state !== 'ended' ? 'stopped' : this.#state,
       position,
       sourceLogStart: this.#sourceLogStart,
       sourceStableOffset: stable,
@@ -335,7 +329,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       holesFilled: 0,
       refusals: this.#refusals,
       unexplained: this.#unexplained,
-      incident: this.#incident,
+      incident: this.#trouble.incident,
     };
   }
 
@@ -442,7 +436,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#producer = producer;
     this.#state = 'copying';
     this.#cursor = { offset: mapped.ledger.end, sequence: located.ordinal % SEQUENCES };
-    if (mapped.ledger.end >= (this.#stableOffset ?? Infinity)) this.#waiting = null;
+    if (mapped.ledger.end >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
     this.#inFlightMax = located.isSequenceFree ? 1 : IN_FLIGHT_MAX;
     const interrupted = new Promise<Interruption>((resolve) => {
@@ -476,7 +470,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
         throw interruption.error;
       case 'out-of-range':
       case 'diverging':
-        return sleep(clock, this.#backoff.next(), this.#abort.signal);
+        return this.#trouble.pause(this.#abort.signal);
       case 'refused':
         if (this.#isStuck()) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
         await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
@@ -494,10 +488,9 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     if (result.diverging) return this.#interrupt({ kind: 'diverging' });
     if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
     if (result.end > result.start) return this.#walkRecords(result, frame);
-    this.#backoff.reset();
+    this.#trouble.ease();
     if (this.#position !== this.#cursor.offset) return;
-    this.#waiting = null;
-    this.#endIncident(); // nothing is left that could be refused
+    this.#trouble.endBefore(Infinity); // nothing is left that could be refused
   }
 
   onFetchLost(error: ConnectionError | BrokerError): void {
@@ -708,8 +701,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;
     this.#context.countBytes(item.reason, item.sourceBytes);
-    this.#waiting = null;
-    if (item.baseOffset + item.count > (this.#incident?.offsets?.from ?? -1)) this.#endIncident();
+    this.#trouble.endBefore(item.baseOffset + item.count);
     if (this.#interrupt) this.#advance();
   }
 
@@ -749,7 +741,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#corruptions = 0;
     this.#unknownResults = 0;
     this.#stuckSinceMs = null;
-    this.#backoff.reset();
+    this.#trouble.ease();
   }
 
   /** Found even while settling; it outranks the reason that interrupted. */
@@ -866,39 +858,6 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const now = this.#context.clock.monotonic();
     this.#stuckSinceMs ??= now;
     return now - this.#stuckSinceMs > NO_PROGRESS_MS;
-  }
-
-  async #pause(error: KafkaError): Promise<void> {
-    const toldMs = this.#context.clock.monotonic();
-    this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? toldMs, toldMs };
-    this.#context.onTrouble(this, error);
-    await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
-  }
-
-  /** The same cause at the same place is the same incident, however often it is met. */
-  #raise(stop: ShardStop): void {
-    this.#waiting = null; // now it is known what for
-    const { code, offsets } = stop.reason;
-    const open = this.#incident;
-    if (open && open.code === code && open.offsets?.from === offsets?.from) return;
-    this.#endIncident();
-    this.#incident = {
-      ...stop.reason,
-      severity: 'error',
-      mirror: this.#context.mirrorName,
-      topic: this.topic,
-      partition: this.partition,
-      at: this.#context.clock.now(),
-    };
-    this.#context.onIncident(this.#incident);
-  }
-
-  #endIncident(): void {
-    const incident = this.#incident;
-    if (!incident) return;
-    this.#incident = null;
-    this.#retryBackoff.reset();
-    this.#context.onIncidentEnded(incident);
   }
 
   /** Reads max.message.bytes of the target topic, which may have been changed: whether it is larger than it was. */

@@ -18,14 +18,19 @@ export interface Waiting {
 const PAUSE_MS = { baseMs: 50, maxMs: 5_000 };
 const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 
+type Context = Pick<
+  ShardContext,
+  'mirrorName' | 'sourceTopic' | 'partition' | 'clock' | 'random' | 'onTrouble' | 'onIncident' | 'onIncidentEnded'
+>;
+
 export class ShardTrouble {
-  readonly #context: ShardContext;
+  readonly #context: Context;
   readonly #pauses: Backoff;
   readonly #retries: Backoff;
   #waiting: Waiting | null = null;
   #incident: Incident | null = null;
 
-  constructor(context: ShardContext) {
+  constructor(context: Context) {
     this.#context = context;
     this.#pauses = new Backoff(context.random, PAUSE_MS);
     this.#retries = new Backoff(context.random, RETRY_MS);
