@@ -620,6 +620,7 @@ const faults: List = {
           'crash-points/crash-filling-holes',
           'crash-points/crash-in-transaction',
           'crash-points/crash-mapping',
+          'campaign/campaign-kills-current',
           'kill',
           'transactions',
           'mapped',
@@ -634,11 +635,21 @@ const faults: List = {
       'F02',
       'stopped for 5, 45 and 120 s while another takes over',
       partly(
-        ['ownership', 'doubles', 'ownershipSuspended'],
+        [
+          'ownership',
+          'doubles',
+          'ownershipSuspended',
+          'campaign/campaign-pauses-current',
+          'campaign/campaign-pauses-old',
+        ],
         '120 s, past the limit of a transaction, with preserved transactions',
       ),
     ),
-    item('F03', 'two instances of one mirror', covered(['ownershipStart', 'doubles', 'doublesOff'])),
+    item(
+      'F03',
+      'two instances of one mirror',
+      covered(['ownershipStart', 'doubles', 'doublesOff', 'campaign/campaign-doubles-current']),
+    ),
     item('F04', 'a write that arrives late', covered(['network/ghost-produce', 'network/ghost-without-sequences'])),
     item(
       'F05',
@@ -912,7 +923,12 @@ const faults: List = {
     item(
       'F63',
       'the target forgets the producer',
-      covered(['writers/producer-forgotten', 'writers/producer-forgotten-doubles']),
+      covered([
+        'writers/producer-forgotten',
+        'writers/producer-forgotten-doubles',
+        'campaign/campaign-pauses-old',
+        'campaign/campaign-unowned-old',
+      ]),
     ),
   ],
 };

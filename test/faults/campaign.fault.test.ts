@@ -9,13 +9,13 @@ import { checks } from '#testing/checker/check-replication.ts';
 import { verifyMirror } from '#testing/checker/verify-mirror.ts';
 import { waitUntil } from '#testing/process-stat.ts';
 import { must } from '#util/assert.ts';
-import { Campaign } from './campaign.ts';
+import { Campaign, leaderToLose } from './campaign.ts';
 import type { Lane } from './campaign-lane.ts';
 import type { Age, Kind } from './campaign-topics.ts';
 import { ownedKinds } from './campaign-topics.ts';
 import { fault } from './fault.ts';
 import type { FaultRun } from './fault.ts';
-import { leaderOf, waitForInSync, waitForOther } from './leaders.ts';
+import { waitForInSync, waitForOther } from './leaders.ts';
 import { clusterPair } from './mirror-under-test.ts';
 
 /** Producers whose last record is older than a day are forgotten within a second. */
@@ -192,15 +192,15 @@ for (const age of ages) {
     let slowestMs = 0;
     for (const side of ['target', 'source', 'target', 'source', 'target'] as const) {
       await waitForInSync(pair[side], topics);
-      const topic = campaign.draw(topics);
       await Promise.all(campaign.lanes.map((lane) => lane.advances('before a broker is killed')));
-      const broker = await leaderOf(pair[side], topic);
+      const { broker, topic, partition } = await leaderToLose(pair, side, { topics, random: campaign.random });
       const startedAt = performance.now();
       await broker.kill();
-      const after = await waitForOther(pair[side], topic, { than: broker.id });
+      const after = await waitForOther(pair[side], topic, { than: broker.id, partition });
       await Promise.all(campaign.lanes.map((lane) => lane.advances(`without broker ${broker.id} of the ${side}`)));
       slowestMs = Math.max(slowestMs, performance.now() - startedAt);
       moves.push(`${side} ${broker.id}→${after}`);
+      process.stdout.write(`fault ${run.id}: ${moves.at(-1)}, all went on\n`);
       await broker.start();
     }
     run.tookEffect(`another broker led after each of 5 kills, which all met a copy at work: ${moves.join(', ')}`);

@@ -7,6 +7,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeProducers } from '#kafka/producers.ts';
 import { expectIdentical } from '#testing/checker/verify-mirror.ts';
+import type { KafkaBroker } from '#testing/kafka-broker.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import type { LiveTraffic } from '#testing/workload.ts';
 import { spawnLiveTraffic, writeWorkloads } from '#testing/workload.ts';
@@ -23,7 +24,8 @@ import type { Age, Kind } from './campaign-topics.ts';
 import { topicsOf } from './campaign-topics.ts';
 import { expectDenseCopies } from './dense-copy.ts';
 import type { FaultRun } from './fault.ts';
-import type { ClusterPair } from './mirror-under-test.ts';
+import { readLeaders } from './leaders.ts';
+import type { ClusterPair, Side } from './mirror-under-test.ts';
 
 /** Copying what is left, on a machine that does other things too. */
 const settledWithinMs = 120_000;
@@ -182,4 +184,31 @@ export class Campaign {
     const mirrors = Object.fromEntries(this.lanes.map(({ mirror, spec }) => [mirror, spec]));
     return { source: source.bootstrap, target: target.bootstrap, mirrors };
   }
+}
+
+/**
+ * A leader of a partition of the topics; on the target not the coordinator of transactions, whose loss has faults and a
+ * limit of its own (transactions.fault.test.ts, decision 5).
+ */
+export async function leaderToLose(
+  pair: ClusterPair,
+  side: Side,
+  { topics, random }: { readonly topics: readonly string[]; readonly random: Random },
+): Promise<{ readonly broker: KafkaBroker; readonly topic: string; readonly partition: number }> {
+  const others = await othersThanCoordinator(pair, side);
+  const led = [];
+  for (const topic of topics)
+    for (const { partition, leader } of await readLeaders(pair[side], topic)) {
+      const broker = others.find(({ id }) => id === leader);
+      if (broker) led.push({ broker, topic, partition });
+    }
+  return pick(random, led);
+}
+
+/** The brokers that may be lost: all of the source. */
+export async function othersThanCoordinator(pair: ClusterPair, side: Side): Promise<readonly KafkaBroker[]> {
+  const { brokers } = pair[side];
+  if (side === 'source') return brokers;
+  const [transactions] = await readLeaders(pair.target, '__transaction_state');
+  return brokers.filter(({ id }) => id !== transactions?.leader);
 }
