@@ -227,6 +227,16 @@ const tests = {
     'mirror/shard-transactions.sim',
     'with answers that are lost and requests that are refused, seed %i',
   ),
+  schedulesSim: unit(
+    'mirror/schedules.sim',
+    '%s: the target is the source, or one incident names the place, in %i schedules',
+  ),
+  benchModes: { file: 'test/bench.test.ts', title: 'hold identical offsets to 1.05 times the CPU of mapped ones' },
+  benchPeer: { file: 'test/bench.test.ts', title: 'are not met by the median of runs that miss them' },
+  faultCounts: {
+    file: 'test/faults/report.test.ts',
+    title: 'counts are of what passed: scenarios, records, kills, differences, incidents',
+  },
   ownershipSim: unit(
     'jobs/ownership.sim',
     'never write to one shard at the same time, and share all of them when trouble ends, in ${SCHEDULES} schedules',

@@ -59,7 +59,7 @@ export const simulatedGuards: readonly SimulatedGuard[] = [
   {
     name: 'the source has what was copied (rule 8)',
     kind: 'doubles',
-    off: cut('shard.ts', 'end.endOffset >= 0 && end.endOffset < offset', 'false'),
+    off: cut('source-end.ts', 'end.endOffset >= 0 && end.endOffset < offset', 'false'),
   },
   {
     name: 'retention that overtakes the position stops it (rule 8)',
@@ -76,14 +76,14 @@ export const simulatedGuards: readonly SimulatedGuard[] = [
     ),
   },
   {
-    name: 'a batch appended since the end was read is left out of the position',
-    kind: 'doubles',
-    off: cut('shard-position.ts', 'if (baseOffsetOf(batch, 0) >= end) break;', ''),
-  },
-  {
     name: 'a position and its sequence are of one moment (rule 1)',
     kind: 'doubles',
     off: cut('shard-position.ts', 'end === offset && (isSequenceFree || known === last)', 'true'),
+  },
+  {
+    name: 'what others have appended is compared with the source (rule 1)',
+    kind: 'doubles',
+    off: cut('shard.ts', '!this.#isFirst && position.offset === this.#position', '!this.#isFirst'),
   },
   {
     name: 'leave to write is asked for each batch (rule 3)',
