@@ -36,6 +36,13 @@ export interface ListedGroup {
   readonly type: string;
 }
 
+/** GroupState of groups without members. */
+const WITHOUT_MEMBERS = new Set(['Empty', 'Dead']);
+
+export function hasMembers({ state }: ListedGroup): boolean {
+  return !WITHOUT_MEMBERS.has(state);
+}
+
 /** What a group has committed for a partition: the next offset that it wants to read. */
 export interface GroupOffset {
   readonly topic: string;

@@ -4,9 +4,9 @@ import type { MirrorResource } from '#contract/resources.ts';
 import type { TopicPair } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
-import { listGroups, readGroupOffsets, readShareGroupOffsets, type ListedGroup } from '#kafka/groups.ts';
+import { hasMembers, listGroups, readGroupOffsets, readShareGroupOffsets, type ListedGroup } from '#kafka/groups.ts';
 import { ACTIVE } from './group-moves.ts';
-import { hasMembers, selectGroups } from './group-sync.ts';
+import { selectGroups } from './group-sync.ts';
 
 /** Null where the file does not ask for it; else those that would follow first, by group id. Throws KafkaError where groups cannot be listed. */
 export async function planGroups(

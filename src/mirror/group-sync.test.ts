@@ -454,10 +454,18 @@ describe('a group that is gone from the source', () => {
   });
 
   test('stays by default', async () => {
-    const { source, target, sync } = await gone({ deleted: 'keep' });
+    const { source, target, sync, store } = await gone({ deleted: 'keep' });
     source.groups.delete('g');
     await sync.pass();
     expect(target.groups.get('g')?.offset).toBe(40);
+    source.groups.set('g', { state: 'Empty', offset: 10 });
+    await sync.pass();
+    expect(target.groups.get('g')?.offset, 'and follows when it comes back').toBe(10);
+
+    source.groups.delete('g');
+    target.groups.delete('g'); // its commits have expired
+    await sync.pass();
+    expect(store.groups.size, 'nothing is kept of it').toBe(0);
   });
 
   test('stays while it only misses in the list', async () => {

@@ -8,10 +8,10 @@ import { sleep, type Clock } from '#util/clock.ts';
 import { compileGroups, type GroupSync as GroupSyncSettings } from '#contract/group-settings.ts';
 import type { LeftGroup, RunEvent } from '#contract/status.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import { KafkaError } from '#kafka/errors.ts';
 import {
   commitGroupOffsets,
-  deleteGroups,
+  hasMembers,
   listGroups,
   readGroupOffsets,
   readShareGroupOffsets,
@@ -19,23 +19,13 @@ import {
   type GroupOffset,
   type ListedGroup,
 } from '#kafka/groups.ts';
-import { isDenied } from '#kafka/permissions.ts';
 import type { Permit } from '#kafka/permit.ts';
 import { Checkpoints, type Checkpoint } from './checkpoints.ts';
-import {
-  ACTIVE,
-  isOwn,
-  movesOf,
-  placeKey,
-  type GroupFacts,
-  type GroupMoves,
-  type Note,
-  type Translate,
-} from './group-moves.ts';
+import { movesOf, placeKey, type GroupFacts, type GroupMoves, type Note, type Translate } from './group-moves.ts';
+import { followGone, isMissing } from './gone-groups.ts';
 import type { GroupMemory, TopicIds } from './group-memory.ts';
 import { bySourceTopic, readTranslation, reasonOf, targetKey, type SyncedTopic } from './group-places.ts';
 
-const GROUP_ID_NOT_FOUND = 69;
 /**
  * Nothing is written that was decided from an older look at the target: a process that stood still for a while must not
  * undo what consumers have committed there meanwhile.
@@ -85,13 +75,6 @@ const KINDS: readonly Kind[] = [
     expires: false,
   },
 ];
-/** GroupState of groups without members. */
-const WITHOUT_MEMBERS = new Set(['Empty', 'Dead']);
-
-export function hasMembers({ state }: ListedGroup): boolean {
-  return !WITHOUT_MEMBERS.has(state);
-}
-
 /** Whether a group is one whose offsets are synchronised. */
 export function selectGroups(settings: GroupSyncSettings): (group: ListedGroup) => boolean {
   const isMeant = compileGroups(settings);
@@ -166,8 +149,9 @@ export class GroupSync {
       inPlace += outcome.inPlace;
       checkpoints.push(...outcome.checkpoints);
     }
-    const deleted = await this.#followDeleted(new Set(onSource.map(({ groupId }) => groupId)), listed, left);
-    this.#tell(inPlace, left, deleted);
+    const ids = new Set(onSource.map(({ groupId }) => groupId));
+    const gone = await followGone(this.#options, { onSource: ids, onTarget: listed, topics });
+    this.#tell(inPlace, [...left, ...gone.left], gone.deleted);
     await this.#memory.settle(this.#topicIds, { all: false });
     await this.#checkpoints?.write(checkpoints);
   }
@@ -285,62 +269,6 @@ export class GroupSync {
     return { timeoutMs: target.requestTimeoutMs, isGiven: () => isFresh() && this.#options.isLeader() };
   }
 
-  /** Groups that this mirror saw on the source, and that are there no more. Returns those that were deleted. */
-  async #followDeleted(
-    onSource: ReadonlySet<string>,
-    listed: ReadonlyMap<string, ListedGroup>,
-    left: LeftGroup[],
-  ): Promise<string[]> {
-    const isMeant = compileGroups(this.#options.settings);
-    const missing = this.#memory.groupIds().filter((group) => isMeant(group) && !onSource.has(group));
-    if (missing.length === 0) return [];
-    const gone = await this.#confirmGone(missing);
-    const deleted: string[] = [];
-    for (const group of gone) {
-      const why =
-        this.#options.settings.deleted === 'keep' ? undefined : await this.#deleteCopy(group, listed.get(group));
-      await this.#memory.forget(group);
-      if (why === undefined) continue;
-      if (why === null) deleted.push(group);
-      else left.push({ group, why });
-    }
-    return deleted;
-  }
-
-  /** A list may miss a group whose coordinator moves; the coordinator itself, once it has loaded, does not. */
-  async #confirmGone(groups: readonly string[]): Promise<string[]> {
-    const { source } = this.#options;
-    const [commits, shares] = await Promise.all([
-      readGroupOffsets(source, groups),
-      readShareGroupOffsets(source, groups),
-    ]);
-    return groups.filter((group) => {
-      const [ofGroup, ofShare] = [commits.get(group), shares.get(group)];
-      const hasNone = ofGroup instanceof KafkaError ? isMissing(ofGroup) : ofGroup?.length === 0;
-      const isNoShare =
-        ofShare instanceof KafkaError ? !ofShare.retryable && !isDenied(ofShare) : ofShare?.length === 0;
-      return hasNone && isNoShare;
-    });
-  }
-
-  /** Only what is as the mirror has left it. Returns why it was not deleted, null when it was, undefined when there was nothing. */
-  async #deleteCopy(group: string, listed: ListedGroup | undefined): Promise<string | null | undefined> {
-    const { target } = this.#options;
-    if (listed === undefined) return undefined;
-    if (hasMembers(listed)) return ACTIVE;
-    const topics = new Map((await this.#options.readTopics()).map((topic) => [topic.sourceTopic, topic]));
-    const read = listed.type === 'share' ? readShareGroupOffsets : readGroupOffsets;
-    const found = (await read(target, [group])).get(group) ?? [];
-    if (found instanceof KafkaError) return isMissing(found) ? undefined : reasonOf(found);
-    const copies = bySourceTopic(found, topics);
-    const { notes } = this.#memory.recall(group, copies, this.#topicIds);
-    if (notes.size === 0) return undefined;
-    const isOurs = copies.size === found.length && [...copies].every(([key, place]) => isOwn(place, notes.get(key)));
-    if (!isOurs) return 'it is gone from the source, and has commits of its own on the target';
-    const failure = (await deleteGroups(target, [group])).get(group);
-    return failure === undefined || isMissing(failure) ? null : reasonOf(failure);
-  }
-
   /** When it is not what was told last. */
   #tell(inPlace: number, left: readonly LeftGroup[], deleted: readonly string[]): void {
     const { mirror, clock } = this.#options;
@@ -354,7 +282,7 @@ export class GroupSync {
       inPlace,
       leftAlone: leftAlone.slice(0, LEFT_NAMED_MAX),
       leftAloneCount: leftAlone.length,
-      deleted,
+      deleted: [...deleted],
       at: clock.now(),
     });
   }
@@ -394,8 +322,4 @@ function notesAfter(
     else if (holds) after.set(key, holds);
   }
   return { notes: after, unanswered };
-}
-
-function isMissing(error: KafkaError): boolean {
-  return error instanceof BrokerError && error.code === GROUP_ID_NOT_FOUND;
 }
