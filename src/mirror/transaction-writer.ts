@@ -239,16 +239,13 @@ export class TransactionWriter {
   }
 
   async #untilVisible(expected: number): Promise<void> {
-    const sinceMs = this.#port.now();
-    const deadline = sinceMs + VISIBLE_WITHIN_MS;
-    for (
-      let delayMs = this.#visibleMs, next = POLL_FIRST_MS;
-      ;
-      delayMs = next, next = Math.min(2 * next, POLL_MAX_MS)
-    ) {
-      await this.#port.pause(delayMs);
+    const deadline = this.#port.now() + VISIBLE_WITHIN_MS;
+    await this.#port.pause(this.#visibleMs);
+    for (let delayMs = 0; ; delayMs = Math.min(Math.max(POLL_FIRST_MS, 2 * delayMs), POLL_MAX_MS)) {
+      if (delayMs > 0) await this.#port.pause(delayMs);
       const watermark = await this.#port.watermark();
-      if (watermark === expected) return this.#tookUntilVisible(this.#port.now() - sinceMs);
+      if (delayMs === 0) this.#learnVisible(watermark === expected);
+      if (watermark === expected) return;
       if (watermark > expected)
         throw diverged(
           expected - 1,
@@ -264,9 +261,9 @@ export class TransactionWriter {
     }
   }
 
-  /** Asked a little before, as a rule: each question in vain stands in the way of the broker's own work. */
-  #tookUntilVisible(ms: number): void {
-    this.#visibleMs = Math.min(POLL_MAX_MS, Math.max(POLL_FIRST_MS, (3 * this.#visibleMs + ms) / 4));
+  /** A question in vain stands in the way of the broker's own work: about two of three first ones are to be in time. */
+  #learnVisible(wasInTime: boolean): void {
+    this.#visibleMs = Math.min(POLL_MAX_MS, Math.max(POLL_FIRST_MS, this.#visibleMs * (wasInTime ? 0.9 : 1.25)));
   }
 
   /**
