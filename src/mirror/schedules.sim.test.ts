@@ -41,6 +41,15 @@ describe('schedules of a partition with identical offsets', () => {
   );
 });
 
+test('killed before each event that reaches it, its successor goes on exactly', async () => {
+  const { crashes = 0 } = await must(
+    kinds.find(({ name }) => name === 'crashes'),
+    'kind',
+  ).play(base);
+  process.stdout.write(`crashes: ${crashes}, seed ${base}\n`);
+  expect(crashes).toBeGreaterThan(60);
+}, 240_000);
+
 test('every rule that the simulation is tried without stands in the source exactly once', () => {
   const timesIn = (file: string, find: string): number =>
     readFileSync(join(import.meta.dirname, '..', '..', file), 'utf8').split(find).length - 1;

@@ -46,9 +46,8 @@ export class ModelLog {
     const lastSequence = (batch!.baseSequence + count - 1) % SEQUENCES;
     if (batch!.producerId >= 0) {
       const known = this.producers.get(batch!.producerId);
-      const isNewEpoch = options.isTransactional === true && batch!.producerEpoch > (known?.producerEpoch ?? -1);
-      if (known && !isNewEpoch && known.producerEpoch !== batch!.producerEpoch)
-        return this.#refuse(INVALID_PRODUCER_EPOCH);
+      const isNewEpoch = batch!.producerEpoch > (known?.producerEpoch ?? -1);
+      if (known && known.producerEpoch > batch!.producerEpoch) return this.#refuse(INVALID_PRODUCER_EPOCH);
       if (known && isNewEpoch) {
         if (batch!.baseSequence !== 0) return this.#refuse(OUT_OF_ORDER_SEQUENCE_NUMBER);
         this.#forget(known, batch!.producerEpoch);
@@ -89,13 +88,14 @@ export class ModelLog {
       this.#ended.push({ ...producer, first: state.currentTxnStartOffset, end: this.end, isCommit });
     if (producer.producerEpoch > state.producerEpoch) this.#forget(state, producer.producerEpoch);
     state.currentTxnStartOffset = -1;
+    state.coordinatorEpoch = Math.max(state.coordinatorEpoch, 0); // of a coordinator that has never moved
     return this.#store(controlBatch({ baseOffset: 0, producerId: producer.producerId, isCommit }), 1);
   }
 
   /** Everything below it is decided. */
   get stableOffset(): number {
     const open = [...this.producers.values()].map((state) => state.currentTxnStartOffset).filter((each) => each >= 0);
-    return Math.min(this.end, ...open);
+    return Math.max(this.logStart, Math.min(this.end, ...open));
   }
 
   /** Aborted transactions that touch [from, to), as a fetch at read_committed lists them. */

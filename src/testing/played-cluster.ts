@@ -35,6 +35,7 @@ import { ScriptedPeer } from './scripted-network.ts';
 const DELAY_MS = 1;
 const BROKER = 1;
 const READ_COMMITTED = 1;
+const OFFSET_OUT_OF_RANGE = 1;
 /** Between the answer to EndTxn and the end in the log. */
 const DECIDED_MS = 3;
 /** Typed requests that change a log. */
@@ -318,7 +319,9 @@ export class PlayedCluster implements Network {
       case 'DeleteRecords': {
         const { topics } = request as { topics: { partitions: { offset: number }[] }[] };
         this.journal.push(name);
-        log.deleteBefore(must(topics[0]?.partitions[0], 'deletion').offset);
+        const { offset } = must(topics[0]?.partitions[0], 'deletion');
+        if (offset > log.end) return answered({ partitionIndex: 0, lowWatermark: -1, errorCode: OFFSET_OUT_OF_RANGE });
+        log.deleteBefore(offset);
         return answered({ partitionIndex: 0, lowWatermark: log.logStart, errorCode: 0 });
       }
       case 'WriteTxnMarkers': {

@@ -177,7 +177,7 @@ class Schedule {
     const [incident] = world.incidents;
     if (!incident) {
       const found = world.differences();
-      const isCut = world.truncatedAt !== null && found.length > 0;
+      const isCut = world.truncatedAt.length > 0;
       assert(
         found.length === 0,
         `${isCut ? 'a truncation was not seen; ' : ''}${found.join('; ')}; ${world.describe()}`,
@@ -190,7 +190,7 @@ class Schedule {
     // Of several that write at once one may have read on what another one finds gone.
     const isOvertaken = world.plan.writers === 'doubles' && from < world.source.log.logStart;
     if (incident.code === 'SHARD_RETENTION_LOSS' && isOvertaken) return;
-    const expected = this.#expectedStop();
+    const expected = this.#expectedStop(from);
     assert(
       expected !== null && incident.code === expected.code && from === expected.from,
       `${incident.code} from ${from} was told, expected was ${JSON.stringify(expected)}; ${world.describe()}`,
@@ -199,10 +199,12 @@ class Schedule {
     assert(below.length === 0, `below the incident: ${below.join('; ')}; ${world.describe()}`);
   }
 
-  #expectedStop(): { code: string; from: number } | null {
+  /** Of several truncations the one that the mirror met: what lies below it is compared. */
+  #expectedStop(from: number): { code: string; from: number } | null {
     const { truncatedAt, foreignAt, source, target } = this.#world;
     if (foreignAt !== null) return { code: 'SHARD_DIVERGED', from: foreignAt };
-    if (truncatedAt !== null) return { code: 'SHARD_TRUNCATED', from: truncatedAt };
+    const cut = truncatedAt.find((offset) => offset === from) ?? truncatedAt[0];
+    if (cut !== undefined) return { code: 'SHARD_TRUNCATED', from: cut };
     if (source.log.logStart > target.log.end) return { code: 'SHARD_RETENTION_LOSS', from: target.log.end };
     return null;
   }
@@ -290,7 +292,7 @@ class Schedule {
 
   #turn(twist: Exclude<Twist, null>): void {
     const world = this.#world;
-    if (twist === 'truncation' && world.truncatedAt === null) world.truncate();
+    if (twist === 'truncation' && world.truncatedAt.length < 2) world.truncate();
     else if (twist === 'foreign') world.writeForeign();
     else if (twist === 'retention') {
       const { log } = world.source;

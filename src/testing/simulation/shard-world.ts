@@ -204,8 +204,8 @@ export class ShardWorld {
   /** All records that the source ever showed, by their offsets; `null` where several were there. */
   readonly #original = new Map<number, string>();
   readonly #open = new Map<number, number>();
-  /** First offset that was lost by truncation, of how many. */
-  truncatedAt: number | null = null;
+  /** The first offset that each truncation lost. */
+  readonly truncatedAt: number[] = [];
   foreignAt: number | null = null;
 
   constructor(plan: ShardPlan, random: Random) {
@@ -333,7 +333,7 @@ export class ShardWorld {
     const batches = log.parsed().slice(-4);
     const offset = batches[this.below(batches.length)]?.baseOffset;
     if (offset === undefined || offset < (this.state?.logStart ?? log.logStart)) return;
-    this.truncatedAt = Math.min(offset, this.truncatedAt ?? Infinity);
+    this.truncatedAt.push(offset);
     log.truncate(offset);
     for (let i = 0; i < 1 + this.below(4); i++) this.append(-1);
     this.count('truncations');
