@@ -22,6 +22,8 @@ export async function checkSourceEnd(
 ): Promise<number> {
   const { cluster, topic, partition } = place;
   const { offset, leaderEpoch, epochNow } = copied;
+  // Before the epoch, which says exactly where a log was cut: what is cut in between is said by it.
+  const watermark = await readWatermark(cluster, topic, partition);
   let epoch = leaderEpoch;
   if (leaderEpoch >= 0) {
     const end = await offsetForLeaderEpoch(cluster, { topic, partition, leaderEpoch });
@@ -34,7 +36,6 @@ export async function checkSourceEnd(
     // An epoch that was recorded and lost before anything of it was copied would be answered as diverging for ever.
     if (end.leaderEpoch >= 0) epoch = end.leaderEpoch;
   }
-  const watermark = await readWatermark(cluster, topic, partition);
   if (watermark < offset) throw truncated(watermark, offset, `its log ends at ${watermark}`);
   return epoch;
 }
