@@ -46,8 +46,9 @@ export class StatedFilter {
   }
 }
 
+const NONE: ConditionSince = { from: 0, condition: null, onError: 'stop' };
+
 /** Of conditions in the order of their offsets. */
 export function conditionAt(conditions: readonly ConditionSince[], offset: number): ConditionSince {
-  const none: ConditionSince = { from: 0, condition: null, onError: 'stop' };
-  return conditions.findLast(({ from }) => from <= offset) ?? none;
+  return conditions.findLast(({ from }) => from <= offset) ?? NONE;
 }
