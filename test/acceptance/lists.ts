@@ -637,16 +637,15 @@ const faults: List = {
     item(
       'F02',
       'stopped for 5, 45 and 120 s while another takes over',
-      partly(
-        [
-          'ownership',
-          'doubles',
-          'ownershipSuspended',
-          'campaign/campaign-pauses-current',
-          'campaign/campaign-pauses-old',
-        ],
-        '120 s, past the limit of a transaction, with preserved transactions',
-      ),
+      covered([
+        'ownership',
+        'doubles',
+        'ownershipSuspended',
+        'campaign/campaign-pauses-current',
+        'campaign/campaign-pauses-old',
+        'standstill/stopped-past-transaction-limit-shared',
+        'standstill/stopped-past-transaction-limit',
+      ]),
     ),
     item(
       'F03',
