@@ -964,7 +964,7 @@ const across: List = {
     item(
       'W6',
       'money that moves between accounts: the sum is the same at every read',
-      open('a ledger topic, read_committed on the target, through faults'),
+      covered(['money/money-moved'], 'one producer for each partition; kills, takeovers, leaders moved and killed'),
     ),
     item(
       'W10',
