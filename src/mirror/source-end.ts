@@ -20,22 +20,31 @@ export async function checkSourceEnd(
     epochNow(): Promise<number>;
   },
 ): Promise<number> {
-  const { cluster, topic, partition } = place;
-  const { offset, leaderEpoch, epochNow } = copied;
-  // Before the epoch, which says exactly where a log was cut: what is cut in between is said by it.
-  const watermark = await readWatermark(cluster, topic, partition);
-  let epoch = leaderEpoch;
-  if (leaderEpoch >= 0) {
-    const end = await offsetForLeaderEpoch(cluster, { topic, partition, leaderEpoch });
-    if (end.endOffset >= 0 && end.endOffset < offset) {
-      if ((await epochNow()) === leaderEpoch)
-        throw (await foreignBefore(port, offset)) ?? beyondSource(end.endOffset, offset);
-      const detail = `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`;
-      throw truncated(end.endOffset, offset, detail);
-    }
-    // An epoch that was recorded and lost before anything of it was copied would be answered as diverging for ever.
-    if (end.leaderEpoch >= 0) epoch = end.leaderEpoch;
+  const { offset } = copied;
+  const epoch = await checkEpoch(place, port, copied);
+  const watermark = await readWatermark(place.cluster, place.topic, place.partition);
+  if (watermark >= offset) return epoch;
+  // Cut since then, or never as long: where exactly a log was cut only its epochs say.
+  await checkEpoch(place, port, copied);
+  throw (await foreignBefore(port, offset)) ?? truncated(watermark, offset, `its log ends at ${watermark}`);
+}
+
+async function checkEpoch(
+  { cluster, topic, partition }: Parameters<typeof checkSourceEnd>[0],
+  port: TargetPartition,
+  { offset, leaderEpoch, epochNow }: Parameters<typeof checkSourceEnd>[2],
+): Promise<number> {
+  if (leaderEpoch < 0) return leaderEpoch;
+  const end = await offsetForLeaderEpoch(cluster, { topic, partition, leaderEpoch });
+  if (end.endOffset >= 0 && end.endOffset < offset) {
+    const isSameLeader = (await epochNow()) === leaderEpoch;
+    // What another program wrote makes the target longer than the source.
+    const foreign = await foreignBefore(port, offset);
+    if (foreign && (isSameLeader || (foreign.reason.offsets?.from ?? Infinity) <= end.endOffset)) throw foreign;
+    if (isSameLeader) throw beyondSource(end.endOffset, offset);
+    const detail = `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`;
+    throw truncated(end.endOffset, offset, detail);
   }
-  if (watermark < offset) throw truncated(watermark, offset, `its log ends at ${watermark}`);
-  return epoch;
+  // An epoch that was recorded and lost before anything of it was copied would be answered as diverging for ever.
+  return end.leaderEpoch >= 0 ? end.leaderEpoch : leaderEpoch;
 }
