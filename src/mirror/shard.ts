@@ -83,6 +83,8 @@ const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
 /** Damage that hits another batch at each attempt would else be fetched for ever. */
 const CORRUPTIONS_MAX = 5;
+/** What pushed a batch aside is looked for so often where brokers do not answer. */
+const EXPLAIN_ATTEMPTS = 3;
 /** Each takes some milliseconds: a hole that is longer waits for the right to write markers. */
 const UNMARKED_MAX = 100;
 const FROM_SOURCE = 'when reading from the source';
@@ -1009,18 +1011,26 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
    * answer names its own batch only: what pushed it aside stands before it, perhaps before others whose answers were lost.
    */
   async #explained(misplaced: ShardStop): Promise<ShardStop> {
-    try {
-      await this.#identity.check(this.#position);
-      const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
-      const foreign = await foreignBefore(this.#port(), watermark);
-      const control = this.#transactions ? await this.#wrongControl(watermark) : null;
-      const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
-      if (foreign && from(foreign) < Math.min(from(control), from(misplaced))) return foreign;
-      if (control && from(control) <= from(misplaced)) return control;
-    } catch (error) {
-      if (error instanceof ShardStop) return error;
-      if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
+    for (let left = EXPLAIN_ATTEMPTS; left > 0; left--) {
+      try {
+        return await this.#explain(misplaced);
+      } catch (error) {
+        if (error instanceof ShardStop) return error;
+        if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
+        await sleep(this.#context.clock, PERMIT_POLL_MS, this.#abort.signal);
+      }
     }
+    return misplaced;
+  }
+
+  async #explain(misplaced: ShardStop): Promise<ShardStop> {
+    await this.#identity.check(this.#position);
+    const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
+    const foreign = await foreignBefore(this.#port(), watermark);
+    const control = this.#transactions ? await this.#wrongControl(watermark) : null;
+    const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
+    if (foreign && from(foreign) < Math.min(from(control), from(misplaced))) return foreign;
+    if (control && from(control) <= from(misplaced)) return control;
     return misplaced;
   }
 

@@ -17,7 +17,7 @@ export async function checkSourceEnd(
     /** Of the last batch that was copied; negative where it had none. */
     readonly leaderEpoch: number;
     /** Asks for that of the source's leader now: another one may have come since we knew it. */
-    epochNow(): Promise<number>;
+    readonly epochNow: () => Promise<number>;
   },
 ): Promise<number> {
   const { offset } = copied;
