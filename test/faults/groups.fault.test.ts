@@ -151,25 +151,26 @@ fault(
       ahead: { topics: [{ match: live }, { match: open }], sync },
       'ahead-mapped': { topics: [{ match: mapped, to: `dense.${mapped}` }], offsets: 'mapped' as const, sync },
     };
-    const slow = proxy.inject({ match: { api: 'Produce', direction: 'request', topic: live }, fault: latency(150) });
-    const unbegun = proxy.inject({
-      match: { api: 'Produce', direction: 'request', topic: `dense.${mapped}` },
-      fault: hold(),
-    });
+    const slow = proxy.inject({ match: { api: 'Produce', direction: 'request' }, fault: latency(150) });
     await writeStreams(bootstrap, [
-      { name: 'mapped', topic: mapped, partitions: [0], records: 50 },
       {
         name: 'open',
         topic: open,
         partitions: [0],
         records: 60,
-        transactions: { producers: 1, abortRate: 0, records: [10, 10], leaveOpen: 1, timeoutMs: 20_000 },
+        transactions: { producers: 1, abortRate: 0, records: [10, 10], leaveOpen: 1, timeoutMs: 40_000 },
       },
     ]);
     const openEnd = await scene.end('source', open);
     await scene.commit('source', 'ahead.open', { [`${open}/0`]: openEnd });
-    await scene.commit('source', 'ahead.mapped', { [`${mapped}/0`]: 40 });
+    await scene.commit('source', 'ahead.mapped', { [`${mapped}/0`]: 0 });
+    const [described] = await describeTopics(bootstrap, [open]);
+    const heldAt = must(described?.partitions[0], 'partition').lastStable;
+    expect(heldAt).toBeLessThan(openEnd);
     const lockstep = scene.run(scene.file(mirrors));
+    await scene.untilAt(lockstep, 'ahead.open', { [`${open}/0`]: heldAt });
+    expect(await scene.end('target', open), 'it stands at the end').toBe(heldAt);
+    run.tookEffect(`an open transaction held a place at ${heldAt} instead of ${openEnd}`);
     const traffic = await spawnLiveTraffic(bootstrap, [
       { name: 'live', topic: live, partitions: [0], recordsPerSecond: 200 },
     ]);
@@ -194,7 +195,9 @@ fault(
     await lockstep.until(sample, '150 samples', 120_000);
 
     // The copy stands still; the group goes on at the source.
-    const held = proxy.inject({ match: { api: 'Produce', direction: 'request', topic: live }, fault: hold() });
+    const [copy] = await describeTopics(clusters.target.bootstrap, [live]);
+    const ofCopy = { api: 'Produce', direction: 'request', topic: must(copy, 'copy').id } as const;
+    const held = proxy.inject({ match: ofCopy, fault: hold() });
     await held.fired();
     const stood = await scene.end('target', live);
     await lockstep.until(async () => (await scene.end('source', live)) > stood + 400, 'the source has gone on');
@@ -210,11 +213,10 @@ fault(
     // Nothing is committed for what has no place yet.
     expect(whyLeft(lockstep, 'ahead.mapped', 'ahead-mapped')).toContain('not begun');
     expect(await scene.places('target', 'ahead.mapped')).toEqual({});
-    unbegun.end();
+    await writeStreams(bootstrap, [{ name: 'mapped', topic: mapped, partitions: [0], records: 50 }]);
+    await scene.commit('source', 'ahead.mapped', { [`${mapped}/0`]: 40 });
     await scene.untilAt(lockstep, 'ahead.mapped', { [`dense.${mapped}/0`]: 40 });
 
-    const openAt = (await scene.places('target', 'ahead.open'))[`${open}/0`] ?? -1;
-    if (openAt < openEnd) run.tookEffect(`an open transaction held a place at ${openAt} instead of ${openEnd}`);
     await scene.untilAt(lockstep, 'ahead.open', { [`${open}/0`]: openEnd });
     run.tookEffect(`of ${samples} places ${behind} were held back behind the source; one was held at ${stood}`);
     expect(behind).toBeGreaterThan(0);
