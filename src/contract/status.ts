@@ -75,12 +75,12 @@ export interface ShardStatus {
   readonly holesFilled: number;
   /** Writes that the target refused with OUT_OF_ORDER_SEQUENCE_NUMBER: somebody else wrote our data first. */
   readonly refusals: number;
-  readonly incident: Incident | null;
   /**
    * Of a mapped partition: offsets of the source that its ledger does not explain, of those that this process has read and of
    * those that were accounted for before. 0, or something is wrong; null until the ledger was read.
    */
   readonly unexplained?: number | null;
+  readonly incident: Incident | null;
 }
 
 export interface MirrorStatus {
