@@ -71,6 +71,7 @@ class Schedule {
   readonly #world: ShardWorld;
   readonly #rates: Rates;
   readonly #twist: Twist;
+  readonly #isForgetful: boolean;
   #isCalm = false;
   /** Successors of killed and stopped processes that have not begun yet. */
   #coming = 0;
@@ -79,14 +80,17 @@ class Schedule {
     this.#world = world;
     const { writers } = world.plan;
     const rate = (share: number, isPossible = true): number => (isPossible && world.chance(0.5) ? share : 0);
+    // Where nothing is lost a broker may forget who wrote old records at any time: only that one writes keeps order (rule 3).
+    this.#isForgetful = writers === 'group' && world.chance(0.3);
+    const isLossy = !this.#isForgetful;
     this.#rates = {
-      write: rate(0.25),
-      call: rate(0.06),
+      write: rate(0.25, isLossy),
+      call: rate(0.06, isLossy),
       kill: rate(writers === 'group' ? 0.02 : 0.06),
-      pause: rate(0.02, writers === 'group'),
-      cut: rate(0.02, writers === 'group'),
-      hangUp: rate(0.04),
-      election: rate(0.03),
+      pause: this.#isForgetful ? 0.1 : rate(0.02, writers === 'group'),
+      cut: rate(0.02, writers === 'group' && isLossy),
+      hangUp: rate(0.04, isLossy),
+      election: rate(0.03, isLossy),
       compaction: rate(0.1, writers !== 'doubles'),
       stop: rate(0.02, writers !== 'doubles'),
     };
@@ -108,7 +112,8 @@ class Schedule {
     const { writers } = world.plan;
     for (let i = 0; i < (writers === 'doubles' ? 3 : 1); i++) world.start();
     for (let step = 0; step < STEPS[writers] && world.error === null && !this.#isStopped; step++) {
-      if (world.chance(writers === 'group' ? 0.2 : 0.5)) for (let i = world.below(4); i >= 0; i--) world.write();
+      if (world.chance(writers === 'group' && !this.#isForgetful ? 0.2 : 0.6))
+        for (let i = world.below(4); i >= 0; i--) world.write();
       this.#trouble();
       await world.clock.advance(world.below(STEP_MS[writers]));
     }
@@ -215,6 +220,7 @@ class Schedule {
     const world = this.#world;
     const rates = this.#rates;
     if (world.plan.writers === 'group') this.#join();
+    if (this.#isForgetful && world.chance(0.6) && world.target.log.producers.delete(DATA_PID)) world.count('forgotten');
     if (world.chance(rates.compaction)) world.compact();
     if (world.chance(rates.election)) this.#elect();
     if (world.chance(rates.hangUp)) {
