@@ -70,7 +70,7 @@ async function endPair(hasFailed: boolean): Promise<void> {
 }
 
 /** Records with keys; short transactions, a fifth of them aborted; keys that come back, compacted with holes. */
-export type Kind = 'plain' | 'transactional' | 'compacted';
+type Kind = 'plain' | 'transactional' | 'compacted';
 
 export interface MirrorOptions {
   /** Names the mirror, and begins the name of each target topic. Unique for the pair of clusters. */
@@ -379,7 +379,7 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
 }
 
 /** Makes the topics, starts traffic and mirror. */
-export async function beginMirror(run: FaultRun, pair: ClusterPair, options: MirrorOptions): Promise<MirrorUnderTest> {
+async function beginMirror(run: FaultRun, pair: ClusterPair, options: MirrorOptions): Promise<MirrorUnderTest> {
   const { name, kinds = ['plain', 'transactional'], partitions = 3, recordsPerSecond = 150 } = options;
   const { source, target } = pair;
   await createKinds(source, { ...options, kinds, partitions });
@@ -411,7 +411,7 @@ export async function beginMirror(run: FaultRun, pair: ClusterPair, options: Mir
 }
 
 /** Waits until every partition is copied with less than 2 s of traffic to go. */
-export async function untilLive(mirror: MirrorUnderTest, options: MirrorOptions): Promise<void> {
+async function untilLive(mirror: MirrorUnderTest, options: MirrorOptions): Promise<void> {
   const { kinds = ['plain', 'transactional'], partitions = 3, recordsPerSecond = 150 } = options;
   const isLive = (): boolean => {
     const lag = mirror.lagRecords();
