@@ -24,6 +24,8 @@ const sides = (): { source: readonly string[]; target: readonly string[] } => ({
 
 const PLAIN = 'groups.plain';
 const TOPICS = [PLAIN, 'groups.transactional', 'groups.compacted', 'groups.start'];
+/** Of TOPICS together. */
+const PARTITIONS = 18;
 const EMPTY = 'groups.empty';
 const SHARES = [1, 10, 50, 90, 100];
 const PROTOCOLS = ['classic', 'consumer'] as const;
@@ -34,7 +36,6 @@ const IDS = GROUPS.map(({ id }) => id);
 
 const mirror: MirrorSpec = {
   topics: [{ match: '/^groups\\.(.+)$/', to: 'copy.$1' }],
-  transactions: 'committed-only',
   sync: { groups: { match: ['/.*/'], exclude: ['/^private-/'], everyMs: 500, deleted: 'delete' } },
 };
 const file = (): string => writeLink({ ...sides(), mirrors: { moving: mirror } });
@@ -45,20 +46,20 @@ let ranges: Readonly<Record<string, readonly { readonly from: number; readonly t
 beforeAll(async () => {
   process.stdout.write(`groups: seed ${seed}\n`);
   const { source } = sides();
-  const plain = { name: 'plain', topic: PLAIN, partitions: partitionsUpTo(3), records: 3_000, codec: 'lz4' as const };
+  const plain = { name: 'plain', topic: PLAIN, partitions: partitionsUpTo(6), records: 3_000, codec: 'lz4' as const };
   await writeWorkloads(
     source,
     [
       {
         topics: [
-          { name: PLAIN, partitions: 3 },
+          { name: PLAIN, partitions: 6 },
           { name: EMPTY, partitions: 1 },
         ],
         streams: [plain],
       },
-      workloads.transactional('groups.transactional', { records: 3_000 }),
-      workloads.compacted('groups.compacted', { records: 6_000 }),
-      workloads.logStart('groups.start', { records: 6_000 }),
+      workloads.transactional('groups.transactional', { records: 3_000, partitions: 4 }),
+      workloads.compacted('groups.compacted', { records: 12_000, partitions: 4 }),
+      workloads.logStart('groups.start', { records: 8_000, partitions: 4 }),
     ],
     { seed },
   );
@@ -144,7 +145,7 @@ test('consumers read on at the target with exactly the next record, at any lag, 
   expect(committed['classic-50']).toMatchObject({ 'copy.plain/0': [expect.any(Number), -1, 'at 50'] });
   expect(offsetsOf(committed['at-empty'])).toEqual({ 'copy.empty/0': 0 });
   expect([committed['private-x'], committed['lockstep-x']]).toEqual([{}, {}]);
-  expect(places, 'every group has a place on every partition').toBe(GROUPS.length * 9);
+  expect(places, 'every group has a place on every partition').toBe(GROUPS.length * PARTITIONS);
   const starts = must((await describeTopics(target, ['copy.start']))[0], 'topic with a filled log start').partitions;
   for (const { partition, earliest } of starts) {
     expect(earliest).toBeGreaterThan(1_000);
@@ -173,7 +174,7 @@ test('by a map they read on with exactly the next record too, after a rewind as 
     const rest = (each: Continued | undefined): unknown =>
       Object.entries(each ?? {}).map(([key, [, , records, digest]]) => [key.replace(/^\w+\./, ''), records, digest]);
     for (const [i, { id }] of GROUPS.entries()) expect(rest(onTarget[i]), id).toEqual(rest(onSource[i]));
-    expect(rest(onSource[0])).toHaveLength(9);
+    expect(rest(onSource[0])).toHaveLength(PARTITIONS);
     const places = await committedBy(target, IDS);
     const moved = Object.entries(places['classic-50'] ?? {}).filter(
       ([key, [offset]]) =>
