@@ -50,7 +50,7 @@ const mirrorMaker: List = {
       M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups', 'failover']),
       M3: open('groups over mutual TLS'),
-      M5: covered(['failover'], 'groups.kafka.test.ts adds committed records only'),
+      M5: covered(['failover', 'groups']),
     }),
     ...scenario('A5', 'with the feature off, no topic of it is made', {
       M2: open('the topics of both clusters before and after a run: nothing new but the copies and `__lockstep.state`'),
@@ -80,7 +80,7 @@ const mirrorMaker: List = {
       M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups', 'groupsMapped']),
       M3: open('groups over mutual TLS'),
-      M5: covered(['groups/groups-of-late-topics']),
+      M5: covered(['groups', 'groups/groups-of-late-topics']),
     }),
     ...scenario('A10', 'a setting that is left out keeps the value of the target, others follow', {
       M1: covered(['groups/groups-both-ways']),
