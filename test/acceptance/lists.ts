@@ -403,7 +403,7 @@ const complaints: List = {
     item(
       'cmp-perf-04-per-partition-rate',
       'the rate of one partition is published',
-      open('the bench with three partitions'),
+      open('`npm run bench -- --partitions 3`: performance.md has figures of a loaded machine, none of a quiet one'),
     ),
     item('cmp-dup-01-restart-no-resync', 'a restart copies nothing again', covered(['copy'])),
     item('cmp-dup-02-worker-restart', 'a process is killed under load', covered(['kill', 'ownership'])),
