@@ -276,7 +276,7 @@ test('without the source: the copy is a prefix, transactions that are cut in two
   expect([undecided.code, undecided.err]).toEqual([5, expect.stringContaining('Decide')]);
   const path = join(temporaryDirectory('diverged'), 'only-east.jsonl');
   const decided = ['--yes', '--diverged', 'replay', '--export', path];
-  const find = 'for (const { sourceTopic, sourceTopicId } of stale)';
+  const find = 'for (const cut of stale)';
   const dies = plantBug({
     file: 'src/mirror/failover/failback.ts',
     find,
