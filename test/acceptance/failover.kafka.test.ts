@@ -166,7 +166,7 @@ test('with the source: everything is copied, consumers skip nothing and read not
   const times = evidence.steps.map(({ step, startedAt, endedAt }) => `${step} ${endedAt - startedAt}`);
   process.stdout.write(`failover, steps in ms: ${times.join(', ')}\n`);
   process.stdout.write(`failover, fenced: RTO ${evidence.rtoMs} ms, stopwatch ${Math.round(tookMs)} ms\n`);
-  expect(evidence).toMatchObject({
+  expect(evidence, JSON.stringify(evidence)).toMatchObject({
     outcome: 'promoted',
     isSourceLost: false,
     rpo: { records: 0, ms: 0 },
