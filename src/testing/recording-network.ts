@@ -11,6 +11,8 @@ export interface JournalEntry {
   readonly bytes: number;
   /** What the broker asked for in a response of Fetch or Produce. */
   readonly throttleTimeMs: number;
+  /** Which read of the socket brought it, or was the last before it; what one read brings is heard of one after the other. */
+  readonly read: number;
 }
 
 export interface ConnectionJournal {
@@ -27,10 +29,11 @@ export class RecordingNetwork implements Network {
     const journal: ConnectionJournal = { port: options.port, entries: [] };
     this.connections.push(journal);
     const inFlight: JournalEntry['api'][] = [];
+    let read = 0;
     const requests = new FrameSplitter((head, bytes) => {
       const api = apiOf(head.readInt16BE(4));
       inFlight.push(api);
-      journal.entries.push({ kind: 'request', api, atMs: performance.now(), bytes, throttleTimeMs: 0 });
+      journal.entries.push({ kind: 'request', api, atMs: performance.now(), bytes, throttleTimeMs: 0, read });
     });
     const responses = new FrameSplitter((head, bytes) => {
       const api = inFlight.shift() ?? 'other';
@@ -40,6 +43,7 @@ export class RecordingNetwork implements Network {
         atMs: performance.now(),
         bytes,
         throttleTimeMs: throttleOf(api, head, bytes),
+        read,
       });
     });
     let buffer: Uint8Array = new Uint8Array();
@@ -47,6 +51,7 @@ export class RecordingNetwork implements Network {
       ...options,
       buffer: () => (buffer = options.buffer()),
       onRead: (bytes) => {
+        read++;
         responses.add(buffer.subarray(0, bytes)); // before the reader uses the buffer for something else
         options.onRead(bytes);
         this.onBytes();
