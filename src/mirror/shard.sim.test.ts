@@ -1072,6 +1072,21 @@ describe('the source', () => {
     expect([target.log.logStart, world.incidents]).toEqual([703, []]);
   });
 
+  test('whose log start is damaged on its way: is asked for again before anything below is given up', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 3]);
+    let damaged = 0;
+    source.onCall = (name, request) => {
+      const { topics } = request as { topics?: { partitions: { timestamp: number }[] }[] };
+      if (name !== 'ListOffsets' || topics?.[0]?.partitions[0]?.timestamp !== -2 || damaged > 0) return undefined;
+      damaged++;
+      const partition = { partitionIndex: 0, errorCode: 0, timestamp: -1, offset: 2, leaderEpoch: 0 };
+      return { throttleTimeMs: 0, topics: [{ name: 'orders', partitions: [partition] }] };
+    };
+    expect(await world.copied()).toEqual([]);
+    expect([damaged, target.log.logStart, world.incidents]).toEqual([1, 0, []]);
+  });
+
   test('whose log start has passed the position: SHARD_RETENTION_LOSS with the exact range', async () => {
     const { source } = newWorld();
     write(source.log, [3, 3, 3]);

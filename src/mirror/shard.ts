@@ -461,7 +461,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   async #chooseLogStart(): Promise<number> {
     const { source, state, start } = this.#context;
-    const earliest = await readLogStart(source, this.topic, this.partition);
+    const earliest = await this.#confirmedLogStart();
     const chosen = state.partition(this.targetTopic, this.partition)?.logStart;
     if (chosen !== undefined) return Math.max(earliest, chosen);
     if (start.at === 'earliest') return earliest;
@@ -470,6 +470,19 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (logStart > end) throw startBeyondEnd(logStart, end);
     await state.putPartition(this.targetTopic, this.partition, { logStart, sequenceOffset: 0, leaderEpochs: [] });
     return state.partition(this.targetTopic, this.partition)?.logStart ?? logStart; // another worker may have been first
+  }
+
+  /**
+   * Everything below is given up for good, and an answer that was damaged on its way has no checksum: it is asked for until two
+   * answers in succession agree. One is enough for 0, below which there is nothing.
+   */
+  async #confirmedLogStart(): Promise<number> {
+    let known = 0;
+    for (;;) {
+      const read = await readLogStart(this.#context.source, this.topic, this.partition);
+      if (read === known) return read;
+      known = read;
+    }
   }
 
   async #startOffset(end: number): Promise<number> {
