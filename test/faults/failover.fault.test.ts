@@ -181,7 +181,7 @@ fault(
     id: 'failover-there-and-back',
     title:
       'live producers and consumers move over and come back; the failover is killed in each of its steps, the failback at each of its writes',
-    timeoutMs: 420_000,
+    timeoutMs: 600_000,
   },
   async (at) => {
     process.stdout.write(`failover: seed ${seed}\n`);
@@ -352,7 +352,7 @@ fault(
     id: 'failback-decisions',
     title:
       'records that only the old primary has are exported, replayed or discarded; each failback is killed between its writes and given again',
-    timeoutMs: 300_000,
+    timeoutMs: 600_000,
   },
   async (at) => {
     const clusters = await pair();
@@ -437,7 +437,7 @@ fault(
     id: 'failover-mapped',
     title:
       'drills on copies beside a mapped mirror at work, one of them killed; then its failover: groups go on by the exact map',
-    timeoutMs: 300_000,
+    timeoutMs: 600_000,
   },
   async (at) => {
     const { source, target } = await pair();
