@@ -45,7 +45,7 @@ import { findLostTopics } from './lost-topics.ts';
 import { Goals } from './goals.ts';
 import { GroupMemory } from './group-memory.ts';
 import { GroupSync } from './group-sync.ts';
-import { MirroredPartition, type RunningShard } from './mirrored-partition.ts';
+import { incidentElsewhere, MirroredPartition, type RunningShard } from './mirrored-partition.ts';
 import { readEnds } from './offsets.ts';
 import { OpenTransactions } from './open-transactions.ts';
 import { Outages } from './outages.ts';
@@ -193,7 +193,8 @@ export class Mirror {
     this.#topicIncidents = new TopicIncidents(stopping);
     this.#conflictIncidents = new TopicIncidents(stopping);
     this.#nameIncidents = new TopicIncidents(stopping);
-    this.#cycleIncidents = new TopicIncidents(stopping);
+    const nothing = { consequenceOf: () => 'Nothing of this topic is copied; the others go on.' };
+    this.#cycleIncidents = new TopicIncidents({ ...stopping, ...nothing });
     this.#provenance = new SourceProvenance(source);
     this.#settingIncidents = new TopicIncidents({
       ...incidents,
@@ -375,7 +376,7 @@ export class Mirror {
 
   /**
    * What comes from the target is not copied back there. A ring that is closed while we copy, by mirrors that did not see each
-   * other, ends the mirror with TOPIC_CYCLE: each process of each of them finds it.
+   * other, stops its topic until it is open again: each process of each mirror that sees itself on its own way finds it.
    */
   async #withoutReturns(all: TopicPlan): Promise<TopicPlan> {
     const { source, target, resource } = this.#options;
@@ -388,8 +389,12 @@ export class Mirror {
     for (const each of cycles) {
       const { message: cause, nextStep } = cycleFinding(each, { resource, source, target });
       const topic = each.pair.source;
-      if (this.#topics.has(topic)) throw new AppError('TOPIC_CYCLE', cause, { nextStep });
       this.#cycleIncidents.raise(topic, { code: 'TOPIC_CYCLE', cause, nextStep });
+    }
+    for (const partition of this.#all()) {
+      const incident = this.#cycleIncidents.of(partition.topic);
+      if (incident) partition.refuse(incident);
+      else partition.permit();
     }
     for (const each of leftOut) {
       const { code, message, nextStep } = leftOutFinding(each, { resource, source, target });
@@ -401,7 +406,8 @@ export class Mirror {
   /** The claims say what the source topics are copies of as of now: mirrors that go on from our targets read it there. */
   async #recordProvenance(plan: TopicPlan): Promise<void> {
     const state = must(this.#state, 'state topic');
-    for (const { targetTopic, targetTopicId } of this.#topics.values()) {
+    for (const { sourceTopic, targetTopic, targetTopicId } of this.#topics.values()) {
+      if (this.#cycleIncidents.has(sourceTopic)) continue; // nothing flows: what the claim said before holds
       const hops = this.#provenance.hopsInto(targetTopic, plan);
       const claim = state.claim(targetTopic);
       if (hops === null || claim?.mirrorId !== this.#mirrorId || claim.targetTopicId !== targetTopicId) continue;
@@ -499,6 +505,7 @@ export class Mirror {
         isStopping: () => this.#isStopping,
         closed: this.#closed.signal,
         onIncidentGone: (incident) => this.#emit({ event: 'incident-ended', incident, at: this.#options.clock.now() }),
+        onStopped: (incident) => void this.#recordStop(topic, index, incident).catch(this.#bug.reject),
       });
       this.#partitions.set(name, partition);
       if (!this.#sharing) partition.hold(soleTerm(this.#stopping.signal)).catch(this.#bug.reject);
@@ -541,6 +548,33 @@ export class Mirror {
     return prepared !== undefined && (prepared.copy.mode === 'mapped' || this.#isMisaligned(prepared, partition));
   }
 
+  /** Who waits for the partition in another process would wait for ever. */
+  async #recordStop(topic: PreparedTopic, partition: number, incident: Incident | null): Promise<void> {
+    const { sourceTopic, targetTopic, targetTopicId } = topic;
+    const state = must(this.#state, 'state topic');
+    const place = { targetTopic, partition, sourceTopic };
+    if (incident === null && state.stopped(place) === null) return;
+    const value = incident && { mirrorId: this.#mirrorId, targetTopicId, code: incident.code, cause: incident.cause };
+    await this.#attempt(`That ${sourceTopic}/${partition} has stopped could not be written down`, () =>
+      state.putStopped(place, value),
+    );
+  }
+
+  /** With a goal: what has stopped for good elsewhere is not waited for. */
+  #followStopped(): void {
+    const { clock } = this.#options;
+    const state = must(this.#state, 'state topic'); // read anew each second, for failovers
+    for (const each of this.#all()) {
+      const { topic: sourceTopic, targetTopic, partition } = each;
+      const record = each.isElsewhere ? state.stopped({ targetTopic, partition, sourceTopic }) : null;
+      const isMeant = record?.targetTopicId === this.#topics.get(sourceTopic)?.targetTopicId;
+      const incident =
+        record && isMeant ? incidentElsewhere(each, record, { mirror: this.#name, at: clock.now() }) : null;
+      each.stoppedElsewhere(incident);
+      if (incident) this.#warn(incident.code, `${incident.cause} ${incident.consequence}`);
+    }
+  }
+
   /** Partitions of other processes are as far as the target is; mapped ones as far as is saved, every few seconds. */
   async #followOthers(signal: AbortSignal): Promise<void> {
     const { clock, target, until } = this.#options;
@@ -548,6 +582,7 @@ export class Mirror {
       await sleep(clock, until === null ? OTHERS_MS.idle : OTHERS_MS.goal, signal);
       if (signal.aborted) return;
       await this.#attempt('How far other processes are could not be read', () => this.#followMapped());
+      if (until !== null) this.#followStopped();
       await measureTarget(
         target,
         this.#all().filter((each) => each.isElsewhere && !this.#isMapped(each)),

@@ -20,12 +20,14 @@ class PlayedShard {
     ({ state: 'copying', recordsCopied: 3, bytesCopied: 30, holesFilled: 1, refusals: 2 }) as ShardStatus;
 }
 
-function newScene() {
+/** Nothing of a shard that `endsWhenLost` is on its way. */
+function newScene({ endsWhenLost = false } = {}) {
   const clock = new ManualClock();
   const shards: PlayedShard[] = [];
   const closed = new AbortController();
   const releases: boolean[] = [];
   const incidentsGone: Incident[] = [];
+  const stops: (string | null)[] = [];
   const is = { hasPeers: true, isStopping: false };
   const successor = Promise.withResolvers<unknown>();
   return {
@@ -36,6 +38,7 @@ function newScene() {
     is,
     incidentsGone,
     releases,
+    stops,
     term: (takeover: Term['takeover'] = 'evicted') => {
       const end = new AbortController();
       const term = {
@@ -51,8 +54,10 @@ function newScene() {
       { name: 'id/0', topic: 'orders', targetTopic: 'copy', partition: 0 },
       {
         clock,
-        createShard: () => {
+        createShard: ({ lost }) => {
           const shard = new PlayedShard();
+          if (endsWhenLost) lost.addEventListener('abort', () => shard.ended.resolve(), { once: true });
+          if (endsWhenLost && lost.aborted) shard.ended.resolve();
           shards.push(shard);
           return shard as unknown as Shard;
         },
@@ -61,12 +66,67 @@ function newScene() {
         isStopping: () => is.isStopping,
         closed: closed.signal,
         onIncidentGone: (incident) => void incidentsGone.push(incident),
+        onStopped: (incident) => void stops.push(incident?.code ?? null),
       },
     ),
   };
 }
 
+const incident = (more: Partial<Incident> = {}): Incident => ({ code: 'TOPIC_CYCLE', ...more }) as Incident;
+
 describe('a partition of a mirror', () => {
+  test('that is refused is not copied until that is lifted, in whatever term', async () => {
+    const scene = newScene({ endsWhenLost: true });
+    const { partition, shards, releases } = scene;
+    const [first, second] = [scene.term(), scene.term()];
+    void partition.hold(first.term);
+    await settle();
+    partition.refuse(incident());
+    await settle();
+    expect([shards.length, partition.incident?.code, partition.status(0).state]).toEqual([1, 'TOPIC_CYCLE', 'stopped']);
+    partition.permit();
+    await settle();
+    expect([shards.length, partition.incident, partition.status(0).state, releases]).toEqual([2, null, 'copying', []]);
+    partition.refuse(incident());
+    partition.permit(); // before the shard has ended
+    await settle();
+    expect([shards.length, releases]).toEqual([3, []]);
+    partition.refuse(incident());
+    first.end.abort();
+    void partition.hold(second.term);
+    await settle();
+    expect([shards.length, releases, partition.isHeld]).toEqual([4, [true], true]); // it ends as it begins: it may not write
+    partition.permit();
+    await settle();
+    expect([shards.length, partition.status(0).state]).toEqual([5, 'copying']);
+    second.end.abort();
+    await settle();
+    expect(releases).toEqual([true, true]);
+  });
+
+  test('says when it stops for good, and begins again; elsewhere it shows what another process has said', async () => {
+    const scene = newScene();
+    const { partition, stops } = scene;
+    const [first, second] = [scene.term(), scene.term()];
+    scene.successor.resolve(null);
+    void partition.hold(first.term);
+    await settle();
+    scene.last().incident = incident({ code: 'SHARD_DIVERGED', endsByItself: false });
+    scene.last().ended.resolve();
+    await settle();
+    expect(stops).toEqual([null, 'SHARD_DIVERGED']);
+    first.end.abort();
+    await settle();
+    partition.stoppedElsewhere(incident({ code: 'SHARD_DIVERGED' }));
+    expect(partition.incident?.code).toBe('SHARD_DIVERGED');
+    void partition.hold(second.term);
+    await settle();
+    expect([stops, partition.incident]).toEqual([[null, 'SHARD_DIVERGED', null], null]);
+    second.end.abort();
+    await settle();
+    expect(stops).toEqual([null, 'SHARD_DIVERGED', null]);
+  });
+
   test('is copied in each term by a shard of its own, one after the other, and what was counted stays', async () => {
     const scene = newScene();
     const { partition, shards, releases } = scene;

@@ -4,12 +4,14 @@
  */
 import { assert } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
+import type { ErrorCode } from '#contract/errors.ts';
 import type { NextPlaces } from '#contract/offset-map.ts';
 import type { Incident, ShardStatus } from '#contract/status.ts';
 import type { Term } from '#jobs/ownership.ts';
 import type { ShardName } from '#jobs/shard-ranges.ts';
 import type { Shard } from './shard.ts';
 import type { Waiting } from './shard-trouble.ts';
+import type { StoppedRecord } from './state-records.ts';
 
 export interface PartitionPlace {
   /** Of the shard, in the group. */
@@ -55,6 +57,14 @@ export interface MirroredPartitionOptions {
   readonly closed: AbortSignal;
   /** The incident is another process's from now on. */
   onIncidentGone(incident: Incident): void;
+  /** A shard has stopped for good, which others cannot see; null: another one begins. */
+  onStopped?(incident: Incident | null): void;
+}
+
+/** Nothing is copied until it is lifted, whoever's turn it is. */
+interface Refusal {
+  readonly incident: Incident;
+  readonly lifted: AbortController;
 }
 
 const NOTHING = { recordsCopied: 0, bytesCopied: 0, holesFilled: 0, refusals: 0 };
@@ -73,6 +83,11 @@ export class MirroredPartition {
   #running: Promise<void> = Promise.resolve();
   /** Of the shards of earlier terms. */
   #counted = NOTHING;
+  #refusal: Refusal | null = null;
+  /** Ends what is being copied. */
+  #refused = new AbortController();
+  /** Of the process that has the partition, where it is another's. */
+  #elsewhere: Incident | null = null;
   /** Of the target, measured while the partition is another's. */
   #watermark: number | null = null;
   #ends: { readonly stableOffset: number; readonly highWatermark: number; readonly at: number } | null = null;
@@ -134,28 +149,64 @@ export class MirroredPartition {
     const { clock, closed } = this.#options;
     if (term.lost.aborted) return term.release({ isSettled: term.takeover === 'handed-over' });
     assert(!this.#shard, 'one shard at a time');
-    let shard = this.#options.createShard(term);
+    for (let held = term; ; held = { ...term, takeover: 'evicted' }) {
+      const refused = this.#refused.signal;
+      const shard = await this.#copy(held, refused);
+      const lifted = this.#refusal?.lifted.signal ?? AbortSignal.abort();
+      // One that has stopped for good keeps its partition: nobody else could go on with it either.
+      await aborted(refused.aborted ? AbortSignal.any([term.lost, lifted]) : term.lost);
+      const waitMs = shard.quietAtMs - clock.monotonic();
+      if (waitMs > 0) await sleep(clock, waitMs, closed);
+      if (!this.#options.isStopping()) this.#detach(shard);
+      if (term.lost.aborted) return term.release({ isSettled: shard.isSettled });
+    }
+  }
+
+  /** Until the shard has ended; returns the last one that ran. */
+  async #copy(term: HeldTerm, refused: AbortSignal): Promise<RunningShard> {
+    const held: HeldTerm = {
+      ...term,
+      lost: AbortSignal.any([term.lost, refused]),
+      mayWrite: () => !refused.aborted && term.mayWrite(),
+    };
+    let shard = this.#options.createShard(held);
     this.#shard = shard;
     this.#watermark = null;
+    this.#options.onStopped?.(null);
     this.#running = shard.run();
     await this.#running;
-    const isOver = term.lost.aborted || this.#options.isStopping();
+    const isOver = (): boolean => held.lost.aborted || this.#options.isStopping();
     const { incident } = shard;
-    this.#isChanging = !isOver && incident !== null && this.#options.successorOf !== undefined;
-    const successor = this.#isChanging && incident ? await this.#options.successorOf?.(incident, term) : null;
+    this.#isChanging = !isOver() && incident !== null && this.#options.successorOf !== undefined;
+    const successor = this.#isChanging && incident ? await this.#options.successorOf?.(incident, held) : null;
     this.#isChanging = false;
     if (successor) {
       this.#detach(shard);
       this.#shard = shard = successor;
       await shard.run();
     }
-    // One that has stopped for good keeps its partition: nobody else could go on with it either.
-    if (!term.lost.aborted)
-      await new Promise<void>((resolve) => term.lost.addEventListener('abort', () => resolve(), { once: true }));
-    const waitMs = shard.quietAtMs - clock.monotonic();
-    if (waitMs > 0) await sleep(clock, waitMs, closed);
-    if (!this.#options.isStopping()) this.#detach(shard);
-    term.release({ isSettled: shard.isSettled });
+    if (!isOver() && shard.incident && !shard.incident.endsByItself) this.#options.onStopped?.(shard.incident);
+    return shard;
+  }
+
+  /** Nothing is copied any more, in this term and in those to come, until `permit`. */
+  refuse(incident: Incident): void {
+    if (this.#refusal) return;
+    this.#refusal = { incident, lifted: new AbortController() };
+    this.#refused.abort();
+  }
+
+  permit(): void {
+    const refusal = this.#refusal;
+    if (!refusal) return;
+    this.#refusal = null;
+    this.#refused = new AbortController();
+    refusal.lifted.abort();
+  }
+
+  /** It has stopped for good in the process that has it; null: nothing is known of that. */
+  stoppedElsewhere(incident: Incident | null): void {
+    this.#elsewhere = incident;
   }
 
   #detach(shard: RunningShard): void {
@@ -176,6 +227,8 @@ export class MirroredPartition {
 
   /** None while it is not decided whether something goes on in its place: nothing has ended yet. */
   get incident(): Incident | null {
+    if (this.#refusal) return this.#refusal.incident;
+    if (this.isElsewhere) return this.#elsewhere;
     return this.#isChanging ? null : (this.#shard?.incident ?? null);
   }
 
@@ -204,7 +257,7 @@ export class MirroredPartition {
   }
 
   status(now: number): ShardStatus {
-    if (this.#shard) return this.#withCounts(this.#shard.status(now));
+    if (this.#shard) return this.#withRefusal(this.#withCounts(this.#shard.status(now)));
     const { topic, targetTopic, partition, position, measuredAt } = this;
     const stable = this.#ends?.stableOffset ?? null;
     const lagRecords = position === null || stable === null ? null : Math.max(0, stable - position);
@@ -225,6 +278,10 @@ export class MirroredPartition {
     };
   }
 
+  #withRefusal(status: ShardStatus): ShardStatus {
+    return this.#refusal ? { ...status, state: 'stopped', incident: this.#refusal.incident } : status;
+  }
+
   #withCounts(status: ShardStatus): ShardStatus {
     const { recordsCopied, bytesCopied, holesFilled, refusals } = this.#counted;
     return {
@@ -235,4 +292,30 @@ export class MirroredPartition {
       refusals: status.refusals + refusals,
     };
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted)
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+/** What another process has said of a partition that has stopped there for good. */
+export function incidentElsewhere(
+  { topic, partition }: Pick<PartitionPlace, 'topic' | 'partition'>,
+  { code, cause }: Pick<StoppedRecord, 'code' | 'cause'>,
+  { mirror, at }: Pick<Incident, 'mirror' | 'at'>,
+): Incident {
+  return {
+    code: code as ErrorCode,
+    severity: 'error',
+    mirror,
+    topic,
+    partition,
+    offsets: null,
+    cause: `${topic}/${partition} has stopped in another process: ${cause}`,
+    consequence: 'It is not waited for.',
+    nextStep: 'The process that has it says what to do.',
+    endsByItself: false,
+    at,
+  };
 }

@@ -11,6 +11,7 @@
  *   ledger/<target>/<p>/<source>/<n>   what became of the source's offsets, a piece
  *   placed/<target>/<p>/<source>/<n>   where the delivered records lie in a target that others write to as well
  *   group/<mirrorId>/<source topic>/<group>   which places of a consumer group the mirror has set (group-memory.ts)
+ *   stopped/<target>/<p>/<source>  why a partition has stopped for good in the process that has it
  *   failover/<mirrorId>            how far a failover came, and where the copy ends (failover/procedure.ts)
  *
  * Pure: bytes in, typed records out. A kind of key that we do not know is a later version's and is left alone.
@@ -238,8 +239,17 @@ const failoverRecord = z.object({
     .nullable(),
 });
 
+const stoppedRecord = z.object({
+  mirrorId: z.string(),
+  targetTopicId: z.string(),
+  /** Of an incident; a later version may have others. */
+  code: z.string(),
+  cause: z.string(),
+});
+
 const schemas = {
   failover: failoverRecord,
+  stopped: stoppedRecord,
   mirror: mirrorRecord,
   claim: claimRecord,
   creating: creatingRecord,
@@ -265,6 +275,7 @@ export type ClaimRecord = z.output<typeof claimRecord>;
 export type CreatingRecord = z.output<typeof creatingRecord>;
 export type PartitionRecord = z.output<typeof partitionRecord>;
 export type OpenRecord = z.output<typeof openRecord>;
+export type StoppedRecord = z.output<typeof stoppedRecord>;
 
 export type StateRecord =
   | { readonly kind: 'mirror'; readonly key: string; readonly value: MirrorRecord | null }
@@ -277,6 +288,7 @@ export type StateRecord =
   | { readonly kind: 'ledger'; readonly key: string; readonly value: LedgerRecord | null }
   | { readonly kind: 'placed'; readonly key: string; readonly value: PlacedRecord | null }
   | { readonly kind: 'group'; readonly key: string; readonly value: GroupRecord | null }
+  | { readonly kind: 'stopped'; readonly key: string; readonly value: StoppedRecord | null }
   | { readonly kind: 'failover'; readonly key: string; readonly value: FailoverRecord | null };
 
 /** One source partition in one target partition. */
@@ -286,6 +298,8 @@ export interface MappedPlace {
   readonly sourceTopic: string;
 }
 
+export const stoppedKey = ({ targetTopic, partition, sourceTopic }: MappedPlace): string =>
+  `stopped/${targetTopic}/${partition}/${sourceTopic}`;
 export const failoverKey = (mirrorId: string): string => `failover/${mirrorId}`;
 /** No topic's name has a slash; a group's id may. */
 export const groupKey = (mirrorId: string, topic: string, groupId: string): string =>

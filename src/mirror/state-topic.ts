@@ -36,6 +36,7 @@ import {
   openKey,
   partitionKey,
   pieceKey,
+  stoppedKey,
   type AppliedRecord,
   type ClaimRecord,
   type CreatingRecord,
@@ -49,6 +50,7 @@ import {
   type PartitionRecord,
   type PlacedRecord,
   type StateRecord,
+  type StoppedRecord,
 } from './state-records.ts';
 
 export const STATE_TOPIC = '__lockstep.state';
@@ -162,6 +164,18 @@ export class StateTopic {
   /** null takes the record away. */
   async putFailover(mirrorId: string, value: FailoverRecord | null): Promise<void> {
     await this.#putContested([{ kind: 'failover', key: failoverKey(mirrorId), value }]);
+  }
+
+  /** Why the partition has stopped for good, as the process said that had it; null where nothing is known. */
+  stopped(place: MappedPlace): StoppedRecord | null {
+    const key = stoppedKey(place);
+    const record = this.#unreadable.has(key) ? undefined : this.#recordOf(key);
+    return record?.kind === 'stopped' ? record.value : null;
+  }
+
+  /** null takes the record away. */
+  async putStopped(place: MappedPlace, value: StoppedRecord | null): Promise<void> {
+    await this.#putContested([{ kind: 'stopped', key: stoppedKey(place), value }]);
   }
 
   /** Of a name and target, whatever its source: there is at most one (`checkMirror`). */

@@ -8,7 +8,7 @@ import { expectIdentical } from '#testing/checker/verify-mirror.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
-import { spawnLiveTraffic, type RecordStream } from '#testing/workload.ts';
+import { spawnLiveTraffic, writeStreams, type RecordStream } from '#testing/workload.ts';
 import { must } from '#util/assert.ts';
 import { Command } from './command.ts';
 import { writeLink, type MirrorSpec } from './link-file.ts';
@@ -184,16 +184,32 @@ test('a ring that mirrors close which could not see it is found while they run',
   const topics = [{ match: 'ring' }];
   const first = await runUntilCaughtUp(file('a', 'b', 'one', { topics })); // says that b's comes from a, and no more
   expect(first.code, told(first)).toBe(0);
-  const closing = LockstepProcess.run(file('c', 'a', 'three', { topics }));
-  await closing.until(() => closing.events.some(({ event }) => event === 'topic'), 'c is copied to a');
-  const second = LockstepProcess.run(file('b', 'c', 'two', { topics }));
-  const ended = await closing.ended(30_000);
-  expect(ended.code, told(ended)).toBe(5);
-  expect(ended.stderr).toMatch(
-    /TOPIC_CYCLE.*from .*ring.* by mirror .*two.*, from .*ring.* of cluster .*west.* by mirror .*one/,
+  await createTopics(cluster('c').bootstrap, [{ name: 'aside', partitions: 1 }]);
+  const closing = LockstepProcess.run(file('c', 'a', 'three', { topics: [...topics, { match: 'aside' }] }));
+  const position = (topic: string): number | null | undefined =>
+    closing.status('three')?.shards.find((shard) => shard.topic === topic)?.position;
+  await closing.until(() => position('ring') === 0 && position('aside') === 0, 'c is copied to a');
+  const closes = file('b', 'c', 'two', { topics });
+  const second = LockstepProcess.run(closes);
+  await closing.until(() => closing.incidents.length > 0, 'the ring is found', 30_000);
+  expect(closing.incidents.map(({ code, topic }) => `${code} ${topic}`)).toEqual(['TOPIC_CYCLE ring']);
+  expect(closing.incidents[0]?.cause).toMatch(
+    /from .*ring.* by mirror .*two.*, from .*ring.* of cluster .*west.* by mirror .*one/,
   );
   await second.interrupt();
+  const write = (topic: string): Promise<unknown> =>
+    writeStreams(cluster('c').bootstrap, [stream(topic, { partitions: [0], records: 100 })], { seed });
+  await write('aside');
+  await closing.until(() => position('aside') === 100, 'the other topic goes on');
   expect(await endsOf('a', 'ring')).toEqual([0]);
+
+  const over = await new Command(['failover', '-f', closes, '--yes', '--no-fence']).ended();
+  expect(over.code, over.err).toBe(0);
+  await write('ring');
+  await closing.until(() => position('ring') === 100, 'the topic of c has writers of its own, and is copied');
+  expect(closing.events.filter(({ event }) => event === 'incident-ended')).toHaveLength(1);
+  expect((await closing.interrupt()).code).toBe(130);
+  expect(await endsOf('a', 'ring')).toEqual([100]);
 }, 90_000);
 
 test('source and target that are one cluster under two addresses are refused', async () => {
