@@ -34,6 +34,7 @@ describe('schedules of a partition with identical offsets', () => {
       }
       process.stdout.write(`${name}: seeds from ${base} on, ${JSON.stringify(total)}\n`);
       addCounts(happened, total);
+      expect(total['written'], 'records').toBeGreaterThan(0);
     },
     240_000,
   );
