@@ -247,17 +247,9 @@ async function endsOf(cluster: Cluster, topic: string): Promise<number[]> {
 function early({ entries }: ConnectionJournal): string[] {
   const found: string[] = [];
   let until = 0;
-  let together: (typeof entries)[number][] = []; // responses of one read: the first is answered before the next is heard of
   for (const entry of entries) {
-    if (entry.read !== together[0]?.read) {
-      until = Math.max(until, ...together.map(({ atMs, throttleTimeMs }) => atMs + throttleTimeMs));
-      together = [];
-    }
-    if (entry.kind === 'response') together.push(entry);
-    const only = together.length === 1 ? must(together[0], 'response') : null;
-    const pause = Math.max(until, only ? only.atMs + only.throttleTimeMs : 0);
-    if (entry.kind === 'request' && entry.atMs < pause - 1)
-      found.push(`${entry.api} ${Math.round(pause - entry.atMs)} ms early`);
+    if (entry.kind === 'response') until = Math.max(until, entry.atMs + entry.throttleTimeMs);
+    else if (entry.atMs < until - 1) found.push(`${entry.api} ${Math.round(until - entry.atMs)} ms early`);
   }
   return found;
 }

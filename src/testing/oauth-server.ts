@@ -6,9 +6,9 @@ import { createSign, generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { must } from '#util/assert.ts';
+import { freePorts } from './free-ports.ts';
 
 export interface OAuthOptions {
   /** Client id → secret. The client id becomes the token's subject, which is the user for the broker. */
@@ -36,15 +36,17 @@ export class OAuthServer {
   readonly requests: { readonly clientId: string; readonly scope: string | null; readonly status: number }[] = [];
   #keys: SigningKey[] = [newKey('key-1')];
   #server: Server | null = null;
-  #port = 0;
+  readonly #port: number;
 
-  private constructor(options: OAuthOptions) {
+  private constructor(port: number, options: OAuthOptions) {
+    this.#port = port;
     this.clients = new Map(Object.entries(options.clients).map(([id, secret]) => [id, [secret]]));
     this.expiresInSeconds = options.expiresInSeconds ?? 3600;
   }
 
   static async start(options: OAuthOptions): Promise<OAuthServer> {
-    const server = new OAuthServer(options);
+    const [port] = await freePorts(1);
+    const server = new OAuthServer(must(port, 'free port'), options);
     await server.up();
     return server;
   }
@@ -80,7 +82,6 @@ export class OAuthServer {
       server.once('error', reject);
       server.listen(this.#port, '127.0.0.1', resolve);
     });
-    this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
   }
 

@@ -11,8 +11,6 @@ export interface JournalEntry {
   readonly bytes: number;
   /** What the broker asked for in a response of Fetch or Produce. */
   readonly throttleTimeMs: number;
-  /** Which read of the socket brought it, or was the last before it; what one read brings is heard of one after the other. */
-  readonly read: number;
 }
 
 export interface ConnectionJournal {
@@ -20,7 +18,10 @@ export interface ConnectionJournal {
   readonly entries: JournalEntry[];
 }
 
-/** `onBytes` is called after each read and write: a moment to look at what is in flight. */
+/**
+ * `onBytes` is called after each read and write: a moment to look at what is in flight. Each response is a read of its own, as
+ * if it had come alone: the reader's requests stand in the journal behind what it has heard of, and before what it has not.
+ */
 export class RecordingNetwork implements Network {
   readonly connections: ConnectionJournal[] = [];
   onBytes = (): void => {};
@@ -29,11 +30,10 @@ export class RecordingNetwork implements Network {
     const journal: ConnectionJournal = { port: options.port, entries: [] };
     this.connections.push(journal);
     const inFlight: JournalEntry['api'][] = [];
-    let read = 0;
     const requests = new FrameSplitter((head, bytes) => {
       const api = apiOf(head.readInt16BE(4));
       inFlight.push(api);
-      journal.entries.push({ kind: 'request', api, atMs: performance.now(), bytes, throttleTimeMs: 0, read });
+      journal.entries.push({ kind: 'request', api, atMs: performance.now(), bytes, throttleTimeMs: 0 });
     });
     const responses = new FrameSplitter((head, bytes) => {
       const api = inFlight.shift() ?? 'other';
@@ -43,7 +43,6 @@ export class RecordingNetwork implements Network {
         atMs: performance.now(),
         bytes,
         throttleTimeMs: throttleOf(api, head, bytes),
-        read,
       });
     });
     let buffer: Uint8Array = new Uint8Array();
@@ -51,16 +50,24 @@ export class RecordingNetwork implements Network {
       ...options,
       buffer: () => (buffer = options.buffer()),
       onRead: (bytes) => {
-        read++;
-        responses.add(buffer.subarray(0, bytes)); // before the reader uses the buffer for something else
-        options.onRead(bytes);
+        const first = responses.take(buffer.subarray(0, bytes));
+        const rest = Buffer.from(buffer.subarray(first, bytes)); // the reader uses the buffer for something else
+        options.onRead(first);
         this.onBytes();
+        for (let at = 0; at < rest.length;) {
+          const next = options.buffer();
+          const copied = rest.copy(next, 0, at);
+          const taken = responses.take(next.subarray(0, copied));
+          options.onRead(taken);
+          this.onBytes();
+          at += taken;
+        }
       },
     });
     return {
       ...socket,
       write: (chunks) => {
-        for (const chunk of chunks) requests.add(chunk);
+        for (const chunk of chunks) for (let at = 0; at < chunk.length;) at += requests.take(chunk.subarray(at));
         this.onBytes();
         return socket.write(chunks);
       },
@@ -79,20 +86,24 @@ class FrameSplitter {
     this.#onFrame = onFrame;
   }
 
-  add(chunk: Uint8Array): void {
-    for (let rest = chunk; rest.length > 0;) {
+  /** Takes bytes up to the end of a frame, and returns how many. */
+  take(chunk: Uint8Array): number {
+    let taken = 0;
+    while (taken < chunk.length) {
       const known = this.#bytes === Infinity ? 4 : this.#bytes;
-      const part = rest.subarray(0, known - this.#seen);
+      const part = chunk.subarray(taken, taken + known - this.#seen);
       if (this.#seen < KEPT_BYTES) this.#head = Buffer.concat([this.#head, part]).subarray(0, KEPT_BYTES);
       this.#seen += part.length;
-      rest = rest.subarray(part.length);
+      taken += part.length;
       if (this.#bytes === Infinity && this.#seen === 4) this.#bytes = 4 + this.#head.readInt32BE(0);
       if (this.#seen < this.#bytes) continue;
       this.#onFrame(this.#head, this.#bytes);
       this.#head = Buffer.alloc(0);
       this.#seen = 0;
       this.#bytes = Infinity;
+      break;
     }
+    return taken;
   }
 }
 

@@ -217,7 +217,7 @@ describe('a secret is not there', () => {
     await expectRefused(
       cluster.doors.saslSsl,
       security,
-      unavailable(`${oauth.tokenUrl} does not answer (ECONN`), // REFUSED; RESET on a connection that was kept from before
+      unavailable(`${oauth.tokenUrl} does not answer (ECONNREFUSED)`),
     );
     await oauth.up();
     const wrong = overTls('OAUTHBEARER', fromEndpoint({ clientSecret: passwordFile(`${CANARY} wrong`) }));
