@@ -23,7 +23,7 @@ export interface NewTopic {
 
 /**
  * Creates a topic and returns its metadata once every partition has a leader. Throws KafkaError: TOPIC_ALREADY_EXISTS
- * (36), INVALID_REPLICATION_FACTOR (38), INVALID_CONFIG (40), POLICY_VIOLATION (44), an authorisation error.
+ * (36), also where an attempt whose answer was lost has created it; INVALID_REPLICATION_FACTOR (38), INVALID_CONFIG (40), POLICY_VIOLATION (44), an authorisation error.
  */
 export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<TopicMetadata> {
   const create = async () => {
@@ -46,7 +46,7 @@ export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<To
     );
     throwError(response.topics[0], 'CreateTopics', topic.name);
   };
-  await retrying(cluster, create, { repeatable: false, topics: [topic.name] });
+  await retrying(cluster, create, { repeatable: true, topics: [topic.name] });
   return awaitPartitions(cluster, topic.name, topic.partitions);
 }
 
@@ -66,7 +66,10 @@ export async function deleteTopic(
   await retrying(cluster, remove, { repeatable: false, topics: [name] });
 }
 
-/** Raises the number of partitions to `count` and waits until each has a leader. Throws KafkaError: INVALID_PARTITIONS (37) when it is no raise. */
+/**
+ * Raises the number of partitions to `count` and waits until each has a leader. Throws KafkaError: INVALID_PARTITIONS (37)
+ * when it is no raise, also where an attempt whose answer was lost has done it.
+ */
 export async function createPartitions(
   cluster: Cluster,
   { topic, count }: { readonly topic: string; readonly count: number },
@@ -79,7 +82,7 @@ export async function createPartitions(
     );
     throwError(response.results[0], 'CreatePartitions', topic);
   };
-  await retrying(cluster, create, { repeatable: false, topics: [topic] });
+  await retrying(cluster, create, { repeatable: true, topics: [topic] });
   return awaitPartitions(cluster, topic, count);
 }
 

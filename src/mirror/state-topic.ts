@@ -18,6 +18,7 @@ import { BrokerError, KafkaError } from '#kafka/errors.ts';
 import type { Permit } from '#kafka/permit.ts';
 import { initProducerId } from '#kafka/producers.ts';
 import { ATTRIBUTE_CONTROL } from '#kafka/records/batch-header.ts';
+import { retrying } from '#kafka/retry.ts';
 import { appendRecords, readLog } from '#kafka/simple-log.ts';
 import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS, type NewTopic } from '#kafka/topics.ts';
 import type { StoredGroup } from './group-memory.ts';
@@ -579,7 +580,7 @@ function topicIdOf(cluster: Cluster): string {
 }
 
 async function exists(cluster: Cluster): Promise<boolean> {
-  const topic = (await cluster.refresh([STATE_TOPIC]))[0];
+  const [topic] = await retrying(cluster, () => cluster.refresh([STATE_TOPIC]), { repeatable: true });
   return topic?.errorCode !== 3;
 }
 
@@ -598,7 +599,7 @@ async function create(cluster: Cluster): Promise<void> {
   try {
     await createTopic(cluster, newStateTopic(cluster));
   } catch (error) {
-    if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error; // another process was first
+    if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error; // by another process, or by an attempt whose answer was lost
   }
 }
 
