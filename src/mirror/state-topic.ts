@@ -107,7 +107,7 @@ export class StateTopic {
    * partitions or another cleanup policy, KafkaError when the cluster refuses.
    */
   static async open(cluster: Cluster): Promise<StateTopic> {
-    if (!(await exists(cluster))) await create(cluster);
+    if (!(await retrying(cluster, () => exists(cluster), { repeatable: true }))) await create(cluster);
     await check(cluster);
     const state = new StateTopic(cluster);
     state.#topicId = topicIdOf(cluster);
@@ -580,7 +580,7 @@ function topicIdOf(cluster: Cluster): string {
 }
 
 async function exists(cluster: Cluster): Promise<boolean> {
-  const [topic] = await retrying(cluster, () => cluster.refresh([STATE_TOPIC]), { repeatable: true });
+  const topic = (await cluster.refresh([STATE_TOPIC]))[0];
   return topic?.errorCode !== 3;
 }
 
