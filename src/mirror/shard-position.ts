@@ -32,6 +32,8 @@ import { firstWrongControl } from './transaction-tail.ts';
 /** How far back the last batch of ours is looked for; behind so many control records the broker's producer state is asked instead. */
 const TAIL_BYTES_MAX = 4 * 1024 * 1024;
 const HOLES_BYTES_MAX = 16 * 1024 * 1024;
+/** More than twice what a process has on its way to one partition, five requests of 1 MB: each look goes twice as far back. */
+const SEARCH_BYTES_MAX = 16 * 1024 * 1024;
 const TAIL_OFFSETS_FIRST = 1;
 const TAIL_OFFSETS_MAX = 65_536;
 const OFFSET_OUT_OF_RANGE = 1;
@@ -160,8 +162,8 @@ async function lastOwnBatch(
 }
 
 /**
- * The first batch below `end` that is as `isMeant` says, as far back as the last batch of ours is looked for: the last one
- * alone does not say where a difference begins.
+ * The first batch below `end` that is as `isMeant` says, as far back as what one process has on its way at most, and further
+ * where that is cheap: the last one alone does not say where a difference begins.
  */
 async function firstInTail(
   port: TargetPartition,
@@ -171,13 +173,12 @@ async function firstInTail(
   const { target, topic, partition } = port;
   const logStart = await readLogStart(target, topic, partition);
   let first: Buffer | null = null;
-  for (let back = 16; back <= TAIL_OFFSETS_MAX; back *= 16) {
+  for (let back = 16; back <= TAIL_OFFSETS_MAX; back *= 2) {
     const fromOffset = Math.max(logStart, end - back);
-    const read = { topic, partition, fromOffset, maxBytes: TAIL_BYTES_MAX, isUncommitted: preserves(port) };
+    const read = { topic, partition, fromOffset, maxBytes: SEARCH_BYTES_MAX, isUncommitted: preserves(port) };
     const { batches, isComplete } = await readTail(target, read);
-    if (!isComplete) break;
-    first = batches.map(bytesOf).find(isMeant) ?? first;
-    if (fromOffset === logStart) break;
+    first = batches.map(bytesOf).find((batch) => baseOffsetOf(batch, 0) < end && isMeant(batch)) ?? first;
+    if (!isComplete || fromOffset === logStart) break;
   }
   return first;
 }
@@ -261,7 +262,8 @@ async function ownLastSequence(port: TargetPartition): Promise<number | null> {
 
 /**
  * Compares the last record of a target batch that the source still has (exactness.md rule 1). Throws ShardStop when it
- * differs; returns its offset, or null when the source has none of them any more.
+ * differs, or where the source has none of them any more and another program wrote in front of them; returns its offset, or
+ * null without one.
  */
 export async function compareLastRecord(
   source: { cluster: Cluster; topic: string; partition: number },
@@ -302,6 +304,9 @@ export async function compareLastRecord(
     }
     return offset;
   }
+  // Nothing to compare with. What another program wrote in front of it, while it was on its way, put it in a wrong place.
+  const intruder = await firstForeign(target.port, last + 1);
+  if (intruder) throw foreign(intruder);
   return null;
 }
 

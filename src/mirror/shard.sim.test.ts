@@ -904,6 +904,21 @@ describe('the position', () => {
     expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
   });
 
+  test.each([2, 400])(
+    'behind %i misplaced records of which the source has none any more: who wrote in front of them is named',
+    async (count) => {
+      const { source, target } = newWorld();
+      write(source.log, [3, count, 1]);
+      target.log.append(ours(source.log, 0, 3));
+      target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+      for (let from = 3; from < 3 + count; from += 2) target.log.append(ours(source.log, from, 2));
+      source.log.batches.splice(1, 2); // compacted
+      write(source.log, [2]);
+      world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+      expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+    },
+  );
+
   test('of a target that another program writes to all the time: SHARD_DIVERGED, not a wait without end', async () => {
     const { source, target } = newWorld();
     write(source.log, [3]);
