@@ -27,11 +27,10 @@ import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts
 import { copyGroups, type GroupCopies } from './group-copies.ts';
 import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
 import type { FailoverPort, StepOutcome } from './procedure.ts';
+import { Settling } from './settling.ts';
 
 const STILL_MS = 1_000;
 const POLL_MS = 250;
-/** Brokers keep producers out as soon as they show the ACL: who still writes is not bound by it. */
-const QUIET_WITHIN_MS = 10_000;
 /** The session timeout of a process that was killed is 20 s. */
 const STOP_WITHIN_MS = 60_000;
 const IDLE = new Set(['Empty', 'Dead']);
@@ -134,20 +133,18 @@ async function settle(options: FailoverOptions): Promise<string[]> {
     (source.topicOf(topic)?.partitions ?? []).map(({ partition }) => ({ topic, partition })),
   );
   const startedMs = source.clock.monotonic();
-  let before = '';
+  const settling = new Settling(settleWithinMs);
   for (;;) {
-    const ends = await readEnds(source, places);
-    const now = JSON.stringify(ends.map((end) => end?.highWatermark));
-    const open = ends.filter((end) => end && (end.highWatermark ?? 0) > end.stableOffset).length;
-    const tookMs = source.clock.monotonic() - startedMs;
-    if (now === before && open === 0) return [`Nothing is written to them any more, and no transaction is open.`];
-    if (now === before && tookMs > settleWithinMs)
+    const found = await readEnds(source, places);
+    const ends = found.map((end) => end?.highWatermark ?? null);
+    const open = found.filter((end) => end && (end.highWatermark ?? 0) > end.stableOffset).length;
+    const rest = settling.look(source.clock.monotonic() - startedMs, { ends, open });
+    if (rest === 'at rest') return ['Nothing is written to them any more, and no transaction is open.'];
+    if (rest === 'open transactions')
       return [
         `${open} partitions of the source have a transaction open: what stands behind its first record is not copied.`,
       ];
-    if (now !== before && tookMs > QUIET_WITHIN_MS)
-      return ['THEY ARE STILL BEING WRITTEN TO, by a super.user: stop the producers.'];
-    before = now;
+    if (rest === 'still written') return ['THEY ARE STILL BEING WRITTEN TO, by a super.user: stop the producers.'];
     await sleep(source.clock, STILL_MS);
   }
 }
