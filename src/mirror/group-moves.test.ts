@@ -264,6 +264,7 @@ test('no place is ever moved but to the one from which the next record is exactl
         expect(to, 'held as far on as there is something').toBeGreaterThanOrEqual(Math.min(source.offset, log.end));
       }
     }),
+    { numRuns: 20_000 },
   );
 });
 
@@ -340,5 +341,6 @@ test('once its moves are made, nothing is left to do', () => {
       const restarted = anyMove({ ...facts, target, note: restored, expires: true });
       expect(placesOf(restarted), 'after a restart it is renewed').toEqual([made.offset]);
     }),
+    { numRuns: 20_000 },
   );
 });

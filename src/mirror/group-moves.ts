@@ -151,7 +151,11 @@ function decide(
   const isDue = !isForeign && expires && nowMs - (note?.writtenMs ?? -Infinity) >= RENEW_MS;
   if (current && note && commit.offset === note.source && metadata === note.metadata) {
     if (current.offset !== note.target) return MOVED_ON_TARGET;
-    if (!note.isBounded) return isDue ? { note: { ...note, writtenMs: nowMs }, isMove: true } : { note, isMove: false };
+    if (!note.isBounded) {
+      // Made again where it still is the place; where its target has another log by now, it is left to expire.
+      const mayRenew = isDue && translate(commit.topic, commit.partition, commit.offset).offset === note.target;
+      return mayRenew ? { note: { ...note, writtenMs: nowMs }, isMove: true } : { note, isMove: false };
+    }
   }
   const place = translate(commit.topic, commit.partition, commit.offset);
   if (place.offset === null) return place.why;
