@@ -30,7 +30,7 @@ const mirrorMaker: List = {
           ['copy', 'failover', 'failover/failover-there-and-back', 'groupsClient', 'grows', 'settingsFollow'],
           'places of MirrorMaker 2 that only go forwards; heartbeats of both sides',
         ),
-        M3: partly(['secureCertificates'], 'groups, settings and later topics over mutual TLS'),
+        M3: covered(['secureCertificates', 'directions/both-ways-certificates']),
         M5: covered(['transactions', 'failover', 'failover/failover-there-and-back']),
       },
     ),
@@ -43,22 +43,22 @@ const mirrorMaker: List = {
     ...scenario('A3', 'one way, a group is carried over whole; a later topic too; nothing goes back', {
       M1: none('it is about one way'),
       M2: covered(['groups', 'failover', 'groups/groups-of-late-topics']),
-      M3: open('groups over mutual TLS'),
+      M3: covered(['directions/both-ways-certificates']),
       M5: covered(['failover', 'groups/groups-of-late-topics']),
     }),
     ...scenario('A4', 'after a move no record is read twice', {
       M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups', 'failover']),
-      M3: open('groups over mutual TLS'),
+      M3: covered(['directions/both-ways-certificates']),
       M5: covered(['failover', 'groups']),
     }),
     ...scenario('A5', 'with the feature off, no topic of it is made', {
-      M2: open('the topics of both clusters before and after a run: nothing new but the copies and `__lockstep.state`'),
+      M2: covered(['directions/both-ways-certificates']),
     }),
     ...scenario('A6', 'nothing is ever written to the source: its credentials may only read', {
-      M1: open('mirrors of both ways, each with a principal of exactly the documented rights'),
+      M1: covered(['directions/both-ways-certificates']),
       M2: covered(['leastRights', 'copy']),
-      M3: open('a principal of a client certificate with exactly the documented rights'),
+      M3: covered(['directions/both-ways-certificates']),
       M5: covered(['transactionsRights']),
     }),
     ...scenario('A7', 'no place is committed for what is not copied, then it appears', {
@@ -73,13 +73,13 @@ const mirrorMaker: List = {
     ...scenario('A8', 'after a restart more is written, and groups follow; places only go forwards', {
       M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups', 'groups/groups-of-late-topics']),
-      M3: open('groups over mutual TLS'),
+      M3: covered(['directions/both-ways-certificates']),
       M5: covered(['transactions', 'groups', 'groups/groups-of-late-topics']),
     }),
     ...scenario('A9', 'a group far behind moves on, then back, and its place is exact each time', {
       M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups', 'groupsMapped']),
-      M3: open('groups over mutual TLS'),
+      M3: covered(['directions/both-ways-certificates']),
       M5: covered(['groups', 'groups/groups-of-late-topics']),
     }),
     ...scenario('A10', 'a setting that is left out keeps the value of the target, others follow', {
@@ -313,7 +313,7 @@ const complaints: List = {
     item(
       'cmp-loss-06-start-timestamp-beyond-end',
       'a start behind the last record copies no history',
-      open('`start` with a time later than every record, then records that come'),
+      covered(['directions/both-ways-certificates']),
     ),
     item(
       'cmp-missing-01-several-workers',
