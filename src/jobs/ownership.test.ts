@@ -222,6 +222,18 @@ describe('a second process', () => {
     expect(b.terms.slice(-2).map(({ takeover }) => takeover)).toEqual(['handed-over', 'handed-over']);
   });
 
+  test('takes over by hand what the first has also when it hears of it later than the first', async () => {
+    const { start, group, pass } = startWorld();
+    const [a, b] = [start('a'), start('b')];
+    await pass(10_000);
+    b.machine.delayMs = [100, 200];
+    a.ownership.stop();
+    await pass(6_000);
+    expect([a.hasEnded(), group.evictions]).toEqual([true, 0]);
+    expect(b.mine()).toEqual(SHARDS);
+    expect(b.terms.slice(-2).map(({ takeover }) => takeover)).toEqual(['handed-over', 'handed-over']);
+  });
+
   test('does not keep the first from writing for longer than the group takes to gather', async () => {
     const { start, pass } = startWorld();
     const a = start('a');

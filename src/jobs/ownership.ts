@@ -103,6 +103,8 @@ export class Ownership {
   /** Member ids whose reports we could not read when we dealt out last. */
   #strangers: readonly string[] = [];
   #isAlone = false;
+  /** In the generation that we are in, others were told what we had released. */
+  #hasPassedOn = false;
   #renewed: SentAt | null = null;
   #isStopping = false;
   #mustRejoin = false;
@@ -160,6 +162,7 @@ export class Ownership {
     while (!this.#closed.signal.aborted) {
       try {
         if (this.#isStopping && this.#terms.size === 0 && (this.#isAlone || this.#released.size === 0)) {
+          await this.#letOthersLearn();
           await this.#options.member.leave();
           break;
         }
@@ -229,9 +232,19 @@ export class Ownership {
     this.#isAlone = members?.size === 1;
     this.#generation = generation;
     this.#renewed = synced.sentAt;
+    this.#hasPassedOn = reported.length > 0 && !this.#isAlone;
     for (const shard of reported) this.#released.delete(shard);
     this.#apply(this.#read(synced.value), claims);
     return true;
+  }
+
+  /**
+   * Who leaves begins another generation, and a member that has not asked for its assignment in this one yet is refused it:
+   * it would not learn that what we had is free, nor would the leader know in the next (GroupMetadataManager, classic sync).
+   */
+  async #letOthersLearn(): Promise<void> {
+    const { clock, times } = this.#options;
+    if (this.#hasPassedOn) await sleep(clock, times.heartbeatMs / 4, this.#closed.signal);
   }
 
   #wasRefused(kind: 'rebalance' | 'lost'): false {
