@@ -19,6 +19,7 @@ import { ManualClock } from '#testing/manual-clock.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { PlayedCluster } from '#testing/played-cluster.ts';
 import { controlBatch, sourceBatch } from '#testing/source-batches.ts';
+import { EXPIRATION_DEFAULT_MS } from './producer-memory.ts';
 import { MappedShard } from './mapped-shard.ts';
 import { MappedState, type MappedStore } from './mapped-state.ts';
 import { mapBehind } from './misalignment.ts';
@@ -129,6 +130,7 @@ class World {
         ...(filter ? { filter } : {}),
       },
       writer: new BatchWriter({ codec: 0, baseOffset: 0 }),
+      expirationMs: () => EXPIRATION_DEFAULT_MS,
       batchBytesMax: 1_000_000,
       readBatchBytesMax: async () => 1_000_000,
       start: { at: 'earliest' },

@@ -48,6 +48,7 @@ import {
 } from './mapped-location.ts';
 import { MappedState } from './mapped-state.ts';
 import { readLogStart, readWatermark } from './offsets.ts';
+import { ProducerMemory } from './producer-memory.ts';
 import { foreignBefore } from './shard-position.ts';
 import {
   apiUnsupported,
@@ -71,7 +72,6 @@ import { CONDITIONS_MAX, LEADER_EPOCHS_MAX } from './state-records.ts';
 import { ShardTrouble, type Waiting } from './shard-trouble.ts';
 import { TopicIdentity } from './topic-identity.ts';
 
-const IN_FLIGHT_MAX = 5;
 const FETCH_BYTES_FIRST = 512 * 1024;
 /** Where nobody knows how the shard became free: what an earlier owner had on its way must have landed (exactness.md rule 3). */
 const STILL_MS = 1_000;
@@ -126,7 +126,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #acknowledged = 0;
   readonly #queue: ItemQueue<MappedItem>;
   readonly #inFlight: MappedItem[] = [];
-  #inFlightMax = 1;
+  readonly #memory: ProducerMemory;
   readonly #keeper: LedgerKeeper;
   readonly #topics: TopicIdentity;
   /** Offsets of the source that the ledger does not explain; null until it was read. */
@@ -167,6 +167,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#batchBytesMax = context.batchBytesMax;
     this.#walk = this.#newWalk(-1);
     this.#queue = new ItemQueue(context.pool);
+    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs());
     this.#keeper = this.#createKeeper();
     this.#topics = new TopicIdentity(context);
     this.#trouble = new ShardTrouble(context);
@@ -438,7 +439,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#cursor = { offset: mapped.ledger.end, sequence: located.ordinal % SEQUENCES };
     if (mapped.ledger.end >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
-    this.#inFlightMax = located.isSequenceFree ? 1 : IN_FLIGHT_MAX;
+    this.#memory.restart();
     const interrupted = new Promise<Interruption>((resolve) => {
       this.#interrupt = (interruption) => {
         this.#interrupt = null;
@@ -627,7 +628,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   }
 
   takeBatch(): MappedItem | null {
-    if (!this.#interrupt || this.#inFlight.length >= this.#inFlightMax) return null;
+    if (!this.#interrupt || this.#inFlight.length >= this.#memory.inFlightMax(this.#inFlight)) return null;
     const item = this.#queue.first;
     if (!item || !this.#keeper.mayLeave(item.ordinal)) return null;
     if (!this.mayWrite()) {
@@ -696,7 +697,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const mapped = must(this.#mapped, 'state');
     if (mapped.head.isShared) mapped.placed({ source: item.ordinal, target, length: item.count });
     this.#acknowledged = item.ordinal + item.count;
-    this.#inFlightMax = IN_FLIGHT_MAX;
+    this.#memory.onAppended(item.newestTimestamp);
     this.#recordsCopied += item.count;
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;

@@ -65,6 +65,7 @@ import { StateTopic, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 import { readSyncedTopics } from './synced-topics.ts';
 import { refuseFailedOver } from './failover/refusal.ts';
 import { choicesOf, ruleEmpty } from './plan.ts';
+import { EXPIRATION, EXPIRATION_DEFAULT_MS, readExpiration } from './producer-memory.ts';
 import { cycleFinding, leftOutFinding, SourceProvenance } from './source-provenance.ts';
 import { describeOpen, drainTransactions } from './transaction-drain.ts';
 import { prepareTopic, readBatchBytesMax, syncConfigs, type PreparedTopic } from './target-topics.ts';
@@ -161,6 +162,8 @@ export class Mirror {
   readonly #started = new Set<string>();
   /** During the first look at the topics of a mirror that has never run before. */
   #isBeginning = false;
+  /** See producer-memory.ts. */
+  #expirationMs = EXPIRATION_DEFAULT_MS;
   readonly #warned = new Set<string>();
   readonly #limit: WarningLimit;
   readonly #bytes = { passedThrough: 0, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
@@ -308,6 +311,7 @@ export class Mirror {
     const topics = await retrying(source, () => source.refresh('all'), { repeatable: true });
     const lost = await retrying(source, () => findLostTopics(ports, this.#rules, topics), { repeatable: true });
     for (const { code, message, nextStep } of lost) this.#warn(code, `${message} ${nextStep}`, { again: true });
+    await retrying(target, () => this.#learnExpiration(), { repeatable: true });
     this.#isBeginning = clock.now() - record.createdAt < BEGINNING_MS;
     await this.#discover(topics, { mustMatch: this.#options.until !== null });
     this.#isBeginning = false;
@@ -327,8 +331,13 @@ export class Mirror {
       if (clock.monotonic() - syncedMs < CONFIG_SYNC_MS) continue;
       syncedMs = clock.monotonic();
       await this.#attempt('The settings of the target topics could not be compared', () => this.#syncConfigs());
+      await this.#attempt(`${EXPIRATION} could not be read`, () => this.#learnExpiration());
       await this.#attempt('The state topic could not be looked at', () => this.#verifyState());
     }
+  }
+
+  async #learnExpiration(): Promise<void> {
+    this.#expirationMs = (await readExpiration(this.#options.target)) ?? EXPIRATION_DEFAULT_MS;
   }
 
   /** What fails in the background is said and tried again with the next round. */
@@ -685,6 +694,7 @@ export class Mirror {
       markerProducerId: this.#producers.marker,
       transactionalIdPrefix: `${TRANSACTIONAL_ID_PREFIX}${this.#mirrorId}`,
       start,
+      expirationMs: () => this.#expirationMs,
       fillOffsetsMax: resource.spec.offsets === 'auto' ? FILL_OFFSETS_MAX : Infinity,
       countBytes: (reason: ReencodeReason | null, bytes: number) => {
         if (reason === null) this.#bytes.passedThrough += bytes;

@@ -81,6 +81,8 @@ export interface ShardContext {
   readonly dataProducerId: number;
   readonly markerProducerId: number;
   readonly start: MirrorStart;
+  /** How long the target's brokers remember a producer (producer-memory.ts), in ms; it may change. */
+  expirationMs(): number;
   /** How many offsets may be filled before the first record. */
   readonly fillOffsetsMax: number;
   countBytes(reason: ReencodeReason | null, bytes: number): void;

@@ -18,6 +18,7 @@ import { markersAnswer, PlayedCluster } from '#testing/played-cluster.ts';
 import { parseBatches, type RawRecord } from '#testing/raw-batch.ts';
 import { sourceBatch, TRANSACTIONAL } from '#testing/source-batches.ts';
 import type { PartitionState } from './shard-context.ts';
+import { EXPIRATION_DEFAULT_MS } from './producer-memory.ts';
 import { Shard } from './shard.ts';
 
 const SOURCE_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
@@ -106,6 +107,7 @@ class World {
         mergedBytesMax: 400,
       },
       writer: new BatchWriter({ codec: 0, baseOffset: 0 }),
+      expirationMs: () => EXPIRATION_DEFAULT_MS,
       batchBytesMax: 1_000_000,
       dataProducerId: 4711,
       markerProducerId: 4712,

@@ -19,6 +19,7 @@ import { ModelLog } from '#testing/model-log.ts';
 import { markersAnswer, PlayedCluster, type ProduceFate } from '#testing/played-cluster.ts';
 import { sourceBatch, type SourceRecord } from '#testing/source-batches.ts';
 import type { PartitionState } from './shard-context.ts';
+import { EXPIRATION_DEFAULT_MS } from './producer-memory.ts';
 import { Shard } from './shard.ts';
 
 const SOURCE_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
@@ -56,6 +57,8 @@ class World {
   readonly ended: Incident[] = [];
   /** What the target topic says from now on. */
   batchBytesMax = 1_000_000;
+  /** After which the target's brokers forget a producer. */
+  expirationMs = EXPIRATION_DEFAULT_MS;
   readonly troubles: string[] = [];
   dataPath = this.#newDataPath();
   term = new PlayedTerm();
@@ -114,6 +117,7 @@ class World {
         mergedBytesMax: 4096,
       },
       writer: new BatchWriter({ codec: 0, baseOffset: 0 }),
+      expirationMs: () => this.expirationMs,
       batchBytesMax: options.batchBytesMax ?? 1_000_000,
       dataProducerId: DATA_PID,
       markerProducerId: MARKER_PID,
@@ -377,6 +381,20 @@ describe('answer to a write', () => {
     write(source.log, [4, 5]);
 
     expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('6 of a batch of old records, when the broker has forgotten who wrote them: none behind it takes its place', async () => {
+    const { source, target } = newWorld();
+    world.expirationMs = 0;
+    write(source.log, [3, 2, 2, 2]);
+    let writes = 0;
+    target.onProduce = () => {
+      if (++writes !== 2) return null;
+      target.log.producers.delete(DATA_PID);
+      return { errorCode: 6 };
+    };
+    expect(await world.copied()).toEqual([]);
+    expect([writes, world.incidents]).toEqual([5, []]);
   });
 
   test('0 with another offset, in a topic that was created anew: TOPIC_RECREATED, not a foreign writer', async () => {

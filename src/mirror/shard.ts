@@ -38,6 +38,7 @@ import { ItemQueue } from './item-queue.ts';
 import { fillLogStart, isFiller } from './log-start.ts';
 import { readLogStart, readWatermark } from './offsets.ts';
 import { OpenIdentities } from './open-identities.ts';
+import { ProducerMemory } from './producer-memory.ts';
 import {
   checkControls,
   checkHoles,
@@ -72,7 +73,6 @@ import { TopicIdentity } from './topic-identity.ts';
 import { createTransactionPort } from './transaction-port.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
-const IN_FLIGHT_MAX = 5;
 const FETCH_BYTES_FIRST = 512 * 1024;
 /** Where nobody knows how the shard became free: what an earlier owner had on its way must have landed (exactness.md rule 3). */
 const STILL_MS = 1_000;
@@ -142,7 +142,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
    * One until the first is appended where the broker has no sequence of ours: it would take a second batch in the place of
    * the first if that one is refused.
    */
-  #inFlightMax = 1;
+  readonly #memory: ProducerMemory;
   #isFilling = false;
   #stopAtEnd: ShardStop | null = null;
   /** Data of ours landed elsewhere: the first answer that said so names the first offset. */
@@ -197,6 +197,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#walk = this.#newWalk();
     this.#queue = new ItemQueue(context.pool);
     this.#trouble = new ShardTrouble(context);
+    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs());
     this.#identity = new TopicIdentity(context);
     this.#identities = new OpenIdentities({
       clock: context.clock,
@@ -602,7 +603,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     // A broker says nothing of a partition that joins its fetch session again with nothing new: it has nothing to wait for.
     if (position.offset >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
-    this.#inFlightMax = position.isSequenceFree ? 1 : IN_FLIGHT_MAX;
+    this.#memory.restart();
     const interrupted = new Promise<Interruption>((resolve) => {
       this.#interrupt = (interruption) => {
         this.#interrupt = null;
@@ -752,7 +753,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   // ---- queue
 
   takeBatch(): DataItem | null {
-    if (!this.#interrupt || this.#isFilling || this.#inFlight.length >= this.#inFlightMax) return null;
+    if (!this.#interrupt || this.#isFilling || !this.#hasRoomInFlight) return null;
     const item = this.#queue.first;
     if (!item) return null;
     if (!this.mayWrite()) {
@@ -768,6 +769,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#queue.shift();
     this.#inFlight.push(item);
     return item;
+  }
+
+  get #hasRoomInFlight(): boolean {
+    return this.#inFlight.length < this.#memory.inFlightMax(this.#inFlight);
   }
 
   /** Alone on its way: the broker compares sequences of one producer only, and here there is one for each transaction. */
@@ -930,7 +935,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #onAppended(item: DataItem): void {
-    if (!item.transaction) this.#inFlightMax = IN_FLIGHT_MAX;
+    if (!item.transaction) this.#memory.onAppended(item.newestTimestamp);
     this.#recordsCopied += item.count;
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;

@@ -33,13 +33,9 @@ export const simulatedGuards: readonly SimulatedGuard[] = [
     off: cut('shard.ts', 'result.baseOffset !== item.baseOffset', 'false'),
   },
   {
-    name: 'the first batch without a sequence is alone on its way',
+    name: 'batches of a producer that brokers may have forgotten are alone on their way',
     kind: 'alone',
-    off: cut(
-      'shard.ts',
-      'this.#inFlightMax = position.isSequenceFree ? 1 : IN_FLIGHT_MAX;',
-      'this.#inFlightMax = IN_FLIGHT_MAX;',
-    ),
+    off: cut('shard.ts', 'this.#memory.inFlightMax(this.#inFlight)', '5'),
   },
   {
     name: 'nothing is in flight while a hole is filled (rule 7)',

@@ -83,8 +83,9 @@ class Schedule {
     // Where nothing is lost a broker may forget who wrote old records at any time: only that one writes keeps order (rule 3).
     this.#isForgetful = writers === 'group' && world.chance(0.3);
     const isLossy = !this.#isForgetful;
+    if (this.#isForgetful) world.expirationMs = 0;
     this.#rates = {
-      write: rate(0.25, isLossy),
+      write: rate(0.25),
       call: rate(0.06, isLossy),
       kill: rate(writers === 'group' ? 0.02 : 0.06),
       pause: this.#isForgetful ? 0.1 : rate(0.02, writers === 'group'),
@@ -312,7 +313,7 @@ class Schedule {
   #fateOfBatch(): ProduceFate | null {
     const world = this.#world;
     if (this.#isCalm || !world.chance(this.#rates.write)) return null;
-    const draw = world.random.next();
+    const draw = this.#isForgetful ? 0.6 + 0.4 * world.random.next() : world.random.next();
     world.count(draw < 0.4 ? 'lost' : draw < 0.55 ? 'late' : 'refused');
     if (draw < 0.4) return { lose: true, isAppended: world.chance(0.5) };
     if (draw < 0.55) return { lose: true, isAppended: false, landsAfterMs: 1 + world.below(LATE_MS) };

@@ -11,6 +11,7 @@ import type { Permit } from '#kafka/permit.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import type { TransactionProtocol } from '#kafka/transactions.ts';
 import { MirroredPartition } from '#mirror/mirrored-partition.ts';
+import { EXPIRATION_DEFAULT_MS } from '#mirror/producer-memory.ts';
 import type { PartitionState } from '#mirror/shard-context.ts';
 import { Shard } from '#mirror/shard.ts';
 import { assert, must } from '#util/assert.ts';
@@ -156,6 +157,7 @@ export class MirrorProcess {
       },
       writer: new BatchWriter({ codec: 0, baseOffset: 0 }),
       batchBytesMax: 1_000_000,
+      expirationMs: () => world.expirationMs,
       readBatchBytesMax: async () => 1_000_000,
       dataProducerId: DATA_PID,
       markerProducerId: MARKER_PID,
@@ -207,6 +209,8 @@ export class ShardWorld {
   /** The first offset that each truncation lost. */
   readonly truncatedAt: number[] = [];
   foreignAt: number | null = null;
+  /** After which the target's brokers forget a producer. */
+  expirationMs = EXPIRATION_DEFAULT_MS;
 
   constructor(plan: ShardPlan, random: Random) {
     this.plan = plan;
