@@ -38,7 +38,7 @@ export class LedgerKeeper {
   #heldNext = Infinity;
   /** What lies behind the end of the saved ledger is no record: the next one is behind a gap. */
   #isBehindGap = false;
-  #saving: Promise<void> | null = null;
+  #saving: Promise<boolean> | null = null;
   #cancel: (() => void) | null = null;
   #trimmedMs = -Infinity;
 
@@ -86,12 +86,8 @@ export class LedgerKeeper {
   }
 
   #start(): Promise<boolean> {
-    const saved = this.#save();
-    this.#saving = saved.then(() => {
-      this.#saving = null;
-      this.#port.onIdle();
-    });
-    return saved;
+    this.#saving = this.#save();
+    return this.#saving;
   }
 
   async #save(): Promise<boolean> {
@@ -107,6 +103,9 @@ export class LedgerKeeper {
     } catch (error) {
       this.#port.onFailed(error);
       return false;
+    } finally {
+      this.#saving = null; // in the turn in which the last look at what is held was taken
+      this.#port.onIdle();
     }
   }
 

@@ -1,4 +1,5 @@
 /** The state topic on real brokers: the same answer for every process, whoever came first. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, describeTopicConfigs } from '#kafka/configs.ts';
@@ -207,6 +208,29 @@ describe.each(target ? [target] : kafkaVersions)('the state topic on Kafka %s', 
     await alterTopicConfigs(clusters[0]!, STATE_TOPIC, { set: new Map([['cleanup.policy', 'compact']]), remove: [] });
     await StateTopic.open(clusters[0]!);
   });
+
+  test('takes a record whose first answer was lost although others write to it all the time', async () => {
+    const far = openCluster(kafka.proxiedBootstrap);
+    onTestFinished(() => far.close());
+    await far.connect();
+    const [state, other] = [await StateTopic.open(far), await StateTopic.open(clusters[0]!)];
+    const value = { mirrorId: 'mine', targetTopicId: 'id', logStart: 0, sequenceOffset: 0, leaderEpochs: [] };
+    let writes = 0;
+    let hasEnded = false;
+    const others = (async () => {
+      for (; !hasEnded; writes++) {
+        await other.putPartition('busy', 0, { ...value, leaderEpochs: [[writes, writes]] });
+        await sleep(200);
+      }
+    })();
+    const lost = kafka.proxies[0]!.inject({ match: { api: 'Produce', direction: 'response', nth: 1 }, fault: drop() });
+    await state.putPartition('mine', 0, value);
+    hasEnded = true;
+    await others;
+    expect(lost.count).toBe(1);
+    expect(writes).toBeGreaterThan(20);
+    expect((await StateTopic.open(clusters[1]!)).partition('mine', 0)).toEqual(value);
+  }, 60_000);
 
   test('is opened and created although the first answers are lost with their connections', async () => {
     const found = must((await clusters[0]!.refresh([STATE_TOPIC]))[0], 'the state topic');

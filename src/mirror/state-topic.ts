@@ -12,6 +12,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { assert, must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
+import { TIMES } from '#jobs/ownership.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs } from '#kafka/configs.ts';
 import { BrokerError, KafkaError } from '#kafka/errors.ts';
@@ -502,7 +503,8 @@ export class StateTopic {
 
   /**
    * An append without an answer may land later, behind a newer record of the same key, which it would undo. So the log
-   * must have stood still first; then the same records are appended again: twice the same is the same.
+   * must have stood still first, or nothing of ours can land any more; then the same records are appended again: twice the
+   * same is the same.
    */
   async #appendCertainly(append: Parameters<typeof appendRecords>[1]): Promise<void> {
     for (let attempt = 1; ; attempt++) {
@@ -516,14 +518,17 @@ export class StateTopic {
     }
   }
 
+  /** What grows for longer than a write of ours may take is others' doing: partitions save what they have all the time. */
   async #standStill(): Promise<void> {
+    const { clock } = this.#cluster;
+    const deadline = clock.monotonic() + TIMES.writeTimeoutMs;
     let before: number | null;
     do {
       await this.load();
       before = this.#nextOffset;
-      await sleep(this.#cluster.clock, STILL_MS);
+      await sleep(clock, STILL_MS);
       await this.load();
-    } while (this.#nextOffset !== before);
+    } while (this.#nextOffset !== before && clock.monotonic() < deadline);
   }
 }
 

@@ -11,7 +11,7 @@ import { createRandom } from '#util/random.ts';
 import { must } from '#util/assert.ts';
 import { Command } from '../acceptance/command.ts';
 import { fault } from './fault.ts';
-import { leaderOf, waitForOther } from './leaders.ts';
+import { leaderOf, waitForInSync, waitForOther } from './leaders.ts';
 import { clusterPair, startMirror, waitsForStart, type MirrorUnderTest } from './mirror-under-test.ts';
 import { injectInto, startProxied } from './network.ts';
 import { onSmallDisk } from './small-disk.ts';
@@ -54,6 +54,7 @@ fault(
     const { target } = mirror.pair;
     const moves: string[] = [];
     for (const topic of [mirror.topic('transactional'), '__lockstep.state', mirror.topic('plain')]) {
+      await waitForInSync(target, [topic]); // else nobody else may lead it
       const broker = await leaderOf(target, topic);
       await broker.kill();
       const after = await waitForOther(target, topic, { than: broker.id });
