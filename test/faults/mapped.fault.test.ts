@@ -50,7 +50,8 @@ async function readLedger(file: string, topic: string): Promise<readonly Exporte
 fault(
   { id: 'mapped-leaders-killed', title: 'leaders of the target killed, three in all, with mapped offsets' },
   async (run) => {
-    const mirror = await startMirror(run, await three(), { name: run.id, kinds, spec });
+    const replicated = { ...spec, targetReplicationFactor: 3 };
+    const mirror = await startMirror(run, await three(), { name: run.id, kinds, spec: replicated });
     const { target } = mirror.pair;
     const moves: string[] = [];
     for (const topic of [mirror.topic('transactional'), '__lockstep.state', mirror.topic('plain')]) {
