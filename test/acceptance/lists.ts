@@ -93,9 +93,9 @@ const mirrorMaker: List = {
       M2: covered(['settingsFollow']),
     }),
     ...scenario('A13', 'only records from the start of the mirror on', {
-      M1: open('mirrors of both ways with `start: latest`'),
+      M1: covered(['starts/latest-both-ways']),
       M2: covered(['starts']),
-      M5: partly(['transactionsRights'], '`start: latest` in the middle of transactions that are open'),
+      M5: covered(['starts/latest-in-transactions', 'transactionsRights']),
     }),
     ...scenario('A14', 'one topic is copied anew from its beginning and another is not, with exact counts', {
       M1: noMatter,
@@ -447,7 +447,7 @@ const complaints: List = {
     item(
       'cmp-failed-05-endpoint-change',
       'listeners of the source move, or turn to TLS',
-      open('advertised ports that change in a restart of the brokers, while the mirror runs'),
+      partly(['listeners/listeners-moved'], 'a listener that turns to TLS, which needs another file and so a restart'),
     ),
     item(
       'cmp-config-01-docs-equal-code',
@@ -783,7 +783,7 @@ const faults: List = {
     item(
       'F31',
       'a password is changed; a listener moves',
-      partly(['rotation/password-rotated'], 'a listener that moves to another port'),
+      covered(['rotation/password-rotated', 'listeners/listeners-moved']),
     ),
     item('F32', 'none, and again some', covered(['ownership', 'interrupted'])),
     item('F33', 'paused and resumed 1,000 times', comesWith('the server')),

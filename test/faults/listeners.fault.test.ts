@@ -1,0 +1,94 @@
+/** The brokers of the source move to other ports while a mirror reads from them. */
+import { afterAll, expect } from 'vitest';
+import { readBrokerIds } from '#testing/broker-ready.ts';
+import { FaultProxy } from '#testing/fault-proxy.ts';
+import { freePorts } from '#testing/free-ports.ts';
+import type { KafkaBroker } from '#testing/kafka-broker.ts';
+import { must } from '#util/assert.ts';
+import { fault } from './fault.ts';
+import { clusterPair, startMirror, waitsForStart } from './mirror-under-test.ts';
+
+const pair = clusterPair({ source: { brokers: 3, proxied: true }, target: {} });
+
+/** The listener that the mirror uses is bound to `port` and advertises it from the next start on. */
+function move(broker: KafkaBroker, port: number): void {
+  const moved = (name: string): string =>
+    broker.property(name).replace(/PROXIED:\/\/[^,]+/, `PROXIED://127.0.0.1:${port}`);
+  broker.configure({ listeners: moved('listeners'), 'advertised.listeners': moved('advertised.listeners') });
+}
+
+/** The one address that stays, as a load balancer has it: leads to whatever port its broker has now. */
+class Front {
+  readonly #port: number;
+  #proxy: FaultProxy | null = null;
+
+  constructor(port: number) {
+    this.#port = port;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  async leadTo(brokerPort: number): Promise<void> {
+    await this.#proxy?.close();
+    this.#proxy = new FaultProxy({ port: this.#port, brokerPort });
+    await this.#proxy.up();
+  }
+
+  async close(): Promise<void> {
+    await this.#proxy?.close();
+  }
+}
+
+fault(
+  {
+    id: 'listeners-moved',
+    title:
+      'every broker of the source moves to another port, one by one, then all at once; one bootstrap address stays',
+    timeoutMs: 300_000,
+  },
+  async (run) => {
+    const clusters = await pair();
+    const { brokers, proxies } = clusters.source;
+    const [frontPort = 0, ...ports] = await freePorts(1 + 2 * brokers.length);
+    const front = new Front(frontPort);
+    afterAll(() => front.close());
+    await front.leadTo(must(proxies[0], 'proxy').brokerPort);
+    const mirror = await startMirror(run, clusters, {
+      name: run.id,
+      partitions: 2,
+      recordsPerSecond: 60,
+      link: { source: [front.address] },
+    });
+    const copiedFrom = proxies.map(({ accepted }) => accepted);
+    for (const accepted of copiedFrom) expect(accepted, 'the mirror reads at each address').toBeGreaterThan(0);
+
+    const ids = brokers.map(({ id }) => id);
+    for (const [i, broker] of brokers.entries()) {
+      const port = must(ports[i], 'port');
+      await broker.stop();
+      await must(proxies[i], 'proxy').down();
+      move(broker, port);
+      await broker.start(ids);
+      if (i === 0) await front.leadTo(port);
+    }
+    const onesMs = await mirror.advances('each broker has another port');
+
+    await Promise.all(brokers.map((broker) => broker.kill()));
+    for (const [i, broker] of brokers.entries()) move(broker, must(ports[brokers.length + i], 'port'));
+    await Promise.all(brokers.map((broker) => broker.start(ids)));
+    await front.leadTo(must(ports[brokers.length], 'port'));
+    const allMs = await mirror.advances('no address that the mirror knew is there any more, but one', {
+      timeoutMs: 120_000,
+    });
+    const former = [...proxies.map(({ address }) => Number(address.split(':')[1])), ...ports.slice(0, brokers.length)];
+    for (const port of former) await expect(readBrokerIds(port, 1_000), `port ${port}`).rejects.toThrow();
+    run.tookEffect(
+      `3 addresses advertised at first, then 3 others, then again 3 others: ${ports.join(', ')}; nobody listens at the first six`,
+    );
+    run.figure('on again after the last of three moved, in s', onesMs / 1_000);
+    run.figure('on again after all moved at once, in s', allMs / 1_000);
+    await mirror.expectIdenticalAfterwards({ mayWait: waitsForStart('source') });
+  },
+);
