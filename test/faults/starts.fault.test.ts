@@ -35,7 +35,7 @@ async function logStarts({ bootstrap }: KafkaCluster, topic: string): Promise<nu
 /** With the source cut off where the target begins, both are the same in everything. Returns the number of records. */
 async function sameFromTheStart({ source, target }: ClusterPair, topic: string, copy: string): Promise<number> {
   const starts = await logStarts(target, copy);
-  await runAdmin(source.bootstrap, [{ deleteRecords: { topic, before: { ...starts } } }]);
+  await runAdmin(source.bootstrap, [{ deleteRecords: { topic, before: Object.fromEntries(starts.entries()) } }]);
   const report = await expectIdentical({
     source: source.bootstrap,
     target: target.bootstrap,
