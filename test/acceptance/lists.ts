@@ -444,7 +444,10 @@ const complaints: List = {
     item(
       'cmp-failed-05-endpoint-change',
       'listeners of the source move, or turn to TLS',
-      partly(['listeners/listeners-moved'], 'a listener that turns to TLS, which needs another file and so a restart'),
+      covered(
+        ['listeners/listeners-moved', 'listeners/listener-turned-to-tls'],
+        'the turn to TLS is named, and goes on with another file and a restart of the mirror',
+      ),
     ),
     item(
       'cmp-config-01-docs-equal-code',

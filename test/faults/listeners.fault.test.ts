@@ -1,14 +1,22 @@
-/** The brokers of the source move to other ports while a mirror reads from them. */
+/** The brokers of the source move to other ports, or their listener to TLS, while a mirror reads from them. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, expect } from 'vitest';
+import type { Incident } from '#contract/status.ts';
 import { readBrokerIds } from '#testing/broker-ready.ts';
 import { FaultProxy } from '#testing/fault-proxy.ts';
 import { freePorts } from '#testing/free-ports.ts';
 import type { KafkaBroker } from '#testing/kafka-broker.ts';
+import { temporaryDirectory } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
+import { linkText } from '../acceptance/link-file.ts';
 import { fault } from './fault.ts';
 import { clusterPair, startMirror, waitsForStart } from './mirror-under-test.ts';
 
 const pair = clusterPair({ source: { brokers: 3, proxied: true }, target: {} });
+const PASSWORD = 'of the mirror';
+const secure = { users: { mirror: PASSWORD }, authorizer: false };
+const withLogins = clusterPair({ source: { secure }, target: {} });
 
 /** The listener that the mirror uses is bound to `port` and advertises it from the next start on. */
 function move(broker: KafkaBroker, port: number): void {
@@ -90,5 +98,56 @@ fault(
     run.figure('on again after the last of three moved, in s', onesMs / 1_000);
     run.figure('on again after all moved at once, in s', allMs / 1_000);
     await mirror.expectIdenticalAfterwards({ mayWait: waitsForStart('source') });
+  },
+);
+
+fault(
+  {
+    id: 'listener-turned-to-tls',
+    title:
+      'the listener of the source that a mirror reads from asks for TLS after a restart; then the file says so too',
+    timeoutMs: 300_000,
+  },
+  async (run) => {
+    const clusters = await withLogins();
+    const { doors, pki, brokers } = clusters.source;
+    const file = join(temporaryDirectory('listeners'), 'password');
+    writeFileSync(file, PASSWORD);
+    const login = { mechanism: 'SCRAM-SHA-512', username: 'mirror', password: { file } };
+    const sourceSecurity = { protocol: 'SASL_PLAINTEXT', ...login };
+    const link = { source: doors.saslPlaintext, sourceSecurity };
+    const mirror = await startMirror(run, clusters, { name: run.id, partitions: 2, recordsPerSecond: 60, link });
+
+    const broker = must(brokers[0], 'broker');
+    const swapped = (name: string): string =>
+      broker
+        .property(name)
+        .replaceAll(
+          /SASL_(PLAINTEXT|SSL):\/\//g,
+          (_, protocol) => `SASL_${protocol === 'SSL' ? 'PLAINTEXT' : 'SSL'}://`,
+        );
+    await broker.restart({
+      properties: { listeners: swapped('listeners'), 'advertised.listeners': swapped('advertised.listeners') },
+    });
+    const { process } = mirror;
+    const told = (): readonly Incident[] => process.outages.filter(({ code }) => code !== 'CLUSTER_UNREACHABLE');
+    await mirror.until(() => told().length > 0, 'it says so', 120_000);
+    const [incident] = told();
+    expect(incident, incident?.cause).toMatchObject({ code: 'CLUSTER_NOT_KAFKA', endsByItself: true });
+    expect(incident?.cause).toContain('they look like TLS; the listener expects an encrypted connection');
+    const { events, stderr } = await process.interrupt();
+    expect(`${JSON.stringify(events)}${stderr}`).not.toContain(PASSWORD);
+    run.expects(process.outages.map(({ code }) => code));
+    run.tookEffect('the port speaks TLS: CLUSTER_NOT_KAFKA, the listener expects an encrypted connection');
+    const encrypted = { protocol: 'SASL_SSL', ...login, ca: { file: pki.caFile } };
+    const { bootstrap } = clusters.target;
+    const mirrors = { [run.id]: { topics: mirror.topics.map((match) => ({ match })) } };
+    writeFileSync(mirror.file, linkText({ ...link, target: bootstrap, sourceSecurity: encrypted, mirrors }));
+    mirror.startAgain();
+    const isCopying = (): boolean =>
+      mirror.shards().length === 4 && mirror.shards().every(({ state }) => state === 'copying');
+    await mirror.until(isCopying, 'it copies by the new file', 90_000);
+    await mirror.advances('the file says that the listener speaks TLS');
+    await mirror.expectIdenticalAfterwards();
   },
 );
