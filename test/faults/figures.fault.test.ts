@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { must } from '#util/assert.ts';
 import { fault } from './fault.ts';
 import { FigureSampler, throughputOf } from './figure-sampler.ts';
-import { leaderOf, waitForOther } from './leaders.ts';
+import { leaderOf, waitForInSync, waitForOther } from './leaders.ts';
 import { clusterPair, startMirror, waitsForStart } from './mirror-under-test.ts';
 
 const properties = { 'broker.session.timeout.ms': '6000' };
@@ -17,7 +17,7 @@ fault(
   {
     id: 'figures-under-faults',
     title:
-      'position, lag and ends told beside those of the clusters, with a broker killed and the source stopped for 6 s',
+      'position, lag and ends told beside those of the clusters, with a broker killed, and brokers of target and source stopped for 6 s',
     timeoutMs: 300_000,
   },
   async (run) => {
@@ -36,7 +36,14 @@ fault(
     await mirror.advances(`without broker ${broker.id} of the target`);
     const during = await throughputOf(mirror, WINDOW_MS);
     await broker.start();
+    await waitForInSync(target, mirror.topics);
 
+    // The source is read on, and nothing is written: a lag.
+    const slow = await leaderOf(target, mirror.topic('plain'));
+    await slow.pause();
+    await mirror.lasts(PAUSE_MS);
+    await slow.resume();
+    await mirror.advances('the target goes on');
     const paused = must(source.brokers[0], 'broker');
     await paused.pause();
     await mirror.lasts(PAUSE_MS);
@@ -45,7 +52,9 @@ fault(
     await mirror.settle();
     await sampler.stop(run);
 
-    run.tookEffect(`leader of the target ${broker.id}→${after}; the source stood still for ${PAUSE_MS / 1_000} s`);
+    run.tookEffect(
+      `leader of the target ${broker.id}→${after}; broker ${slow.id} of the target, then the source stood still for ${PAUSE_MS / 1_000} s`,
+    );
     const share = (100 * during) / before;
     run.figure('throughput in the fault, % of before', Math.round(share));
     expect(share, `${during.toFixed(0)} offsets/s of ${before.toFixed(0)}`).toBeGreaterThan(SHARE_MIN_PERCENT);
