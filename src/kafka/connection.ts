@@ -28,7 +28,7 @@ import { Reader } from './protocol/reader.ts';
 import { Writer } from './protocol/writer.ts';
 import type { Sasl, SaslCredentials, Security } from './security.ts';
 import { atAddress, startSession, type Call } from './session.ts';
-import { tlsProblemOf } from './tls-failure.ts';
+import { tlsProblemOf, type Shown } from './tls-failure.ts';
 
 const STAGING_BYTES = 64 * 1024;
 /** No response of ours comes near: fetches ask for a few MB, and one batch may exceed that up to the broker's limit. */
@@ -146,6 +146,8 @@ export class Connection {
   readonly address: string;
   readonly opened: Promise<void>;
   readonly #options: ConnectionOptions;
+  /** Our own, PEM, where the cluster asks for one. */
+  readonly #certificate: string | null;
   readonly #socket: Socket;
   readonly #staging = Buffer.allocUnsafeSlow(STAGING_BYTES);
   #staged = 0;
@@ -179,6 +181,7 @@ export class Connection {
     this.opened = new Promise((resolve, reject) => {
       this.#onOpen = { resolve, reject };
     });
+    this.#certificate = tls?.identity?.certificate ?? null;
     const cancel = options.clock.schedule(options.connectTimeoutMs, () =>
       this.#fail('timeout', `${this.address} did not accept a connection within ${options.connectTimeoutMs} ms`),
     );
@@ -497,10 +500,14 @@ export class Connection {
     });
   }
 
+  #shown(): Shown | null {
+    return this.#certificate === null ? null : { certificate: this.#certificate, nowMs: this.#options.clock.now() };
+  }
+
   /** Why the network ended the connection: what is known of TLS first, since a failed handshake looks like many things. */
   #closeReason(error: Error | null): { failure: ConnectionFailure; message: string } {
     const isEncrypted = Boolean(this.#options.security?.tls);
-    const problem = isEncrypted && error ? tlsProblemOf(error) : null;
+    const problem = isEncrypted && error ? tlsProblemOf(error, { shown: this.#shown() }) : null;
     if (problem !== null) return { failure: 'tls', message: `${this.address}: ${problem}` };
     const wasAsked = this.#inFlight.length > 0 && !this.#wasAnswered;
     if (this.#negotiated && wasAsked && error === null && !this.#options.security?.sasl) {

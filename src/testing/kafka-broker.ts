@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
 import { countKill } from './kills.ts';
 import { readBrokerIds } from './broker-ready.ts';
 import { jvmEnvironment, jvmFlags, kafkaClassPath, kafkaHome } from './kafka-home.ts';
@@ -72,6 +72,11 @@ export class KafkaBroker {
 
   isRunning(): boolean {
     return this.#process !== null;
+  }
+
+  /** As of the next start. */
+  property(name: string): string {
+    return must(this.#properties[name], `property ${name}`);
   }
 
   /** Properties of the next start, over those of the last one. */

@@ -37,7 +37,7 @@ const mirrorMaker: List = {
     ...scenario('A2', 'a group has place 0 on a partition that is empty', {
       M1: covered(['groups/groups-both-ways']),
       M2: covered(['groups']),
-      M3: open('groups over mutual TLS'),
+      M3: covered(['directions/both-ways-certificates']),
       M5: covered(['groups/groups-of-late-topics'], 'also on a partition that holds the end of a transaction only'),
     }),
     ...scenario('A3', 'one way, a group is carried over whole; a later topic too; nothing goes back', {
@@ -93,9 +93,9 @@ const mirrorMaker: List = {
       M2: covered(['settingsFollow']),
     }),
     ...scenario('A13', 'only records from the start of the mirror on', {
-      M1: open('mirrors of both ways with `start: latest`'),
+      M1: covered(['starts/latest-both-ways']),
       M2: covered(['starts']),
-      M5: partly(['transactionsRights'], '`start: latest` in the middle of transactions that are open'),
+      M5: covered(['starts/latest-in-transactions', 'transactionsRights']),
     }),
     ...scenario('A14', 'one topic is copied anew from its beginning and another is not, with exact counts', {
       M1: noMatter,
@@ -113,10 +113,7 @@ const mirrorMaker: List = {
       'three workers, names full of special characters, topics that appear, a rolling change of the file',
       {
         M1: open('three processes of each of two mirrors, both ways'),
-        M2: partly(
-          ['ownership', 'ownershipStart'],
-          'topics and partitions that appear while three run; the three restarted one by one with another file; each special character in the name of a Cluster refused by name',
-        ),
+        M2: covered(['ownership', 'ownershipStart', 'processes/three-processes', 'namesRefused']),
         M3: noMatter,
       },
     ),
@@ -447,7 +444,10 @@ const complaints: List = {
     item(
       'cmp-failed-05-endpoint-change',
       'listeners of the source move, or turn to TLS',
-      open('advertised ports that change in a restart of the brokers, while the mirror runs'),
+      covered(
+        ['listeners/listeners-moved', 'listeners/listener-turned-to-tls'],
+        'the turn to TLS is named, and goes on with another file and a restart of the mirror',
+      ),
     ),
     item(
       'cmp-config-01-docs-equal-code',
@@ -573,8 +573,8 @@ const checks: List = {
       'R15',
       'honest figures',
       partly(
-        ['sourceLag', 'clusters/target-down', 'verify', 'verify/verify-job'],
-        'a sampler beside every fault: lag told ≥ true lag at each moment',
+        ['sourceLag', 'clusters/target-down', 'figures/figures-under-faults', 'verify', 'verify/verify-job'],
+        'the sampler (lag told ≥ true lag at each moment) beside every other fault',
       ),
     ),
     item(
@@ -588,10 +588,7 @@ const checks: List = {
     item(
       'R18',
       'throughput of what a fault leaves',
-      partly(
-        ['limits/one-leader-paused', 'brokers/leaders-moved'],
-        'throughput in a fault as a share of that before it, with a bound',
-      ),
+      covered(['figures/figures-under-faults', 'limits/one-leader-paused', 'brokers/leaders-moved']),
     ),
   ],
 };
@@ -776,14 +773,19 @@ const faults: List = {
       'F30',
       'certificates expire, authorities are replaced',
       partly(
-        ['rotation/ca-rotated', 'rotation/client-certificate-rotated', 'expiredCertificate'],
-        'a certificate that expires while the mirror runs; a warning 30 days before',
+        [
+          'rotation/ca-rotated',
+          'rotation/client-certificate-rotated',
+          'rotation/client-certificate-expires',
+          'expiredCertificate',
+        ],
+        'a warning 30 days before',
       ),
     ),
     item(
       'F31',
       'a password is changed; a listener moves',
-      partly(['rotation/password-rotated'], 'a listener that moves to another port'),
+      covered(['rotation/password-rotated', 'listeners/listeners-moved']),
     ),
     item('F32', 'none, and again some', covered(['ownership', 'interrupted'])),
     item('F33', 'paused and resumed 1,000 times', comesWith('the server')),
@@ -791,8 +793,9 @@ const faults: List = {
     item(
       'F35',
       'names with special characters',
-      open(
-        'each of the characters in the names of a Cluster and a mirror, which take none of them, refused by name; and in ids of groups and users, which take all',
+      covered(
+        ['namesRefused', 'names/names-of-all-characters'],
+        'names of clusters and mirrors take none of them, ids of groups and users all',
       ),
     ),
     item('F40', 'the disk of the target is full', covered(['clusters/disk-full-target'])),

@@ -18,6 +18,9 @@ import { clusterPair, type ClusterPair } from './mirror-under-test.ts';
 const pair = clusterPair({ source: { secure: { users: {} } }, target: { secure: { users: {} } } });
 const seed = Number(process.env['LOCKSTEP_SEED'] ?? Date.now() % 1_000_000);
 
+/** Groups stand at 0 of it. */
+const EMPTY = 'both.empty';
+
 const specOf = (prefix: string, group: string): MirrorSpec => ({
   topics: [{ match: '/^both\\..+$/', to: `${prefix}.$0` }],
   refreshMs: 500,
@@ -85,6 +88,7 @@ fault(
       await createTopics(bootstrap, [
         { name: 'both.plain', partitions: 2, configs: { 'retention.ms': '777777777' } },
         { name: 'both.tx', partitions: 2 },
+        { name: EMPTY, partitions: 1 },
       ]);
       await writeStreams(
         bootstrap,
@@ -105,7 +109,7 @@ fault(
     const commit = async (offset: number, all: readonly string[]): Promise<void> => {
       for (const { pair: each, group } of ways) {
         const places = Object.fromEntries(all.map((topic) => [topic, { 0: offset, 1: offset + 1 }]));
-        await runGroups(each.source.bootstrap, [{ commit: { [group]: places } }]);
+        await runGroups(each.source.bootstrap, [{ commit: { [group]: { ...places, [EMPTY]: { 0: 0 } } } }]);
       }
     };
     const untilMoved = async (
@@ -117,8 +121,9 @@ fault(
         const way = ways[i]!;
         await mirror.until(async () => {
           const places = (await committedBy(way.pair.target.bootstrap, [way.group]))[way.group] ?? {};
-          return all.every((topic) => places[`${way.prefix}.${topic}/0`]?.[0] === offset);
-        }, `group ${way.group} is at ${offset}`);
+          const at = (topic: string): number | undefined => places[`${way.prefix}.${topic}/0`]?.[0];
+          return at(EMPTY) === 0 && all.every((topic) => at(topic) === offset);
+        }, `group ${way.group} is at ${offset}, and at 0 where nothing is`);
       }
     };
     const files = ways.map(({ name, pair: each, spec }) => fileOf(each, { [name]: spec }));
@@ -192,7 +197,7 @@ fault(
       ]);
       const made = (await namesOf(each.target)).filter((name) => !mine.has(name));
       expect(made, 'nothing is made but copies').toEqual(
-        [...all, ...all.map((topic) => `${prefix}.${topic}`)].toSorted(),
+        [...all, EMPTY].flatMap((topic) => [topic, `${prefix}.${topic}`]).toSorted(),
       );
     }
 
