@@ -95,7 +95,7 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
     diverged,
     records,
     exportedTo: exporter?.file ?? null,
-    decision: isConfirmed ? (run.decision ?? record.failback?.decision ?? null) : (record.failback?.decision ?? null),
+    decision: (isConfirmed ? run.decision : null) ?? decidedBefore(record),
     topics,
     kept: [...clean].map(({ sourceTopic }) => sourceTopic),
     isDone: isConfirmed,
@@ -139,6 +139,11 @@ function isExportKept({ exporter }: FailbackRun, { failback }: FailoverRecord, e
   return true;
 }
 
+/** By an earlier call. What it kept when there was nothing to decide about says nothing of records that have come since. */
+export function decidedBefore({ failback }: Pick<FailoverRecord, 'failback'>): FailbackDecision | null {
+  return failback && failback.records > 0 ? failback.decision : null;
+}
+
 interface Room {
   readonly record: FailoverRecord;
   /** To be deleted. */
@@ -157,7 +162,7 @@ interface Room {
 async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
   const { record, stale, clean, ends, records } = room;
   const { source, target, decision, exporter } = run;
-  const decided = decision ?? record.failback?.decision ?? null;
+  const decided = decision ?? decidedBefore(record);
   if (records > 0 && decided === null)
     throw refused(
       `${records} records are only on "${source.name}", and would be deleted with its topics.`,
