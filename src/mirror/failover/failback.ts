@@ -31,6 +31,7 @@ import { isCommit } from '../transaction-tail.ts';
 import { adopt, backName, isClean } from './adopt.ts';
 import { openFailover } from './failover.ts';
 import { lowerFence } from './fence.ts';
+import { withGrown } from './grown-topics.ts';
 import { beginReplay, replayTo } from './replay.ts';
 import { refused } from './steps.ts';
 
@@ -67,13 +68,14 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
       `Cluster "${source.name}" has the id ${source.clusterId}, and the mirror copied from ${mirror.sourceClusterId}.`,
       'Correct the addresses of the source; a cluster that was really replaced has nothing to lead back to: mirror to it as to any other.',
     );
-  const cuts = await stillThere(source, record.cut ?? []);
+  const there = await stillThere(source, record.cut ?? []);
+  const cuts = there.map((cut) => withGrown(source, cut));
   const ends = await endsOf(source, cuts);
   const isKept = isExportKept(run, record, ends);
   const diverged = await readDiverged(source, cuts, record, isKept ? null : exporter);
   const records = diverged.reduce((sum, each) => sum + each.records, 0);
   const clean = new Set<TopicCut>();
-  for (const cut of cuts) if (await isClean(source, cut)) clean.add(cut);
+  for (const cut of cuts) if (there.includes(cut) && (await isClean(source, cut))) clean.add(cut);
   const stale = cuts.filter((cut) => !clean.has(cut));
   const topics = stale.map(({ sourceTopic }) => sourceTopic);
   if (!isConfirmed && !isKept) exporter?.finish();

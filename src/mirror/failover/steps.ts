@@ -18,7 +18,7 @@ import type { SyncedTopic } from '../group-places.ts';
 import { GroupSync, selectGroups } from '../group-sync.ts';
 import { MappedState } from '../mapped-state.ts';
 import type { MirrorOutcome } from '../mirror.ts';
-import { readEnds, readWatermarks } from '../offsets.ts';
+import { readEnds, readLogStart, readWatermarks } from '../offsets.ts';
 import type { FailoverRecord } from '../state-records.ts';
 import { TRANSACTIONAL_ID_PREFIX, type StateTopic, type TopicClaim } from '../state-topic.ts';
 import { openRoutes } from '../source-provenance.ts';
@@ -26,6 +26,7 @@ import { readSyncedTopics } from '../synced-topics.ts';
 import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts';
 import { copyGroups, type GroupCopies } from './group-copies.ts';
 import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
+import { withGrown } from './grown-topics.ts';
 import type { FailoverPort, StepOutcome } from './procedure.ts';
 import { Settling } from './settling.ts';
 
@@ -297,8 +298,9 @@ export async function measureLoss(
 ): Promise<{ records: number | null; ms: number | null }> {
   if (source === null) return { records: null, ms: null };
   try {
-    const places = cutAt.flatMap(({ sourceTopic, partitions }) =>
-      partitions.map(([from], partition) => ({ topic: sourceTopic, partition, from })),
+    if (cutAt.length > 0) await source.refresh(cutAt.map(({ sourceTopic }) => sourceTopic));
+    const places = cutAt.flatMap((cut) =>
+      withGrown(source, cut).partitions.map(([from], partition) => ({ topic: cut.sourceTopic, partition, from })),
     );
     const ends = await readWatermarks(source, places);
     let records = 0;
@@ -311,7 +313,7 @@ export async function measureLoss(
       const { batches } = await readTail(source, {
         topic,
         partition,
-        fromOffset: from,
+        fromOffset: Math.max(from, await readLogStart(source, topic, partition)),
         maxBytes: 1,
         isUncommitted: true,
       });
