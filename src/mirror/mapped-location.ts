@@ -86,7 +86,7 @@ export async function readUnexplained(context: MappedContext): Promise<number | 
 export async function locate(
   context: MappedContext,
   mapped: MappedState,
-  options: { readonly stillMs: number; readonly signal: AbortSignal },
+  options: { readonly stillMs: number; readonly signal: AbortSignal; readonly permit: Permit },
 ): Promise<Located> {
   const located = await readOrdinal(context, mapped, options);
   const { start, startOrdinal } = mapped.head;
@@ -98,13 +98,22 @@ export async function locate(
 async function readOrdinal(
   context: MappedContext,
   mapped: MappedState,
-  { stillMs, signal }: Parameters<typeof locate>[2],
+  { stillMs, signal, permit }: Parameters<typeof locate>[2],
 ): Promise<Located> {
   const { target, targetTopic: topic, partition } = context;
   const { isShared, producerId, targetStart, startOrdinal } = mapped.head;
   if (isShared) {
     const port = { target, topic, partition, producerId, targetStart, startOrdinal };
-    return readSharedPosition(port, mapped.placements, { stillMs, signal, onFound: (run) => mapped.placed(run) });
+    let hasLost = false;
+    const onLost = (from: number): void => {
+      mapped.lost(from);
+      hasLost = true;
+    };
+    const found = { onFound: mapped.placed.bind(mapped), onLost };
+    const position = await readSharedPosition(port, mapped.placements, { stillMs, signal, ...found });
+    // Before any of it lies elsewhere: a later start would take the new place for the old one.
+    if (hasLost && !signal.aborted) await mapped.save(context.store, permit);
+    return position;
   }
   const port = solePort(context, mapped);
   const watermark = await stillWatermark(port, stillMs, signal);

@@ -23,7 +23,7 @@ import {
 import { openBatch } from '#kafka/records/open-batch.ts';
 import { readTail } from '#kafka/simple-log.ts';
 import { SEQUENCES } from './batch-walk.ts';
-import { readLogStart, readStableOffset, readWatermark } from './offsets.ts';
+import { readLogEnd, readLogStart, readStableOffset, readWatermark } from './offsets.ts';
 import { differenceOf, readFirst } from './shard-position.ts';
 import { diverged } from './shard-stop.ts';
 
@@ -55,14 +55,20 @@ export interface SharedPosition {
 }
 
 /**
- * Completes `placements` by what the log holds behind them, and returns how many records of ours there are. `stillMs`: our
+ * Completes `placements` by what the log holds behind them, and returns how many records of ours there are. What the target
+ * has lost of them, with all that lay behind its offset `from`, is told by `onLost`, which takes it out. `stillMs`: our
  * last sequence has to stay the same for so long, so that what an earlier owner had on its way has landed. Throws ShardStop
  * where our producer id was used by somebody else, KafkaError.
  */
 export async function readSharedPosition(
   port: SharedTarget,
   placements: OffsetMap,
-  options: { readonly stillMs: number; readonly signal: AbortSignal; onFound: OffsetMap['append'] },
+  options: {
+    readonly stillMs: number;
+    readonly signal: AbortSignal;
+    onFound: OffsetMap['append'];
+    onLost(from: number): void;
+  },
 ): Promise<SharedPosition> {
   const { target, topic, partition } = port;
   const { stillMs, signal } = options;
@@ -78,6 +84,7 @@ export async function readSharedPosition(
     // What is saved ends with the last one that the broker knows: there is nothing behind it to look for.
     if (!isFree && before === lastOf(port, placements))
       return { ordinal: nextOf(port, placements), isSequenceFree: false };
+    await dropLost(port, placements, options.onLost);
     // An open transaction of somebody else hides what lies behind its beginning.
     const stable = await readStableOffset(target, topic, partition);
     const isCut = await findOwn(port, placements, options.onFound);
@@ -93,6 +100,24 @@ export async function readSharedPosition(
       return { ordinal: nextOf(port, placements) + ahead, isSequenceFree: false };
     }
     await sleep(target.clock, POLL_MS, signal);
+  }
+}
+
+/** An election may have cut the log below what it had acknowledged, and others may have written there since (exactness.md, Mapped). */
+async function dropLost(port: SharedTarget, placements: OffsetMap, onLost: (from: number) => void): Promise<void> {
+  const { target, topic, partition, producerId } = port;
+  const [logStart, end] = [await readLogStart(target, topic, partition), await readLogEnd(target, topic, partition)];
+  while (placements.runCount > 0 && placements.targetEnd > logStart) {
+    const last = placements.targetEnd - 1;
+    if (last >= end) {
+      onLost(end);
+      continue;
+    }
+    const read = { topic, partition, fromOffset: last, toOffset: last + 1, maxBytes: 1, isUncommitted: true };
+    const { buffer, at } = (await readTail(target, read)).batches[0] ?? { buffer: null, at: 0 };
+    const isThere = buffer && baseOffsetOf(buffer, at) <= last && lastOffsetOf(buffer, at) >= last;
+    if (!isThere || producerIdOf(buffer, at) === producerId) return; // compaction has taken it, or not even that
+    onLost(baseOffsetOf(buffer, at));
   }
 }
 

@@ -448,6 +448,45 @@ describe('a mapped copy', () => {
   });
 });
 
+/** What an unclean election does to the target: it ends at `end`, and knows of producers what is below. */
+function cut(log: ModelLog, end: number): void {
+  log.batches.splice(
+    0,
+    log.batches.length,
+    ...log.parsed().flatMap(({ lastOffset }, i) => (lastOffset < end ? [must(log.batches[i], 'batch')] : [])),
+  );
+  log.end = end;
+  const left = log.parsed().filter(({ producerId, isControl }) => producerId === PID && !isControl);
+  const state = must(log.producers.get(PID), 'producer');
+  const last = left.at(-1);
+  if (!last) return void log.producers.delete(PID);
+  state.lastSequence = last.baseSequence + last.recordCount - 1;
+  while ((state.last.at(-1)?.baseOffset ?? -1) >= end) state.last.pop();
+}
+
+describe('a target that others write to too, and that has lost what it had acknowledged', () => {
+  const losses = [0, 3].flatMap((kept) => [0, 2, 6].map((others) => ({ kept, others })));
+  test.each(losses)(
+    'gets it again: $kept records are left, and others wrote $others since',
+    async ({ kept, others }) => {
+      newWorld({ isShared: true });
+      const { log } = world.source;
+      for (const base of [0, 3]) {
+        store(log, sourceBatch({ baseOffset: base, records: [0, 1, 2].map((i) => record(base + i)) }), 3);
+        await world.copied();
+      }
+      await world.stop(); // where they lie is saved
+      cut(world.target.log, kept);
+      if (others > 0) foreign(world.target.log, others);
+      store(log, sourceBatch({ baseOffset: 6, records: [record(6)] }), 1);
+      world.start();
+      await world.copied();
+      await check();
+      expect(world.placed().map(([source]) => source)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    },
+  );
+});
+
 describe('what the ledger does not explain', () => {
   test('is counted where a piece of it is missing, and the partition stops', async () => {
     newWorld({ pieceRuns: 2 });

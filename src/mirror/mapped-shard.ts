@@ -366,7 +366,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const mapped = this.#mapped;
     if (mapped.head.sourceTopicId !== this.topicId) throw recreated('source', this.topic, mapped.ledger.end);
     if (this.#context.isShared && !mapped.head.isShared) await this.#share(mapped);
-    const options = { stillMs: this.#stillMs, signal: this.#abort.signal };
+    const options = { stillMs: this.#stillMs, signal: this.#abort.signal, permit: this.#permit };
     const located = await locate(this.#context, mapped, options);
     if (this.#abort.signal.aborted) return null; // the reads have been cut short
     this.#isSettled = true;

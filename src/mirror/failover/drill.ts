@@ -11,11 +11,11 @@ import {
 } from '#contract/failover.ts';
 import { groupIdOf } from '#jobs/ownership.ts';
 import { readAcls } from '#kafka/acls.ts';
-import { listGroups } from '#kafka/groups.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { planGroups } from '../group-plan.ts';
+import { isIdle, readGroupState } from '../group-state.ts';
 import { readEnds, readWatermarks } from '../offsets.ts';
 import { TRANSACTIONAL_ID_PREFIX, type TopicClaim } from '../state-topic.ts';
 import { findCutTransactions } from './cut-transactions.ts';
@@ -150,9 +150,13 @@ async function lookAtDrain(run: DrillRun, claims: readonly TopicClaim[]): Promis
 }
 
 async function lookAtProcesses({ target }: DrillRun, { mirrorId }: FailoverState): Promise<string[]> {
-  const group = (await listGroups(target)).find(({ groupId }) => groupId === groupIdOf(mirrorId));
+  const group = await readGroupState(target, groupIdOf(mirrorId));
+  if (group === 'unknown')
+    return [
+      'Whether the mirror runs cannot be seen, and a failover would stop here: DESCRIBE on its group is missing on the target (groups that begin with "lockstep-").',
+    ];
   return [
-    group && group.state !== 'Empty'
+    !isIdle(group)
       ? 'The mirror runs: its processes would stop within seconds.'
       : 'NO PROCESS OF THE MIRROR RUNS: the target falls behind.',
   ];

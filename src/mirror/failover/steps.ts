@@ -14,6 +14,7 @@ import { openBatch } from '#kafka/records/open-batch.ts';
 import { readTail } from '#kafka/simple-log.ts';
 import { sleep } from '#util/clock.ts';
 import { GroupMemory } from '../group-memory.ts';
+import { isIdle, readGroupState } from '../group-state.ts';
 import type { SyncedTopic } from '../group-places.ts';
 import { GroupSync, selectGroups } from '../group-sync.ts';
 import { MappedState } from '../mapped-state.ts';
@@ -34,7 +35,6 @@ const STILL_MS = 1_000;
 const POLL_MS = 250;
 /** The session timeout of a process that was killed is 20 s. */
 const STOP_WITHIN_MS = 60_000;
-const IDLE = new Set(['Empty', 'Dead']);
 const NAMED_MAX = 20;
 
 export interface FailoverOptions {
@@ -183,11 +183,16 @@ async function stop({ target, mirrorId }: FailoverOptions, save: Save): Promise<
   const groupId = groupIdOf(mirrorId);
   const deadline = target.clock.monotonic() + STOP_WITHIN_MS;
   for (let idle = 0; idle < 2;) {
-    const group = (await listGroups(target)).find((each) => each.groupId === groupId);
-    idle = !group || IDLE.has(group.state) ? idle + 1 : 0;
+    const group = await readGroupState(target, groupId);
+    if (group === 'unknown')
+      throw refused(
+        `Whether processes of the mirror still run cannot be seen: the right to describe group "${groupId}" on "${target.name}" is missing.`,
+        'Grant DESCRIBE on groups that begin with "lockstep-", or use the credentials of the mirror, and give the same command again.',
+      );
+    idle = isIdle(group) ? idle + 1 : 0;
     if (target.clock.monotonic() > deadline)
       throw refused(
-        `Processes of the mirror still run: group "${groupId}" is in state ${group?.state ?? 'unknown'}.`,
+        `Processes of the mirror still run: group "${groupId}" is in state ${group}.`,
         'Stop them, and give the same command again.',
       );
     await sleep(target.clock, POLL_MS);
