@@ -105,12 +105,15 @@ async function readOrdinal(
   if (isShared) {
     const port = { target, topic, partition, producerId, targetStart, startOrdinal };
     let hasLost = false;
-    const onLost = (from: number): void => {
-      mapped.lost(from);
-      hasLost = true;
-    };
-    const found = { onFound: mapped.placed.bind(mapped), onLost };
-    const position = await readSharedPosition(port, mapped.placements, { stillMs, signal, ...found });
+    const position = await readSharedPosition(port, mapped.placements, {
+      stillMs,
+      signal,
+      onFound: (run) => mapped.placed(run),
+      onLost: (from) => {
+        mapped.lost(from);
+        hasLost = true;
+      },
+    });
     // Before any of it lies elsewhere: a later start would take the new place for the old one.
     if (hasLost && !signal.aborted) await mapped.save(context.store, permit);
     return position;
