@@ -17,7 +17,6 @@ import { GroupMemory } from '../group-memory.ts';
 import { isIdle, readGroupState } from '../group-state.ts';
 import type { SyncedTopic } from '../group-places.ts';
 import { GroupSync, selectGroups } from '../group-sync.ts';
-import { MappedState } from '../mapped-state.ts';
 import type { MirrorOutcome } from '../mirror.ts';
 import { readEnds, readLogStart, readWatermarks } from '../offsets.ts';
 import type { FailoverRecord } from '../state-records.ts';
@@ -25,6 +24,7 @@ import { TRANSACTIONAL_ID_PREFIX, type StateTopic, type TopicClaim } from '../st
 import { openRoutes } from '../source-provenance.ts';
 import { readSyncedTopics } from '../synced-topics.ts';
 import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts';
+import { cutOf } from './cut-places.ts';
 import { copyGroups, type GroupCopies } from './group-copies.ts';
 import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
 import { withGrown } from './grown-topics.ts';
@@ -278,21 +278,15 @@ async function readCut({ target, state }: FailoverOptions, claims: readonly Topi
   await state.load();
   let next = 0;
   return claims.map((claim) => {
-    const { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode = 'identical' } = claim;
-    const partitions = Array.from({ length: claim.partitions }, (_, partition): [number, number] => {
+    const found = Array.from({ length: claim.partitions }, (_, partition) => {
       const end = ends[next++];
-      if (end === null || end === undefined)
-        throw refused(
-          `Where ${targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
-          'See that it has a leader, and give the same command again.',
-        );
-      if (mode === 'identical') return [end, end];
-      const mapped = MappedState.load(state, { sourceTopic, targetTopic, partition }, targetTopicId);
-      if (mapped === null) return [0, end];
-      mapped.settle(mode === 'shared' ? mapped.placements.sourceEnd : end);
-      return [mapped.ledger.end, end];
+      if (end !== null && end !== undefined) return end;
+      throw refused(
+        `Where ${claim.targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
+        'See that it has a leader, and give the same command again.',
+      );
     });
-    return { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode, partitions };
+    return cutOf(state, claim, found);
   });
 }
 
