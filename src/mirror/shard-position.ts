@@ -314,7 +314,8 @@ export async function compareLastRecord(
  * Behind our last data batch, as far as was read, the target holds only control records of ours, and its end is believed to be the position.
  * Markers are not idempotent: one that landed late, or one too many, stands in the place of a record, and a restart would
  * take it for a hole. So the source must show no record at any offset from `from` up to, not including, `to`. Throws
- * ShardStop where it does, KafkaError when it cannot be read. Beyond 16 MB, and below the source's log start, it believes.
+ * ShardStop where it does, KafkaError when it cannot be read. Below the source's log start it believes. Records of aborted
+ * transactions may make it long: 16 MB of them are held at once.
  */
 export async function checkHoles(
   source: { cluster: Cluster; topic: string; partition: number },
@@ -323,20 +324,19 @@ export async function checkHoles(
   const { cluster, topic, partition } = source;
   const from = Math.max(range.from, await readLogStart(cluster, topic, partition));
   if (from >= range.to) return;
-  const { batches } = await readTail(cluster, {
-    topic,
-    partition,
-    fromOffset: from,
-    toOffset: range.to,
-    maxBytes: HOLES_BYTES_MAX,
-  });
-  let aborted = new AbortedTransactions([]);
-  let listed: RawBatch['aborted'] | null = null;
-  for (const batch of batches) {
-    if (batch.aborted !== listed) aborted = new AbortedTransactions((listed = batch.aborted));
-    const offset = firstRecordIn(bytesOf(batch), { from, to: range.to }, aborted);
-    if (offset === null) continue;
-    throw diverged(offset, `The target holds a control record at offset ${offset}, where the source holds a record.`);
+  for (let fromOffset = from; ;) {
+    const read = { topic, partition, fromOffset, toOffset: range.to, maxBytes: HOLES_BYTES_MAX };
+    const { batches, isComplete } = await readTail(cluster, read);
+    let aborted = new AbortedTransactions([]);
+    let listed: RawBatch['aborted'] | null = null;
+    for (const batch of batches) {
+      if (batch.aborted !== listed) aborted = new AbortedTransactions((listed = batch.aborted));
+      const offset = firstRecordIn(bytesOf(batch), { from, to: range.to }, aborted);
+      if (offset === null) continue;
+      throw diverged(offset, `The target holds a control record at offset ${offset}, where the source holds a record.`);
+    }
+    if (isComplete) return;
+    fromOffset = lastOffsetOf(bytesOf(must(batches.at(-1), 'batch')), 0) + 1;
   }
 }
 
