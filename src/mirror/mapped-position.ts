@@ -84,7 +84,7 @@ export async function readSharedPosition(
     // What is saved ends with the last one that the broker knows: there is nothing behind it to look for.
     if (!isFree && before === lastOf(port, placements))
       return { ordinal: nextOf(port, placements), isSequenceFree: false };
-    await dropLost(port, placements, options.onLost);
+    await dropLost(port, placements, (from) => options.onLost(from));
     // An open transaction of somebody else hides what lies behind its beginning.
     const stable = await readStableOffset(target, topic, partition);
     const isCut = await findOwn(port, placements, options.onFound);
