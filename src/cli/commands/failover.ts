@@ -167,7 +167,8 @@ function describePlan(io: Io, plan: FailoverPlan): string {
 }
 
 export function describeLoss({ records, ms }: FailoverLoss): string {
-  if (records === null) return 'unknown: the source could not be asked';
+  if (records === null)
+    return 'unknown: the source could not be asked, or only the mirror knows how far it is (mapped offsets)';
   if (records === 0) return 'nothing: all that the source had is on the target';
   return `${formatNumberOf(records, 'offset')} of the source not copied, the first of them ${ms === null ? 'of an unknown time' : `${formatDuration(ms)} old`}`;
 }
