@@ -919,6 +919,28 @@ describe('the position', () => {
     },
   );
 
+  test('behind a misplaced record that is like the one in whose place it lies: who wrote in front of it is named', async () => {
+    const { source, target } = newWorld();
+    for (let i = 0; i < 6; i++) source.log.append(sourceBatch({ baseOffset: 0, records: [record('tick')] }));
+    for (const from of [0, 1, 2]) target.log.append(ours(source.log, from, 1));
+    target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+    for (const from of [3, 4]) target.log.append(ours(source.log, from, 1)); // on their way when the process was killed
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('behind a batch of ours that came before the one in front of it: SHARD_DIVERGED, also where the source has none of it any more', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2, 2, 1]);
+    target.log.append(ours(source.log, 0, 3));
+    target.log.producers.clear(); // forgotten, while two were on their way and the first was refused
+    target.log.append(ours(source.log, 5, 2));
+    source.log.batches.splice(1, 2); // compacted
+    write(source.log, [2]);
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
   test('behind a control record too many at the end of a long hole: SHARD_DIVERGED, however much the source holds there', async () => {
     const { source, target } = newWorld();
     write(source.log, [3]);
