@@ -32,6 +32,7 @@ import { adopt, backName, isClean } from './adopt.ts';
 import { openFailover } from './failover.ts';
 import { lowerFence } from './fence.ts';
 import { withGrown } from './grown-topics.ts';
+import { neverCopied, type CopyStore } from './never-copied.ts';
 import { beginReplay, replayTo } from './replay.ts';
 import { refused } from './steps.ts';
 
@@ -75,8 +76,9 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
   const diverged = await readDiverged(source, cuts, record, isKept ? null : exporter);
   const records = diverged.reduce((sum, each) => sum + each.records, 0);
   const clean = new Set<TopicCut>();
-  for (const cut of cuts) if (there.includes(cut) && (await isClean(source, cut))) clean.add(cut);
+  for (const cut of cuts) if (there.includes(cut) && !differs(record) && (await isClean(source, cut))) clean.add(cut);
   const stale = cuts.filter((cut) => !clean.has(cut));
+  const uncounted = await uncountedOf({ source, state, record }, stale);
   const topics = stale.map(({ sourceTopic }) => sourceTopic);
   if (!isConfirmed && !isKept) exporter?.finish();
   if (isConfirmed)
@@ -87,6 +89,7 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
       ends,
       isExportKept: isKept,
       records,
+      uncounted,
       mirrorId,
       save: (saved) => state.putFailover(mirrorId, saved),
     });
@@ -102,8 +105,37 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
     kept: [...clean].map(({ sourceTopic }) => sourceTopic),
     isDone: isConfirmed,
     document: documentOf(resource, record.cut ?? []),
-    next: nextOf(run, record),
+    next: [...(isConfirmed ? [] : uncounted), ...nextOf(run, record)],
   };
+}
+
+/** It was failed over with --force: where the two sides are not the same below the cut is not known. */
+function differs({ verified }: Pick<FailoverRecord, 'verified'>): boolean {
+  return (verified?.different ?? 0) > 0;
+}
+
+/** What would be deleted below the cuts that the new primary has not got, as sentences. Throws KafkaError. */
+async function uncountedOf(
+  { source, state, record }: { readonly source: Cluster; readonly state: CopyStore; readonly record: FailoverRecord },
+  stale: readonly TopicCut[],
+): Promise<string[]> {
+  const said: string[] = [];
+  if (differs(record) && stale.length > 0)
+    said.push(
+      `${record.verified?.different} partitions differed when they were failed over with --force: what "${source.name}" has there below the cut is only there.`,
+    );
+  for (const cut of stale) {
+    let offsets = 0;
+    for (const partition of cut.partitions.keys()) {
+      const sourceStart = await readLogStart(source, cut.sourceTopic, partition);
+      offsets += neverCopied(state, cut, { partition, sourceStart });
+    }
+    if (offsets > 0)
+      said.push(
+        `${offsets} offsets of "${cut.sourceTopic}" lie before the start of the copy, or were left out by its condition: they are only on "${source.name}".`,
+      );
+  }
+  return said;
 }
 
 /** Topics that were copied and not deleted since, by an earlier call or anybody else. */
@@ -157,6 +189,8 @@ interface Room {
   /** The file of an earlier call holds everything. */
   readonly isExportKept: boolean;
   readonly records: number;
+  /** What is deleted besides, and neither exported nor replayed. */
+  readonly uncounted: readonly string[];
   readonly mirrorId: string;
   save(record: FailoverRecord): Promise<void>;
 }
@@ -172,6 +206,11 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
     );
   if (records > 0 && decided === 'export' && exporter === null)
     throw refused('--diverged export needs a file.', 'Name one with --export FILE.');
+  if (room.uncounted.length > 0 && decided !== 'discard')
+    throw refused(
+      `${room.uncounted.join(' ')} It would be deleted, and is neither exported nor replayed.`,
+      'Keep what you need of it with the tools of Kafka, or lead these topics back by a mirror of your own into new topics; --diverged discard lets it go.',
+    );
   const shared = stale.filter(({ mode }) => mode === 'shared');
   if (shared.length > 0)
     throw refused(
