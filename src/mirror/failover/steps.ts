@@ -145,6 +145,10 @@ async function settle(options: FailoverOptions): Promise<string[]> {
       return [
         `${open} partitions of the source have a transaction open: what stands behind its first record is not copied.`,
       ];
+    if (rest === 'unreadable')
+      return [
+        `${ends.filter((end) => end === null).length} partitions of the source cannot be read: whether transactions are open there is not known.`,
+      ];
     if (rest === 'still written') return ['THEY ARE STILL BEING WRITTEN TO, by a super.user: stop the producers.'];
     await sleep(source.clock, STILL_MS);
   }
