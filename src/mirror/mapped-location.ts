@@ -11,7 +11,7 @@ import type { MappedContext } from './mapped-context.ts';
 import { compareLastMapped, holdsOwn, readSharedPosition } from './mapped-position.ts';
 import { MappedState } from './mapped-state.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
-import { readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
+import { foreignBefore, readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
 import { diverged, startBeyondEnd, stateLost, truncated } from './shard-stop.ts';
 import type { MappedPlace } from './state-records.ts';
 
@@ -121,11 +121,10 @@ async function readOrdinal(
   const port = solePort(context, mapped);
   const watermark = await stillWatermark(port, stillMs, signal);
   const { offset, sequence, isSequenceFree } = await readPosition(port, watermark, signal);
-  if (!signal.aborted && sequence !== offset % SEQUENCES)
-    throw diverged(
-      offset,
-      `The batch of ours before offset ${offset} of the target ends with sequence ${sequence - 1}.`,
-    );
+  if (!signal.aborted && sequence !== offset % SEQUENCES) {
+    const cause = `The batch of ours before offset ${offset} of the target ends with sequence ${sequence - 1}.`;
+    throw (await foreignBefore(port, offset)) ?? diverged(offset, cause); // its own offset does not say where it began
+  }
   return { ordinal: offset, isSequenceFree };
 }
 

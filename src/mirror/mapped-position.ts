@@ -25,7 +25,7 @@ import { readTail } from '#kafka/simple-log.ts';
 import { SEQUENCES } from './batch-walk.ts';
 import { readLogEnd, readLogStart, readStableOffset, readWatermark } from './offsets.ts';
 import { differenceOf, readFirst } from './shard-position.ts';
-import { diverged } from './shard-stop.ts';
+import { diverged, type ShardStop } from './shard-stop.ts';
 
 const TAIL_BYTES = 4 * 1024 * 1024;
 const TAIL_OFFSETS = 65_536;
@@ -147,6 +147,7 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
   const logStart = await readLogStart(target, topic, partition);
   const behindLast = placements.runCount === 0 ? targetStart : placements.targetEnd;
   let from = Math.max(logStart, behindLast);
+  let isWhole = from === behindLast; // nothing is missing behind our last batch
   for (;;) {
     const { batches, isComplete } = await readTail(target, {
       topic,
@@ -156,6 +157,7 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
     });
     for (const { buffer, at } of batches) {
       const [base, last] = [baseOffsetOf(buffer, at), lastOffsetOf(buffer, at)];
+      isWhole &&= base <= from;
       from = last + 1;
       const isOwn = producerIdOf(buffer, at) === producerId && (attributesOf(buffer, at) & ATTRIBUTE_CONTROL) === 0;
       if (!isOwn || last < placements.targetEnd) continue;
@@ -166,11 +168,23 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
           base,
           `The target holds a batch at offset ${base} with our producer id ${producerId} that this mirror did not write.`,
         );
+      if (ahead > 0 && isWhole) throw neverAppended(port, { base, ahead });
+      isWhole = true;
       // Compaction of the target takes whole batches: their ordinals have no place any more.
       onFound({ source: expected + ahead, target: base, length: lastOffsetDeltaOf(buffer, at) + 1 });
     }
     if (isComplete || batches.length === 0) return logStart > behindLast;
   }
+}
+
+/** A broker that has forgotten a producer takes a batch in front of the one that it has just refused. */
+function neverAppended(
+  { topic, partition }: SharedTarget,
+  { base, ahead }: { base: number; ahead: number },
+): ShardStop {
+  const place = `offset ${base} of ${topic}/${partition}`;
+  const cause = `The batch of this mirror at ${place} on the target does not follow the one before it: ${ahead} records between them were never appended.`;
+  return diverged(base, cause);
 }
 
 /**

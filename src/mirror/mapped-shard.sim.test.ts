@@ -487,6 +487,41 @@ describe('a target that others write to too, and that has lost what it had ackno
   );
 });
 
+describe('what was on its way when it was killed', () => {
+  async function killed(options: Options, land: (log: ModelLog) => void): Promise<void> {
+    newWorld(options);
+    const { source, target } = world;
+    store(source.log, sourceBatch({ baseOffset: 0, records: [0, 1, 2].map(record) }), 3);
+    await world.copied();
+    await world.stop();
+    for (const base of [3, 5])
+      store(source.log, sourceBatch({ baseOffset: base, records: [record(base), record(base + 1)] }), 2);
+    land(target.log);
+    store(source.log, sourceBatch({ baseOffset: 7, records: [record(7)] }), 1);
+    world.start();
+    await world.until(() => world.incidents.length > 0);
+  }
+
+  test('has landed behind a foreign record: that one is named', async () => {
+    await killed({}, (log) => {
+      foreign(log, 1);
+      const batch = sourceBatch({ baseOffset: 0, records: [record(3), record(4)], producerId: PID, baseSequence: 3 });
+      expect(log.append(batch).errorCode).toBe(0);
+    });
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } }]);
+  });
+
+  test('has landed before a batch that was refused, beside other writers: it stops, and counts none of that one as delivered', async () => {
+    await killed({ isShared: true }, (log) => {
+      foreign(log, 1);
+      log.producers.delete(PID); // forgotten, while two were on their way
+      const batch = sourceBatch({ baseOffset: 0, records: [record(5), record(6)], producerId: PID, baseSequence: 5 });
+      expect(log.append(batch).errorCode).toBe(0);
+    });
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 4, to: 5 } }]);
+  });
+});
+
 describe('what the ledger does not explain', () => {
   test('is counted where a piece of it is missing, and the partition stops', async () => {
     newWorld({ pieceRuns: 2 });
