@@ -124,15 +124,15 @@ async function uncountedOf(
     said.push(
       `${record.verified?.different} partitions differed when they were failed over with --force: what "${source.name}" has there below the cut is only there.`,
     );
-  for (const cut of stale) {
+  for (const topic of stale) {
     let offsets = 0;
-    for (const partition of cut.partitions.keys()) {
-      const sourceStart = await readLogStart(source, cut.sourceTopic, partition);
-      offsets += neverCopied(state, cut, { partition, sourceStart });
+    for (const partition of topic.partitions.keys()) {
+      const sourceStart = await readLogStart(source, topic.sourceTopic, partition);
+      offsets += neverCopied(state, topic, { partition, sourceStart });
     }
     if (offsets > 0)
       said.push(
-        `${offsets} offsets of "${cut.sourceTopic}" lie before the start of the copy, or were left out by its condition: they are only on "${source.name}".`,
+        `${offsets} offsets of "${topic.sourceTopic}" lie before the start of the copy, or were left out by its condition: they are only on "${source.name}".`,
       );
   }
   return said;
