@@ -12,7 +12,7 @@ import type { StatedCondition } from '#contract/resources.ts';
 import type { Incident } from '#contract/status.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { FramePool } from '#kafka/frame.ts';
-import { WithheldError } from '#kafka/errors.ts';
+import { ConnectionError, WithheldError } from '#kafka/errors.ts';
 import type { Permit } from '#kafka/permit.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
@@ -38,6 +38,9 @@ let world: World;
 /** The state topic, as far as a mapped shard sees it. Writes of a process that is dead are refused. */
 class Store {
   readonly records = new Map<string, MappedStateRecord['value']>();
+  /** What becomes of a write; it throws where no answer comes. */
+  onPut: () => void = () => {};
+
   of(isAlive: () => boolean, world: World): MappedStore {
     return {
       load: async () => world.point(),
@@ -48,6 +51,7 @@ class Store {
         await sleep(world.clock, 2);
         world.point();
         if (!isAlive() || permit?.isGiven() === false) throw new WithheldError('the state topic');
+        this.onPut();
         for (const { key, value } of records)
           if (value === null) this.records.delete(key);
           else this.records.set(key, structuredClone(value));
@@ -485,6 +489,26 @@ describe('a target that others write to too, and that has lost what it had ackno
       expect(world.placed().map(([source]) => source)).toEqual([0, 1, 2, 3, 4, 5, 6]);
     },
   );
+});
+
+test('what was written to the state topic without an answer may land later: who comes next waits for it', async () => {
+  newWorld();
+  const { log } = world.source;
+  store(log, sourceBatch({ baseOffset: 0, records: [record(0)] }), 1);
+  await world.copied();
+  expect(world.shard).toMatchObject({ isSettled: true, quietAtMs: -Infinity });
+  let lostMs = -Infinity;
+  world.store.onPut = () => {
+    lostMs = world.clock.monotonic();
+    world.shard.stop();
+    throw new ConnectionError('closed', 'broker:9092', 'closed', { definite: false });
+  };
+  log.end += 2; // the record behind the gap waits until the gap is saved
+  store(log, sourceBatch({ baseOffset: 3, records: [record(3)] }), 1);
+  await world.until(() => world.shard.status(0).state === 'ended');
+  expect(world.shard.isSettled).toBe(false);
+  expect(world.shard.quietAtMs).toBeGreaterThanOrEqual(lostMs + 9_000);
+  world.store.onPut = () => {};
 });
 
 describe('what was on its way when it was killed', () => {
