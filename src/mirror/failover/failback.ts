@@ -31,6 +31,7 @@ import { isCommit } from '../transaction-tail.ts';
 import { adopt, backName, isClean } from './adopt.ts';
 import { openFailover } from './failover.ts';
 import { lowerFence } from './fence.ts';
+import { findTopics } from './find-topics.ts';
 import { withGrown } from './grown-topics.ts';
 import { neverCopied, type CopyStore } from './never-copied.ts';
 import { beginReplay, replayTo } from './replay.ts';
@@ -138,11 +139,13 @@ async function uncountedOf(
   return said;
 }
 
-/** Topics that were copied and not deleted since, by an earlier call or anybody else. */
+/** Topics that were copied and not deleted since, by an earlier call or anybody else. Throws KafkaError. */
 async function stillThere(source: Cluster, cuts: readonly TopicCut[]): Promise<TopicCut[]> {
-  if (cuts.length === 0) return [];
-  const found = await source.refresh(cuts.map(({ sourceTopic }) => sourceTopic));
-  return cuts.filter(({ sourceTopicId }, i) => found[i]?.errorCode === 0 && found[i].topicId === sourceTopicId);
+  const found = await findTopics(
+    source,
+    cuts.map(({ sourceTopic }) => sourceTopic),
+  );
+  return cuts.filter(({ sourceTopicId }, i) => found[i]?.topicId === sourceTopicId);
 }
 
 /** Where the partitions of each topic end. */

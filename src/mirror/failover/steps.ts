@@ -27,6 +27,7 @@ import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts
 import { cutOf } from './cut-places.ts';
 import { copyGroups, type GroupCopies } from './group-copies.ts';
 import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
+import { findTopics } from './find-topics.ts';
 import { withGrown } from './grown-topics.ts';
 import type { FailoverPort, StepOutcome } from './procedure.ts';
 import { Settling } from './settling.ts';
@@ -82,8 +83,10 @@ export async function claimedTopics({
 }: Pick<FailoverOptions, 'target' | 'state' | 'mirrorId'>): Promise<TopicClaim[]> {
   await state.load();
   const claims = state.claimsOf(mirrorId);
-  if (claims.length === 0) return [];
-  const found = await target.refresh(claims.map(({ targetTopic }) => targetTopic));
+  const found = await findTopics(
+    target,
+    claims.map(({ targetTopic }) => targetTopic),
+  );
   return claims.filter(({ targetTopicId }, i) => found[i]?.topicId === targetTopicId);
 }
 
