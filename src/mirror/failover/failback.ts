@@ -430,7 +430,10 @@ function base64(bytes: Buffer | null): string | null {
 // ---- the other way round
 
 /** JSON is YAML: names and patterns need no escaping of their own. */
-function documentOf({ metadata, spec }: MirrorResource, cuts: readonly TopicCut[]): string {
+export function documentOf(
+  { metadata, spec }: Pick<MirrorResource, 'metadata' | 'spec'>,
+  cuts: readonly TopicCut[],
+): string {
   const topics = cuts.map(({ sourceTopic, targetTopic }) =>
     sourceTopic === targetTopic ? { match: targetTopic } : { match: targetTopic, to: sourceTopic },
   );
@@ -440,8 +443,8 @@ function documentOf({ metadata, spec }: MirrorResource, cuts: readonly TopicCut[
     'kind: Mirror',
     `metadata: { name: ${backName(metadata.name)} }`,
     'spec:',
-    `  source: ${spec.target}`,
-    `  target: ${spec.source}`,
+    `  source: ${JSON.stringify(spec.target)}`,
+    `  target: ${JSON.stringify(spec.source)}`,
     '  topics:',
     ...topics.map((topic) => `    - ${JSON.stringify(topic)}`),
     `  transactions: ${spec.transactions}`,
