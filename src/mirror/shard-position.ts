@@ -36,6 +36,8 @@ const HOLES_BYTES_MAX = 16 * 1024 * 1024;
 const SEARCH_BYTES_MAX = 16 * 1024 * 1024;
 /** Of one process to one partition, at most. */
 const BATCHES_ON_THEIR_WAY = 5;
+/** So many ends of transactions may have been written in front of them. */
+const CONTROLS_BEFORE = 16;
 const TAIL_OFFSETS_FIRST = 1;
 const TAIL_OFFSETS_MAX = 65_536;
 const OFFSET_OUT_OF_RANGE = 1;
@@ -264,7 +266,7 @@ async function ownLastSequence(port: TargetPartition): Promise<number | null> {
 
 /**
  * Compares the last record of a target batch that the source still has (exactness.md rule 1). Throws ShardStop when it
- * differs, or where another program wrote in front of them while they were on their way; returns its offset, or null where
+ * differs, or where the source has none of them any more and another program wrote in front of them; returns its offset, or null where
  * the source has none of them any more.
  */
 export async function compareLastRecord(
@@ -304,26 +306,26 @@ export async function compareLastRecord(
         ? foreign(intruder)
         : diverged(offset, `The record at offset ${offset} differs between source and target in its ${difference}.`);
     }
-    await checkOrder(target.port, targetBatch); // two records may be alike
     return offset;
   }
   // Nothing to compare with. What another program wrote in front of it, while it was on its way, put it in a wrong place.
   const intruder = await firstForeign(target.port, last + 1);
   if (intruder) throw foreign(intruder);
-  await checkOrder(target.port, targetBatch);
   return null;
 }
 
 /**
  * What a process had on its way when it was killed, up to five batches, ends with `last` and has to lie side by side and in
  * the order of its sequences: another program may have written in between, or a broker that has forgotten us may have taken
- * one before the other (exactness.md rules 2 and 4). Throws ShardStop where it does not, KafkaError.
+ * one before the other (exactness.md rules 2 and 4). Records that are alike, or gone from the source, would not show it.
+ * Returns from where on control records may have come in between. Throws ShardStop where they do not, KafkaError.
  */
-async function checkOrder(port: TargetPartition, last: Buffer): Promise<void> {
+export async function checkOrder(port: TargetPartition, last: Buffer): Promise<number> {
   const { target, topic, partition } = port;
   const logStart = await readLogStart(target, topic, partition);
   let stop: ShardStop | null = null;
   let behind = last;
+  let controlsFrom = baseOffsetOf(last, 0);
   for (let left = BATCHES_ON_THEIR_WAY; left > 0; left--) {
     const at = baseOffsetOf(behind, 0) - 1;
     if (at < Math.max(logStart, port.adoptedBelow ?? 0)) break;
@@ -331,12 +333,14 @@ async function checkOrder(port: TargetPartition, last: Buffer): Promise<void> {
     const batch = (await readTail(target, read)).batches.map(bytesOf)[0];
     if (!batch || lastOffsetOf(batch, 0) !== at) break; // compaction has taken it
     if (!isOwn(port, batch)) throw foreign((await firstForeign(port, at + 1)) ?? batch);
+    controlsFrom = Math.max(logStart, port.adoptedBelow ?? 0, at - CONTROLS_BEFORE);
     if (isTransactional(batch) || isTransactional(behind)) break; // nothing else is on its way beside those, and holes
     const follows = baseSequenceOf(behind, 0) === (lastSequenceOf(batch) + 1) % SEQUENCES;
     if (!follows && port.dataProducerId >= 0) stop = outOfOrder(behind); // without an id there are no sequences (tests only)
     behind = batch;
   }
   if (stop) throw stop;
+  return controlsFrom;
 }
 
 function outOfOrder(batch: Buffer): ShardStop {
@@ -393,7 +397,9 @@ export async function checkControls(
   const onSource =
     from < stableOffset ? (await readTail(cluster, { topic, partition, ...read })).batches.map(bytesOf) : [];
   const place = { topic: port.topic, partition: port.partition };
-  const onTarget = (await readTail(port.target, { ...place, ...read, isUncommitted: true })).batches.map(bytesOf);
+  const { batches } = await readTail(port.target, { ...place, ...read, isUncommitted: true });
+  // An end that was believed lost may be written behind the position meanwhile: the next look has it.
+  const onTarget = batches.map(bytesOf).filter((batch) => baseOffsetOf(batch, 0) < range.to);
   const found = firstWrongControl({ batches: onSource, stableOffset }, onTarget, {
     from,
     markerProducerId: port.markerProducerId,

@@ -41,6 +41,7 @@ import { OpenIdentities } from './open-identities.ts';
 import {
   checkControls,
   checkHoles,
+  checkOrder,
   compareLastRecord,
   foreignBefore,
   readPosition,
@@ -528,10 +529,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const isOurs = this.#stillMs === 0 && !this.#isFirst && position.offset === this.#position;
     if (isOurs && !this.#transactions) return;
     const place = { cluster: source, topic: this.topic, partition: this.partition };
-    if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
-    const controls = { from: position.controlsFrom, to: position.offset };
-    if (this.#transactions) await checkControls(place, port, controls);
-    else await checkHoles(place, controls);
+    const { lastBatch, controlsFrom: holesFrom, offset: to } = position;
+    const from = lastBatch ? await checkOrder(port, lastBatch) : holesFrom;
+    if (this.#transactions) await checkControls(place, port, { from, to });
+    if (lastBatch) await compareLastRecord(place, { port, batch: lastBatch }, this.#context.policy);
+    if (!this.#transactions) await checkHoles(place, { from: holesFrom, to });
   }
 
   /**
