@@ -558,6 +558,24 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 1, to: 2 } }]);
   });
 
+  test('what another program wrote behind the end of a transaction is named, not the end in its place', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL, 1);
+    world.append(101, TRANSACTIONAL, 1);
+    world.end(100, true); // at offset 2
+    world.start();
+    await world.until(() => world.target.log.end === 1 && world.shard.position === 1);
+    world.end(101, true);
+    world.append(99, 0);
+    const records = [{ timestamp: 1, key: null, value: Buffer.from('foreign') }];
+    world.target.onCall = (name) => {
+      if (name === 'ListOffsets' && world.target.log.end === 3 && world.target.log.batches.length === 3)
+        world.target.log.append(sourceBatch({ baseOffset: 0, records, producerId: 99 }));
+    };
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } }]);
+  });
+
   test('neighbouring holes and ends of nothing are one request, each of its kind', async () => {
     world = new World(1, protocol);
     world.append(99, 0);

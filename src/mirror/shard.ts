@@ -148,6 +148,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #stopAtEnd: ShardStop | null = null;
   /** Data of ours landed elsewhere: the first answer that said so names the first offset. */
   #misplaced: ShardStop | null = null;
+  /** It names the offset of an end that was awaited. */
+  #isEndNamed = false;
   #interrupt: ((interruption: Interruption) => void) | null = null;
   #whenSettled: (() => void) | null = null;
   #markerEpoch: number | null = null;
@@ -604,6 +606,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     // A broker says nothing of a partition that joins its fetch session again with nothing new: it has nothing to wait for.
     if (position.offset >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
+    this.#isEndNamed = false;
     this.#inFlightMax = position.isSequenceFree ? 1 : IN_FLIGHT_MAX;
     const interrupted = new Promise<Interruption>((resolve) => {
       this.#interrupt = (interruption) => {
@@ -813,7 +816,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const from = first.baseOffset;
     this.#isFilling = true;
     try {
+      this.#isEndNamed = true;
       const isEnd = await this.#endTransaction(first);
+      this.#isEndNamed = false;
       const holes = isEnd ? [first] : this.#holesFrom(first);
       const count = holes.reduce((sum, hole) => sum + hole.count, 0);
       const reached = isEnd ? from + count : await this.#fillHoles(holes, { from, count });
@@ -1031,15 +1036,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const foreign = await foreignBefore(this.#port(), watermark);
     const control = this.#transactions ? await this.#wrongControl(watermark) : null;
     const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
-    if (foreign && from(foreign) < Math.min(from(control), from(misplaced))) return foreign;
-    if (control && from(control) <= from(misplaced)) return control;
+    // The end of a transaction that is named may stand in its place: what was written behind it is found where it stands.
+    const last = from(misplaced) + (this.#isEndNamed ? 1 : 0);
+    if (foreign && from(foreign) < Math.min(from(control), this.#isEndNamed ? last + 1 : last)) return foreign;
+    if (control && from(control) <= last) return control;
     return misplaced;
   }
 
   async #wrongControl(watermark: number): Promise<ShardStop | null> {
     const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
     try {
-      await checkControls(place, this.#port(), { from: this.#position ?? watermark, to: watermark });
+      const port = { ...this.#port(), openTransactions: [] }; // one of them may just have been ended, in its place
+      await checkControls(place, port, { from: this.#position ?? watermark, to: watermark });
       return null;
     } catch (error) {
       if (error instanceof ShardStop) return error;
