@@ -54,6 +54,8 @@ describe('docs/guarantees.md', () => {
     const names = [...definitionsOf(page).values()];
     expect(names.length).toBeGreaterThan(30);
     expect(names.map((name) => nameProblem(name, root)).filter((problem) => problem !== null)).toEqual([]);
+    const keys = [...page.matchAll(/^\[([^\]]+)\]: /gm)].map(([, key]) => key);
+    expect(keys.filter((key, at) => keys.indexOf(key) !== at)).toEqual([]); // Markdown takes the first, wherever it leads
     const used = new Set(page.split('\n').flatMap(referencesOf));
     expect([...definitionsOf(page).keys()].filter((key) => !used.has(key))).toEqual([]);
   });

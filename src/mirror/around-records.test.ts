@@ -23,6 +23,7 @@ interface WireAcl {
 }
 
 const READ = 3;
+const WRITE = 4;
 const DENY = 2;
 const ALLOW = 3;
 const allow = (name: string, principal = 'User:alice'): WireAcl => ({
@@ -164,7 +165,10 @@ function played(sync: object = { acls: true, quotas: true }) {
   const [source, target] = [new PlayedCluster('east'), new PlayedCluster('west')];
   const applied = new Map<string, AppliedRecord>();
   const seen = { changes: [] as string[], warnings: [] as [ErrorCode, string][], isLeader: true, records: 0 };
+  const failover = { saved: null as { fence: { topics: string[] } } | null, loaded: null as object | null };
   const state = {
+    load: async () => void (failover.loaded = failover.saved),
+    failover: () => failover.loaded,
     appliedOf: () => [...applied.values()],
     putApplied: async (_: string, records: ReadonlyMap<string, AppliedRecord | null>) => {
       seen.records += records.size;
@@ -193,7 +197,7 @@ function played(sync: object = { acls: true, quotas: true }) {
         void seen.changes.push(...changes.map(({ subject }) => subject)),
       onWarning: (code, message) => void seen.warnings.push([code, message]),
     });
-  return { source, target, applied, seen, start };
+  return { source, target, applied, seen, failover, start };
 }
 
 describe('what is around the records', () => {
@@ -208,6 +212,23 @@ describe('what is around the records', () => {
     source.acls = [];
     await around.check();
     expect(target.changes.slice(2)).toEqual(['delete dr.a User:alice 3 3', 'delete dr.a User:bob 3 2']);
+  });
+
+  test("leaves the fence of the mirror's own failover at the source, and producers the rights that they have on the copy", async () => {
+    const { source, target, start, seen, failover } = played({ acls: { write: 'keep' } });
+    const mayWrite = { ...allow('a', 'User:app'), operation: WRITE };
+    source.acls = [mayWrite];
+    const around = start();
+    await around.check();
+    expect(target.changes).toEqual([`create dr.a User:app ${WRITE} ${ALLOW}`]);
+    failover.saved = { fence: { topics: ['a'] } };
+    const fence = { ...allow('a', 'User:*'), operation: WRITE, permissionType: DENY };
+    source.acls = [mayWrite, fence];
+    await around.check();
+    expect([target.changes.slice(1), seen.warnings]).toEqual([[], []]);
+    failover.saved = null; // of somebody else
+    await around.check();
+    expect(target.changes.slice(1)).toEqual([`delete dr.a User:app ${WRITE} ${ALLOW}`]);
   });
 
   test('asks for no change where nothing differs: 10,000 ACLs and 1,000 quotas', async () => {

@@ -14,6 +14,7 @@ import { isDenied, topicOperations } from '#kafka/permissions.ts';
 import { readScramUsers } from '#kafka/scram-users.ts';
 import { diffAcls, type AclChange, type AppliedAcl } from './acl-diff.ts';
 import { mapAcls, type AclSelf, type MappedAcls } from './acl-map.ts';
+import { denialOf } from './failover/fence.ts';
 import { diffQuotas, type AppliedQuota, type QuotaDifference } from './quota-diff.ts';
 import type { AppliedRecord } from './state-records.ts';
 import type { StateTopic } from './state-topic.ts';
@@ -82,8 +83,20 @@ async function surveyAcls(
   const principal = policy.self ?? ports.principal;
   const self = { principal, isDefaultClosed: await isDefaultClosed(target, ofTarget, principal) };
   const topics = { rules: resource.spec.topics, copied, onSource, onTarget };
-  const mapped = mapAcls({ source: ofSource, target: ofTarget, topics, self }, policy);
+  const fence = await ownFence(ports);
+  const meant = ofSource.filter((acl) => !fence.has(aclText(acl)));
+  const mapped = mapAcls({ source: meant, target: ofTarget, topics, self }, policy);
   return { found: { mapped, change: diffAcls(mapped.wanted, ofTarget, appliedAcls(ports)) } };
+}
+
+/**
+ * By what a failover of this mirror keeps producers out of the source: they are to write to the target. It is recorded before it is
+ * made, so who has seen it in a list of ACLs finds the record.
+ */
+async function ownFence({ state, mirrorId }: AroundPorts): Promise<ReadonlySet<string>> {
+  await state?.load();
+  const topics = state?.failover(mirrorId)?.fence?.topics ?? [];
+  return new Set(topics.map((topic) => aclText(denialOf(topic))));
 }
 
 async function namesOf(cluster: Cluster): Promise<string[]> {

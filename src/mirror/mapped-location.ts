@@ -11,7 +11,7 @@ import type { MappedContext } from './mapped-context.ts';
 import { compareLastMapped, holdsOwn, readSharedPosition } from './mapped-position.ts';
 import { MappedState } from './mapped-state.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
-import { readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
+import { foreignBefore, readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
 import { diverged, startBeyondEnd, stateLost, truncated } from './shard-stop.ts';
 import type { MappedPlace } from './state-records.ts';
 
@@ -86,7 +86,7 @@ export async function readUnexplained(context: MappedContext): Promise<number | 
 export async function locate(
   context: MappedContext,
   mapped: MappedState,
-  options: { readonly stillMs: number; readonly signal: AbortSignal },
+  options: { readonly stillMs: number; readonly signal: AbortSignal; readonly permit: Permit },
 ): Promise<Located> {
   const located = await readOrdinal(context, mapped, options);
   const { start, startOrdinal } = mapped.head;
@@ -98,22 +98,33 @@ export async function locate(
 async function readOrdinal(
   context: MappedContext,
   mapped: MappedState,
-  { stillMs, signal }: Parameters<typeof locate>[2],
+  { stillMs, signal, permit }: Parameters<typeof locate>[2],
 ): Promise<Located> {
   const { target, targetTopic: topic, partition } = context;
   const { isShared, producerId, targetStart, startOrdinal } = mapped.head;
   if (isShared) {
     const port = { target, topic, partition, producerId, targetStart, startOrdinal };
-    return readSharedPosition(port, mapped.placements, { stillMs, signal, onFound: (run) => mapped.placed(run) });
+    let hasLost = false;
+    const position = await readSharedPosition(port, mapped.placements, {
+      stillMs,
+      signal,
+      onFound: (run) => mapped.placed(run),
+      onLost: (from) => {
+        mapped.lost(from);
+        hasLost = true;
+      },
+    });
+    // Before any of it lies elsewhere: a later start would take the new place for the old one.
+    if (hasLost && !signal.aborted) await mapped.save(context.store, permit);
+    return position;
   }
   const port = solePort(context, mapped);
   const watermark = await stillWatermark(port, stillMs, signal);
   const { offset, sequence, isSequenceFree } = await readPosition(port, watermark, signal);
-  if (!signal.aborted && sequence !== offset % SEQUENCES)
-    throw diverged(
-      offset,
-      `The batch of ours before offset ${offset} of the target ends with sequence ${sequence - 1}.`,
-    );
+  if (!signal.aborted && sequence !== offset % SEQUENCES) {
+    const cause = `The batch of ours before offset ${offset} of the target ends with sequence ${sequence - 1}.`;
+    throw (await foreignBefore(port, offset)) ?? diverged(offset, cause); // its own offset does not say where it began
+  }
   return { ordinal: offset, isSequenceFree };
 }
 

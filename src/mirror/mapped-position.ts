@@ -23,9 +23,9 @@ import {
 import { openBatch } from '#kafka/records/open-batch.ts';
 import { readTail } from '#kafka/simple-log.ts';
 import { SEQUENCES } from './batch-walk.ts';
-import { readLogStart, readStableOffset, readWatermark } from './offsets.ts';
+import { readLogEnd, readLogStart, readStableOffset, readWatermark } from './offsets.ts';
 import { differenceOf, readFirst } from './shard-position.ts';
-import { diverged } from './shard-stop.ts';
+import { diverged, type ShardStop } from './shard-stop.ts';
 
 const TAIL_BYTES = 4 * 1024 * 1024;
 const TAIL_OFFSETS = 65_536;
@@ -55,14 +55,20 @@ export interface SharedPosition {
 }
 
 /**
- * Completes `placements` by what the log holds behind them, and returns how many records of ours there are. `stillMs`: our
+ * Completes `placements` by what the log holds behind them, and returns how many records of ours there are. What the target
+ * has lost of them, with all that lay behind its offset `from`, is told by `onLost`, which takes it out. `stillMs`: our
  * last sequence has to stay the same for so long, so that what an earlier owner had on its way has landed. Throws ShardStop
  * where our producer id was used by somebody else, KafkaError.
  */
 export async function readSharedPosition(
   port: SharedTarget,
   placements: OffsetMap,
-  options: { readonly stillMs: number; readonly signal: AbortSignal; onFound: OffsetMap['append'] },
+  options: {
+    readonly stillMs: number;
+    readonly signal: AbortSignal;
+    onFound: OffsetMap['append'];
+    onLost(from: number): void;
+  },
 ): Promise<SharedPosition> {
   const { target, topic, partition } = port;
   const { stillMs, signal } = options;
@@ -78,6 +84,7 @@ export async function readSharedPosition(
     // What is saved ends with the last one that the broker knows: there is nothing behind it to look for.
     if (!isFree && before === lastOf(port, placements))
       return { ordinal: nextOf(port, placements), isSequenceFree: false };
+    await dropLost(port, placements, (from) => options.onLost(from));
     // An open transaction of somebody else hides what lies behind its beginning.
     const stable = await readStableOffset(target, topic, partition);
     const isCut = await findOwn(port, placements, options.onFound);
@@ -93,6 +100,24 @@ export async function readSharedPosition(
       return { ordinal: nextOf(port, placements) + ahead, isSequenceFree: false };
     }
     await sleep(target.clock, POLL_MS, signal);
+  }
+}
+
+/** An election may have cut the log below what it had acknowledged, and others may have written there since (exactness.md, Mapped). */
+async function dropLost(port: SharedTarget, placements: OffsetMap, onLost: (from: number) => void): Promise<void> {
+  const { target, topic, partition, producerId } = port;
+  const [logStart, end] = [await readLogStart(target, topic, partition), await readLogEnd(target, topic, partition)];
+  while (placements.runCount > 0 && placements.targetEnd > logStart) {
+    const last = placements.targetEnd - 1;
+    if (last >= end) {
+      onLost(end);
+      continue;
+    }
+    const read = { topic, partition, fromOffset: last, toOffset: last + 1, maxBytes: 1, isUncommitted: true };
+    const { buffer, at } = (await readTail(target, read)).batches[0] ?? { buffer: null, at: 0 };
+    const isThere = buffer && baseOffsetOf(buffer, at) <= last && lastOffsetOf(buffer, at) >= last;
+    if (!isThere || producerIdOf(buffer, at) === producerId) return; // compaction has taken it, or not even that
+    onLost(baseOffsetOf(buffer, at));
   }
 }
 
@@ -122,6 +147,7 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
   const logStart = await readLogStart(target, topic, partition);
   const behindLast = placements.runCount === 0 ? targetStart : placements.targetEnd;
   let from = Math.max(logStart, behindLast);
+  let isWhole = from === behindLast; // nothing is missing behind our last batch
   for (;;) {
     const { batches, isComplete } = await readTail(target, {
       topic,
@@ -131,6 +157,7 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
     });
     for (const { buffer, at } of batches) {
       const [base, last] = [baseOffsetOf(buffer, at), lastOffsetOf(buffer, at)];
+      isWhole &&= base <= from;
       from = last + 1;
       const isOwn = producerIdOf(buffer, at) === producerId && (attributesOf(buffer, at) & ATTRIBUTE_CONTROL) === 0;
       if (!isOwn || last < placements.targetEnd) continue;
@@ -141,11 +168,23 @@ async function findOwn(port: SharedTarget, placements: OffsetMap, onFound: Offse
           base,
           `The target holds a batch at offset ${base} with our producer id ${producerId} that this mirror did not write.`,
         );
+      if (ahead > 0 && isWhole) throw neverAppended(port, { base, ahead });
+      isWhole = true;
       // Compaction of the target takes whole batches: their ordinals have no place any more.
       onFound({ source: expected + ahead, target: base, length: lastOffsetDeltaOf(buffer, at) + 1 });
     }
     if (isComplete || batches.length === 0) return logStart > behindLast;
   }
+}
+
+/** A broker that has forgotten a producer takes a batch in front of the one that it has just refused. */
+function neverAppended(
+  { topic, partition }: SharedTarget,
+  { base, ahead }: { base: number; ahead: number },
+): ShardStop {
+  const place = `offset ${base} of ${topic}/${partition}`;
+  const cause = `The batch of this mirror at ${place} on the target does not follow the one before it: ${ahead} records between them were never appended.`;
+  return diverged(base, cause);
 }
 
 /**

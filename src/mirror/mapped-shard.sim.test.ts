@@ -12,7 +12,7 @@ import type { StatedCondition } from '#contract/resources.ts';
 import type { Incident } from '#contract/status.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { FramePool } from '#kafka/frame.ts';
-import { WithheldError } from '#kafka/errors.ts';
+import { ConnectionError, WithheldError } from '#kafka/errors.ts';
 import type { Permit } from '#kafka/permit.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
@@ -39,6 +39,9 @@ let world: World;
 /** The state topic, as far as a mapped shard sees it. Writes of a process that is dead are refused. */
 class Store {
   readonly records = new Map<string, MappedStateRecord['value']>();
+  /** What becomes of a write; it throws where no answer comes. */
+  onPut: () => void = () => {};
+
   of(isAlive: () => boolean, world: World): MappedStore {
     return {
       load: async () => world.point(),
@@ -49,6 +52,7 @@ class Store {
         await sleep(world.clock, 2);
         world.point();
         if (!isAlive() || permit?.isGiven() === false) throw new WithheldError('the state topic');
+        this.onPut();
         for (const { key, value } of records)
           if (value === null) this.records.delete(key);
           else this.records.set(key, structuredClone(value));
@@ -447,6 +451,100 @@ describe('a mapped copy', () => {
     };
     await world.copied();
     await check();
+  });
+});
+
+/** What an unclean election does to the target: it ends at `end`, and knows of producers what is below. */
+function cut(log: ModelLog, end: number): void {
+  log.batches.splice(
+    0,
+    log.batches.length,
+    ...log.parsed().flatMap(({ lastOffset }, i) => (lastOffset < end ? [must(log.batches[i], 'batch')] : [])),
+  );
+  log.end = end;
+  const left = log.parsed().filter(({ producerId, isControl }) => producerId === PID && !isControl);
+  const state = must(log.producers.get(PID), 'producer');
+  const last = left.at(-1);
+  if (!last) return void log.producers.delete(PID);
+  state.lastSequence = last.baseSequence + last.recordCount - 1;
+  while ((state.last.at(-1)?.baseOffset ?? -1) >= end) state.last.pop();
+}
+
+describe('a target that others write to too, and that has lost what it had acknowledged', () => {
+  const losses = [0, 3].flatMap((kept) => [0, 2, 6].map((others) => ({ kept, others })));
+  test.each(losses)(
+    'gets it again: $kept records are left, and others wrote $others since',
+    async ({ kept, others }) => {
+      newWorld({ isShared: true });
+      const { log } = world.source;
+      for (const base of [0, 3]) {
+        store(log, sourceBatch({ baseOffset: base, records: [0, 1, 2].map((i) => record(base + i)) }), 3);
+        await world.copied();
+      }
+      await world.stop(); // where they lie is saved
+      cut(world.target.log, kept);
+      if (others > 0) foreign(world.target.log, others);
+      store(log, sourceBatch({ baseOffset: 6, records: [record(6)] }), 1);
+      world.start();
+      await world.copied();
+      await check();
+      expect(world.placed().map(([source]) => source)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    },
+  );
+});
+
+test('what was written to the state topic without an answer may land later: who comes next waits for it', async () => {
+  newWorld();
+  const { log } = world.source;
+  store(log, sourceBatch({ baseOffset: 0, records: [record(0)] }), 1);
+  await world.copied();
+  expect(world.shard).toMatchObject({ isSettled: true, quietAtMs: -Infinity });
+  let lostMs = -Infinity;
+  world.store.onPut = () => {
+    lostMs = world.clock.monotonic();
+    world.shard.stop();
+    throw new ConnectionError('closed', 'broker:9092', 'closed', { definite: false });
+  };
+  log.end += 2; // the record behind the gap waits until the gap is saved
+  store(log, sourceBatch({ baseOffset: 3, records: [record(3)] }), 1);
+  await world.until(() => world.shard.status(0).state === 'ended');
+  expect(world.shard.isSettled).toBe(false);
+  expect(world.shard.quietAtMs).toBeGreaterThanOrEqual(lostMs + 9_000);
+  world.store.onPut = () => {};
+});
+
+describe('what was on its way when it was killed', () => {
+  async function killed(options: Options, land: (log: ModelLog) => void): Promise<void> {
+    newWorld(options);
+    const { source, target } = world;
+    store(source.log, sourceBatch({ baseOffset: 0, records: [0, 1, 2].map(record) }), 3);
+    await world.copied();
+    await world.stop();
+    for (const base of [3, 5])
+      store(source.log, sourceBatch({ baseOffset: base, records: [record(base), record(base + 1)] }), 2);
+    land(target.log);
+    store(source.log, sourceBatch({ baseOffset: 7, records: [record(7)] }), 1);
+    world.start();
+    await world.until(() => world.incidents.length > 0);
+  }
+
+  test('has landed behind a foreign record: that one is named', async () => {
+    await killed({}, (log) => {
+      foreign(log, 1);
+      const batch = sourceBatch({ baseOffset: 0, records: [record(3), record(4)], producerId: PID, baseSequence: 3 });
+      expect(log.append(batch).errorCode).toBe(0);
+    });
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } }]);
+  });
+
+  test('has landed before a batch that was refused, beside other writers: it stops, and counts none of that one as delivered', async () => {
+    await killed({ isShared: true }, (log) => {
+      foreign(log, 1);
+      log.producers.delete(PID); // forgotten, while two were on their way
+      const batch = sourceBatch({ baseOffset: 0, records: [record(5), record(6)], producerId: PID, baseSequence: 5 });
+      expect(log.append(batch).errorCode).toBe(0);
+    });
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 4, to: 5 } }]);
   });
 });
 

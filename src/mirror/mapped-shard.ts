@@ -46,7 +46,7 @@ import {
   solePort,
   type Located,
 } from './mapped-location.ts';
-import { MappedState } from './mapped-state.ts';
+import { MappedState, type MappedStore } from './mapped-state.ts';
 import { readLogStart, readWatermark } from './offsets.ts';
 import { ProducerMemory } from './producer-memory.ts';
 import { foreignBefore } from './shard-position.ts';
@@ -159,7 +159,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   #refusals = 0;
 
   constructor(context: MappedContext) {
-    this.#context = context;
+    this.#context = { ...context, store: this.#watched(context.store) };
     this.topic = context.sourceTopic;
     this.topicId = context.sourceTopicId;
     this.targetTopic = context.targetTopic;
@@ -367,7 +367,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     const mapped = this.#mapped;
     if (mapped.head.sourceTopicId !== this.topicId) throw recreated('source', this.topic, mapped.ledger.end);
     if (this.#context.isShared && !mapped.head.isShared) await this.#share(mapped);
-    const options = { stillMs: this.#stillMs, signal: this.#abort.signal };
+    const options = { stillMs: this.#stillMs, signal: this.#abort.signal, permit: this.#permit };
     const located = await locate(this.#context, mapped, options);
     if (this.#abort.signal.aborted) return null; // the reads have been cut short
     this.#isSettled = true;
@@ -613,6 +613,23 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     else if (error instanceof KafkaError) this.#interrupt?.({ kind: 'error', error });
     else if (error instanceof AppError) this.#interrupt?.({ kind: 'stop', stop: stateUnreadable(error) });
     else throw error;
+  }
+
+  /** What was written to it without an answer may land later, as a batch may, and undo what the next owner writes. */
+  #watched(store: MappedStore): MappedStore {
+    return {
+      load: () => store.load(),
+      mapped: (place) => store.mapped(place),
+      piece: (kind, place, index) => store.piece(kind, place, index),
+      putMapped: async (records, permit) => {
+        try {
+          await store.putMapped(records, permit);
+        } catch (error) {
+          if (error instanceof KafkaError) this.#doubt(error);
+          throw error;
+        }
+      },
+    };
   }
 
   /** A graceful end leaves nothing to be found out again. */

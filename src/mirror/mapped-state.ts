@@ -123,6 +123,12 @@ export class MappedState {
     this.placements.append(run);
   }
 
+  /** The target has lost what it had from its offset `target` on. */
+  lost(target: number): void {
+    this.placements.truncate(this.placements.nextSource(target));
+    this.#pieces.changed('placed', this.placements.runCount - 1);
+  }
+
   /**
    * As many records of ours are on the target, no more and no less: what the ledger has more was never written, and what it
    * has less follows its end without a gap. Below what was forgotten it only empties the ledger.

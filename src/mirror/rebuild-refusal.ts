@@ -4,10 +4,9 @@
  */
 import { AppError } from '#contract/errors.ts';
 import type { TopicPair } from '#contract/topic-rules.ts';
+import { isIdle, type GroupState } from './group-state.ts';
 import type { ClaimRecord, FailoverRecord } from './state-records.ts';
 
-/** States of a group without members (ClassicGroupState, ConsumerGroupState). */
-const IDLE = new Set(['Empty', 'Dead']);
 const NAMED_MAX = 3;
 
 export interface RebuildFacts {
@@ -23,8 +22,8 @@ export interface RebuildFacts {
   readonly failover: FailoverRecord | null;
   /** Partitions in which the mirror has gone on beside another writer. */
   readonly shared: readonly number[];
-  /** State of the group that the processes of the mirror are members of; null: there is none. 'unknown': it may not be seen. */
-  readonly groupState: string | null;
+  /** Of the group that the processes of the mirror are members of. */
+  readonly groupState: GroupState;
   /** Groups with members on the target that have committed for the topic. */
   readonly readers: readonly string[];
   /** Mirrors that copy the copy, as far as the state topic of the source knows them. */
@@ -83,7 +82,7 @@ function refusalOfUse(facts: RebuildFacts): AppError | null {
       `Whether mirror "${mirrorName}" runs cannot be seen: the right to describe its group on "${targetName}" is missing.`,
       'Grant DESCRIBE on groups that begin with "lockstep-", or use the credentials of the mirror.',
     );
-  if (groupState !== null && !IDLE.has(groupState))
+  if (!isIdle(groupState))
     return refused(
       `Mirror "${mirrorName}" runs: its group on "${targetName}" is in state ${groupState}.`,
       'Stop all of its processes; one that was killed is forgotten after 20 s.',

@@ -14,6 +14,7 @@ import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { deleteTopic } from '#kafka/topics.ts';
 import { must } from '#util/assert.ts';
+import { readGroupState } from './group-state.ts';
 import { openMaps } from './mapped-export.ts';
 import { choicesOf } from './plan.ts';
 import { refusalOf } from './rebuild-refusal.ts';
@@ -97,13 +98,6 @@ function sharedPartitions(
     const head = state.mapped({ targetTopic: target, partition, sourceTopic: source });
     return head?.targetTopicId === topic.targetTopicId && head.isShared;
   });
-}
-
-/** Brokers leave groups that we may not DESCRIBE out of their lists, as if there were none: so it is asked for by name first. */
-async function readGroupState(target: Cluster, groupId: string): Promise<string | null> {
-  const offsets = (await readGroupOffsets(target, [groupId])).get(groupId);
-  if (offsets instanceof KafkaError && isDenied(offsets)) return 'unknown';
-  return (await listGroups(target)).find((group) => group.groupId === groupId)?.state ?? null;
 }
 
 /** What is deleted under a reader leaves it with places in a log that is gone. */

@@ -34,6 +34,10 @@ const TAIL_BYTES_MAX = 4 * 1024 * 1024;
 const HOLES_BYTES_MAX = 16 * 1024 * 1024;
 /** More than twice what a process has on its way to one partition, five requests of 1 MB: each look goes twice as far back. */
 const SEARCH_BYTES_MAX = 16 * 1024 * 1024;
+/** Of one process to one partition, at most. */
+const BATCHES_ON_THEIR_WAY = 5;
+/** So many ends of transactions may have been written in front of them. */
+const CONTROLS_BEFORE = 16;
 const TAIL_OFFSETS_FIRST = 1;
 const TAIL_OFFSETS_MAX = 65_536;
 const OFFSET_OUT_OF_RANGE = 1;
@@ -262,8 +266,8 @@ async function ownLastSequence(port: TargetPartition): Promise<number | null> {
 
 /**
  * Compares the last record of a target batch that the source still has (exactness.md rule 1). Throws ShardStop when it
- * differs, or where the source has none of them any more and another program wrote in front of them; returns its offset, or
- * null without one.
+ * differs, or where the source has none of them any more and another program wrote in front of them; returns its offset, or null where
+ * the source has none of them any more.
  */
 export async function compareLastRecord(
   source: { cluster: Cluster; topic: string; partition: number },
@@ -311,10 +315,46 @@ export async function compareLastRecord(
 }
 
 /**
+ * What a process had on its way when it was killed, up to five batches, ends with `last` and has to lie side by side and in
+ * the order of its sequences: another program may have written in between, or a broker that has forgotten us may have taken
+ * one before the other (exactness.md rules 2 and 4). Records that are alike, or gone from the source, would not show it.
+ * Returns from where on control records may have come in between. Throws ShardStop where they do not, KafkaError.
+ */
+export async function checkOrder(port: TargetPartition, last: Buffer): Promise<number> {
+  const { target, topic, partition } = port;
+  const logStart = await readLogStart(target, topic, partition);
+  let stop: ShardStop | null = null;
+  let behind = last;
+  let controlsFrom = baseOffsetOf(last, 0);
+  for (let left = BATCHES_ON_THEIR_WAY; left > 0; left--) {
+    const at = baseOffsetOf(behind, 0) - 1;
+    if (at < Math.max(logStart, port.adoptedBelow ?? 0)) break;
+    const read = { topic, partition, fromOffset: at, toOffset: at + 1, maxBytes: 1, isUncommitted: preserves(port) };
+    const batch = (await readTail(target, read)).batches.map(bytesOf)[0];
+    if (!batch || lastOffsetOf(batch, 0) !== at) break; // compaction has taken it
+    if (!isOwn(port, batch)) throw foreign((await firstForeign(port, at + 1)) ?? batch);
+    controlsFrom = Math.max(logStart, port.adoptedBelow ?? 0, at - CONTROLS_BEFORE);
+    if (isTransactional(batch) || isTransactional(behind)) break; // nothing else is on its way beside those, and holes
+    const follows = baseSequenceOf(behind, 0) === (lastSequenceOf(batch) + 1) % SEQUENCES;
+    if (!follows && port.dataProducerId >= 0) stop = outOfOrder(behind); // without an id there are no sequences (tests only)
+    behind = batch;
+  }
+  if (stop) throw stop;
+  return controlsFrom;
+}
+
+function outOfOrder(batch: Buffer): ShardStop {
+  const offset = baseOffsetOf(batch, 0);
+  const cause = `The batch of this mirror at offset ${offset} of the target does not follow the one before it: one between them was never appended.`;
+  return diverged(offset, cause);
+}
+
+/**
  * Behind our last data batch, as far as was read, the target holds only control records of ours, and its end is believed to be the position.
  * Markers are not idempotent: one that landed late, or one too many, stands in the place of a record, and a restart would
  * take it for a hole. So the source must show no record at any offset from `from` up to, not including, `to`. Throws
- * ShardStop where it does, KafkaError when it cannot be read. Beyond 16 MB, and below the source's log start, it believes.
+ * ShardStop where it does, KafkaError when it cannot be read. Below the source's log start it believes. Records of aborted
+ * transactions may make it long: 16 MB of them are held at once.
  */
 export async function checkHoles(
   source: { cluster: Cluster; topic: string; partition: number },
@@ -323,20 +363,19 @@ export async function checkHoles(
   const { cluster, topic, partition } = source;
   const from = Math.max(range.from, await readLogStart(cluster, topic, partition));
   if (from >= range.to) return;
-  const { batches } = await readTail(cluster, {
-    topic,
-    partition,
-    fromOffset: from,
-    toOffset: range.to,
-    maxBytes: HOLES_BYTES_MAX,
-  });
-  let aborted = new AbortedTransactions([]);
-  let listed: RawBatch['aborted'] | null = null;
-  for (const batch of batches) {
-    if (batch.aborted !== listed) aborted = new AbortedTransactions((listed = batch.aborted));
-    const offset = firstRecordIn(bytesOf(batch), { from, to: range.to }, aborted);
-    if (offset === null) continue;
-    throw diverged(offset, `The target holds a control record at offset ${offset}, where the source holds a record.`);
+  for (let fromOffset = from; ;) {
+    const read = { topic, partition, fromOffset, toOffset: range.to, maxBytes: HOLES_BYTES_MAX };
+    const { batches, isComplete } = await readTail(cluster, read);
+    let aborted = new AbortedTransactions([]);
+    let listed: RawBatch['aborted'] | null = null;
+    for (const batch of batches) {
+      if (batch.aborted !== listed) aborted = new AbortedTransactions((listed = batch.aborted));
+      const offset = firstRecordIn(bytesOf(batch), { from, to: range.to }, aborted);
+      if (offset === null) continue;
+      throw diverged(offset, `The target holds a control record at offset ${offset}, where the source holds a record.`);
+    }
+    if (isComplete) return;
+    fromOffset = lastOffsetOf(bytesOf(must(batches.at(-1), 'batch')), 0) + 1;
   }
 }
 
@@ -358,7 +397,9 @@ export async function checkControls(
   const onSource =
     from < stableOffset ? (await readTail(cluster, { topic, partition, ...read })).batches.map(bytesOf) : [];
   const place = { topic: port.topic, partition: port.partition };
-  const onTarget = (await readTail(port.target, { ...place, ...read, isUncommitted: true })).batches.map(bytesOf);
+  const { batches } = await readTail(port.target, { ...place, ...read, isUncommitted: true });
+  // An end that was believed lost may be written behind the position meanwhile: the next look has it.
+  const onTarget = batches.map(bytesOf).filter((batch) => baseOffsetOf(batch, 0) < range.to);
   const found = firstWrongControl({ batches: onSource, stableOffset }, onTarget, {
     from,
     markerProducerId: port.markerProducerId,

@@ -458,6 +458,36 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.incidents).toMatchObject([{ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: end, to: end + 1 } }]);
   });
 
+  test.each([true, false])(
+    'such an end is found by the next start too, in front of records that are alike: %j',
+    async (isAlike) => {
+      world = new World(1, protocol);
+      world.append(100, TRANSACTIONAL);
+      world.end(100, true);
+      world.start();
+      await world.until(() => world.shard.position === world.source.log.end);
+      const end = world.target.log.end;
+      world.target.onProduce = () => ({ lose: true, isAppended: false });
+      const recordsOf = (i: number) => [
+        { timestamp: 1, key: null, value: Buffer.from(isAlike ? 'tick' : `tick ${i}`) },
+      ];
+      for (let i = 0; i < 4; i++) world.source.log.append(sourceBatch({ baseOffset: 0, records: recordsOf(i) }));
+      await world.restart();
+      world.target.onProduce = () => null;
+      for (const [producerId, { producerEpoch }] of world.target.log.producers)
+        world.target.log.appendEnd({ producerId, producerEpoch }, true);
+      for (let i = 0; i < 2; i++) {
+        const batch = { baseOffset: 0, records: recordsOf(i), producerId: 4711, baseSequence: end + i };
+        expect(world.target.log.append(sourceBatch(batch)).errorCode).toBe(0); // on their way when it was killed
+      }
+      world.start();
+      await world.until(() => world.incidents.length > 0 || world.shard.position === world.source.log.end);
+      expect(world.incidents).toMatchObject([
+        { code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: end, to: end + 1 } },
+      ]);
+    },
+  );
+
   test('in the middle of a transaction that the source has lost, what the source lost is named', async () => {
     world = new World(1, protocol);
     world.append(99, 0);
@@ -528,6 +558,24 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     world.end(101, true);
     await world.until(() => world.incidents.length > 0);
     expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 1, to: 2 } }]);
+  });
+
+  test('what another program wrote behind the end of a transaction is named, not the end in its place', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL, 1);
+    world.append(101, TRANSACTIONAL, 1);
+    world.end(100, true); // at offset 2
+    world.start();
+    await world.until(() => world.target.log.end === 1 && world.shard.position === 1);
+    world.end(101, true);
+    world.append(99, 0);
+    const records = [{ timestamp: 1, key: null, value: Buffer.from('foreign') }];
+    world.target.onCall = (name) => {
+      if (name === 'ListOffsets' && world.target.log.end === 3 && world.target.log.batches.length === 3)
+        world.target.log.append(sourceBatch({ baseOffset: 0, records, producerId: 99 }));
+    };
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } }]);
   });
 
   test('neighbouring holes and ends of nothing are one request, each of its kind', async () => {

@@ -17,7 +17,7 @@ import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { markersAnswer, PlayedCluster, type ProduceFate } from '#testing/played-cluster.ts';
-import { sourceBatch, type SourceRecord } from '#testing/source-batches.ts';
+import { sourceBatch, TRANSACTIONAL, type SourceRecord } from '#testing/source-batches.ts';
 import type { PartitionState } from './shard-context.ts';
 import { EXPIRATION_DEFAULT_MS } from './producer-memory.ts';
 import { Shard } from './shard.ts';
@@ -936,6 +936,45 @@ describe('the position', () => {
       expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
     },
   );
+
+  test('behind a misplaced record that is like the one in whose place it lies: who wrote in front of it is named', async () => {
+    const { source, target } = newWorld();
+    for (let i = 0; i < 6; i++) source.log.append(sourceBatch({ baseOffset: 0, records: [record('tick')] }));
+    for (const from of [0, 1, 2]) target.log.append(ours(source.log, from, 1));
+    target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+    for (const from of [3, 4]) target.log.append(ours(source.log, from, 1)); // on their way when the process was killed
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('behind a batch of ours that came before the one in front of it: SHARD_DIVERGED, also where the source has none of it any more', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2, 2, 1]);
+    target.log.append(ours(source.log, 0, 3));
+    target.log.producers.clear(); // forgotten, while two were on their way and the first was refused
+    target.log.append(ours(source.log, 5, 2));
+    source.log.batches.splice(1, 2); // compacted
+    write(source.log, [2]);
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('behind a control record too many at the end of a long hole: SHARD_DIVERGED, however much the source holds there', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    for (let i = 0; i < 20; i++) {
+      const records = [record('x'.repeat(900_000))];
+      const aborted = { baseOffset: 0, records, producerId: 7, baseSequence: i, attributes: TRANSACTIONAL };
+      source.log.append(sourceBatch(aborted), { isTransactional: true });
+    }
+    expect(source.log.end).toBe(23);
+    source.log.appendEnd({ producerId: 7, producerEpoch: 0 }, false);
+    write(source.log, [1, 1]);
+    target.log.append(ours(source.log, 0, 3));
+    target.log.appendMarkers(MARKER_PID, 0, 22); // one of them late
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 24, to: 25 } });
+  });
 
   test('of a target that another program writes to all the time: SHARD_DIVERGED, not a wait without end', async () => {
     const { source, target } = newWorld();

@@ -42,6 +42,7 @@ import { ProducerMemory } from './producer-memory.ts';
 import {
   checkControls,
   checkHoles,
+  checkOrder,
   compareLastRecord,
   foreignBefore,
   readPosition,
@@ -147,6 +148,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #stopAtEnd: ShardStop | null = null;
   /** Data of ours landed elsewhere: the first answer that said so names the first offset. */
   #misplaced: ShardStop | null = null;
+  /** It names the offset of an end that was awaited. */
+  #isEndNamed = false;
   #interrupt: ((interruption: Interruption) => void) | null = null;
   #whenSettled: (() => void) | null = null;
   #markerEpoch: number | null = null;
@@ -529,10 +532,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const isOurs = this.#stillMs === 0 && !this.#isFirst && position.offset === this.#position;
     if (isOurs && !this.#transactions) return;
     const place = { cluster: source, topic: this.topic, partition: this.partition };
-    if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
-    const controls = { from: position.controlsFrom, to: position.offset };
-    if (this.#transactions) await checkControls(place, port, controls);
-    else await checkHoles(place, controls);
+    const { lastBatch, controlsFrom: holesFrom, offset: to } = position;
+    const from = lastBatch ? await checkOrder(port, lastBatch) : holesFrom;
+    if (this.#transactions) await checkControls(place, port, { from, to });
+    if (lastBatch) await compareLastRecord(place, { port, batch: lastBatch }, this.#context.policy);
+    if (!this.#transactions) await checkHoles(place, { from: holesFrom, to });
   }
 
   /**
@@ -603,6 +607,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     // A broker says nothing of a partition that joins its fetch session again with nothing new: it has nothing to wait for.
     if (position.offset >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
+    this.#isEndNamed = false;
     this.#memory.restart();
     const interrupted = new Promise<Interruption>((resolve) => {
       this.#interrupt = (interruption) => {
@@ -816,7 +821,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const from = first.baseOffset;
     this.#isFilling = true;
     try {
+      this.#isEndNamed = true;
       const isEnd = await this.#endTransaction(first);
+      this.#isEndNamed = false;
       const holes = isEnd ? [first] : this.#holesFrom(first);
       const count = holes.reduce((sum, hole) => sum + hole.count, 0);
       const reached = isEnd ? from + count : await this.#fillHoles(holes, { from, count });
@@ -1034,15 +1041,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const foreign = await foreignBefore(this.#port(), watermark);
     const control = this.#transactions ? await this.#wrongControl(watermark) : null;
     const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
-    if (foreign && from(foreign) < Math.min(from(control), from(misplaced))) return foreign;
-    if (control && from(control) <= from(misplaced)) return control;
+    // The end of a transaction that is named may stand in its place: what was written behind it is found where it stands.
+    const last = from(misplaced) + (this.#isEndNamed ? 1 : 0);
+    if (foreign && from(foreign) < Math.min(from(control), this.#isEndNamed ? last + 1 : last)) return foreign;
+    if (control && from(control) <= last) return control;
     return misplaced;
   }
 
   async #wrongControl(watermark: number): Promise<ShardStop | null> {
     const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
     try {
-      await checkControls(place, this.#port(), { from: this.#position ?? watermark, to: watermark });
+      const port = { ...this.#port(), openTransactions: [] }; // one of them may just have been ended, in its place
+      await checkControls(place, port, { from: this.#position ?? watermark, to: watermark });
       return null;
     } catch (error) {
       if (error instanceof ShardStop) return error;

@@ -507,13 +507,16 @@ export class StateTopic {
    * same is the same.
    */
   async #appendCertainly(append: Parameters<typeof appendRecords>[1]): Promise<void> {
+    let lost: KafkaError | null = null; // whatever comes after it, it may still land
     for (let attempt = 1; ; attempt++) {
       try {
+        if (lost) await this.#standStill();
         await appendRecords(this.#cluster, append);
         return;
       } catch (error) {
-        if (!(error instanceof KafkaError) || error.definite || attempt === APPEND_ATTEMPTS_MAX) throw error;
-        await this.#standStill();
+        if (!(error instanceof KafkaError)) throw error;
+        if (error.definite || attempt === APPEND_ATTEMPTS_MAX) throw lost ?? error;
+        lost = error;
       }
     }
   }

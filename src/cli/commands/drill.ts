@@ -7,7 +7,7 @@ import { readMirrors } from '../files.ts';
 import { formatCount, formatDuration, formatNumberOf } from '../format.ts';
 import type { Io } from '../io.ts';
 import type { Verb } from '../verb.ts';
-import { describeLoss, mirrorOf, parseCount, printerOf } from './failover.ts';
+import { describeLoss, mirrorOf, parseCount, printerOf, unlessInterrupted } from './failover.ts';
 
 interface Options extends CommonOptions {
   readonly mirror?: string;
@@ -43,7 +43,7 @@ export const drill: Verb<Options> = {
     const documents = readMirrors(host.disk, options.file);
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
-    const evidence = await app.drillMirror(documents, host, {
+    const drilling = app.drillMirror(documents, host, {
       mirror: mirrorOf(documents.mirrors, options.mirror),
       isSourceLost: false,
       copies: copiesOf(options),
@@ -53,9 +53,12 @@ export const drill: Verb<Options> = {
       signal: stop.signal,
       onEvent: printerOf(context, options.json ?? false),
     });
+    const evidence = await unlessInterrupted(context, drilling, { signal: stop.signal, json: options.json ?? false });
+    if (evidence === null) return exitCodes.interrupted;
     if (options.evidence !== undefined)
       host.disk.writeText(options.evidence, `${JSON.stringify({ version: context.version, ...evidence }, null, 2)}\n`);
     io.out(options.json ? `${printableJson({ event: 'drill', ...evidence })}\n` : describe(io, evidence));
+    if (stop.signal.aborted) return exitCodes.interrupted; // what it found is what it had looked at
     return (evidence.verified?.different ?? 0) > 0 ? exitCodes.findings : exitCodes.ok;
   },
 };

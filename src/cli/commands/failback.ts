@@ -15,6 +15,7 @@ interface Options extends CommonOptions {
   readonly diverged?: string;
   readonly export?: string;
   readonly yes?: true;
+  readonly dryRun?: true;
 }
 
 export const failback: Verb<Options> = {
@@ -35,6 +36,7 @@ export const failback: Verb<Options> = {
     '--export <file>':
       'write them to this file, which is written anew, unless it holds what an earlier call has deleted since',
     '--yes': 'delete the topics on the old primary; without it nothing is changed',
+    '--dry-run': 'show what would be done, also beside --yes',
   },
   async run({ io, host, app }, options) {
     const documents = readMirrors(host.disk, options.file);
@@ -44,7 +46,7 @@ export const failback: Verb<Options> = {
     const report = await app.failBackMirror(documents, host, {
       mirror,
       decision,
-      isConfirmed: options.yes ?? false,
+      isConfirmed: (options.yes ?? false) && !options.dryRun,
       exporter: exportTo === null ? null : exporterOf(host.disk, exportTo),
     });
     io.out(options.json ? `${printableJson({ event: 'failback', ...report })}\n` : describe(io, report));
@@ -66,11 +68,24 @@ function exporterOf(disk: Disk, file: string): Exporter {
       try {
         disk.rename(partial, file);
       } catch (error) {
-        // An earlier call, which wrote it, has come that far.
         if (isBegun || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        refuseMissing(disk, file); // an earlier call, which wrote it, has come that far
       }
     },
   };
+}
+
+/** What it holds is deleted next, or is deleted already. */
+function refuseMissing(disk: Disk, file: string): void {
+  try {
+    disk.rename(file, file); // does nothing where there is one, however large it is
+  } catch (cause) {
+    throw new AppError('FAILOVER_REFUSED', `${file}, to which an earlier call exported, is not here.`, {
+      cause,
+      nextStep:
+        'Give the command where that call ran, or put the file back; another name for --export writes anew what is still on the old primary.',
+    });
+  }
 }
 
 function parseDecision(text: string | undefined): FailbackDecision | null {

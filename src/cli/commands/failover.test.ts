@@ -80,9 +80,13 @@ interface Result {
 
 let interrupt = (): void => {};
 
-async function lockstep(line: string, app: Partial<App>, text = clusters + mirror('link')): Promise<Result> {
+async function lockstep(
+  line: string,
+  app: Partial<App>,
+  disk: { readonly text?: string; readonly files?: Record<string, string> } = {},
+): Promise<Result> {
   let [out, err] = ['', ''];
-  const files: Record<string, string> = {};
+  const { text = clusters + mirror('link'), files = {} } = disk;
   const context = {
     version: '1.0.0',
     io: {
@@ -104,8 +108,8 @@ async function lockstep(line: string, app: Partial<App>, text = clusters + mirro
         rename: (from: string, to: string) => {
           const content = files[from];
           if (content === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
-          files[to] = content;
           delete files[from];
+          files[to] = content;
         },
       },
     },
@@ -160,11 +164,13 @@ test('a failover is told step by step, measured, and written as evidence; what i
 
 test('of several mirrors one has to be named', async () => {
   const several = clusters + mirror('link') + mirror('other');
-  const unnamed = await lockstep('failover -f link.yaml', { planMirrorFailover }, several);
+  const unnamed = await lockstep('failover -f link.yaml', { planMirrorFailover }, { text: several });
   expect([unnamed.code, unnamed.err]).toEqual([2, expect.stringContaining('link, other')]);
-  const wrong = await lockstep('failover -f link.yaml --mirror lnk', { planMirrorFailover }, several);
+  const wrong = await lockstep('failover -f link.yaml --mirror lnk', { planMirrorFailover }, { text: several });
   expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('no file holds a Mirror "lnk"')]);
-  expect((await lockstep('failover -f link.yaml --mirror other', { planMirrorFailover }, several)).code).toBe(3);
+  expect((await lockstep('failover -f link.yaml --mirror other', { planMirrorFailover }, { text: several })).code).toBe(
+    3,
+  );
 });
 
 test('a failback shows what only the old primary has, and writes it to a file', async () => {
@@ -194,7 +200,15 @@ test('a failback shows what only the old primary has, and writes it to a file', 
     exporter?.finish(); // as an earlier call has written it
     return report;
   };
-  expect((await lockstep(line, { failBackMirror: kept })).files).toEqual({});
+  const moved = await lockstep(line, { failBackMirror: kept });
+  expect([moved.code, moved.err], 'a file that is gone is not taken for one that is whole').toEqual([
+    5,
+    expect.stringContaining('only.jsonl, to which an earlier call exported, is not here'),
+  ]);
+  expect((await lockstep(line, { failBackMirror: kept }, { files: { 'only.jsonl': 'whole' } })).files).toEqual({
+    'only.jsonl': 'whole',
+  });
+  expect((await lockstep(`${line} --dry-run`, { failBackMirror })).code, '--dry-run beside --yes').toBe(3);
   const wrong = await lockstep('failback -f link.yaml --diverged keep', { failBackMirror });
   expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('Write export, replay, discard')]);
 });
@@ -237,4 +251,16 @@ test('one that is interrupted says how it goes on, and ends with 130', async () 
   };
   const { code, err } = await lockstep('failover -f link.yaml --yes', { failOverMirror });
   expect([code, err]).toEqual([130, expect.stringContaining('The same command goes on')]);
+  const drill = await lockstep('drill -f link.yaml --copies drill.', { drillMirror: failOverMirror as never });
+  expect([drill.code, drill.err]).toEqual([130, expect.stringContaining('The same command goes on')]);
+  const drillMirror: App['drillMirror'] = async () => {
+    interrupt();
+    return { ...evidence, outcome: 'drill' };
+  };
+  expect((await lockstep('drill -f link.yaml', { drillMirror })).code).toBe(130);
+});
+
+test('giving a failover up is not rehearsed: beside --dry-run it is refused', async () => {
+  const { code, err } = await lockstep('failover -f link.yaml --abandon --dry-run', {});
+  expect([code, err]).toEqual([2, expect.stringContaining('--abandon')]);
 });

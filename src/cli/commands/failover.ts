@@ -60,6 +60,10 @@ export const failover: Verb<Options> = {
     const documents = readMirrors(host.disk, options.file);
     const mirror = mirrorOf(documents.mirrors, options.mirror);
     const which = { mirror, isSourceLost: options.sourceLost ?? false };
+    if (options.abandon && options.dryRun)
+      throw new AppError('REQUEST_INVALID', '--dry-run shows nothing of --abandon', {
+        nextStep: 'Leave one of them out; "lockstep failover -f FILE" shows how far the failover came.',
+      });
     if (options.abandon) {
       await app.abandonMirrorFailover(documents, host, which);
       const text = `The failover of mirror ${mirror.metadata.name} is given up; it can run again.`;
@@ -77,13 +81,8 @@ export const failover: Verb<Options> = {
     }
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
-    const evidence = await doIt(context, { documents, mirror, options, signal: stop.signal }).catch(
-      (error: unknown) => {
-        if (!stop.signal.aborted) throw error;
-        reportError(io, error, { json: options.json ?? false });
-        return null;
-      },
-    );
+    const doing = doIt(context, { documents, mirror, options, signal: stop.signal });
+    const evidence = await unlessInterrupted(context, doing, { signal: stop.signal, json: options.json ?? false });
     if (evidence === null) return exitCodes.interrupted;
     if (options.evidence !== undefined)
       host.disk.writeText(options.evidence, `${JSON.stringify({ version: context.version, ...evidence }, null, 2)}\n`);
@@ -91,6 +90,21 @@ export const failover: Verb<Options> = {
     return exitCodes.ok;
   },
 };
+
+/** Null, and the error is told, where somebody has interrupted it. */
+export async function unlessInterrupted<T>(
+  { io }: Context,
+  doing: Promise<T>,
+  { signal, json }: { readonly signal: AbortSignal; readonly json: boolean },
+): Promise<T | null> {
+  try {
+    return await doing;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    reportError(io, error, { json });
+    return null;
+  }
+}
 
 function doIt(
   context: Context,
@@ -167,7 +181,8 @@ function describePlan(io: Io, plan: FailoverPlan): string {
 }
 
 export function describeLoss({ records, ms }: FailoverLoss): string {
-  if (records === null) return 'unknown: the source could not be asked';
+  if (records === null)
+    return 'unknown: the source could not be asked, or only the mirror knows how far it is (mapped offsets)';
   if (records === 0) return 'nothing: all that the source had is on the target';
   return `${formatNumberOf(records, 'offset')} of the source not copied, the first of them ${ms === null ? 'of an unknown time' : `${formatDuration(ms)} old`}`;
 }

@@ -11,9 +11,12 @@ import { readEnds, readLogStart } from '../offsets.ts';
 import type { MirrorRecord } from '../state-records.ts';
 import { StateTopic } from '../state-topic.ts';
 
+/** Names of resources have at most 100 characters. */
+const NAME_MAX = 95;
+
 /** Of the mirror that leads back. */
 export function backName(name: string): string {
-  return `${name}-back`;
+  return `${name.slice(0, NAME_MAX)}-back`;
 }
 
 /**

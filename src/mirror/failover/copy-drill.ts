@@ -8,9 +8,9 @@ import type { MirrorResource } from '#contract/resources.ts';
 import { deleteGroups } from '#kafka/groups.ts';
 import { deleteTopic } from '#kafka/topics.ts';
 import { parseTopicPattern } from '#contract/topic-pattern.ts';
-import { cutNow } from './drill.ts';
+import { lossNow } from './drill.ts';
 import { failOver, openFailover, runUntilCaughtUp, type FailoverRun, type RunOptions } from './failover.ts';
-import { claimedTopics, measureLoss, refused } from './steps.ts';
+import { claimedTopics, refused } from './steps.ts';
 
 /** Names of resources have at most 100 characters. */
 const NAME_MAX = 94;
@@ -41,7 +41,7 @@ export async function drillOnCopies(run: CopyDrillRun): Promise<FailoverEvidence
       `The mirror itself writes to topics that begin with "${prefix}"${taken[0] ? `, as "${taken[0].targetTopic}"` : ''}.`,
       'Name another prefix: --copies drill.',
     );
-  const rpo = await measureLoss({ source }, await cutNow(run, claims));
+  const { rpo } = await lossNow(run, live, claims);
   const copies = copiesOf(resource, prefix);
   const isBegun = await resumable(copies, target);
   const startedAt = clock.now();

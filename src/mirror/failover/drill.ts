@@ -5,19 +5,21 @@
 import {
   failoverSteps,
   type FailoverEvidence,
+  type FailoverLoss,
   type FailoverStep,
   type TimedStep,
   type TopicCut,
 } from '#contract/failover.ts';
 import { groupIdOf } from '#jobs/ownership.ts';
 import { readAcls } from '#kafka/acls.ts';
-import { listGroups } from '#kafka/groups.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { planGroups } from '../group-plan.ts';
+import { isIdle, readGroupState } from '../group-state.ts';
 import { readEnds, readWatermarks } from '../offsets.ts';
 import { TRANSACTIONAL_ID_PREFIX, type TopicClaim } from '../state-topic.ts';
+import { isSameOffsets } from './cut-places.ts';
 import { findCutTransactions } from './cut-transactions.ts';
 import { openFailover, type FailoverRun, type FailoverState } from './failover.ts';
 import { claimedTopics, measureLoss, placesOf, refused } from './steps.ts';
@@ -41,8 +43,7 @@ export async function drill(run: DrillRun): Promise<FailoverEvidence> {
     );
   const startedAt = clock.now();
   const claims = await claimedTopics({ target, ...opened });
-  const cut = await cutNow(run, claims);
-  const rpo = await measureLoss({ source }, cut);
+  const { cut, rpo } = await lossNow(run, opened, claims);
   const transactions = await findCutTransactions(
     target,
     placesOf(claims, 'targetTopic'),
@@ -51,7 +52,7 @@ export async function drill(run: DrillRun): Promise<FailoverEvidence> {
   const verified = { counts: null as FailoverEvidence['verified'] };
   const looks: Record<FailoverStep, () => Promise<string[]>> = {
     fence: () => lookAtFence(run, claims),
-    drain: () => lookAtDrain(run, claims),
+    drain: () => lookAtDrain(run, opened, claims),
     stop: () => lookAtProcesses(run, opened),
     verify: async () => {
       if (source === null) return ['Nothing could be compared: the source does not answer.'];
@@ -106,18 +107,32 @@ export async function drill(run: DrillRun): Promise<FailoverEvidence> {
   };
 }
 
-/** Of copies with the offsets of the source, where they end now. */
-export async function cutNow({ target }: Pick<DrillRun, 'target'>, claims: readonly TopicClaim[]): Promise<TopicCut[]> {
+/** Of copies with the offsets of the source, where they end now; of a mapped one only its process knows how far it is. */
+async function cutNow({ target }: Pick<DrillRun, 'target'>, claims: readonly TopicClaim[]): Promise<TopicCut[]> {
   const ends = await readWatermarks(target, placesOf(claims, 'targetTopic'));
   let next = 0;
-  return claims.flatMap(
-    ({ sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode = 'identical', partitions }) => {
-      const at = ends.slice(next, (next += partitions)).map((end): [number, number] => [end ?? 0, end ?? 0]);
-      return mode === 'identical'
-        ? [{ sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode, partitions: at }]
-        : [];
-    },
-  );
+  return claims.map(({ sourceTopic, sourceTopicId, targetTopic, targetTopicId, partitions }) => {
+    const at = ends.slice(next, (next += partitions)).map((end, partition): [number, number] => {
+      if (end !== null) return [end, end];
+      throw refused(
+        `Where ${targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
+        'See that it has a leader, and give the same command again.',
+      );
+    });
+    return { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode: 'identical', partitions: at };
+  });
+}
+
+/** What would be missing if the source were lost now: unknown as soon as a part of it is. */
+export async function lossNow(
+  run: Pick<DrillRun, 'source' | 'target'>,
+  { state }: Pick<FailoverState, 'state'>,
+  claims: readonly TopicClaim[],
+): Promise<{ readonly cut: TopicCut[]; readonly rpo: FailoverLoss }> {
+  const same = claims.filter((claim) => isSameOffsets(state, claim));
+  const cut = same.length === 0 ? [] : await cutNow(run, same);
+  const isWhole = same.length === claims.length;
+  return { cut, rpo: isWhole ? await measureLoss(run, cut) : { records: null, ms: null } };
 }
 
 async function lookAtFence({ source }: DrillRun, claims: readonly TopicClaim[]): Promise<string[]> {
@@ -133,26 +148,42 @@ async function lookAtFence({ source }: DrillRun, claims: readonly TopicClaim[]):
 }
 
 /** What the source has decided as of now, until the running mirror has brought it. */
-async function lookAtDrain(run: DrillRun, claims: readonly TopicClaim[]): Promise<string[]> {
+async function lookAtDrain(run: DrillRun, { state }: FailoverState, claims: readonly TopicClaim[]): Promise<string[]> {
   const { source, target, clock, drainWithinMs, signal } = run;
   if (source === null) return ['The source does not answer: what is on the target would stay.'];
-  const same = claims.filter(({ mode = 'identical' }) => mode === 'identical');
+  const same = claims.filter((claim) => isSameOffsets(state, claim));
+  const others = claims.length - same.length;
+  const besides =
+    others === 0
+      ? []
+      : [`How far ${others} topics with mapped offsets are was not looked at: --copies measures a failover of them.`];
+  if (same.length === 0) return besides;
   const goals = await readEnds(source, placesOf(same, 'sourceTopic'));
   const deadline = clock.monotonic() + drainWithinMs;
   for (;;) {
     const ends = await readWatermarks(target, placesOf(same, 'targetTopic'));
     const behind = goals.reduce((sum, goal, i) => sum + Math.max(0, (goal?.stableOffset ?? 0) - (ends[i] ?? 0)), 0);
-    if (behind === 0) return [`All that the source had decided is on the target (${goals.length} partitions).`];
+    if (behind === 0 && !goals.includes(null))
+      return [`All that the source had decided is on the target (${goals.length} partitions).`, ...besides];
+    if (behind === 0)
+      return [
+        `${goals.filter((goal) => goal === null).length} partitions of the source could not be read.`,
+        ...besides,
+      ];
     if (signal.aborted || clock.monotonic() > deadline)
-      return [`${behind} offsets were still not copied: see that the mirror runs, and how fast.`];
+      return [`${behind} offsets were still not copied: see that the mirror runs, and how fast.`, ...besides];
     await sleep(clock, POLL_MS, signal);
   }
 }
 
 async function lookAtProcesses({ target }: DrillRun, { mirrorId }: FailoverState): Promise<string[]> {
-  const group = (await listGroups(target)).find(({ groupId }) => groupId === groupIdOf(mirrorId));
+  const group = await readGroupState(target, groupIdOf(mirrorId));
+  if (group === 'unknown')
+    return [
+      'Whether the mirror runs cannot be seen, and a failover would stop here: DESCRIBE on its group is missing on the target (groups that begin with "lockstep-").',
+    ];
   return [
-    group && group.state !== 'Empty'
+    !isIdle(group)
       ? 'The mirror runs: its processes would stop within seconds.'
       : 'NO PROCESS OF THE MIRROR RUNS: the target falls behind.',
   ];

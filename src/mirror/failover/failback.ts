@@ -31,6 +31,9 @@ import { isCommit } from '../transaction-tail.ts';
 import { adopt, backName, isClean } from './adopt.ts';
 import { openFailover } from './failover.ts';
 import { lowerFence } from './fence.ts';
+import { findTopics } from './find-topics.ts';
+import { withGrown } from './grown-topics.ts';
+import { neverCopied, type CopyStore } from './never-copied.ts';
 import { beginReplay, replayTo } from './replay.ts';
 import { refused } from './steps.ts';
 
@@ -67,14 +70,16 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
       `Cluster "${source.name}" has the id ${source.clusterId}, and the mirror copied from ${mirror.sourceClusterId}.`,
       'Correct the addresses of the source; a cluster that was really replaced has nothing to lead back to: mirror to it as to any other.',
     );
-  const cuts = await stillThere(source, record.cut ?? []);
+  const there = await stillThere(source, record.cut ?? []);
+  const cuts = there.map((cut) => withGrown(source, cut));
   const ends = await endsOf(source, cuts);
   const isKept = isExportKept(run, record, ends);
   const diverged = await readDiverged(source, cuts, record, isKept ? null : exporter);
   const records = diverged.reduce((sum, each) => sum + each.records, 0);
   const clean = new Set<TopicCut>();
-  for (const cut of cuts) if (await isClean(source, cut)) clean.add(cut);
+  for (const cut of cuts) if (there.includes(cut) && !differs(record) && (await isClean(source, cut))) clean.add(cut);
   const stale = cuts.filter((cut) => !clean.has(cut));
+  const uncounted = await uncountedOf({ source, state, record }, stale);
   const topics = stale.map(({ sourceTopic }) => sourceTopic);
   if (!isConfirmed && !isKept) exporter?.finish();
   if (isConfirmed)
@@ -85,6 +90,7 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
       ends,
       isExportKept: isKept,
       records,
+      uncounted,
       mirrorId,
       save: (saved) => state.putFailover(mirrorId, saved),
     });
@@ -95,20 +101,51 @@ export async function failBack(run: FailbackRun): Promise<FailbackReport> {
     diverged,
     records,
     exportedTo: exporter?.file ?? null,
-    decision: isConfirmed ? (run.decision ?? record.failback?.decision ?? null) : (record.failback?.decision ?? null),
+    decision: (isConfirmed ? run.decision : null) ?? decidedBefore(record),
     topics,
     kept: [...clean].map(({ sourceTopic }) => sourceTopic),
     isDone: isConfirmed,
     document: documentOf(resource, record.cut ?? []),
-    next: nextOf(run, record),
+    next: [...(isConfirmed ? [] : uncounted), ...nextOf(run, record)],
   };
 }
 
-/** Topics that were copied and not deleted since, by an earlier call or anybody else. */
+/** It was failed over with --force: where the two sides are not the same below the cut is not known. */
+function differs({ verified }: Pick<FailoverRecord, 'verified'>): boolean {
+  return (verified?.different ?? 0) > 0;
+}
+
+/** What would be deleted below the cuts that the new primary has not got, as sentences. Throws KafkaError. */
+async function uncountedOf(
+  { source, state, record }: { readonly source: Cluster; readonly state: CopyStore; readonly record: FailoverRecord },
+  stale: readonly TopicCut[],
+): Promise<string[]> {
+  const said: string[] = [];
+  if (differs(record) && stale.length > 0)
+    said.push(
+      `${record.verified?.different} partitions differed when they were failed over with --force: what "${source.name}" has there below the cut is only there.`,
+    );
+  for (const topic of stale) {
+    let offsets = 0;
+    for (const partition of topic.partitions.keys()) {
+      const sourceStart = await readLogStart(source, topic.sourceTopic, partition);
+      offsets += neverCopied(state, topic, { partition, sourceStart });
+    }
+    if (offsets > 0)
+      said.push(
+        `${offsets} offsets of "${topic.sourceTopic}" lie before the start of the copy, or were left out by its condition: they are only on "${source.name}".`,
+      );
+  }
+  return said;
+}
+
+/** Topics that were copied and not deleted since, by an earlier call or anybody else. Throws KafkaError. */
 async function stillThere(source: Cluster, cuts: readonly TopicCut[]): Promise<TopicCut[]> {
-  if (cuts.length === 0) return [];
-  const found = await source.refresh(cuts.map(({ sourceTopic }) => sourceTopic));
-  return cuts.filter(({ sourceTopicId }, i) => found[i]?.errorCode === 0 && found[i].topicId === sourceTopicId);
+  const found = await findTopics(
+    source,
+    cuts.map(({ sourceTopic }) => sourceTopic),
+  );
+  return cuts.filter(({ sourceTopicId }, i) => found[i]?.topicId === sourceTopicId);
 }
 
 /** Where the partitions of each topic end. */
@@ -139,6 +176,11 @@ function isExportKept({ exporter }: FailbackRun, { failback }: FailoverRecord, e
   return true;
 }
 
+/** By an earlier call. What it kept when there was nothing to decide about says nothing of records that have come since. */
+export function decidedBefore({ failback }: Pick<FailoverRecord, 'failback'>): FailbackDecision | null {
+  return failback && failback.records > 0 ? failback.decision : null;
+}
+
 interface Room {
   readonly record: FailoverRecord;
   /** To be deleted. */
@@ -150,6 +192,8 @@ interface Room {
   /** The file of an earlier call holds everything. */
   readonly isExportKept: boolean;
   readonly records: number;
+  /** What is deleted besides, and neither exported nor replayed. */
+  readonly uncounted: readonly string[];
   readonly mirrorId: string;
   save(record: FailoverRecord): Promise<void>;
 }
@@ -157,7 +201,7 @@ interface Room {
 async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
   const { record, stale, clean, ends, records } = room;
   const { source, target, decision, exporter } = run;
-  const decided = decision ?? record.failback?.decision ?? null;
+  const decided = decision ?? decidedBefore(record);
   if (records > 0 && decided === null)
     throw refused(
       `${records} records are only on "${source.name}", and would be deleted with its topics.`,
@@ -165,6 +209,11 @@ async function makeRoom(run: FailbackRun, room: Room): Promise<void> {
     );
   if (records > 0 && decided === 'export' && exporter === null)
     throw refused('--diverged export needs a file.', 'Name one with --export FILE.');
+  if (room.uncounted.length > 0 && decided !== 'discard')
+    throw refused(
+      `${room.uncounted.join(' ')} It would be deleted, and is neither exported nor replayed.`,
+      'Keep what you need of it with the tools of Kafka, or lead these topics back by a mirror of your own into new topics; --diverged discard lets it go.',
+    );
   const shared = stale.filter(({ mode }) => mode === 'shared');
   if (shared.length > 0)
     throw refused(
@@ -381,7 +430,10 @@ function base64(bytes: Buffer | null): string | null {
 // ---- the other way round
 
 /** JSON is YAML: names and patterns need no escaping of their own. */
-function documentOf({ metadata, spec }: MirrorResource, cuts: readonly TopicCut[]): string {
+export function documentOf(
+  { metadata, spec }: Pick<MirrorResource, 'metadata' | 'spec'>,
+  cuts: readonly TopicCut[],
+): string {
   const topics = cuts.map(({ sourceTopic, targetTopic }) =>
     sourceTopic === targetTopic ? { match: targetTopic } : { match: targetTopic, to: sourceTopic },
   );
@@ -391,8 +443,8 @@ function documentOf({ metadata, spec }: MirrorResource, cuts: readonly TopicCut[
     'kind: Mirror',
     `metadata: { name: ${backName(metadata.name)} }`,
     'spec:',
-    `  source: ${spec.target}`,
-    `  target: ${spec.source}`,
+    `  source: ${JSON.stringify(spec.target)}`,
+    `  target: ${JSON.stringify(spec.source)}`,
     '  topics:',
     ...topics.map((topic) => `    - ${JSON.stringify(topic)}`),
     `  transactions: ${spec.transactions}`,

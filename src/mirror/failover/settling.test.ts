@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Settling } from './settling.ts';
 
 /** One look a second, each with an end and a number of open transactions: the last answer, and when. */
-function play(looks: readonly (readonly [end: number, open: number])[]): [seconds: number, rest: string | null] {
+function play(looks: readonly (readonly [end: number | null, open: number])[]): [seconds: number, rest: string | null] {
   const settling = new Settling(90_000);
   for (const [second, [end, open]] of looks.entries()) {
     const rest = settling.look(second * 1_000, { ends: [7, end], open });
@@ -26,6 +26,11 @@ describe('the topics of a fenced source', () => {
 
   test('are told as open when a transaction does not end in the time that it is given', () => {
     expect(play(times(200, () => [5, 1] as const))).toEqual([91, 'open transactions']);
+  });
+
+  test('are not at rest while one of them cannot be read, which is told when it stays so', () => {
+    expect(play([[null, 0], [null, 0], [6, 1], [7, 0], [7, 0]])).toEqual([4, 'at rest']); // prettier-ignore
+    expect(play(times(200, () => [null, 0] as const))).toEqual([91, 'unreadable']);
   });
 
   test('are told as still written when they grow for more than 10 s without a pause, also behind a pause', () => {

@@ -14,18 +14,21 @@ import { openBatch } from '#kafka/records/open-batch.ts';
 import { readTail } from '#kafka/simple-log.ts';
 import { sleep } from '#util/clock.ts';
 import { GroupMemory } from '../group-memory.ts';
+import { isIdle, readGroupState } from '../group-state.ts';
 import type { SyncedTopic } from '../group-places.ts';
 import { GroupSync, selectGroups } from '../group-sync.ts';
-import { MappedState } from '../mapped-state.ts';
 import type { MirrorOutcome } from '../mirror.ts';
-import { readEnds, readWatermarks } from '../offsets.ts';
+import { readEnds, readLogStart, readWatermarks } from '../offsets.ts';
 import type { FailoverRecord } from '../state-records.ts';
 import { TRANSACTIONAL_ID_PREFIX, type StateTopic, type TopicClaim } from '../state-topic.ts';
 import { openRoutes } from '../source-provenance.ts';
 import { readSyncedTopics } from '../synced-topics.ts';
 import { abortCutTransactions, findCutTransactions } from './cut-transactions.ts';
+import { cutOf } from './cut-places.ts';
 import { copyGroups, type GroupCopies } from './group-copies.ts';
 import { denialOf, lowerFence, raiseFence, type Fence } from './fence.ts';
+import { findTopics } from './find-topics.ts';
+import { withGrown } from './grown-topics.ts';
 import type { FailoverPort, StepOutcome } from './procedure.ts';
 import { Settling } from './settling.ts';
 
@@ -33,7 +36,6 @@ const STILL_MS = 1_000;
 const POLL_MS = 250;
 /** The session timeout of a process that was killed is 20 s. */
 const STOP_WITHIN_MS = 60_000;
-const IDLE = new Set(['Empty', 'Dead']);
 const NAMED_MAX = 20;
 
 export interface FailoverOptions {
@@ -81,8 +83,10 @@ export async function claimedTopics({
 }: Pick<FailoverOptions, 'target' | 'state' | 'mirrorId'>): Promise<TopicClaim[]> {
   await state.load();
   const claims = state.claimsOf(mirrorId);
-  if (claims.length === 0) return [];
-  const found = await target.refresh(claims.map(({ targetTopic }) => targetTopic));
+  const found = await findTopics(
+    target,
+    claims.map(({ targetTopic }) => targetTopic),
+  );
   return claims.filter(({ targetTopicId }, i) => found[i]?.topicId === targetTopicId);
 }
 
@@ -144,6 +148,10 @@ async function settle(options: FailoverOptions): Promise<string[]> {
       return [
         `${open} partitions of the source have a transaction open: what stands behind its first record is not copied.`,
       ];
+    if (rest === 'unreadable')
+      return [
+        `${ends.filter((end) => end === null).length} partitions of the source cannot be read: whether transactions are open there is not known.`,
+      ];
     if (rest === 'still written') return ['THEY ARE STILL BEING WRITTEN TO, by a super.user: stop the producers.'];
     await sleep(source.clock, STILL_MS);
   }
@@ -182,11 +190,16 @@ async function stop({ target, mirrorId }: FailoverOptions, save: Save): Promise<
   const groupId = groupIdOf(mirrorId);
   const deadline = target.clock.monotonic() + STOP_WITHIN_MS;
   for (let idle = 0; idle < 2;) {
-    const group = (await listGroups(target)).find((each) => each.groupId === groupId);
-    idle = !group || IDLE.has(group.state) ? idle + 1 : 0;
+    const group = await readGroupState(target, groupId);
+    if (group === 'unknown')
+      throw refused(
+        `Whether processes of the mirror still run cannot be seen: the right to describe group "${groupId}" on "${target.name}" is missing.`,
+        'Grant DESCRIBE on groups that begin with "lockstep-", or use the credentials of the mirror, and give the same command again.',
+      );
+    idle = isIdle(group) ? idle + 1 : 0;
     if (target.clock.monotonic() > deadline)
       throw refused(
-        `Processes of the mirror still run: group "${groupId}" is in state ${group?.state ?? 'unknown'}.`,
+        `Processes of the mirror still run: group "${groupId}" is in state ${group}.`,
         'Stop them, and give the same command again.',
       );
     await sleep(target.clock, POLL_MS);
@@ -272,21 +285,15 @@ async function readCut({ target, state }: FailoverOptions, claims: readonly Topi
   await state.load();
   let next = 0;
   return claims.map((claim) => {
-    const { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode = 'identical' } = claim;
-    const partitions = Array.from({ length: claim.partitions }, (_, partition): [number, number] => {
+    const found = Array.from({ length: claim.partitions }, (_, partition) => {
       const end = ends[next++];
-      if (end === null || end === undefined)
-        throw refused(
-          `Where ${targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
-          'See that it has a leader, and give the same command again.',
-        );
-      if (mode === 'identical') return [end, end];
-      const mapped = MappedState.load(state, { sourceTopic, targetTopic, partition }, targetTopicId);
-      if (mapped === null) return [0, end];
-      mapped.settle(mode === 'shared' ? mapped.placements.sourceEnd : end);
-      return [mapped.ledger.end, end];
+      if (end !== null && end !== undefined) return end;
+      throw refused(
+        `Where ${claim.targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
+        'See that it has a leader, and give the same command again.',
+      );
     });
-    return { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode, partitions };
+    return cutOf(state, claim, found);
   });
 }
 
@@ -297,8 +304,9 @@ export async function measureLoss(
 ): Promise<{ records: number | null; ms: number | null }> {
   if (source === null) return { records: null, ms: null };
   try {
-    const places = cutAt.flatMap(({ sourceTopic, partitions }) =>
-      partitions.map(([from], partition) => ({ topic: sourceTopic, partition, from })),
+    if (cutAt.length > 0) await source.refresh(cutAt.map(({ sourceTopic }) => sourceTopic));
+    const places = cutAt.flatMap((cut) =>
+      withGrown(source, cut).partitions.map(([from], partition) => ({ topic: cut.sourceTopic, partition, from })),
     );
     const ends = await readWatermarks(source, places);
     let records = 0;
@@ -311,7 +319,7 @@ export async function measureLoss(
       const { batches } = await readTail(source, {
         topic,
         partition,
-        fromOffset: from,
+        fromOffset: Math.max(from, await readLogStart(source, topic, partition)),
         maxBytes: 1,
         isUncommitted: true,
       });
