@@ -424,6 +424,23 @@ describe('a mapped copy', () => {
     },
   );
 
+  test.each<Options>([{ isShared: true }, {}])(
+    'goes on where an answer leaves open whether a batch was appended, and those behind it were: %j',
+    async (option) => {
+      newWorld(option);
+      const { log } = world.source;
+      store(log, sourceBatch({ baseOffset: 0, records: [record(0)] }), 1);
+      await world.copied();
+      let calls = 0;
+      world.target.onProduce = () => (++calls === 1 ? { errorCode: 7, isAppended: true } : null);
+      for (let i = 1; i < 13; i += 2)
+        store(log, sourceBatch({ baseOffset: i, records: [record(i), record(i + 1)] }), 2);
+      await world.copied();
+      await check();
+      expect([calls > 1, world.incidents]).toEqual([true, []]);
+    },
+  );
+
   test.each<Options>([{ isShared: true }, {}])('whose state was lost is not written twice: %j', async (option) => {
     newWorld(option);
     store(world.source.log, sourceBatch({ baseOffset: 0, records: [record(0), record(1)] }), 2);
@@ -770,7 +787,8 @@ describe('after a crash', () => {
             return { lose: true, isAppended: random.next() < 0.5 };
           }
           counts.refused++;
-          return { errorCode: draw < 0.15 ? 45 : 19 };
+          if (draw < 0.13) return { errorCode: draw < 0.115 ? 7 : 20, isAppended: random.next() < 0.5 };
+          return { errorCode: draw < 0.165 ? 45 : 19 };
         };
         try {
           for (let i = 0; i < 12; i++) {

@@ -667,14 +667,18 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       const cause = `The batch for offset ${item.baseOffset} of the source has its place ${place} of the target, and was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
       this.#onMisplaced(diverged(item.baseOffset, cause));
     } else if (this.#isStamped(item, result)) this.#onMisplaced(stampedByTarget(item.baseOffset, this.targetTopic));
+    else if (item.ordinal !== this.#acknowledged && this.#mapped?.head.isShared)
+      this.#interrupt?.({ kind: 'refused' }); // where the one before it lies, if it does, the log says
     else this.#onAppended(item, result.baseOffset);
     this.#checkEnd();
   }
 
-  /** In a target of our own, exactly at its ordinal; in a shared one, behind all that we know of ours. */
+  /**
+   * In a target of our own, exactly at its ordinal: then all before it is there too, whatever was answered. In a shared one,
+   * behind all that we know of ours.
+   */
   #isInPlace(item: MappedItem, { baseOffset }: ProduceResult): boolean {
     const { head, placements } = must(this.#mapped, 'state');
-    if (item.ordinal !== this.#acknowledged) return false;
     return head.isShared ? baseOffset >= placements.targetEnd : baseOffset === item.ordinal;
   }
 
