@@ -67,6 +67,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       },
       writeText: (path: string, text: string) => void written.set(path, text),
       appendText: (path: string, text: string) => void written.set(path, (written.get(path) ?? '') + text),
+      sync: () => {},
       makeDirectory: () => {},
       rename: () => {},
     },

@@ -667,8 +667,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       const cause = `The batch for offset ${item.baseOffset} of the source has its place ${place} of the target, and was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
       this.#onMisplaced(diverged(item.baseOffset, cause));
     } else if (this.#isStamped(item, result)) this.#onMisplaced(stampedByTarget(item.baseOffset, this.targetTopic));
-    else if (item.ordinal !== this.#acknowledged && this.#mapped?.head.isShared)
-      this.#interrupt?.({ kind: 'refused' }); // where the one before it lies, if it does, the log says
+    else if (item.ordinal !== this.#acknowledged && this.#mapped?.head.isShared) this.#interrupt?.({ kind: 'refused' }); // where the one before it lies, if it does, the log says
     else this.#onAppended(item, result.baseOffset);
     this.#checkEnd();
   }

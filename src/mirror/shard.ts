@@ -416,7 +416,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     } catch (error) {
       if (error instanceof ShardStop && isFixed)
         await this.#checkSourceHas(must(record, 'partition record'), watermark);
-      throw error;
+      throw error instanceof ShardStop ? await this.#foreignOr(error, watermark) : error;
     }
     const port = this.#port();
     let position: Position | null = await readPosition(port, watermark, this.#abort.signal);
@@ -478,6 +478,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
+  /** What another program wrote in front of a transaction makes it look broken: that one is named. */
+  async #foreignOr(stop: ShardStop, watermark: number): Promise<ShardStop> {
+    const foreign = await foreignBefore({ ...this.#port(), transactionProducerIds: new Set() }, watermark);
+    const [found, told] = [foreign, stop].map((each) => each?.reason.offsets?.from ?? Infinity);
+    return foreign && must(found, 'offset') < must(told, 'offset') ? foreign : stop;
+  }
+
   async #restoreTransactions(): Promise<void> {
     const { source, target, dataPath, policy, state, transactionalIdPrefix } = this.#context;
     this.#transactions = null;

@@ -145,13 +145,14 @@ fault(
     title: 'the coordinators of transactions and of groups on the target killed with SIGKILL, five in all',
   },
   async (run) => {
-    const mirror = await startMirror(run, await three(), { name: run.id, mayRepeatEnds: true });
+    const spec = { targetReplicationFactor: 3 };
+    const mirror = await startMirror(run, await three(), { name: run.id, mayRepeatEnds: true, spec });
     const { target } = mirror.pair;
     const moves: string[] = [];
     let slowestMs = 0;
     for (let round = 0; round < 5; round++) {
       const topic = must(coordination[round % 2], 'internal topic');
-      await waitForInSync(target, coordination);
+      await waitForInSync(target, [...coordination, ...mirror.topics]);
       const broker = await leaderOf(target, topic);
       const startedAt = performance.now();
       await broker.kill();

@@ -66,6 +66,7 @@ function exporterOf(disk: Disk, file: string): Exporter {
     add: (records) => disk.appendText(partial, records.map((record) => `${JSON.stringify(record)}\n`).join('')),
     finish: () => {
       try {
+        disk.sync(partial);
         disk.rename(partial, file);
       } catch (error) {
         if (isBegun || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

@@ -87,6 +87,8 @@ async function lockstep(
 ): Promise<Result> {
   let [out, err] = ['', ''];
   const { text = clusters + mirror('link'), files = {} } = disk;
+  const synced = new Set<string>();
+  const missing = (): Error => Object.assign(new Error('no such file'), { code: 'ENOENT' });
   const context = {
     version: '1.0.0',
     io: {
@@ -105,9 +107,14 @@ async function lockstep(
         readText: () => text,
         writeText: (path: string, more: string) => (files[path] = more),
         appendText: (path: string, more: string) => (files[path] = (files[path] ?? '') + more),
+        sync: (path: string) => {
+          if (files[path] === undefined) throw missing();
+          synced.add(path);
+        },
         rename: (from: string, to: string) => {
           const content = files[from];
-          if (content === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+          if (content === undefined) throw missing();
+          expect(synced, 'what is deleted next is safe in the file').toContain(from);
           delete files[from];
           files[to] = content;
         },

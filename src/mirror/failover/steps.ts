@@ -218,6 +218,11 @@ async function verify(options: FailoverOptions): Promise<StepOutcome> {
   const said = `${records} records of ${identical + different + unverified + failed} partitions are the same; ${different} partitions differ, ${unverified} could not be compared as a whole, ${failed} not at all.`;
   if (different > 0 && !isForced)
     throw refused(`Source and target differ: ${said}`, `"lockstep verify -f FILE" names what differs. ${GO_ON}`);
+  if (failed > 0 && !isForced)
+    throw refused(
+      `Not all could be compared: ${said}`,
+      `"lockstep verify -f FILE" names what could not be, and why. ${GO_ON}`,
+    );
   return { said: [said], changes: { verified } };
 }
 
