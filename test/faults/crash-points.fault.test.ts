@@ -116,7 +116,7 @@ fault(
       link: linkTo(clusters),
     });
     const topic = mirror.topic('plain');
-    await runAdmin(clusters.target.bootstrap, [{ setConfigs: { topic, configs: { 'max.message.bytes': '8000' } } }]);
+    await runAdmin(clusters.target.bootstrap, [{ setConfigs: { topic, configs: { 'max.message.bytes': '2000' } } }]);
     await killAtEach(run, mirror, [
       { name: 'batch sent', api: 'Produce', lost: 'request', topic },
       { name: 'batch appended', api: 'Produce', lost: 'response', topic },
@@ -130,8 +130,8 @@ fault(
         (await committedBy(clusters.target.bootstrap, [group]))[group]?.[`${topic}/0`]?.[0] === at;
       await mirror.until(isThere, 'the group has its place on the target');
     }
-    const { bytes } = must(mirror.process.status(mirror.name), 'status');
-    expect(bytes.reencoded.split, 'batches were split').toBeGreaterThan(0);
+    const split = (): number => mirror.process.status(mirror.name)?.bytes.reencoded.split ?? 0;
+    await mirror.until(() => split() > 0, 'batches are split');
     await mirror.expectIdenticalAfterwards();
   },
 );
