@@ -381,7 +381,7 @@ const guards: readonly Guard[] = [
   },
   {
     name: 'when the last record on the target is not the one of the source',
-    off: [{ file: 'src/mirror/shard.ts', find: 'if (position.lastBatch) await', replace: 'if (false) await' }],
+    off: [{ file: 'src/mirror/shard.ts', find: 'if (lastBatch) await', replace: 'if (false) await' }],
     scenario: lastRecordDiffers,
   },
   {
