@@ -37,8 +37,14 @@ export class ModelLog {
   readonly #epochs: [epoch: number, from: number][] = [];
   readonly #ended: { producerId: number; first: number; end: number; isCommit: boolean }[] = [];
 
-  /** What a produce request of this one batch is answered with; `isTransactional` when the request names a transactional id. */
-  append(bytes: Buffer, options: { isTransactional?: boolean } = {}): { errorCode: number; baseOffset: number } {
+  /**
+   * What a produce request of this one batch is answered with; `isTransactional` when the request names a transactional id,
+   * `isImplicit` when it lets the partition take part: then an unknown producer has to begin at 0 (ProducerAppendInfo.checkSequence).
+   */
+  append(
+    bytes: Buffer,
+    options: { isTransactional?: boolean; isImplicit?: boolean } = {},
+  ): { errorCode: number; baseOffset: number } {
     const errorCode = this.#check(bytes, options.isTransactional ?? false);
     if (errorCode !== 0) return this.#refuse(errorCode);
     const [batch] = parseBatches(bytes);
@@ -46,6 +52,7 @@ export class ModelLog {
     const lastSequence = (batch!.baseSequence + count - 1) % SEQUENCES;
     if (batch!.producerId >= 0) {
       const known = this.producers.get(batch!.producerId);
+      if (options.isImplicit && !known && batch!.baseSequence !== 0) return this.#refuse(OUT_OF_ORDER_SEQUENCE_NUMBER);
       const isNewEpoch = batch!.producerEpoch > (known?.producerEpoch ?? -1);
       if (known && known.producerEpoch > batch!.producerEpoch) return this.#refuse(INVALID_PRODUCER_EPOCH);
       if (known && isNewEpoch) {
@@ -92,10 +99,22 @@ export class ModelLog {
     return this.#store(controlBatch({ baseOffset: 0, producerId: producer.producerId, isCommit }), 1);
   }
 
-  /** Everything below it is decided. */
+  /** UnifiedLog.hasOngoingTransaction: under this very epoch. */
+  isOpen({ producerId, producerEpoch }: { readonly producerId: number; readonly producerEpoch: number }): boolean {
+    const state = this.producers.get(producerId);
+    return state !== undefined && state.currentTxnStartOffset >= 0 && state.producerEpoch === producerEpoch;
+  }
+
+  /**
+   * Everything below it is decided. Where records of what is open were deleted, it is the base offset of the batch that holds
+   * the first offset left, below the log's start if that is inside (UnifiedLog.maybeIncrementFirstUnstableOffset).
+   */
   get stableOffset(): number {
     const open = [...this.producers.values()].map((state) => state.currentTxnStartOffset).filter((each) => each >= 0);
-    return Math.max(this.logStart, Math.min(this.end, ...open));
+    const stable = Math.min(this.end, ...open);
+    if (stable >= this.logStart) return stable;
+    const [holding] = this.batches;
+    return holding ? Number(holding.readBigInt64BE(0)) : this.end;
   }
 
   /** Aborted transactions that touch [from, to), as a fetch at read_committed lists them. */
