@@ -1,7 +1,7 @@
 /**
  * A transaction coordinator for one ModelLog, as small as it can be and still do what Kafka's does to who relies on it
- * (TransactionCoordinator, TransactionMetadata): the end of a transaction is decided first and written later, what comes in
- * between is refused with 51; an identity that is not the current one is refused; EndTxn of the new protocol raises the
+ * (TransactionCoordinator, TransactionMetadata): the end of a transaction is decided first and written later, who asks the
+ * coordinator in between is refused with 51; an identity that is not the current one is refused; EndTxn of the new protocol raises the
  * epoch, that of the old one leaves it; InitProducerId and a timeout abort what is open, wherever the log stands.
  */
 import { must } from '#util/assert.ts';
@@ -79,7 +79,8 @@ export class ModelTransactions {
    * the end was decided and before its marker, still takes part (ReplicaManager.handleProduceAppend).
    */
   produce(id: string, producer: ProducerIdentity, batch: Buffer): { errorCode: number; baseOffset: number } {
-    const errorCode = this.log.isOpen(producer) ? 0 : this.#verification(id, producer);
+    const isOpen = this.log.isOpen(producer);
+    const errorCode = isOpen ? 0 : this.log.askToTakePart(producer, batch) || this.#verification(id, producer);
     if (errorCode !== 0) return { errorCode, baseOffset: -1 };
     return this.log.append(batch, { isTransactional: true, isImplicit: this.protocol === 'implicit' });
   }
@@ -138,7 +139,7 @@ export class ModelTransactions {
     for (const transaction of this.#transactions.values()) {
       if (!transaction.status.startsWith('Prepare')) continue;
       const isCommit = transaction.status === 'PrepareCommit';
-      if (transaction.takesPart) this.log.appendEnd(transaction, isCommit);
+      if (transaction.takesPart) this.log.appendEnd(transaction, isCommit, this.protocol === 'implicit');
       transaction.status = isCommit ? 'CompleteCommit' : 'CompleteAbort';
       transaction.takesPart = false;
     }
