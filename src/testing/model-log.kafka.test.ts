@@ -508,7 +508,8 @@ class Sequence {
       };
       return must(answer.topics[0]?.partitions[0], 'answer').offset;
     };
-    return { start: await ask(-2, 0), stable: await ask(-1, 1), end: await ask(-1, 0) };
+    const [start, stable, end] = await Promise.all([ask(-2, 0), ask(-1, 1), ask(-1, 0)]);
+    return { start, stable, end };
   }
 
   #nameOf(producerId: number, i: number): string {
