@@ -9,6 +9,7 @@ import { parseBatches, type RawBatch, type RawRecord } from './raw-batch.ts';
 
 const BATCHES_REMEMBERED = 5;
 const SEQUENCES = 2 ** 31;
+const BASE_SEQUENCE_AT = 53;
 const CORRUPT_MESSAGE = 2;
 const INVALID_RECORD = 87;
 const OUT_OF_ORDER_SEQUENCE_NUMBER = 45;
@@ -35,10 +36,18 @@ export class ModelLog {
   refusals = 0;
   /** [epoch, its first offset] of the leaders that have appended. */
   readonly #epochs: [epoch: number, from: number][] = [];
+  /** The lowest sequence with which somebody has asked to take part, until it does (VerificationStateEntry). */
+  readonly #asked = new Map<number, { producerEpoch: number; sequence: number }>();
   readonly #ended: { producerId: number; first: number; end: number; isCommit: boolean }[] = [];
 
-  /** What a produce request of this one batch is answered with; `isTransactional` when the request names a transactional id. */
-  append(bytes: Buffer, options: { isTransactional?: boolean } = {}): { errorCode: number; baseOffset: number } {
+  /**
+   * What a produce request of this one batch is answered with; `isTransactional` when the request names a transactional id,
+   * `isImplicit` when it lets the partition take part: then an unknown producer has to begin at 0 (ProducerAppendInfo.checkSequence).
+   */
+  append(
+    bytes: Buffer,
+    options: { isTransactional?: boolean; isImplicit?: boolean } = {},
+  ): { errorCode: number; baseOffset: number } {
     const errorCode = this.#check(bytes, options.isTransactional ?? false);
     if (errorCode !== 0) return this.#refuse(errorCode);
     const [batch] = parseBatches(bytes);
@@ -46,6 +55,7 @@ export class ModelLog {
     const lastSequence = (batch!.baseSequence + count - 1) % SEQUENCES;
     if (batch!.producerId >= 0) {
       const known = this.producers.get(batch!.producerId);
+      if (options.isImplicit && !known && batch!.baseSequence !== 0) return this.#refuse(OUT_OF_ORDER_SEQUENCE_NUMBER);
       const isNewEpoch = batch!.producerEpoch > (known?.producerEpoch ?? -1);
       if (known && known.producerEpoch > batch!.producerEpoch) return this.#refuse(INVALID_PRODUCER_EPOCH);
       if (known && isNewEpoch) {
@@ -56,10 +66,13 @@ export class ModelLog {
         (each) => each.sequence === batch!.baseSequence && each.lastSequence === lastSequence,
       );
       if (again) return { errorCode: 0, baseOffset: again.baseOffset };
+      const asked = options.isTransactional ? this.#asked.get(batch!.producerId) : undefined;
+      if (asked && batch!.baseSequence > asked.sequence) return this.#refuse(OUT_OF_ORDER_SEQUENCE_NUMBER);
       if (known && batch!.baseSequence !== (known.lastSequence + 1) % SEQUENCES)
         return this.#refuse(OUT_OF_ORDER_SEQUENCE_NUMBER);
     }
     const baseOffset = this.#store(bytes, count);
+    if (options.isTransactional) this.#asked.delete(batch!.producerId);
     if (batch!.producerId >= 0) {
       const state = this.#producer(batch!.producerId);
       state.producerEpoch = batch!.producerEpoch;
@@ -82,31 +95,71 @@ export class ModelLog {
   }
 
   /** The marker that ends a transaction, as its coordinator writes it: a higher epoch than before begins its sequences anew. */
-  appendEnd(producer: { readonly producerId: number; readonly producerEpoch: number }, isCommit: boolean): number {
+  appendEnd(
+    producer: { readonly producerId: number; readonly producerEpoch: number },
+    isCommit: boolean,
+    isImplicit = false,
+  ): number {
     const state = this.#producer(producer.producerId);
     if (state.currentTxnStartOffset >= 0)
       this.#ended.push({ ...producer, first: state.currentTxnStartOffset, end: this.end, isCommit });
     if (producer.producerEpoch > state.producerEpoch) this.#forget(state, producer.producerEpoch);
     state.currentTxnStartOffset = -1;
+    // with KIP-890 who asks under the epoch of the marker is already the next one (UnifiedLog.updateProducers)
+    const isNext = isImplicit && this.#asked.get(producer.producerId)?.producerEpoch === producer.producerEpoch;
+    if (!isNext) this.#asked.delete(producer.producerId);
     state.coordinatorEpoch = Math.max(state.coordinatorEpoch, 0); // of a coordinator that has never moved
-    return this.#store(controlBatch({ baseOffset: 0, producerId: producer.producerId, isCommit }), 1);
+    const { producerId, producerEpoch } = producer;
+    return this.#store(controlBatch({ baseOffset: 0, producerId, producerEpoch, isCommit }), 1);
   }
 
-  /** Everything below it is decided. */
+  /**
+   * Of a batch of who has nothing open, before the coordinator is asked about it: an epoch older than the log's is refused
+   * at once (UnifiedLog.maybeStartTransactionVerification).
+   */
+  askToTakePart(producer: { readonly producerId: number; readonly producerEpoch: number }, batch: Buffer): number {
+    const { producerId, producerEpoch } = producer;
+    if ((this.producers.get(producerId)?.producerEpoch ?? -1) > producerEpoch) return INVALID_PRODUCER_EPOCH;
+    const sequence = batch.readInt32BE(BASE_SEQUENCE_AT);
+    const asked = this.#asked.get(producerId);
+    const isLower = asked?.producerEpoch === producerEpoch && sequence < asked.sequence;
+    if (!asked || producerEpoch > asked.producerEpoch || isLower)
+      this.#asked.set(producerId, { producerEpoch, sequence });
+    return 0;
+  }
+
+  /** UnifiedLog.hasOngoingTransaction: under this very epoch. */
+  isOpen({ producerId, producerEpoch }: { readonly producerId: number; readonly producerEpoch: number }): boolean {
+    const state = this.producers.get(producerId);
+    return state !== undefined && state.currentTxnStartOffset >= 0 && state.producerEpoch === producerEpoch;
+  }
+
+  /**
+   * Everything below it is decided. Where records of what is open were deleted, it is the base offset of the batch that holds
+   * the first offset left, below the log's start if that is inside (UnifiedLog.maybeIncrementFirstUnstableOffset).
+   */
   get stableOffset(): number {
     const open = [...this.producers.values()].map((state) => state.currentTxnStartOffset).filter((each) => each >= 0);
-    return Math.max(this.logStart, Math.min(this.end, ...open));
+    const stable = Math.min(this.end, ...open);
+    if (stable >= this.logStart) return stable;
+    const [holding] = this.batches;
+    return holding ? Number(holding.readBigInt64BE(0)) : this.end;
   }
 
-  /** Aborted transactions that touch [from, to), as a fetch at read_committed lists them. */
+  /**
+   * What a fetch at read_committed of [from, to) lists as aborted: nothing where there is nothing to read, else also what begins
+   * behind `to`, up to the next entry of the offset index, of which this log has none (LocalLog.read, addAbortedTransactions).
+   */
   aborted(from: number, to: number): { producerId: number; firstOffset: number }[] {
+    if (from >= to) return [];
     return this.#ended
-      .filter(({ first, end, isCommit }) => !isCommit && end >= from && first < to)
+      .filter(({ end, isCommit }) => !isCommit && end >= from)
       .map(({ producerId, first }) => ({ producerId, firstOffset: first }));
   }
 
   /** Where a leader epoch ends, as LeaderEpochFileCache.endOffsetFor answers; −1 and −1 where it is not known. */
   endOfEpoch(epoch: number): { leaderEpoch: number; endOffset: number } {
+    if (epoch > this.leaderEpoch) return { leaderEpoch: -1, endOffset: -1 };
     if (this.#epochs.length === 0 || epoch === this.leaderEpoch) return { leaderEpoch: epoch, endOffset: this.end };
     const next = this.#epochs.find(([each]) => each > epoch);
     if (!next) {

@@ -1,7 +1,7 @@
 /**
  * A transaction coordinator for one ModelLog, as small as it can be and still do what Kafka's does to who relies on it
- * (TransactionCoordinator, TransactionMetadata): the end of a transaction is decided first and written later, what comes in
- * between is refused with 51; an identity that is not the current one is refused; EndTxn of the new protocol raises the
+ * (TransactionCoordinator, TransactionMetadata): the end of a transaction is decided first and written later, who asks the
+ * coordinator in between is refused with 51; an identity that is not the current one is refused; EndTxn of the new protocol raises the
  * epoch, that of the old one leaves it; InitProducerId and a timeout abort what is open, wherever the log stands.
  */
 import { must } from '#util/assert.ts';
@@ -13,15 +13,21 @@ import type {
 } from '#kafka/transactions.ts';
 import type { ModelLog } from './model-log.ts';
 
+const NOT_ENOUGH_REPLICAS = 19;
 const INVALID_PRODUCER_EPOCH = 47;
 const INVALID_TXN_STATE = 48;
+const INVALID_PRODUCER_ID_MAPPING = 49;
 const CONCURRENT_TRANSACTIONS = 51;
 const PRODUCER_FENCED = 90;
+const TRANSACTION_ABORTABLE = 120;
 const PRODUCER_IDS_FROM = 9_000;
+const NOBODY: ProducerIdentity = { producerId: -1, producerEpoch: -1 };
 
 interface Transaction {
   producerId: number;
   producerEpoch: number;
+  /** That of who has ended the last one, where the end has raised it; else −1. */
+  lastProducerEpoch: number;
   status: TransactionStatus;
   takesPart: boolean;
 }
@@ -48,11 +54,13 @@ export class ModelTransactions {
     const transaction: Transaction = known ?? {
       producerId: this.#nextProducerId++,
       producerEpoch: -1,
+      lastProducerEpoch: -1,
       status: 'Empty',
       takesPart: false,
     };
     this.#transactions.set(id, transaction);
     transaction.producerEpoch++;
+    transaction.lastProducerEpoch = -1;
     transaction.status = 'Empty';
     return { errorCode: 0, producerId: transaction.producerId, producerEpoch: transaction.producerEpoch };
   }
@@ -66,37 +74,55 @@ export class ModelTransactions {
     return 0;
   }
 
+  /**
+   * The leader of the partition asks the coordinator only about who has nothing open in its log, so what comes late, after
+   * the end was decided and before its marker, still takes part (ReplicaManager.handleProduceAppend).
+   */
   produce(id: string, producer: ProducerIdentity, batch: Buffer): { errorCode: number; baseOffset: number } {
-    const transaction = this.#transactions.get(id);
-    const errorCode = refusal(transaction, producer);
+    const isOpen = this.log.isOpen(producer);
+    const errorCode = isOpen ? 0 : this.log.askToTakePart(producer, batch) || this.#verification(id, producer);
     if (errorCode !== 0) return { errorCode, baseOffset: -1 };
-    if (this.protocol === 'implicit') this.add(id, producer);
-    if (!transaction?.takesPart) return { errorCode: INVALID_TXN_STATE, baseOffset: -1 };
-    return this.log.append(batch, { isTransactional: true });
+    return this.log.append(batch, { isTransactional: true, isImplicit: this.protocol === 'implicit' });
   }
 
+  /** What the coordinator says, in words that a producer knows. */
+  #verification(id: string, producer: ProducerIdentity): number {
+    const isImplicit = this.protocol === 'implicit';
+    const transaction = this.#transactions.get(id);
+    const errorCode = isImplicit ? this.add(id, producer) : refusal(transaction, producer);
+    if (errorCode === PRODUCER_FENCED) return INVALID_PRODUCER_EPOCH;
+    if (errorCode === CONCURRENT_TRANSACTIONS && !isImplicit) return NOT_ENOUGH_REPLICAS;
+    return errorCode === 0 && !transaction?.takesPart ? TRANSACTION_ABORTABLE : errorCode;
+  }
+
+  /** TransactionCoordinator.endTransaction and endTransactionWithTV1. */
   end(id: string, producer: ProducerIdentity, isCommit: boolean): { errorCode: number } & ProducerIdentity {
     const transaction = this.#transactions.get(id);
-    if (transaction && this.#isDecided(transaction, producer, isCommit))
-      return {
-        errorCode: transaction.status.startsWith('Prepare') ? CONCURRENT_TRANSACTIONS : 0,
-        ...identityOf(transaction),
-      };
-    const errorCode = refusal(transaction, producer) || (transaction?.status === 'Ongoing' ? 0 : INVALID_TXN_STATE);
-    if (errorCode !== 0 || !transaction) return { errorCode, ...producer };
+    if (!transaction || transaction.producerId !== producer.producerId)
+      return { errorCode: INVALID_PRODUCER_ID_MAPPING, ...NOBODY };
+    const { status } = transaction;
+    if (this.#isDecided(transaction, producer)) {
+      const isSame = status.endsWith(isCommit ? 'Commit' : 'Abort');
+      const errorCode = !isSame ? INVALID_TXN_STATE : isPrepared(transaction) ? CONCURRENT_TRANSACTIONS : 0;
+      return { errorCode, ...(errorCode === 0 ? identityOf(transaction) : NOBODY) };
+    }
+    const isRaised = this.protocol === 'implicit' && isPrepared(transaction);
+    if (transaction.producerEpoch !== producer.producerEpoch || isRaised)
+      return { errorCode: PRODUCER_FENCED, ...NOBODY };
+    // With KIP-890 nothing may be aborted: who does not know whether a batch of it took part is sure afterwards.
+    const isAborted = this.protocol === 'implicit' && !isCommit;
+    if (status !== 'Ongoing' && !isAborted) return { errorCode: INVALID_TXN_STATE, ...NOBODY };
     transaction.status = isCommit ? 'PrepareCommit' : 'PrepareAbort';
-    if (this.protocol === 'implicit') transaction.producerEpoch++;
+    if (this.protocol === 'implicit') transaction.lastProducerEpoch = transaction.producerEpoch++;
     return { errorCode: 0, ...identityOf(transaction) };
   }
 
-  /**
-   * The same decision once more is no fault, and with KIP-890 it comes with the epoch before
-   * (TransactionCoordinator.endTransaction).
-   */
-  #isDecided(transaction: Transaction, { producerId, producerEpoch }: ProducerIdentity, isCommit: boolean): boolean {
-    const epoch = this.protocol === 'implicit' ? transaction.producerEpoch - 1 : transaction.producerEpoch;
-    const isSame = transaction.producerId === producerId && epoch === producerEpoch;
-    return isSame && transaction.status.endsWith(isCommit ? 'Commit' : 'Abort');
+  /** The end was asked for before: with KIP-890 by the epoch before (TransactionCoordinator.endTxnEpochBumped). */
+  #isDecided(transaction: Transaction, { producerEpoch }: ProducerIdentity): boolean {
+    const { status, lastProducerEpoch } = transaction;
+    const isEnding = isPrepared(transaction) || status.startsWith('Complete');
+    const epoch = this.protocol === 'implicit' ? lastProducerEpoch : transaction.producerEpoch;
+    return isEnding && epoch === producerEpoch;
   }
 
   describe(id: string): DescribedTransaction | null {
@@ -113,7 +139,7 @@ export class ModelTransactions {
     for (const transaction of this.#transactions.values()) {
       if (!transaction.status.startsWith('Prepare')) continue;
       const isCommit = transaction.status === 'PrepareCommit';
-      if (transaction.takesPart) this.log.appendEnd(transaction, isCommit);
+      if (transaction.takesPart) this.log.appendEnd(transaction, isCommit, this.protocol === 'implicit');
       transaction.status = isCommit ? 'CompleteCommit' : 'CompleteAbort';
       transaction.takesPart = false;
     }
@@ -139,8 +165,12 @@ function identityOf({ producerId, producerEpoch }: Transaction): ProducerIdentit
   return { producerId, producerEpoch };
 }
 
+function isPrepared({ status }: Transaction): boolean {
+  return status.startsWith('Prepare');
+}
+
 function refusal(transaction: Transaction | undefined, producer: ProducerIdentity): number {
-  if (!transaction || transaction.producerId !== producer.producerId) return PRODUCER_FENCED;
-  if (transaction.producerEpoch !== producer.producerEpoch) return INVALID_PRODUCER_EPOCH;
-  return transaction.status.startsWith('Prepare') ? CONCURRENT_TRANSACTIONS : 0;
+  if (!transaction || transaction.producerId !== producer.producerId) return INVALID_PRODUCER_ID_MAPPING;
+  if (transaction.producerEpoch !== producer.producerEpoch) return PRODUCER_FENCED;
+  return isPrepared(transaction) ? CONCURRENT_TRANSACTIONS : 0;
 }

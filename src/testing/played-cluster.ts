@@ -24,6 +24,7 @@ import {
   readProduce,
   responseFrame,
   type FetchAnswer,
+  type FetchAsked,
   type RequestFrame,
 } from './broker-frames.ts';
 import type { ManualClock } from './manual-clock.ts';
@@ -233,26 +234,11 @@ export class PlayedCluster implements Network {
   #fetch(peer: ScriptedPeer, request: RequestFrame): void {
     const asked = readFetch(request.reader);
     this.journal.push('Fetch');
-    const answers = (): FetchAnswer[] => {
-      const end = asked.isolation === READ_COMMITTED ? this.log.stableOffset : this.log.end;
-      return asked.positions.map(({ topicId, partition, offset, maxBytes, lastFetchedEpoch }) => {
-        const diverging = this.#divergenceOf(offset, lastFetchedEpoch);
-        const errorCode = !diverging && (offset < this.log.logStart || offset > this.log.end) ? 1 : 0;
-        const records = errorCode === 0 && !diverging ? this.log.read(offset, maxBytes, end) : null;
-        const plain: FetchAnswer = {
-          topicId,
-          partition,
-          errorCode,
-          highWatermark: this.log.end,
-          lastStableOffset: this.log.stableOffset,
-          logStartOffset: this.log.logStart,
-          records,
-          ...(diverging ? { diverging } : {}),
-          ...(asked.isolation === READ_COMMITTED ? { aborted: this.log.aborted(offset, end) } : {}),
-        };
-        return this.onFetch(offset, plain) ?? plain;
+    const answers = (): FetchAnswer[] =>
+      asked.positions.map((position) => {
+        const plain = this.fetched(position, asked.isolation);
+        return this.onFetch(position.offset, plain) ?? plain;
       });
-    };
     const isReady = (list: readonly FetchAnswer[]): boolean =>
       list.some(({ errorCode, records, diverging }) => errorCode !== 0 || diverging || (records && records.length > 0));
     const deadline = this.clock.monotonic() + asked.maxWaitMs;
@@ -264,6 +250,29 @@ export class PlayedCluster implements Network {
       else this.clock.schedule(this.pollMs, poll);
     };
     poll();
+  }
+
+  /** What a fetch from this position finds at once. */
+  fetched(position: FetchAsked['positions'][number], isolation: number): FetchAnswer {
+    const { topicId, partition, offset, maxBytes, lastFetchedEpoch } = position;
+    const isCommitted = isolation === READ_COMMITTED;
+    const end = isCommitted ? this.log.stableOffset : this.log.end;
+    const diverging = this.#divergenceOf(offset, lastFetchedEpoch);
+    // Partition.readRecords: an epoch that the leader has never seen is refused like an offset
+    const isUnknown = lastFetchedEpoch >= 0 && this.log.endOfEpoch(lastFetchedEpoch).endOffset < 0;
+    const isOutside = !diverging && (offset < this.log.logStart || offset > this.log.end);
+    const errorCode = isUnknown || isOutside ? OFFSET_OUT_OF_RANGE : 0;
+    return {
+      topicId,
+      partition,
+      errorCode,
+      highWatermark: this.log.end,
+      lastStableOffset: this.log.stableOffset,
+      logStartOffset: this.log.logStart,
+      records: errorCode === 0 && !diverging ? this.log.read(offset, maxBytes, end) : null,
+      ...(diverging ? { diverging } : {}),
+      ...(isCommitted ? { aborted: this.log.aborted(offset, end) } : {}),
+    };
   }
 
   /** As UnifiedLog.read compares the epoch of what was fetched last (KIP-595). */
