@@ -63,12 +63,9 @@ const mirrorMaker: List = {
     }),
     ...scenario('A7', 'no place is committed for what is not copied, then it appears', {
       M1: covered(['groups/groups-both-ways']),
-      M2: partly(
-        ['movesHeld', 'movesEmptyMap'],
-        'on real brokers: a group ahead of a copy that is held up, whose place appears with the records',
-      ),
+      M2: covered(['movesHeld', 'movesEmptyMap', 'groups/groups-ahead-of-the-copy']),
       M3: noMatter,
-      M5: open('a group ahead of a transaction that is still open'),
+      M5: covered(['groups/groups-ahead-of-the-copy']),
     }),
     ...scenario('A8', 'after a restart more is written, and groups follow; places only go forwards', {
       M1: covered(['groups/groups-both-ways']),
@@ -198,10 +195,7 @@ const complaints: List = {
     item(
       'cmp-offsets-01-no-negative-lag',
       'while data is copied, no place is beyond the end of the target',
-      partly(
-        ['movesHeld', 'movesProperty'],
-        'on real brokers: places and ends of the target sampled together while data is copied',
-      ),
+      covered(['movesHeld', 'movesProperty', 'groups/groups-ahead-of-the-copy']),
     ),
     item(
       'cmp-offsets-02-empty-partition',
@@ -211,7 +205,7 @@ const complaints: List = {
     item(
       'cmp-offsets-03-no-mapping-no-commit',
       'without a mapping nothing is committed',
-      partly(['movesEmptyMap'], 'on real brokers, with `offsets: mapped` and a copy that has not begun'),
+      covered(['movesEmptyMap', 'groups/groups-ahead-of-the-copy']),
     ),
     item(
       'cmp-offsets-04-zero-offset-synced',
@@ -315,17 +309,17 @@ const complaints: List = {
     item(
       'cmp-missing-01-several-workers',
       'three processes, then new topics and partitions',
-      partly(['grows', 'ownership'], 'new topics and partitions while three run'),
+      covered(['grows', 'ownership', 'processes/three-processes']),
     ),
     item(
       'cmp-missing-02-rolling-config',
       'processes restarted one by one with another file',
-      partly(['ownershipStart'], 'the roll itself: all have the new file at its end, and everything is copied'),
+      covered(['ownershipStart', 'processes/three-processes']),
     ),
     item(
       'cmp-missing-03-topic-creation-fails',
       'a topic that cannot be created at first is created later, with its settings',
-      partly(['rights/create-revoked', 'tooFewBrokers'], 'a target with too few brokers at first, on real ones'),
+      covered(['rights/create-revoked', 'tooFewBrokers', 'processes/three-processes']),
     ),
     item(
       'cmp-missing-04-stale-position',
@@ -345,7 +339,7 @@ const complaints: List = {
     item(
       'cmp-missing-07-many-topics',
       '200 topics, then 1,000',
-      partly(['limits/idle-10000-partitions'], '1,000 topics with records; it has 100 idle ones of 100 partitions'),
+      covered(['processes/thousand-topics', 'limits/idle-10000-partitions']),
     ),
     item(
       'cmp-missing-08-worker-failure',
@@ -355,7 +349,7 @@ const complaints: List = {
     item(
       'cmp-missing-09-after-rebalance',
       'no partition is left out after rebalances and growth',
-      partly(['ownership'], 'partitions that are added while several run'),
+      covered(['ownership', 'processes/three-processes']),
     ),
     item(
       'cmp-metrics-01-offset-lag',
@@ -625,7 +619,7 @@ const faults: List = {
           'mappedSim',
           'mappedLater',
         ],
-        'a run of crash-copying and crash-filling-holes; 200 random ones need LOCKSTEP_FULL=1',
+        '200 random ones need LOCKSTEP_FULL=1',
       ),
     ),
     item(
