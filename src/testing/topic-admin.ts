@@ -19,6 +19,7 @@ export type AdminStep =
   /** Partition → the offset that becomes its log start. */
   | { readonly deleteRecords: { readonly topic: string; readonly before: Readonly<Record<number, number>> } }
   | { readonly addPartitions: { readonly topic: string; readonly total: number } }
+  | { readonly unregisterBroker: number }
   | { readonly setConfigs: { readonly topic: string; readonly configs: ConfigChanges } }
   /** The defaults of all brokers, or the settings of one, without a restart. */
   | { readonly setBrokerConfigs: ConfigChanges; readonly broker?: number }

@@ -9,6 +9,7 @@ import type { BrokerError } from '#kafka/errors.ts';
 import { Producer } from '#kafka/producer.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { leaderOf } from '#kafka/retry.ts';
+import { awaitPartitions } from '#kafka/topics.ts';
 import {
   addToTransaction,
   describeTransactions,
@@ -97,7 +98,7 @@ async function clientOf(side: 'source' | 'target'): Promise<Cluster> {
 async function heldBack(topic: string, configs: Record<string, string> = {}) {
   await createTopics(bootstrapOf('source'), [{ name: topic, partitions: 1, configs }]);
   const client = await clientOf('source');
-  await client.refresh([topic]);
+  await awaitPartitions(client, topic, 1); // metadata names a leader before it serves
   const [early, between, late] = await Promise.all(
     ['early', 'between', 'late'].map((name) => StepProducer.open(client, `${topic}-${name}`, topic)),
   );

@@ -54,7 +54,7 @@ import org.apache.kafka.common.resource.ResourceType;
 
 /**
  * Topics through Kafka's own admin client. One argument, a JSON request: {"bootstrap", "steps": [...]}. The steps run
- * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas,
+ * in order; each is one of create, delete, deleteRecords, addPartitions, unregisterBroker, setConfigs, setBrokerConfigs, setQuotas,
  * setClientQuotas, describeQuotas, addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, at,
  * describeReplicas, describe. Prints one JSON array with an answer for each step. Describes and returns only when every
  * broker's view is there: a created topic has leaders for all its partitions, ACLs, passwords, quotas and settings have
@@ -100,6 +100,9 @@ public final class TopicAdmin {
       case "addPartitions":
         admin.createPartitions(Map.of(detail.get("topic").asText(), NewPartitions.increaseTo(detail.get("total").asInt()))).all().get();
         waitForLeaders(admin, List.of(detail.get("topic").asText()), detail.get("total").asInt());
+        return Map.of();
+      case "unregisterBroker":
+        admin.unregisterBroker(detail.asInt()).all().get();
         return Map.of();
       case "setConfigs":
         alter(admin, new ConfigResource(ConfigResource.Type.TOPIC, detail.get("topic").asText()), detail.get("configs"));
