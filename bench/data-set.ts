@@ -5,7 +5,6 @@ import { RawReader } from '#testing/raw-reader.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import type { Codec, RecordStream } from '#testing/workload.ts';
 
-export const PARTITIONS = 8;
 /** Key, value and the record's own fields: what a gigabyte is counted in, compressed or not, so that codecs compare. */
 export const RECORD_BYTES = 1040;
 const VALUE_BYTES = 1024;
@@ -41,13 +40,13 @@ export interface BatchSizes {
 export async function writeDataSet(
   bootstrap: readonly string[],
   dataSet: DataSet,
-  options: { topic: string; gigabytes: number },
+  options: { topic: string; gigabytes: number; partitions: number },
 ): Promise<number> {
-  const { topic, gigabytes } = options;
-  const records = Math.ceil((gigabytes * 1e9) / RECORD_BYTES / PARTITIONS);
-  await createTopics(bootstrap, [{ name: topic, partitions: PARTITIONS }]);
+  const { topic, gigabytes, partitions } = options;
+  const records = Math.ceil((gigabytes * 1e9) / RECORD_BYTES / partitions);
+  await createTopics(bootstrap, [{ name: topic, partitions }]);
   // A producer for each partition: one that serves several sends whatever its other partitions hold along with a full batch.
-  const streams = Array.from({ length: PARTITIONS }, (_, partition): RecordStream => {
+  const streams = Array.from({ length: partitions }, (_, partition): RecordStream => {
     const { codec, batchBytes } = dataSet;
     return {
       name: `p${partition}`,
@@ -68,16 +67,20 @@ export async function writeDataSet(
   });
   if (code !== 0)
     throw new Error(`writing data set ${dataSet.name} failed with exit code ${code}\n${stderr.trimEnd()}`);
-  return records * PARTITIONS;
+  return records * partitions;
 }
 
 /** What the broker really holds, read by the raw reader. */
-export async function measureBatches(bootstrap: readonly string[], topic: string): Promise<BatchSizes> {
+export async function measureBatches(
+  bootstrap: readonly string[],
+  topic: string,
+  partitions: number,
+): Promise<BatchSizes> {
   const reader = new RawReader(bootstrap);
   const bytes: number[] = [];
   const records: number[] = [];
   try {
-    for (let partition = 0; partition < PARTITIONS; partition++) {
+    for (let partition = 0; partition < partitions; partition++) {
       const { highWatermark } = await reader.bounds(topic, partition);
       let seen = 0;
       for await (const batch of reader.batches(topic, partition, { from: 0, to: highWatermark })) {

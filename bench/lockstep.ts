@@ -14,18 +14,21 @@ export interface LockstepOptions {
   readonly nodeFlags?: readonly string[];
   /** Goes to the encrypted listeners of both clusters. */
   readonly overTls?: boolean;
+  /** Default: as the program chooses, identical. */
+  readonly offsets?: 'identical' | 'mapped';
 }
 
 /** The command as an operator types it, with its defaults. */
 export function lockstep(options: LockstepOptions = {}): System {
-  const { name = 'lockstep', checkout = repository, nodeFlags = [], overTls = false } = options;
+  const { name = 'lockstep', checkout = repository, nodeFlags = [], overTls = false, offsets } = options;
+  const more = [...(overTls ? ['with TLS to both clusters'] : []), ...(offsets ? [`offsets: ${offsets}`] : [])];
   return {
     name,
-    description: `lockstep run -f link.yaml --until caught-up --json${overTls ? ', with TLS to both clusters' : ''}`,
+    description: `lockstep run -f link.yaml --until caught-up ${['--json', ...more].join(', ')}`,
     endsByItself: true,
     start(task) {
       const file = join(task.directory, 'link.yaml');
-      writeFileSync(file, linkOf(task, overTls));
+      writeFileSync(file, linkOf(task, { overTls, offsets }));
       const { NODE_OPTIONS: _options, ...env } = process.env;
       const program = join(checkout, 'bin', 'lockstep.js');
       const args = [...nodeFlags, program, 'run', '-f', file, '--until', 'caught-up', '--json'];
@@ -34,7 +37,10 @@ export function lockstep(options: LockstepOptions = {}): System {
   };
 }
 
-function linkOf({ topic, source, target, tls, runId }: CopyTask, overTls: boolean): string {
+function linkOf(
+  { topic, source, target, tls, runId }: CopyTask,
+  { overTls, offsets }: { readonly overTls: boolean; readonly offsets: LockstepOptions['offsets'] },
+): string {
   const encrypted = ({ bootstrap, caFile }: TlsDoor): object => ({
     bootstrap,
     security: { protocol: 'SSL', ca: { file: caFile } },
@@ -46,7 +52,7 @@ function linkOf({ topic, source, target, tls, runId }: CopyTask, overTls: boolea
     {
       kind: 'Mirror',
       metadata: { name: `bench-${runId}` },
-      spec: { source: 'source', target: 'target', topics: [{ match: topic }] },
+      spec: { source: 'source', target: 'target', topics: [{ match: topic }], ...(offsets ? { offsets } : {}) },
     },
   ];
   // JSON is YAML.

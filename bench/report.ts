@@ -25,6 +25,8 @@ export interface DataSetLine {
   readonly description: string;
   readonly records: number;
   readonly gigabytes: number;
+  /** 8 where a run of before does not say it. */
+  readonly partitions?: number;
   readonly batches: BatchSizes;
 }
 
@@ -50,8 +52,11 @@ export interface Expectation {
 const CPU_RATIO_MIN = 8;
 /** Of TLS on both sides to plaintext. */
 const TLS_RATIO_MAX = 2;
+/** Of identical offsets to mapped ones. */
+const IDENTICAL_RATIO_MAX = 1.05;
 const RSS_MB_MAX = 160;
 const OURS = 'lockstep';
+const OURS_MAPPED = 'lockstep-mapped';
 const OURS_OVER_TLS = 'lockstep-tls';
 const PEER = 'mm2';
 
@@ -117,13 +122,15 @@ export function expectations(lines: readonly ResultLine[]): Expectation[] {
         text: `${dataSet}: peak RSS ${rss.toFixed(0)} MB, at most ${RSS_MB_MAX} MB expected`,
         isMet: rss <= RSS_MB_MAX,
       };
+      const mapped = all.find((group) => group.dataSet === dataSet && group.system === OURS_MAPPED);
       const encrypted = all.find((group) => group.dataSet === dataSet && group.system === OURS_OVER_TLS);
       const cpuPerGb = medianOf(figures.cpuPerGb, measurements);
-      const tls = encrypted
-        ? [tlsExpectation(dataSet, medianOf(figures.cpuPerGb, encrypted.measurements), cpuPerGb)]
-        : [];
+      const modes = [
+        ...(mapped ? [mappedExpectation(dataSet, cpuPerGb, medianOf(figures.cpuPerGb, mapped.measurements))] : []),
+        ...(encrypted ? [tlsExpectation(dataSet, medianOf(figures.cpuPerGb, encrypted.measurements), cpuPerGb)] : []),
+      ];
       const peer = all.find((group) => group.dataSet === dataSet && group.system === PEER);
-      if (!peer) return [memory, ...tls];
+      if (!peer) return [memory, ...modes];
       const ratio = medianOf(figures.cpuPerGb, peer.measurements) / cpuPerGb;
       const [speed, peerSpeed] = [measurements, peer.measurements].map((of) => medianOf(figures.mbPerSecond, of));
       const [ours, theirs] = [must(speed, 'our speed'), must(peerSpeed, 'speed of the peer')];
@@ -133,13 +140,21 @@ export function expectations(lines: readonly ResultLine[]): Expectation[] {
           isMet: ratio >= CPU_RATIO_MIN,
         },
         memory,
-        ...tls,
+        ...modes,
         {
           text: `${dataSet}: ${ours.toFixed(0)} MB/s on the wall against ${theirs.toFixed(0)} MB/s, no slower expected`,
           isMet: ours >= theirs,
         },
       ];
     });
+}
+
+function mappedExpectation(dataSet: string, identical: number, mapped: number): Expectation {
+  const ratio = identical / mapped;
+  return {
+    text: `${dataSet}: identical offsets take ${identical.toFixed(2)} CPU-s/GB, ${ratio.toFixed(2)} times the ${mapped.toFixed(2)} of mapped ones, at most ${IDENTICAL_RATIO_MAX} times expected`,
+    isMet: ratio <= IDENTICAL_RATIO_MAX,
+  };
 }
 
 function tlsExpectation(dataSet: string, encrypted: number, plaintext: number): Expectation {
@@ -155,10 +170,17 @@ export function formatExpectations(found: readonly Expectation[]): string {
 }
 
 /** `64 KB batches: median 63 891 B …`: that the batches have the size that the data set is named for. */
-export function formatDataSet({ dataSet, description, records, gigabytes, batches }: DataSetLine): string {
+export function formatDataSet({
+  dataSet,
+  description,
+  records,
+  gigabytes,
+  partitions = 8,
+  batches,
+}: DataSetLine): string {
   const { bytesMedian, bytesMax, recordsMedian, compression } = batches;
   return (
-    `${dataSet}: ${description}; ${records.toLocaleString('en')} records, ${gigabytes.toFixed(2)} GB; ` +
+    `${dataSet}: ${description}; ${records.toLocaleString('en')} records, ${gigabytes.toFixed(2)} GB${partitions === 8 ? '' : ` in ${partitions} partitions`}; ` +
     `batches of ${bytesMedian.toLocaleString('en')} B (median; largest ${bytesMax.toLocaleString('en')} B) with ${recordsMedian} records, ` +
     `compressed ${compression.toFixed(2)} : 1`
   );

@@ -177,6 +177,8 @@ function renderHelp(snapshot: Snapshot, line: Line): string[] {
 export function hintOf({ mirror, proof, planted, total }: Snapshot): string {
   if (mirror.state === 'ended') return 'The mirror has ended by itself. Press r to start it again.';
   if (mirror.state === 'killed') return 'LAG grows. Press r: the mirror finds its position on west and goes on.';
+  if (mirror.kills > 0 && (mirror.copied ?? 0) === 0)
+    return 'The group on west waits up to 20 s for the one that was killed; then this one goes on.';
   if (proof.first !== null) return 'Altered below Kafka, with a right checksum, and found. Press q to end.';
   if (planted !== null) return 'Altered with a right checksum: Kafka cannot notice. Watch PROOF.';
   if (proof.comparedAgoMs === null) return 'The mirror is creating the topics on west.';

@@ -97,7 +97,8 @@ export function codecSource(
   definitions: readonly [Definition, Definition],
   spoken: VersionRange,
 ): string {
-  const [request, response] = definitions;
+  const request = definitions[0];
+  const response = withoutClash(definitions[1], structsOf(request, spoken));
   for (const { name: message, validVersions } of definitions) {
     const valid = parseRange(validVersions);
     assert(
@@ -137,6 +138,18 @@ export const ${lowerFirst(name)}: Api<${name}Request, ${name}Response> = {
 };
 
 ${functions}`;
+}
+
+/** Request and response of an API are one file here and two classes in Kafka, where both may have an `EntryData`. */
+function withoutClash(response: Definition, taken: readonly Struct[]): Definition {
+  const names = new Set(taken.map(({ name }) => `[]${name}`));
+  const renamed = (fields: readonly FieldDefinition[]): FieldDefinition[] =>
+    fields.map((field) => ({
+      ...field,
+      ...(names.has(field.type) ? { type: `${field.type}Result` } : {}),
+      ...(field.fields ? { fields: renamed(field.fields) } : {}),
+    }));
+  return { ...response, fields: renamed(response.fields) };
 }
 
 /** `ListOffsets` → `list-offsets` */

@@ -2,15 +2,15 @@
  * `npm run test:faults [-- id…] [--again] [--list] [--report]`: runs the faults of test/faults/, all or those named, one
  * after the other. What passed with these very sources is not repeated unless it is named or `--again` is given, so an
  * interrupted run is continued by the same command. `--list` says what there is and how it stands, `--report` writes
- * docs/reliability.md from the results. Exit code 1 when a fault that was to run has not passed.
+ * docs/reliability.md from the results, and report.json and report.html to .cache/fault-report/. Exit code 1 when a fault that was to run has not passed.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { formatReliability } from '../test/faults/report.ts';
+import { formatHtml, formatReliability, toJson } from '../test/faults/report.ts';
 import { readResult, selectionVariable, sourcesDigest, type FaultResult } from '../test/faults/results.ts';
 
 interface Known {
@@ -125,6 +125,11 @@ function report(): void {
   });
   const path = join('docs', 'reliability.md');
   writeFileSync(join(root, path), formatReliability(faults));
+  const folder = join('.cache', 'fault-report');
+  mkdirSync(join(root, folder), { recursive: true });
+  writeFileSync(join(root, folder, 'report.json'), `${JSON.stringify(toJson(faults), null, 2)}\n`);
+  writeFileSync(join(root, folder, 'report.html'), formatHtml(faults));
   const passed = faults.filter((fault) => fault.isCurrent && fault.result?.state === 'passed').length;
   console.log(`${path}: ${faults.length} faults, ${passed} passed with these sources`);
+  console.log(`${folder}: report.json and report.html, with what took effect, what happened and what was expected`);
 }

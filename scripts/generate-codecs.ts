@@ -36,6 +36,9 @@ export const spokenVersions: Readonly<Record<string, VersionRange>> = {
   SyncGroup: { min: 3, max: 5 },
   DescribeGroups: { min: 4, max: 6 },
   ListGroups: { min: 4, max: 5 }, // 4: filter by state (KIP-518)
+  DeleteGroups: { min: 2, max: 2 },
+  DescribeShareGroupOffsets: { min: 0, max: 1 }, // KIP-932; 1 adds the lag (KIP-1226)
+  AlterShareGroupOffsets: { min: 0, max: 0 },
   ApiVersions: { min: 0, max: 4 }, // 0: what a broker answers that does not know the version it was asked with (KIP-511)
   CreateTopics: { min: 4, max: 7 }, // 4: the broker's default partitions and replication factor (KIP-464)
   DeleteTopics: { min: 6, max: 6 }, // 6: one array of names or ids
@@ -49,11 +52,16 @@ export const spokenVersions: Readonly<Record<string, VersionRange>> = {
   DescribeCluster: { min: 0, max: 2 },
   DescribeProducers: { min: 0, max: 0 },
   DescribeTransactions: { min: 0, max: 0 },
+  ListTransactions: { min: 0, max: 1 }, // 1: those that have run for longer than so much (KIP-994)
   AddPartitionsToTxn: { min: 2, max: 3 }, // 4 and 5 are the brokers' own, and need CLUSTER_ACTION
   EndTxn: { min: 2, max: 5 }, // 5 ends the epoch as well (KIP-890 part 2)
   DescribeAcls: { min: 1, max: 3 },
+  CreateAcls: { min: 1, max: 3 }, // 1: patterns of names (KIP-290); 0 was removed in 4.0
+  DeleteAcls: { min: 1, max: 3 },
   DescribeLogDirs: { min: 1, max: 4 },
   DescribeClientQuotas: { min: 0, max: 1 },
+  AlterClientQuotas: { min: 0, max: 1 },
+  DescribeUserScramCredentials: { min: 0, max: 0 },
   SaslHandshake: { min: 1, max: 1 }, // 0 is followed by bare tokens without a request around them (KIP-152)
   SaslAuthenticate: { min: 1, max: 2 }, // 1: how long the session lives (KIP-368)
 };

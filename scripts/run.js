@@ -22,12 +22,13 @@ const tasks = {
   test: [['node_modules/vitest/vitest.mjs', 'run']],
   fuzz: [['scripts/fuzz.ts']],
   'test:faults': [['scripts/faults.ts']],
+  'test:simulation': [['scripts/simulation.ts']],
   'test:versions': [['scripts/versions.ts']],
   demo: [['demo/main.ts']],
   bench: [['bench/main.ts']],
   check: [['scripts/check.ts']],
   fix: [['node_modules/.bin/oxlint', '--fix'], ['node_modules/.bin/oxfmt']],
-  gen: [['scripts/generate-codecs.ts']],
+  gen: [['scripts/acceptance.ts'], ['scripts/generate-codecs.ts']],
 };
 
 const [task = '', ...args] = process.argv.slice(2);

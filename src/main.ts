@@ -1,10 +1,18 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
-import type { ClusterResource, Documents, MirrorResource } from '#contract/resources.ts';
+import type { ClusterResource, Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import { limitFindings, withLimits } from '#contract/provider-limits.ts';
+import type {
+  FailbackReport,
+  FailoverEvent,
+  FailoverEvidence,
+  FailoverPlan,
+  VerifiedCounts,
+} from '#contract/failover.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
+import type { MirrorVerification } from '#contract/verification.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import { createSecurity } from '#jobs/cluster-secrets.ts';
@@ -15,11 +23,24 @@ import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
+import { drillOnCopies } from '#mirror/failover/copy-drill.ts';
+import { drill } from '#mirror/failover/drill.ts';
+import { failBack, type FailbackRun } from '#mirror/failover/failback.ts';
+import { abandonFailover, failOver, planFailover, type FailoverRun } from '#mirror/failover/failover.ts';
+import type { ExportedLedger } from '#contract/exported-ledger.ts';
+import { CopyRecord } from '#mirror/copy-record.ts';
+import { readLedgers } from '#mirror/mapped-export.ts';
+import { pairOf, rebuildTopic } from '#mirror/rebuild.ts';
+import type { RebuildPlan } from '#contract/rebuild.ts';
 import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
+import { openRoutes } from '#mirror/source-provenance.ts';
 import { permissionsOf } from '#mirror/rights.ts';
+import { Evidence } from '#prove/evidence.ts';
+import { VerifyJob } from '#prove/verify-job.ts';
+import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
 import { must } from '#util/assert.ts';
-import type { Clock } from '#util/clock.ts';
+import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
@@ -44,6 +65,8 @@ export interface Host {
   readonly web: Web;
   /** Text that nobody can foretell. */
   readonly nonce: () => string;
+  /** Host name and process id, for people. */
+  readonly process: string;
 }
 
 export type RunOutcome = 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed';
@@ -79,6 +102,70 @@ export function planMirrors(
   });
 }
 
+/**
+ * What a rebuild of the copy of a source topic deletes; with `isConfirmed` it is deleted. Throws AppError REBUILD_REFUSED,
+ * TOPIC_NOT_FOUND where no mirror of the files copies the topic, and where a cluster cannot be asked.
+ */
+export function rebuildCopy(
+  documents: Documents,
+  host: Host,
+  question: { readonly topic: string; readonly partition: number | null; readonly isConfirmed: boolean },
+): Promise<RebuildPlan> {
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const { topic, partition, isConfirmed } = question;
+    for (const mirror of documents.mirrors) {
+      const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+      const subject = `mirror "${mirror.metadata.name}"`;
+      const pair = await asAppError(subject, () => pairOf(mirror, source, topic));
+      if (!pair) continue;
+      return asAppError(subject, () => rebuildTopic(mirror, { source, target }, { pair, partition, isConfirmed }));
+    }
+    throw topicNotCopied(topic);
+  });
+}
+
+function topicNotCopied(topic: string): AppError {
+  return new AppError('TOPIC_NOT_FOUND', `No mirror of the files copies a topic "${topic}".`, {
+    nextStep: 'Write the name that the topic has on the source; "lockstep plan" lists them.',
+  });
+}
+
+function noSuchPartition(topic: string, partition: number, count: number): AppError {
+  const partitions = count === 1 ? 'one partition, 0' : `${count} partitions, 0 to ${count - 1}`;
+  return new AppError(
+    'TOPIC_NOT_FOUND',
+    `There is no ${topic}/${partition}: topic "${topic}" of the source has ${partitions}.`,
+    {
+      nextStep: `Name one of them, or leave it out for all: lockstep ledger ${topic} -f FILE`,
+    },
+  );
+}
+
+/** Maps and ledgers of the mapped partitions of a source topic, as they are saved. Throws as `rebuildCopy`. */
+export function exportLedgers(
+  documents: Documents,
+  host: Host,
+  question: { readonly topic: string; readonly partition: number | null; readonly recountMax: number },
+): Promise<ExportedLedger[]> {
+  const { topic, partition, recountMax } = question;
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    for (const mirror of documents.mirrors) {
+      const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+      const { name } = mirror.metadata;
+      const pair = await asAppError(`mirror "${name}"`, () => pairOf(mirror, source, topic));
+      if (!pair) continue;
+      const count = must(source.topicOf(topic), 'metadata of a source topic').partitions.length;
+      const all = Array.from({ length: count }, (_, index) => index);
+      if (partition !== null && partition >= count) throw noSuchPartition(topic, partition, count);
+      const partitions = partition === null ? all : [partition];
+      return asAppError(`mirror "${name}"`, () =>
+        readLedgers({ source, target }, { mirror: name, pair, partitions, recountMax }),
+      );
+    }
+    throw topicNotCopied(topic);
+  });
+}
+
 /** The rights that these mirrors may need, in the order of the files. Asks no cluster. */
 export function permissionsOfMirrors(documents: Documents): MirrorPermissions[] {
   return documents.mirrors.map((mirror) => permissionsOf(mirror, accessesOf(mirror, documents)));
@@ -95,7 +182,7 @@ function accessesOf({ spec }: MirrorResource, { clusters }: Documents): { source
   return { source: access(spec.source), target: access(spec.target) };
 }
 
-/** Runs the mirrors until they have ended. Throws an AppError where one of them could not start. */
+/** Runs the mirrors and verifications until they have ended. Throws an AppError where one of them could not start. */
 export function runMirrors(documents: Documents, host: Host, options: RunOptions): Promise<RunOutcome> {
   const warn = (cluster: string, error: Error): void => {
     const { code, message } = toAppError(error, `cluster "${cluster}"`);
@@ -118,6 +205,8 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
         random: host.random,
         until: options.until ?? null,
         progressMs: options.progressMs,
+        process: host.process,
+        access: accessesOf(resource, documents).target,
         onEvent: (event) => options.onEvent(event),
         ...(options.guards ? { guards: options.guards } : {}),
       });
@@ -126,13 +215,250 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
       );
       return mirror.run(signal);
     });
-    for (const run of runs) run.catch(() => failed.abort()); // the others end in good order; the error is thrown below
-    const results = await Promise.allSettled(runs);
+    const goal = goalOf(documents, host, { until: options.until ?? null, signal, mirrors: Promise.allSettled(runs) });
+    const jobs = documents.verifications.map(async (resource) =>
+      (await startVerifyJob(resource, { clusterOf, host, signal }, options))?.run(signal, goal),
+    );
+    const all = [...runs, ...jobs.map(async (job) => (await job) ?? 'interrupted')];
+    for (const run of all) run.catch(() => failed.abort()); // the others end in good order; the error is thrown below
+    const results = await Promise.allSettled(all);
     const rejected = results.find((result) => result.status === 'rejected');
     if (rejected) throw rejected.reason;
     return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
   };
   return withClusters(documents.clusters, host, run, warn);
+}
+
+/**
+ * When what is to be proven is complete: when the mirrors of this process have ended, or, without one, at the time that
+ * `until` names, else at once. Null where verifications go on until they are interrupted.
+ */
+function goalOf(
+  { mirrors }: Documents,
+  { clock }: Host,
+  run: { readonly until: Until | null; readonly signal: AbortSignal; readonly mirrors: Promise<unknown> },
+): Promise<'caught-up' | 'until-reached'> | null {
+  const { until, signal } = run;
+  if (mirrors.length === 0 && until === null) return null;
+  const reached = async (): Promise<'caught-up' | 'until-reached'> => {
+    await run.mirrors;
+    if (mirrors.length === 0 && until?.kind === 'time') await sleep(clock, Math.max(0, until.at - clock.now()), signal);
+    return until?.kind === 'time' || until?.kind === 'offset' ? 'until-reached' : 'caught-up';
+  };
+  return reached();
+}
+
+/** Null where it was interrupted before it began. */
+async function startVerifyJob(
+  resource: VerifyResource,
+  { clusterOf, host, signal }: { readonly clusterOf: ClusterOf; readonly host: Host; readonly signal: AbortSignal },
+  { progressMs, onEvent }: Pick<RunOptions, 'progressMs' | 'onEvent'>,
+): Promise<VerifyJob | null> {
+  const { mirror, evidence } = resource.spec;
+  const connecting = Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+  const connected = await untilAborted(connecting, signal);
+  if (!connected) return null;
+  const [source, target] = connected;
+  const { name } = mirror.metadata;
+  const ids = { mirror: name, sourceClusterId: source.clusterId, targetClusterId: target.clusterId };
+  return new VerifyJob({
+    resource,
+    // Frames of its own: mirrors of this process cannot be held up by what is read here.
+    clusters: { source, target, pool: new FramePool({ bytesMax: FRAME_BYTES_MAX }), clock: host.clock },
+    record: new CopyRecord({ source, target, mirror: name }),
+    withoutReturns: openRoutes(mirror, { source, target }),
+    evidence: evidence === null ? null : new Evidence(host.disk, evidence, ids),
+    random: host.random,
+    progressMs,
+    onEvent,
+  });
+}
+
+/**
+ * Compares source and target of the mirrors, one after the other in the order of the files; what `signal` cut off is
+ * missing. Changes nothing. Throws an AppError where a cluster cannot be asked.
+ */
+export function verifyMirrors(
+  documents: Documents,
+  host: Host,
+  { evidenceIn, ...options }: VerifyOptions & { readonly evidenceIn: string | null },
+): Promise<MirrorVerification[]> {
+  return withClusters(documents.clusters, host, async (clusterOf, pool) => {
+    const verified: MirrorVerification[] = [];
+    for (const mirror of documents.mirrors) {
+      const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+      const clusters = { source, target, pool, clock: host.clock };
+      const withoutReturns = openRoutes(mirror, { source, target });
+      const { name } = mirror.metadata;
+      const record = new CopyRecord({ source, target, mirror: name });
+      const ids = { mirror: name, sourceClusterId: source.clusterId, targetClusterId: target.clusterId };
+      const kept = evidenceIn === null ? {} : { evidence: new Evidence(host.disk, evidenceIn, ids) };
+      const verify = () => verifyMirror(mirror, clusters, { ...options, ...kept, withoutReturns, record });
+      verified.push(await asAppError(`mirror "${mirror.metadata.name}"`, verify));
+    }
+    return verified;
+  });
+}
+
+export interface FailoverQuestion extends Pick<
+  FailoverRun,
+  'isFenced' | 'isForced' | 'settleWithinMs' | 'drainWithinMs' | 'groupsWithinMs' | 'signal'
+> {
+  readonly isSourceLost: boolean;
+  /** Offsets at the end of each partition that are compared; 0: none. */
+  readonly verifyTail: number;
+  readonly verifyWithinMs: number;
+  onEvent(event: FailoverEvent | RunEvent): void;
+}
+
+/** What a failover of the mirror would find. Changes nothing. Throws AppError FAILOVER_REFUSED, or where the target cannot be asked. */
+export function planMirrorFailover(
+  documents: Documents,
+  host: Host,
+  question: { readonly mirror: MirrorResource; readonly isSourceLost: boolean },
+): Promise<FailoverPlan> {
+  return withFailover(documents, host, question, planFailover);
+}
+
+/** Gives a failover up that is not done. Throws as `planMirrorFailover`. */
+export function abandonMirrorFailover(
+  documents: Documents,
+  host: Host,
+  question: { readonly mirror: MirrorResource; readonly isSourceLost: boolean },
+): Promise<void> {
+  return withFailover(documents, host, question, abandonFailover);
+}
+
+/** Fails the mirror over, from where an earlier call stopped. Throws AppError with what stands in the way. */
+export function failOverMirror(
+  documents: Documents,
+  host: Host,
+  { mirror, ...question }: FailoverQuestion & { readonly mirror: MirrorResource },
+): Promise<FailoverEvidence> {
+  return withFailover(documents, host, { mirror, isSourceLost: question.isSourceLost }, (clusters) =>
+    failOver({
+      ...question,
+      ...clusters,
+      clock: host.clock,
+      random: host.random,
+      process: host.process,
+      access: accessesOf(mirror, documents).target,
+      verify: () => verifyTail(clusters, host, question),
+    }),
+  );
+}
+
+/**
+ * A failover that changes nothing; with `copies` one that is really done, of copies with such a prefix. Throws AppError
+ * FAILOVER_REFUSED, or where the target cannot be asked.
+ */
+export function drillMirror(
+  documents: Documents,
+  host: Host,
+  {
+    mirror,
+    copies,
+    ...question
+  }: Omit<FailoverQuestion, 'isFenced' | 'isForced' | 'settleWithinMs' | 'groupsWithinMs'> & {
+    readonly mirror: MirrorResource;
+    readonly copies: { readonly prefix: string; readonly isKept: boolean } | null;
+  },
+): Promise<FailoverEvidence> {
+  return withFailover(documents, host, { mirror, isSourceLost: question.isSourceLost }, (clusters) =>
+    copies === null
+      ? drill({ ...question, ...clusters, clock: host.clock, verify: () => verifyTail(clusters, host, question) })
+      : drillOnCopies({
+          ...question,
+          ...copies,
+          ...clusters,
+          isForced: false,
+          settleWithinMs: 0,
+          groupsWithinMs: 0,
+          clock: host.clock,
+          random: host.random,
+          process: host.process,
+          access: accessesOf(mirror, documents).target,
+          verify: (resource) => verifyTail({ ...clusters, resource }, host, question),
+        }),
+  );
+}
+
+/** The way back, reported, and with `isConfirmed` prepared. Throws AppError with what stands in the way. */
+export function failBackMirror(
+  documents: Documents,
+  host: Host,
+  { mirror, ...question }: Omit<FailbackRun, 'resource' | 'source' | 'target'> & { readonly mirror: MirrorResource },
+): Promise<FailbackReport> {
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+    const subject = `mirror "${mirror.metadata.name}"`;
+    return asAppError(subject, () => failBack({ ...question, resource: mirror, source, target }));
+  });
+}
+
+interface FailoverClusters {
+  readonly resource: MirrorResource;
+  readonly source: Cluster | null;
+  readonly target: Cluster;
+  readonly pool: FramePool;
+}
+
+/** A source that does not answer is what failovers are for. */
+function withFailover<T>(
+  documents: Documents,
+  host: Host,
+  { mirror, isSourceLost }: { readonly mirror: MirrorResource; readonly isSourceLost: boolean },
+  use: (clusters: FailoverClusters) => Promise<T>,
+): Promise<T> {
+  return withClusters(documents.clusters, host, async (clusterOf, pool) => {
+    const unlessGone = (error: unknown): null => {
+      if (error instanceof AppError && error.code === 'CLUSTER_UNREACHABLE') return null;
+      throw error;
+    };
+    const asked = isSourceLost ? Promise.resolve(null) : clusterOf(mirror.spec.source).catch(unlessGone);
+    const [source, target] = await Promise.all([asked, clusterOf(mirror.spec.target)]);
+    const subject = `mirror "${mirror.metadata.name}"`;
+    return asAppError(subject, () => use({ resource: mirror, source, target, pool }));
+  });
+}
+
+async function verifyTail(
+  { resource, source, target, pool }: FailoverClusters,
+  { clock }: Host,
+  { verifyTail: tail, verifyWithinMs, signal }: Pick<FailoverQuestion, 'verifyTail' | 'verifyWithinMs' | 'signal'>,
+): Promise<VerifiedCounts> {
+  const counts = { identical: 0, different: 0, unverified: 0, failed: 0, records: 0 };
+  if (tail === 0) return counts;
+  const ended = new AbortController();
+  const late = new AbortController();
+  const timer = sleep(clock, verifyWithinMs, ended.signal).then(() => late.abort());
+  try {
+    const clusters = { source: must(source, 'source'), target };
+    const { partitions } = await verifyMirror(
+      resource,
+      { ...clusters, pool, clock },
+      {
+        class: 'content',
+        isFull: false,
+        from: null,
+        to: null,
+        tail,
+        progressMs: verifyWithinMs,
+        signal: AbortSignal.any([signal, late.signal]),
+        record: new CopyRecord({ ...clusters, mirror: resource.metadata.name }),
+        withoutReturns: openRoutes(resource, clusters),
+        onProgress: () => {},
+      },
+    );
+    for (const { verdict, records } of partitions) {
+      counts[verdict]++;
+      counts.records += records;
+    }
+    return counts;
+  } finally {
+    ended.abort();
+    await timer;
+  }
 }
 
 /** The clusters of the files, in their order; one that does not answer carries its error. */

@@ -66,6 +66,16 @@ describe('the expectations', () => {
     ]);
   });
 
+  test('hold identical offsets to 1.05 times the CPU of mapped ones', () => {
+    const mapped = run('lockstep-mapped', 1, { mbPerSecond: 100, rssMb: 100 });
+    const met = (cpu: number) =>
+      expectations([mapped, run('lockstep', cpu, { mbPerSecond: 100, rssMb: 100 })]).map(({ isMet }) => isMet);
+    expect([met(1.05), met(1.06)]).toEqual([
+      [true, true],
+      [true, false],
+    ]);
+  });
+
   test('leave out a copy that failed', () => {
     const failed: ResultLine = {
       kind: 'run',

@@ -116,6 +116,7 @@ test('says at each moment what to try or to look at next', () => {
   const mirror = snapshot.mirror;
   expect(hint({ mirror: { ...mirror, kills: 0 } })).toMatch(/^Press k/);
   expect(hint({ mirror: { ...mirror, state: 'killed' } })).toMatch(/Press r/);
+  expect(hint({ mirror: { ...mirror, kills: 1, copied: 0 } })).toMatch(/waits up to 20 s/);
   expect(hint({ total: snapshot.total })).toMatch(/catching up/);
   expect(hint({})).toMatch(/Press p/);
   expect(hint({ planted: found.planted })).toMatch(/Watch PROOF/);

@@ -13,6 +13,7 @@ import { runCommandLine } from '#cli/program.ts';
 import { LinePrinter } from '#cli/progress/line-printer.ts';
 import { AppError, errorCodes, type ErrorCode } from '#contract/errors.ts';
 import type { Incident, RunEvent } from '#contract/status.ts';
+import type { Difference } from '#contract/verification.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import {
@@ -29,9 +30,12 @@ import {
 } from '#kafka/errors.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { Outages } from '#mirror/outages.ts';
+import { groupGrant } from '#mirror/rights.ts';
 import * as stops from '#mirror/shard-stop.ts';
 import type { ShardStop } from '#mirror/shard-stop.ts';
+import { sharingIncident } from '#mirror/sharing.ts';
 import { TopicIncidents } from '#mirror/topic-incidents.ts';
+import { copyDifferent } from '#prove/verify-job.ts';
 import type { Clock } from '#util/clock.ts';
 import { must } from '#util/assert.ts';
 
@@ -82,8 +86,11 @@ const SHARD_STOPS: { readonly [Name in keyof Stops]: readonly Parameters<Stops[N
     ['source', 'orders', 1500],
     ['target', 'orders', 1500],
   ],
-  transactionMet: [[1500]],
+  transactionCut: [[1500, 900_000]],
+  transactionHangs: [[1500, 4711]],
+  tooManyTransactions: [[1500, 256]],
   recordTooLarge: [[1500, 2_097_229, 1_048_588]],
+  conditionFailed: [[1500, 0, 'asks for a header that is not there: "region"']],
   batchCorrupt: [
     [1500, 'when reading from the source', new MalformedBatchError('the batch at offset 1500 does not match its CRC')],
   ],
@@ -163,7 +170,28 @@ const TOPIC_FAILURES: readonly KafkaError[] = [
   new MalformedBatchError('damaged'),
 ];
 
-type Scope = 'partition' | 'topic' | 'cluster';
+/** What keeps a process out of the group of its mirror. */
+const GROUP = 'group "lockstep-1f0c9a4be27d53a6c118"';
+const GROUP_FAILURES: readonly AppError[] = [
+  toAppError(refused(30, 'FindCoordinator', GROUP), GROUP),
+  new AppError(
+    'MIRROR_PEERS_DIFFER',
+    `${GROUP}: west-2 4711 runs another file than the others: its content is 5b1d7c20e9f3a468, and that of west-1 411, which deals out, 90aa31be77c4d25f`,
+    { nextStep: 'Run the same file and the same version of Lockstep in every process of the mirror.' },
+  ),
+  new AppError(
+    'CLUSTER_SETTING_UNFIT',
+    `${GROUP} on cluster west: the brokers do not accept a session timeout of 20000 ms`,
+    { nextStep: 'Let group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers include it.' },
+  ),
+  new AppError(
+    'FEATURE_NOT_BUILT',
+    `${GROUP}: its members and 400000 shards take 540000 bytes, and a group may have 524288`,
+    { nextStep: 'Divide the topics among several Mirrors.' },
+  ),
+];
+
+type Scope = 'partition' | 'topic' | 'cluster' | 'process';
 
 interface Kind {
   readonly scope: Scope;
@@ -174,7 +202,23 @@ interface Kind {
   readonly printed: string | null;
 }
 
-const kinds: readonly Kind[] = [...shardKinds(), ...topicKinds(), ...outageKinds()];
+/** What a verification finds. */
+const DIFFERENCES: readonly Pick<Difference, 'kind' | 'message' | 'evidence'>[] = [
+  { kind: 'changed', message: 'value differs', evidence: 'evidence/east-to-west.orders-0-1500.json' },
+  {
+    kind: 'absent',
+    message:
+      'topic orders of the target was created anew since it was copied: what was copied is gone, or is of the topic before',
+  },
+];
+
+const kinds: readonly Kind[] = [
+  ...shardKinds(),
+  ...topicKinds(),
+  ...outageKinds(),
+  ...processKinds(),
+  ...verifyKinds(),
+];
 const codes = [...new Set(kinds.map(({ code }) => code))].sort();
 
 function shardKinds(): Kind[] {
@@ -220,6 +264,14 @@ function topicKind(code: ErrorCode, severity: Incident['severity']): Kind {
   return { ...kindOf('topic', event.incident, ''), printed: null };
 }
 
+function verifyKinds(): Kind[] {
+  return DIFFERENCES.map((difference) => {
+    const found = copyDifferent({ ...difference, offset: 1500, fields: [], source: null, target: null });
+    const incident = { ...found, mirror: 'east-to-west', topic: 'orders', partition: 0, at: NIGHT };
+    return kindOf('partition', incident, print(incident));
+  });
+}
+
 function outageKinds(): Kind[] {
   return WAITED_FOR.map((error) => {
     const told: RunEvent[] = [];
@@ -235,6 +287,14 @@ function outageKinds(): Kind[] {
     const event = must(told[0], 'event of an outage');
     if (event.event !== 'incident') throw new Error(`an outage told ${event.event}`);
     return kindOf('cluster', event.incident, print(event.incident));
+  });
+}
+
+function processKinds(): Kind[] {
+  const grant = groupGrant({ cluster: 'west', bootstrap: WEST, principal: 'User:mirror', how: '' });
+  return GROUP_FAILURES.map((error) => {
+    const incident = sharingIncident(error, { mirror: 'east-to-west', grant, at: NIGHT });
+    return kindOf('process', incident, print(incident));
   });
 }
 
@@ -365,7 +425,7 @@ describe('docs/operating', () => {
         before.replace(shownIn(before), () => printed),
       );
     const shown = shownIn(readFileSync(path, 'utf8'));
-    expect(shown).toMatch(new RegExp(`^03:12:07Z east-to-west: ${code} .*\n03:12:07Z   next: .`));
+    expect(shown).toMatch(new RegExp(`^03:12:07Z east-to-west: ${code}[ :].*\n03:12:07Z   next: .`));
     expect(printed === '' ? shown : printed).toBe(shown);
   });
 

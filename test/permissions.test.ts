@@ -22,7 +22,13 @@ function rights(): Right[] {
         target: 't',
         topics: [{ match: 'TOPIC', to: 'COPY' }],
         transactions: 'committed-only',
-        sync: { configs },
+        sync: {
+          configs,
+          groups: { match: ['GROUP'], deleted: 'delete', checkpoints: true },
+          acls: true,
+          quotas: true,
+          users: true,
+        },
       },
     });
     const accesses = { source: access('SOURCE:9092'), target: access('TARGET:9092') };
@@ -43,6 +49,10 @@ const RESOURCES: Readonly<Record<RightRow['on'], string>> = {
   'target topic': 'topic `COPY`',
   'state topic': 'topic `__lockstep.state`',
   'transactional ids': 'transactional ids `lockstep-*`',
+  groups: 'groups `lockstep-*`',
+  'source groups': 'group `GROUP`',
+  'target groups': 'group `GROUP`',
+  'checkpoint topics': 'topics `NAME.checkpoints.internal`, `NAME.heartbeats` (name of the source)',
   cluster: 'the cluster',
 };
 

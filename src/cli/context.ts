@@ -1,11 +1,34 @@
-import type { describeClusters, describeTopics, Host, permissionsOfMirrors, planMirrors, runMirrors } from '../main.ts';
+import type {
+  abandonMirrorFailover,
+  describeClusters,
+  describeTopics,
+  drillMirror,
+  failBackMirror,
+  failOverMirror,
+  Host,
+  permissionsOfMirrors,
+  planMirrorFailover,
+  exportLedgers,
+  planMirrors,
+  rebuildCopy,
+  runMirrors,
+  verifyMirrors,
+} from '../main.ts';
 import type { Io } from './io.ts';
 
 /** What commands do is done by the composition root; a test puts its own in its place. */
 export interface App {
+  readonly exportLedgers: typeof exportLedgers;
   readonly planMirrors: typeof planMirrors;
+  readonly rebuildCopy: typeof rebuildCopy;
+  readonly planMirrorFailover: typeof planMirrorFailover;
+  readonly failOverMirror: typeof failOverMirror;
+  readonly drillMirror: typeof drillMirror;
+  readonly failBackMirror: typeof failBackMirror;
+  readonly abandonMirrorFailover: typeof abandonMirrorFailover;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
+  readonly verifyMirrors: typeof verifyMirrors;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;
 }

@@ -18,6 +18,12 @@ export function readMirrors(disk: Disk, paths: readonly string[]): Documents {
   });
 }
 
+/** As readDocuments, for a command that needs at least one mirror or verification. */
+export function readJobs(disk: Disk, paths: readonly string[]): Documents {
+  const documents = readDocuments(disk, paths);
+  return documents.verifications.length > 0 ? documents : readMirrors(disk, paths);
+}
+
 function readText(disk: Disk, path: string): string {
   try {
     return disk.readText(path);

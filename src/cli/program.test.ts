@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { MirrorPlan, PlannedTopic } from '#contract/plan.ts';
+import type { MirrorPlan, PlannedChange, PlannedTopic } from '#contract/plan.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
@@ -67,18 +67,28 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       },
       writeText: (path: string, text: string) => void written.set(path, text),
       appendText: (path: string, text: string) => void written.set(path, (written.get(path) ?? '') + text),
+      sync: () => {},
       makeDirectory: () => {},
       rename: () => {},
     },
     environment: {},
     web: { postForm: () => Promise.reject(new Error('not expected to be called')) },
     nonce: () => 'nonce',
+    process: 'host 1',
   };
   const unexpected = () => Promise.reject(new Error('not expected to be called'));
   const whole: App = {
     planMirrors: unexpected,
+    exportLedgers: unexpected,
+    rebuildCopy: unexpected,
+    planMirrorFailover: unexpected,
+    failOverMirror: unexpected,
+    abandonMirrorFailover: unexpected,
+    failBackMirror: unexpected,
+    drillMirror: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
+    verifyMirrors: unexpected,
     describeClusters: unexpected,
     describeTopics: unexpected,
     ...app,
@@ -237,8 +247,18 @@ const planned = (topic: Partial<PlannedTopic>): PlannedTopic => ({
   action: 'resume',
   replicationFactor: 3,
   configs: {},
+  differences: [],
   findings: [],
   ...topic,
+});
+const aclChange = (action: PlannedChange['action']): PlannedChange => ({
+  what: 'acl',
+  subject: 'ALLOW READ on topic orders for User:alice from *',
+  action,
+  source: null,
+  target: null,
+  reason: 'why',
+  isChosen: false,
 });
 const planOf = (...topics: PlannedTopic[]): MirrorPlan => ({
   mirror: 'east-to-west',
@@ -246,6 +266,9 @@ const planOf = (...topics: PlannedTopic[]): MirrorPlan => ({
   target: 'west',
   access: { source: accessOf('east'), target: accessOf('west') },
   topics,
+  around: [],
+  usersToProvision: [],
+  groups: null,
   findings: [],
   missingRights: [],
   grants: [],
@@ -267,6 +290,8 @@ test.each<[string, MirrorPlan, number]>([
   ['partitions to add', planOf(planned({ targetPartitions: 4 })), 3],
   ['a setting to write', planOf(planned({ configs: { 'retention.ms': '1000' } })), 3],
   ['a topic to adopt', planOf(planned({ action: 'adopt' })), 3],
+  ['an ACL to create', { ...planOf(planned({})), around: [aclChange('create')] }, 3],
+  ['an ACL that stays as it is', { ...planOf(planned({})), around: [aclChange('leave-out')] }, 0],
   ['a refused topic', planOf(planned({ action: 'refused', findings: [refusal] })), 5],
   [
     'a refusal of the mirror beside changes',
@@ -307,6 +332,54 @@ test('plan reads as a table with what is refused and what to do', async () => {
 
   3 topics: 1 to create, 1 to go on with, 1 refused.
 `);
+});
+
+test('plan shows which consumer groups follow the source, and why others do not', async () => {
+  const groups = [
+    { group: 'billing', type: 'classic', action: 'sync', partitions: 1_200, why: null },
+    { group: 'search', type: 'consumer', action: 'leave', partitions: 6, why: 'it has members on the target' },
+  ] as const;
+  const { out } = await lockstep('plan -f link.yaml', {
+    planMirrors: () => Promise.resolve([{ ...planOf(planned({})), groups }]),
+  });
+  expect(out).toContain(`
+  CONSUMER GROUP  TYPE      PARTITIONS  OFFSETS
+  billing         classic        1,200  follow the source
+  search          consumer           6  left alone: it has members on the target
+`);
+});
+
+test('plan shows what is around the records with the reason of each, and counts what the file leaves out', async () => {
+  const kept = {
+    name: 'retention.ms',
+    source: '5',
+    target: '9',
+    action: 'keep',
+    value: null,
+    reason: 'weaker',
+  } as const;
+  const set = { name: 'segment.ms', source: '5', target: '9', action: 'set', value: '5', reason: 'set there' } as const;
+  const plan: MirrorPlan = {
+    ...planOf(planned({ configs: { 'segment.ms': '5' }, differences: [kept, set] })),
+    around: [
+      aclChange('create'),
+      { ...aclChange('set'), what: 'quota', subject: 'producer_byte_rate of user alice', source: '10', target: '7' },
+      { ...aclChange('leave-out'), isChosen: true },
+      { ...aclChange('expand'), isChosen: true },
+      ...Array.from({ length: 20 }, () => aclChange('keep')),
+    ],
+    usersToProvision: [{ user: 'alice', mechanism: 'SCRAM-SHA-512', iterations: 4096 }],
+  };
+  const { out } = await lockstep('plan -f link.yaml', { planMirrors: () => Promise.resolve([plan]) });
+  expect(out).toContain('    set segment.ms = 5 (was 9; set there)\n');
+  expect(out).toContain('    keep retention.ms = 9; the source has 5: weaker\n');
+  expect(out).toContain('    create ALLOW READ on topic orders for User:alice from * (why)\n');
+  expect(out).toContain('    set producer_byte_rate of user alice to 10, was 7 (why)\n');
+  expect(out).toContain('    and 2 more, which --json lists\n');
+  expect(out).toContain(
+    '    1 ACL left out by sync.acls.write; 1 ACL about many topics made one for each that is copied; --json lists them\n',
+  );
+  expect(out).toContain("--entity-name alice --add-config 'SCRAM-SHA-512=[iterations=4096,password=…]'\n");
 });
 
 test('plan names each missing right with the command that grants it, whole, and what it could not look at', async () => {
@@ -453,6 +526,8 @@ const events: readonly RunEvent[] = [
   { event: 'started', mirror: 'east-to-west', sourceClusterId: 'A', targetClusterId: 'B', at },
   {
     event: 'topic',
+    mode: 'identical',
+    why: null,
     mirror: 'east-to-west',
     topic: 'orders',
     targetTopic: 'orders',
@@ -729,4 +804,105 @@ test.each([
     .map((value) => JSON.stringify(value));
   expect(known.filter((text) => told.includes(text)).length).toBeGreaterThan(0);
   expect(out).not.toMatch(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+});
+
+test('rebuild shows what it would delete, and deletes only with --yes', async () => {
+  const asked: unknown[] = [];
+  const rebuildCopy: App['rebuildCopy'] = async (_, __, question) => {
+    asked.push(question);
+    return {
+      mirror: 'east-to-west',
+      source: 'east',
+      target: 'west',
+      sourceTopic: question.topic,
+      targetTopic: 'dr.orders',
+      targetTopicId: 'tTOPICxxxxxxxxxxxxxxxx',
+      mode: 'mapped',
+      partitions: [
+        { partition: 0, from: 100, to: 1500, goneBelow: 300 },
+        { partition: 1, from: 0, to: 7, goneBelow: null },
+      ],
+      isDone: question.isConfirmed,
+    };
+  };
+  const planned = await lockstep('rebuild orders -f link.yaml', { rebuildCopy });
+  expect(planned).toMatchObject({ code: 3, err: '' });
+  expect(planned.out.replaceAll(/ +/g, ' ')).toBe(
+    'Would delete topic dr.orders on west (id tTOPICxxxxxxxxxxxxxxxx)\n the mapped copy of orders on east, in mirror east-to-west\n\n PARTITION FROM TO ONLY ON THE TARGET\n 0 100 1,500 200\n 1 0 7 –\n\n Nothing was changed. --yes deletes it; "lockstep run" then copies it from the beginning.\n',
+  );
+  const done = await lockstep('rebuild orders/0 -f link.yaml --yes --json', { rebuildCopy });
+  expect([done.code, (JSON.parse(done.out) as { isDone: boolean }).isDone]).toEqual([0, true]);
+  expect(asked).toEqual([
+    { topic: 'orders', partition: null, isConfirmed: false },
+    { topic: 'orders', partition: 0, isConfirmed: true },
+  ]);
+  expect((await lockstep('rebuild a/b/c -f link.yaml', { rebuildCopy })).err).toContain('"a/b/c" is no topic');
+});
+
+test('run says why offsets are mapped', async () => {
+  const mapped = {
+    event: 'topic',
+    mirror: 'm',
+    topic: 'a',
+    targetTopic: 'all',
+    partitions: 1,
+    mode: 'mapped',
+    at,
+  } as const;
+  const runMirrors: App['runMirrors'] = (_documents, _host, options) => {
+    options.onEvent({ ...mapped, action: 'adopted', why: 'the file says so' });
+    return Promise.resolve('caught-up');
+  };
+  const { out } = await lockstep('run -f link.yaml --until caught-up', { runMirrors });
+  expect(out).toContain('m: topic a as all, 1 partition: found on the target; offsets are mapped: the file says so');
+});
+
+test('ledger shows what became of each offset', async () => {
+  const counts = {
+    delivered: 5,
+    control: 1,
+    aborted: 2,
+    compacted: 0,
+    filtered: 3,
+    'dead-lettered': 0,
+    'lost-at-source': 0,
+  };
+  const partition = {
+    mirror: 'm',
+    sourceTopic: 'orders',
+    targetTopic: 'all',
+    partition: 2,
+    isShared: true,
+    start: 10,
+    end: 21,
+    identicalFrom: null,
+    mappedFrom: 0,
+    counts,
+    unexplained: 0,
+    firstUnexplained: null,
+    recounted: { from: 12, to: 21 },
+    dispositions: [],
+    map: [{ source: 10, target: 0, length: 5 }],
+  };
+  const exportLedgers = async () => [partition];
+  const { code, out } = await lockstep('ledger orders/2 -f link.yaml', { exportLedgers });
+  expect([code, out.replaceAll(/ +/g, ' ')]).toEqual([
+    0,
+    'PARTITION FROM TO DELIVERED CONTROL ABORTED COMPACTED OTHER UNEXPLAINED RECOUNTED FROM RUNS\norders/2 10 21 5 1 2 0 3 0 12 1\n',
+  ]);
+  const json = await lockstep('ledger orders -f link.yaml --json', { exportLedgers });
+  expect(JSON.parse(json.out)).toEqual({ partitions: [partition] });
+  const unexplained = async () => [{ ...partition, unexplained: 3, firstUnexplained: 14 }];
+  expect((await lockstep('ledger orders -f link.yaml', { exportLedgers: unexplained })).code).toBe(5);
+  const asked: unknown[] = [];
+  for (const argv of ['', ' --recount all', ' --recount 0', ' --recount some'])
+    await lockstep(`ledger orders/1 -f link.yaml${argv}`, {
+      exportLedgers: async (_documents, _host, question) => {
+        asked.push(question.recountMax);
+        return [];
+      },
+    });
+  expect(asked).toEqual([100_000, Infinity, 0]);
+  const none = await lockstep('ledger orders -f link.yaml', { exportLedgers: async () => [] });
+  expect(none.out).toBe('There is no map: its offsets are identical, or nothing of it was copied yet.\n');
 });

@@ -2,11 +2,17 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { listClusters } from './commands/clusters/list.ts';
+import { ledger } from './commands/ledger.ts';
+import { drill } from './commands/drill.ts';
+import { failback } from './commands/failback.ts';
+import { failover } from './commands/failover.ts';
 import { plan } from './commands/plan.ts';
+import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
 import { getTopic } from './commands/topics/get.ts';
 import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
+import { verify } from './commands/verify.ts';
 import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
@@ -48,6 +54,12 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [program, 'validate', validate],
     [program, 'plan', plan],
     [program, 'run', run],
+    [program, 'verify', verify],
+    [program, 'rebuild <topic>', rebuild],
+    [program, 'ledger <topic>', ledger],
+    [program, 'failover', failover],
+    [program, 'failback', failback],
+    [program, 'drill', drill],
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],
@@ -57,6 +69,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     'lockstep validate -f link.yaml',
     'lockstep plan -f link.yaml',
     'lockstep run -f link.yaml --until caught-up',
+    'lockstep verify -f link.yaml',
   ];
   program.addHelpText('after', `${examples(lines)}\nExit codes: ${EXIT_CODES}.`);
   return program;
@@ -83,7 +96,7 @@ function addVerb(
     .exitOverride(failUsage(`${pathOf(parent)} ${name.replace(/ .*/, '')}`))
     .summary(verb.summary)
     .description(verb.description ?? verb.summary);
-  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster and Mirror documents');
+  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
   for (const [flags, description] of Object.entries(verb.options)) command.option(flags, description);
   command.option('--json', 'print JSON for machines');
   command.addHelpText('after', examples(verb.examples));

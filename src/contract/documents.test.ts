@@ -72,10 +72,18 @@ test('a file of clusters and a mirror is read with every default', () => {
           { exclude: '/\\.internal$/' },
         ],
         offsets: 'auto',
+        onMisalignment: 'stop',
         start: { at: 'earliest' },
         transactions: 'preserve',
         timestamps: 'append',
-        sync: { configs: true, partitions: true },
+        sync: {
+          configs: { exclude: ['unclean.leader.election.enable'], defaultsFrom: 'target', allowWeaker: false },
+          partitions: true,
+          acls: null,
+          quotas: null,
+          users: false,
+          groups: null,
+        },
         refreshMs: 5000,
         targetReplicationFactor: null,
       },
@@ -96,11 +104,27 @@ test.each([
   expect(mirrors[0]?.spec.start).toEqual(expected);
 });
 
+const syncOf = (line: string) =>
+  parseDocuments([
+    { path: 'a', text: `${clusters}---\n${mirror(`${head}topics: [{ match: orders }]\nsync: ${line}`)}` },
+  ]).mirrors[0]?.spec.sync;
+
 test('what asks for nothing that is not built is accepted', () => {
-  const text = mirror(`${head}topics: [{ match: orders }]\nsync: { configs: false, acls: false, quotas: false }`);
-  expect(parseDocuments([{ path: 'a', text: `${clusters}---\n${text}` }]).mirrors[0]?.spec.sync).toMatchObject({
-    configs: false,
+  expect(syncOf('{ configs: false, acls: false, quotas: false }')).toMatchObject({
+    configs: null,
     partitions: true,
+    acls: null,
+    quotas: null,
+  });
+});
+
+test('true and a mapping fill in what is not said', () => {
+  expect(syncOf('{ acls: true, quotas: { exclude: [ops] } }')).toMatchObject({
+    acls: { match: null, exclude: [], write: 'read', self: null },
+    quotas: { match: null, exclude: ['ops'], overwrite: false },
+  });
+  expect(syncOf("{ acls: { match: ['User:alice', /^User:team-/], write: keep, self: super-user } }")).toMatchObject({
+    acls: { match: ['User:alice', '/^User:team-/'], write: 'keep', self: 'super-user' },
   });
 });
 
@@ -116,7 +140,7 @@ test.each<[string, string, string, string?]>([
   [
     'unknown key without a neighbour',
     withTopics('colour: blue'),
-    'm.yaml:8:3: unknown key "spec.colour"; known here: source, target, topics, offsets, start, transactions, timestamps, sync, refreshMs, targetReplicationFactor',
+    'm.yaml:8:3: unknown key "spec.colour"; known here: source, target, topics, offsets, onMisalignment, filters, start, transactions, timestamps, sync, refreshMs, targetReplicationFactor',
   ],
   [
     'unknown key in sync',
@@ -142,7 +166,7 @@ test.each<[string, string, string, string?]>([
   [
     'wrong type of a switch',
     withTopics('sync: { configs: maybe }'),
-    'm.yaml:8:20: spec.sync.configs: must be true or false',
+    'm.yaml:8:20: spec.sync.configs: must be true, false or a mapping with exclude, defaultsFrom or allowWeaker',
   ],
   [
     'unknown cluster',
@@ -161,32 +185,81 @@ test.each<[string, string, string, string?]>([
     'CLUSTER_SAME',
   ],
   [
-    'mapped',
-    withTopics('offsets: mapped'),
-    'm.yaml:8:12: spec.offsets: mapped is not built yet; this version copies with identical offsets',
+    'filters',
+    withTopics('filters: [ "size(key) > 3" ]'),
+    'm.yaml:8:3: spec.filters is not built yet; leave it out',
     'FEATURE_NOT_BUILT',
   ],
   [
-    'another offset mode',
-    withTopics('offsets: same'),
-    'm.yaml:8:12: spec.offsets: must be auto or identical, not "same"',
+    'a condition with an unknown variable',
+    rule('{ match: orders, condition: kye == "a" }'),
+    'm.yaml:8:35: spec.topics[0].condition: at character 1: unknown variable "kye"; did you mean "key"?',
   ],
   [
-    'sync.acls',
-    withTopics('sync: { acls: true }'),
-    'm.yaml:8:11: spec.sync.acls is not built yet; leave it out',
-    'FEATURE_NOT_BUILT',
+    'a condition that is not CEL',
+    rule('{ match: orders, condition: size > }'),
+    'm.yaml:8:35: spec.topics[0].condition: must be CEL: at character 6: found > but expecting end of input',
   ],
   [
-    'sync.groups',
-    withTopics('sync:\n  groups: { match: [ /.*/ ] }'),
-    'm.yaml:9:5: spec.sync.groups is not built yet; leave it out',
-    'FEATURE_NOT_BUILT',
+    'a condition without an answer',
+    rule('{ match: orders, condition: size }'),
+    'm.yaml:8:35: spec.topics[0].condition: at character 1: gives an int, and has to give true or false',
+  ],
+  [
+    'a condition on what is not copied',
+    rule('{ exclude: orders, condition: size > 1 }'),
+    'm.yaml:8:7: spec.topics[0]: must have either "match" (and perhaps "to") or "exclude", and not both',
+  ],
+  [
+    'onError without a condition',
+    rule('{ match: orders, onError: deliver }'),
+    'm.yaml:8:33: spec.topics[0].onError: says nothing without "condition"',
+  ],
+  [
+    'a condition with identical offsets',
+    `${rule('{ match: orders, condition: size > 1 }')}\noffsets: identical`,
+    'm.yaml:9:12: spec.offsets: cannot be identical where topics[0] has a condition: what it leaves out would be missing among the offsets, so the topic is mapped',
+  ],
+  ['another offset mode', withTopics('offsets: same'), 'm.yaml:8:12: spec.offsets: must be auto, identical or mapped'],
+  [
+    'unknown key of ACLs',
+    withTopics('sync: { acls: { wirte: keep } }'),
+    'm.yaml:8:19: unknown key "spec.sync.acls.wirte"; did you mean "write"?',
+  ],
+  [
+    'what is to become of writing rights',
+    withTopics('sync: { acls: { write: all, self: mirror } }'),
+    'm.yaml:8:26: spec.sync.acls.write: must be read, drop or keep\nm.yaml:8:37: spec.sync.acls.self: must be a principal such as User:mirror, or super-user',
+  ],
+  [
+    'a wrong expression among settings',
+    withTopics('sync: { configs: { exclude: [ /(/ ] } }'),
+    'm.yaml:8:33: spec.sync.configs.exclude[0]: /(/: missing closing ) "(" at character 1',
+  ],
+  [
+    'sync.groups of everything, without saying so',
+    withTopics('sync:\n  groups: true'),
+    'm.yaml:9:13: spec.sync.groups: must be false or a mapping with match, and perhaps exclude, everyMs, deleted and checkpoints',
+  ],
+  [
+    'sync.groups of no group',
+    withTopics('sync:\n  groups: { match: [] }'),
+    'm.yaml:9:22: spec.sync.groups.match: must be a list of at least one group id or /regular expression/',
+  ],
+  [
+    'sync.groups with a misspelt key',
+    withTopics('sync:\n  groups: { match: [ /.*/ ], excludes: [ a ] }'),
+    'm.yaml:9:32: unknown key "spec.sync.groups.excludes"; did you mean "exclude"?',
+  ],
+  [
+    'sync.groups with a bad expression',
+    withTopics('sync:\n  groups: { match: [ "/a(/" ] }'),
+    'm.yaml:9:24: spec.sync.groups.match[0]: /a(/: missing closing ) "a(" at character 1',
   ],
   [
     'refused and wrong together',
-    withTopics('offsets: mapped\ntimestamps: mine'),
-    'm.yaml:8:12: spec.offsets: mapped is not built yet; this version copies with identical offsets\nm.yaml:9:15: spec.timestamps: must be append, producer or target',
+    withTopics('filters: []\ntimestamps: mine'),
+    'm.yaml:8:3: spec.filters is not built yet; leave it out\nm.yaml:9:15: spec.timestamps: must be append, producer or target',
   ],
   [
     'bad regular expression',
@@ -338,18 +411,18 @@ test.each([
     'm.yaml:2:1: malformed YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
   ],
   ['tabs', 'spec:\n\tsource: a\n', 'm.yaml:2:1: malformed YAML: tabs are not allowed as indentation'],
-  ['empty', '', 'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster and Mirror'],
+  ['empty', '', 'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster, Mirror and Verify'],
   [
     'comment only',
     '# nothing\n---\n',
-    'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster and Mirror',
+    'm.yaml:1:1: holds no resource; a file holds documents of kind Cluster, Mirror and Verify',
   ],
   ['text', 'hello', 'm.yaml:1:1: a document must be a mapping with apiVersion, kind, metadata and spec'],
-  ['no kind', 'apiVersion: lockstep/v1\n', 'm.yaml:1:1: kind is missing; it must be Cluster or Mirror'],
+  ['no kind', 'apiVersion: lockstep/v1\n', 'm.yaml:1:1: kind is missing; it must be Cluster, Mirror or Verify'],
   [
     'unknown kind',
     'apiVersion: lockstep/v1\nkind: Miror\n',
-    'm.yaml:2:7: kind: must be Cluster or Mirror, not "Miror"; did you mean "Mirror"?',
+    'm.yaml:2:7: kind: must be Cluster, Mirror or Verify, not "Miror"; did you mean "Mirror"?',
   ],
   ['other version', 'apiVersion: v1\nkind: Cluster\n', 'm.yaml:1:13: apiVersion: must be lockstep/v1, not "v1"'],
   ['many aliases', laughs, 'm.yaml:1:1: malformed YAML: excessive alias count indicates a resource exhaustion attack'],
@@ -385,4 +458,44 @@ test('every problem of every file is reported, in order, with what to do', () =>
   expect(error.message.split('\n').map((line) => line.split(' ')[0])).toEqual(['m.yaml:8:10:', 'c.yaml:11:1:']);
   expect(error.nextStep).toBe('Correct these 2 problems and try "lockstep validate" again.');
   expect(error.details['problems']).toHaveLength(2);
+});
+
+const verify = (spec: string) => mirror(spec).replace('kind: Mirror', 'kind: Verify').replace('link', 'proof');
+
+test('a verification goes with a mirror of the files, or says itself what one copies', () => {
+  const link = mirror(`${head}topics: [{ match: orders }]\ntransactions: committed-only`);
+  const beside = parseDocuments([{ path: 'a.yaml', text: `${clusters}---\n${link}---\n${verify('mirror: link')}` }]);
+  const [named] = beside.verifications;
+  expect(named?.spec).toEqual({
+    mirror: beside.mirrors[0],
+    class: 'content',
+    windowOffsets: 65_536,
+    everyMs: 5_000,
+    evidence: null,
+  });
+  const own = `mirror:\n  name: link\n  source: east\n  target: west\n  topics: [{ match: orders }]\n  transactions: committed-only`;
+  const alone = parseDocuments([{ path: 'a.yaml', text: `${clusters}---\n${verify(`${own}\nevidence: kept`)}` }]);
+  expect(alone.mirrors).toEqual([]);
+  expect(alone.verifications[0]?.spec).toMatchObject({ mirror: beside.mirrors[0], evidence: 'kept' });
+});
+
+test.each([
+  [
+    'a mirror that is in no file',
+    'mirror: lnik',
+    'm.yaml:5:11: spec.mirror: there is no Mirror "lnik"; where its file is not among them, write its name, source, target and topics as a mapping',
+  ],
+  [
+    'a cluster that is in no file',
+    'mirror: { name: link, source: easy, target: west, topics: [{ match: orders }] }',
+    'm.yaml:5:33: spec.mirror.source: there is no Cluster "easy"; did you mean "east"?',
+  ],
+  [
+    'an unknown key',
+    'mirror: link\nwindow: 5',
+    'm.yaml:6:3: unknown key "spec.window"; known here: mirror, class, windowOffsets, everyMs, evidence',
+  ],
+])('a verification with %s is refused', (_, spec, message) => {
+  const problems = failure(verify(spec), clusters).message.split('\n');
+  expect(problems.at(-1)).toBe(message);
 });

@@ -19,7 +19,9 @@ import { NOT_BUILT } from './complaints.ts';
 import { AppError, type ErrorCode } from './errors.ts';
 import {
   apiVersion,
+  resolveVerify,
   schemas,
+  verifySchema,
   type ClusterResource,
   type Documents,
   type Kind,
@@ -56,6 +58,7 @@ interface Entry {
 const ALIASES_MAX = 100;
 
 const kinds = Object.keys(schemas) as Kind[];
+const kindNames = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(kinds);
 
 /**
  * The resources of `files`, with defaults filled in and every reference resolved. Throws an AppError that lists every
@@ -72,11 +75,16 @@ export function parseDocuments(files: readonly SourceFile[]): Documents {
     const result = schemas[entry.kind].safeParse(entry.value);
     if (!result.success) reportIssues(result.error.issues, entry);
     else if (result.data.kind === 'Cluster') clusters.push(result.data);
-    else mirrors.push(result.data);
-    if (entry.kind === 'Mirror') reportReferences(entry, entries);
+    else if (result.data.kind === 'Mirror') mirrors.push(result.data);
+    if (entry.kind === 'Mirror') reportReferences(entry, entries, ['spec']);
+    if (entry.kind === 'Verify') reportMirror(entry, entries);
   }
   if (problems.length > 0) throw invalid(files, problems);
-  return { clusters, mirrors };
+  const verifications = entries.flatMap((entry) => {
+    const resolved = entry.kind === 'Verify' ? resolveVerify(verifySchema.parse(entry.value), mirrors) : null;
+    return resolved ? [resolved] : [];
+  });
+  return { clusters, mirrors, verifications };
 }
 
 function invalid(files: readonly SourceFile[], problems: readonly Problem[]): AppError {
@@ -118,7 +126,7 @@ function readFile(file: SourceFile, problems: Problem[]): Entry[] {
     (document) => document.errors.length === 0 && (document.contents === null || isNull(document.contents)),
   );
   if (empty && !problems.some((problem) => problem.path === file.path))
-    add(0, 'holds no resource; a file holds documents of kind Cluster and Mirror');
+    add(0, 'holds no resource; a file holds documents of kind Cluster, Mirror and Verify');
   return entries;
 }
 
@@ -164,12 +172,11 @@ function kindOf(value: unknown, report: Report): Kind | null {
   if (version === undefined) report(`apiVersion is missing; it must be ${apiVersion}`);
   else if (version !== apiVersion) report(`apiVersion: must be ${apiVersion}, not ${shown(version)}`, ['apiVersion']);
   const kind = value['kind'];
-  if (kind === undefined) report(`kind is missing; it must be ${kinds.join(' or ')}`);
+  if (kind === undefined) report(`kind is missing; it must be ${kindNames}`);
   else if (!kinds.some((known) => known === kind)) {
-    report(
-      `kind: must be ${kinds.join(' or ')}, not ${shown(kind)}${didYouMean(typeof kind === 'string' ? kind : '', kinds)}`,
-      ['kind'],
-    );
+    report(`kind: must be ${kindNames}, not ${shown(kind)}${didYouMean(typeof kind === 'string' ? kind : '', kinds)}`, [
+      'kind',
+    ]);
   }
   const known = kinds.find((name) => name === kind);
   return version === apiVersion && known !== undefined ? known : null;
@@ -190,8 +197,23 @@ function reportDuplicates(entries: readonly Entry[]): void {
   }
 }
 
-function reportReferences(mirror: Entry, entries: readonly Entry[]): void {
-  const spec = isRecord(mirror.value) ? mirror.value['spec'] : undefined;
+/** A Verify names a Mirror of the files, or says itself what one does. */
+function reportMirror(entry: Entry, entries: readonly Entry[]): void {
+  const path = ['spec', 'mirror'];
+  const named = valueAt(entry.value, path);
+  if (isRecord(named)) return reportReferences(entry, entries, path);
+  if (typeof named !== 'string') return;
+  const names = entries.flatMap(({ kind, name }) => (kind === 'Mirror' && name !== null ? [name] : []));
+  if (names.includes(named)) return;
+  const hint =
+    didYouMean(named, names) ||
+    '; where its file is not among them, write its name, source, target and topics as a mapping';
+  entry.report(`spec.mirror: there is no Mirror "${named}"${hint}`, path);
+}
+
+/** `path`: where source and target of a mirror stand. */
+function reportReferences(mirror: Entry, entries: readonly Entry[], path: Path): void {
+  const spec = valueAt(mirror.value, path);
   if (!isRecord(spec)) return;
   const names = entries.flatMap((entry) => (entry.kind === 'Cluster' && entry.name !== null ? [entry.name] : []));
   for (const key of ['source', 'target'] as const) {
@@ -202,12 +224,12 @@ function reportReferences(mirror: Entry, entries: readonly Entry[]): void {
       (names.length === 0
         ? '; the files hold no Cluster'
         : `; the files hold ${names.map((each) => `"${each}"`).join(', ')}`);
-    mirror.report(`spec.${key}: there is no Cluster "${name}"${hint}`, ['spec', key]);
+    mirror.report(`${pathName([...path, key])}: there is no Cluster "${name}"${hint}`, [...path, key]);
   }
   if (typeof spec['source'] === 'string' && spec['source'] === spec['target']) {
     mirror.report(
-      `spec.target: source and target are both "${spec['source']}"; a mirror goes from one cluster to another`,
-      ['spec', 'target'],
+      `${pathName([...path, 'target'])}: source and target are both "${spec['source']}"; a mirror goes from one cluster to another`,
+      [...path, 'target'],
       { code: 'CLUSTER_SAME' },
     );
   }

@@ -42,6 +42,8 @@ export const errorCodes = {
   TOPIC_NAME_COLLISION: row(409, 5, 'warn', false, 'Two topic names differ only in "." and "_".'),
   TOPIC_NOT_EMPTY: row(409, 5, 'error', false, 'A target topic holds data that this mirror did not write.'),
   TOPIC_CLAIMED: row(409, 5, 'error', false, 'A target topic belongs to another mirror.'),
+  TOPIC_CYCLE: row(409, 5, 'error', false, 'The records of a topic would come back to the topic that they come from.'),
+  TOPIC_LEFT_OUT: row(409, 5, 'warn', false, 'A rule takes in a copy whose records the target has already.'),
   TOPIC_PARTITIONS_DIFFER: row(409, 5, 'error', false, 'A target topic has other partitions than its source.'),
   TOPIC_SETTING_UNFIT: row(
     409,
@@ -53,6 +55,14 @@ export const errorCodes = {
   TOPIC_RECREATED: row(null, 5, 'error', false, 'A topic was deleted and created anew under its old name.'),
 
   MIRROR_CHANGED: row(409, 5, 'error', false, 'A mirror file changed what the first copy has fixed.'),
+  REBUILD_REFUSED: row(409, 5, 'error', false, "What a rebuild would delete is not this mirror's alone, or is in use."),
+  MIRROR_FAILED_OVER: row(409, 5, 'error', false, 'A mirror was failed over: its target has writers of its own.'),
+  FAILOVER_REFUSED: row(409, 5, 'error', true, 'A failover or failback cannot go on as things are.'),
+  MIRROR_PEERS_DIFFER: row(409, 5, 'error', true, 'Processes of one mirror run with other files or other versions.'),
+
+  SYNC_INCOMPLETE: row(null, 5, 'warn', false, 'Something around the records cannot follow the source.'),
+
+  COPY_DIFFERENT: row(null, 5, 'error', false, 'A verification found that a copy is not what its source is.'),
 
   STATE_TOPIC_INVALID: row(409, 1, 'error', false, 'The state topic on the target cannot be used.'),
 
@@ -61,9 +71,10 @@ export const errorCodes = {
   SHARD_TRUNCATED: row(null, 5, 'error', false, 'The source lost records that had been copied.'),
   SHARD_TRANSACTION_OPEN: row(null, 5, 'warn', true, 'An open transaction on the source holds a partition back.'),
   SHARD_WAITING: row(null, 5, 'warn', true, 'A partition waits for a broker and goes on by itself.'),
-  SHARD_TRANSACTION_MET: row(null, 5, 'error', false, 'A transaction was met, and preserving it is not built yet.'),
+  SHARD_TRANSACTION_BROKEN: row(null, 5, 'error', false, 'A transaction cannot be continued on the target.'),
   SHARD_RECORD_TOO_LARGE: row(null, 5, 'error', false, 'A record is larger than the target topic accepts.'),
   SHARD_BATCH_CORRUPT: row(null, 5, 'error', false, 'A record batch is damaged.'),
+  SHARD_CONDITION_FAILED: row(null, 5, 'error', false, 'A condition says neither yes nor no of a record.'),
   SHARD_BATCH_REFUSED: row(null, 5, 'error', false, 'The target topic refuses a batch by its settings.'),
   SHARD_FENCED: row(null, 5, 'error', false, 'Another program uses the producer identity of this mirror.'),
   SHARD_NO_PROGRESS: row(null, 5, 'error', false, 'Writes are refused again and again, and nobody else advances.'),

@@ -6,7 +6,10 @@ import { z } from 'zod';
 import { parseIpRange } from '#util/ip-address.ts';
 import { resolveSecurity, securitySchema } from './cluster-security.ts';
 import { must, notBuilt, refuse } from './complaints.ts';
+import { compileCondition } from './record-condition.ts';
 import { providerNames } from './providers.ts';
+import { syncSchema } from './sync-settings.ts';
+import { verificationClasses } from './verification.ts';
 import { parseTargetTemplate, parseTopicPattern, topicNameProblem } from './topic-pattern.ts';
 
 export const apiVersion = 'lockstep/v1';
@@ -31,15 +34,18 @@ const RESOURCE_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?$/;
 const offset = () =>
   z.int(must('an offset, which is a whole number from 0')).min(0, must('an offset, which is a whole number from 0'));
 
+const resourceName = () =>
+  z
+    .string(must('a name'))
+    .regex(
+      RESOURCE_NAME,
+      must('a name of up to 100 small letters, digits, "-" and ".", with a letter or digit at both ends'),
+    );
+
 const metadata = () =>
   z.strictObject(
     {
-      name: z
-        .string(must('a name'))
-        .regex(
-          RESOURCE_NAME,
-          must('a name of up to 100 small letters, digits, "-" and ".", with a letter or digit at both ends'),
-        ),
+      name: resourceName(),
     },
     must('a mapping with a name'),
   );
@@ -92,18 +98,35 @@ const topicRule = z
       match: pattern().optional(),
       to: z.string(must('a topic name')).optional(),
       exclude: pattern().optional(),
+      condition: z
+        .string(must('a condition in CEL, as text'))
+        .check((context) => {
+          const compiled = compileCondition(context.value);
+          if ('problem' in compiled) refuse(context, compiled.problem);
+        })
+        .optional(),
+      onError: z.enum(['stop', 'deliver'], must('stop or deliver')).optional(),
     },
     must('a rule: { match: name or /regular expression/, to: name } or { exclude: name or /regular expression/ }'),
   )
   .transform((rule, context): TopicRule => {
+    const { condition, onError } = rule;
+    if (onError !== undefined && condition === undefined)
+      context.issues.push({
+        code: 'custom',
+        input: rule,
+        path: ['onError'],
+        message: 'says nothing without "condition"',
+      });
     if (rule.match !== undefined && rule.exclude === undefined) {
       const from = parseTopicPattern(rule.match);
       const to = rule.to === undefined || 'problem' in from ? null : parseTargetTemplate(rule.to, from.value);
       if (to !== null && 'problem' in to)
         context.issues.push({ code: 'custom', input: rule, path: ['to'], message: to.problem });
-      return { match: rule.match, to: rule.to ?? null };
+      const filter = condition === undefined ? {} : { filter: { condition, onError: onError ?? 'stop' } };
+      return { match: rule.match, to: rule.to ?? null, ...filter };
     }
-    if (rule.exclude !== undefined && rule.match === undefined && rule.to === undefined)
+    if (rule.exclude !== undefined && rule.match === undefined && rule.to === undefined && condition === undefined)
       return { exclude: rule.exclude };
     context.issues.push({
       code: 'custom',
@@ -114,7 +137,16 @@ const topicRule = z
   });
 
 /** One rule of a mirror. `exclude` rules hold wherever they stand; of the others the first that matches wins. */
-export type TopicRule = { readonly match: string; readonly to: string | null } | { readonly exclude: string };
+export type TopicRule =
+  | { readonly match: string; readonly to: string | null; readonly filter?: StatedCondition }
+  | { readonly exclude: string };
+
+/** Of the records of the topics of a rule those are copied for which it holds (record-condition.ts). */
+export interface StatedCondition {
+  readonly condition: string;
+  /** What becomes of a record of which it says neither yes nor no. */
+  readonly onError: 'stop' | 'deliver';
+}
 
 /**
  * Where a partition begins that has not been copied yet. `offsets` names source offsets by topic and partition;
@@ -167,71 +199,135 @@ const start = z
   )
   .prefault('earliest');
 
+/** The keys of a Mirror's `spec`. */
+const mirrorKeys = () => ({
+  source: z.string(must('the name of a Cluster')),
+  target: z.string(must('the name of a Cluster')),
+  topics: z.array(topicRule, must('a list of rules')).check((context) => {
+    if (!context.value.some((rule) => rule !== undefined && 'match' in rule))
+      refuse(context, 'must have at least one rule with "match"');
+  }),
+  offsets: z.enum(['auto', 'identical', 'mapped'], must('auto, identical or mapped')).default('auto'),
+  /** What becomes of a partition when another program writes to its target. */
+  onMisalignment: z.enum(['stop', 'map'], must('stop or map')).default('stop'),
+  /** One condition for all topics; that of one rule is its `condition`. */
+  filters: notBuilt(),
+  start,
+  transactions: z.enum(['preserve', 'committed-only'], must('preserve or committed-only')).default('preserve'),
+  timestamps: z.enum(['append', 'producer', 'target'], must('append, producer or target')).default('append'),
+  sync: syncSchema,
+  /** How often the source's topics and partitions are looked up. */
+  refreshMs: z
+    .int(must('a whole number of milliseconds from 100 to 3600000'))
+    .min(100, must('at least 100 (milliseconds)'))
+    .max(3_600_000, must('at most 3600000 (milliseconds, an hour)'))
+    .default(5_000),
+  /** Replication factor of topics that are created; null takes the source's, or as much as the target can hold. */
+  targetReplicationFactor: z
+    .int(must('a whole number from 1'))
+    .min(1, must('a whole number from 1'))
+    .max(32_767, must('at most 32767'))
+    .nullable()
+    .default(null),
+});
+
+/** What `offsets` and the rules say against each other; null where nothing. */
+function offsetsProblem({
+  offsets,
+  topics,
+}: {
+  readonly offsets: string;
+  readonly topics: readonly TopicRule[];
+}): string | null {
+  const rule = topics.findIndex((each) => 'match' in each && each.filter !== undefined);
+  return offsets === 'identical' && rule >= 0
+    ? `cannot be identical where topics[${rule}] has a condition: what it leaves out would be missing among the offsets, so the topic is mapped`
+    : null;
+}
+
+function checkOffsets(
+  context: z.core.ParsePayload<{ readonly offsets: string; readonly topics: readonly TopicRule[] }>,
+): void {
+  const message = offsetsProblem(context.value);
+  if (message !== null)
+    context.issues.push({ code: 'custom', input: context.value.offsets, path: ['offsets'], message });
+}
+
 export const mirrorSchema = z.strictObject({
   apiVersion: z.literal(apiVersion),
   kind: z.literal('Mirror'),
   metadata: metadata(),
+  spec: z.strictObject(mirrorKeys(), must('a mapping with source, target and topics')).check(checkOffsets),
+});
+
+/** A job that goes on proving the copies of a mirror, in a process of its own or beside it (docs/verify.md). */
+export const verifySchema = z.strictObject({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal('Verify'),
+  metadata: metadata(),
   spec: z.strictObject(
     {
-      source: z.string(must('the name of a Cluster')),
-      target: z.string(must('the name of a Cluster')),
-      topics: z.array(topicRule, must('a list of rules')).check((context) => {
-        if (!context.value.some((rule) => rule !== undefined && 'match' in rule))
-          refuse(context, 'must have at least one rule with "match"');
-      }),
-      offsets: z
-        .string(must('auto or identical'))
-        .transform((mode, context): 'auto' | 'identical' => {
-          if (mode === 'auto' || mode === 'identical') return mode;
-          if (mode === 'mapped')
-            refuse(context, 'mapped is not built yet; this version copies with identical offsets', true);
-          else refuse(context, `must be auto or identical, not "${mode}"`);
-          return z.NEVER;
-        })
-        .default('auto'),
-      start,
-      transactions: z.enum(['preserve', 'committed-only'], must('preserve or committed-only')).default('preserve'),
-      timestamps: z.enum(['append', 'producer', 'target'], must('append, producer or target')).default('append'),
-      sync: z
-        .strictObject(
-          {
-            configs: z.boolean(must('true or false')).default(true),
-            partitions: z.boolean(must('true or false')).default(true),
-            acls: notBuilt(),
-            quotas: notBuilt(),
-            groups: notBuilt(),
-          },
-          must('a mapping'),
-        )
-        .prefault({}),
-      /** How often the source's topics and partitions are looked up. */
-      refreshMs: z
+      /** A Mirror of the files, by its name; or, where that is not among them, its name and the keys of its spec. */
+      mirror: z.union(
+        [
+          z.string(),
+          z
+            .strictObject(
+              { name: resourceName(), ...mirrorKeys() },
+              must('the name of a Mirror, or a mapping with name, source, target and topics'),
+            )
+            .check(checkOffsets),
+        ],
+        must('the name of a Mirror, or a mapping with name, source, target and topics'),
+      ),
+      class: z.enum(verificationClasses, must(verificationClasses.join(', '))).default('content'),
+      /** Source offsets that are compared at a time. */
+      windowOffsets: z
+        .int(must('a whole number from 1000'))
+        .min(1_000, must('at least 1000'))
+        .max(1_000_000_000, must('at most 1000000000'))
+        .default(65_536),
+      /** How often is looked for what came since. */
+      everyMs: z
         .int(must('a whole number of milliseconds from 100 to 3600000'))
         .min(100, must('at least 100 (milliseconds)'))
         .max(3_600_000, must('at most 3600000 (milliseconds, an hour)'))
         .default(5_000),
-      /** Replication factor of topics that are created; null takes the source's, or as much as the target can hold. */
-      targetReplicationFactor: z
-        .int(must('a whole number from 1'))
-        .min(1, must('a whole number from 1'))
-        .max(32_767, must('at most 32767'))
-        .nullable()
-        .default(null),
+      /** A directory in which both copies of what differs are kept. */
+      evidence: z.string(must('a directory')).min(1, must('a directory')).nullable().default(null),
     },
-    must('a mapping with source, target and topics'),
+    must('a mapping with mirror'),
   ),
 });
 
-export const schemas = { Cluster: clusterSchema, Mirror: mirrorSchema } as const;
+export const schemas = { Cluster: clusterSchema, Mirror: mirrorSchema, Verify: verifySchema } as const;
 
 export type Kind = keyof typeof schemas;
 export type ClusterResource = z.output<typeof clusterSchema>;
 export type MirrorResource = z.output<typeof mirrorSchema>;
+type StatedVerify = z.output<typeof verifySchema>;
+
+/** With the mirror that it names. */
+export interface VerifyResource extends Omit<StatedVerify, 'spec'> {
+  readonly spec: Omit<StatedVerify['spec'], 'mirror'> & { readonly mirror: MirrorResource };
+}
 
 /** What the files of one command hold. The clusters that a mirror names are among `clusters`. */
 export interface Documents {
   readonly clusters: readonly ClusterResource[];
   readonly mirrors: readonly MirrorResource[];
+  readonly verifications: readonly VerifyResource[];
+}
+
+/** Null where it names a mirror that is not among `mirrors`. */
+export function resolveVerify(stated: StatedVerify, mirrors: readonly MirrorResource[]): VerifyResource | null {
+  const named = stated.spec.mirror;
+  if (typeof named === 'string') {
+    const mirror = mirrors.find(({ metadata: { name } }) => name === named);
+    return mirror ? { ...stated, spec: { ...stated.spec, mirror } } : null;
+  }
+  const { name, ...spec } = named;
+  return { ...stated, spec: { ...stated.spec, mirror: { apiVersion, kind: 'Mirror', metadata: { name }, spec } } };
 }
 
 /** Host and port of `host:port` or `[IPv6]:port`; null when `text` is neither or the port is none. */

@@ -1,7 +1,7 @@
 /**
  * The language of topic rules: exact names, and regular expressions between slashes with captures for the target name.
  * Expressions are RE2 (linear in the length of the name, whatever a user writes), so there are no backreferences and no
- * look-around. What is written here is checked when a file is read; mirror/topic-rules.ts applies it to topics.
+ * look-around. What is written here is checked when a file is read; topic-rules.ts applies it to topics.
  */
 import { RE2JS, RE2JSSyntaxException } from 're2js';
 
@@ -16,7 +16,7 @@ export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 
 /** Reads the value of `match` or `exclude`. The problem is worded to follow the key: 'match: …'. */
 export function parseTopicPattern(text: string): Parsed<TopicPattern> {
-  if (text.startsWith('/')) return parseRegex(text);
+  if (text.startsWith('/')) return parseExpression(text);
   const problem = topicNameProblem(text);
   if (problem === null) return { value: { kind: 'exact', name: text } };
   const hint = /[*+?()[\]|^$\\]/.test(text) ? '; a regular expression is written between slashes: /^orders-.*$/' : '';
@@ -61,7 +61,8 @@ export function topicNameProblem(name: string): string | null {
   return foreign === undefined ? null : `it holds "${foreign}", and Kafka allows letters, digits, ".", "_" and "-"`;
 }
 
-function parseRegex(text: string): Parsed<TopicPattern> {
+/** Reads `/expression/`. */
+export function parseExpression(text: string): Parsed<TopicPattern> {
   if (text.length < 3 || !text.endsWith('/')) {
     return {
       problem: `"${text}" begins with a slash but does not end with one; a regular expression is written /^orders-.*$/`,

@@ -21,7 +21,7 @@ function played(name: string): PlayedCluster {
   });
 }
 
-test('one to each broker and direction, however many partitions ask, and a new one after a loss', async () => {
+test('one to each broker, direction and lane, however many partitions ask, and a new one after a loss', async () => {
   const [source, target] = [played('source'), played('target')];
   const dataPath = new DataPath({ source: source.cluster, target: target.cluster, clock, pool });
   const opened = () => [source.peers.length, target.peers.length];
@@ -42,5 +42,12 @@ test('one to each broker and direction, however many partitions ask, and a new o
   expect(fetcher).toBe(same);
   expect(fetcher).not.toBe(must(pairs[0], 'first pair')[0]);
   expect(producer).toBe(must(pairs[0], 'first pair')[1]);
+
+  const inLanes = Promise.all([dataPath.producerOf(1, 1), dataPath.producerOf(1, 2), dataPath.producerOf(1, 1)]);
+  await clock.advance(100);
+  expect(new Set([producer, ...(await inLanes)]).size).toBe(3);
+  expect(opened()).toEqual([2, 3]);
   dataPath.close();
+  await clock.advance(1);
+  expect(target.peers.every(({ isDestroyed }) => isDestroyed)).toBe(true);
 });

@@ -10,13 +10,14 @@ import { Fetcher } from '#kafka/fetcher.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { Connection } from '#kafka/connection.ts';
 import { Producer } from '#kafka/producer.ts';
+import { TIMES } from './ownership.ts';
 
 const FETCH_BYTES = 4 * 1024 * 1024;
 const FETCH_WAIT_MS = 500;
 const PRODUCE_BYTES = 4 * 1024 * 1024;
+const FETCH_TIMEOUT_MS = 30_000;
 /** The broker's own deadline for its replicas is shorter than ours, so that its answer comes before we give up. */
-const ACK_TIMEOUT_MS = 20_000;
-const REQUEST_TIMEOUT_MS = 30_000;
+const ACK_TIMEOUT_MS = 7_000;
 /** Between attempts to reach a broker that failed. */
 const REOPEN_MS = { baseMs: 50, maxMs: 5_000 };
 
@@ -30,8 +31,8 @@ export class DataPath {
   readonly #target: Cluster;
   readonly #clock: Clock;
   readonly #pool: FramePool;
-  readonly #fetchers = new Map<number, Promise<Opened<Fetcher>>>();
-  readonly #producers = new Map<number, Promise<Opened<Producer>>>();
+  readonly #fetchers = new Map<string, Promise<Opened<Fetcher>>>();
+  readonly #producers = new Map<string, Promise<Opened<Producer>>>();
   /** When the next attempt to reach a broker may begin. */
   readonly #turns = new Map<string, { readonly backoff: Backoff; notBeforeMs: number }>();
   #closed = false;
@@ -45,7 +46,7 @@ export class DataPath {
 
   /** Throws KafkaError when the broker cannot be reached. */
   async fetcherOf(brokerId: number): Promise<Fetcher> {
-    const opened = await this.#open(this.#fetchers, this.#source, brokerId, (connection) => {
+    const opened = await this.#open(this.#fetchers, this.#source, { brokerId, lane: 0 }, (connection) => {
       return new Fetcher({
         connection,
         clock: this.#clock,
@@ -53,22 +54,25 @@ export class DataPath {
         maxWaitMs: FETCH_WAIT_MS,
         minBytes: 1,
         maxBytes: FETCH_BYTES,
-        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        requestTimeoutMs: FETCH_TIMEOUT_MS,
         afterResponse: () => this.#pump(),
       });
     });
     return opened.value;
   }
 
-  /** Throws KafkaError when the broker cannot be reached. */
-  async producerOf(brokerId: number): Promise<Producer> {
-    const opened = await this.#open(this.#producers, this.#target, brokerId, (connection) => {
+  /**
+   * `lane` 0 is where all partitions write together; those above are connections of their own, for writes that go one at
+   * a time. Throws KafkaError when the broker cannot be reached.
+   */
+  async producerOf(brokerId: number, lane = 0): Promise<Producer> {
+    const opened = await this.#open(this.#producers, this.#target, { brokerId, lane }, (connection) => {
       const producer = new Producer({
         connection,
         clock: this.#clock,
         requestBytesMax: PRODUCE_BYTES,
         ackTimeoutMs: ACK_TIMEOUT_MS,
-        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        requestTimeoutMs: TIMES.writeTimeoutMs,
         // What a broker that stands still holds is not given back before it is answered or lost: the others get room anew.
         onStall: () => this.#pool.extend(),
       });
@@ -97,15 +101,16 @@ export class DataPath {
   }
 
   #open<T>(
-    map: Map<number, Promise<Opened<T>>>,
+    map: Map<string, Promise<Opened<T>>>,
     cluster: Cluster,
-    brokerId: number,
+    { brokerId, lane }: { readonly brokerId: number; readonly lane: number },
     create: (connection: Connection) => T,
   ): Promise<Opened<T>> {
-    const existing = map.get(brokerId);
+    const key = `${brokerId} ${lane}`;
+    const existing = map.get(key);
     if (existing) return existing;
     const forget = (): void => {
-      if (map.get(brokerId) === opening) map.delete(brokerId);
+      if (map.get(key) === opening) map.delete(key);
     };
     const opening = this.#openInTurn(cluster, brokerId).then((connection) => {
       connection.onClose(forget);
@@ -118,7 +123,7 @@ export class DataPath {
       }
     });
     opening.catch(forget);
-    map.set(brokerId, opening);
+    map.set(key, opening);
     return opening;
   }
   /** Partitions try again each for itself; a broker that refuses a login is not asked by each of a thousand. */

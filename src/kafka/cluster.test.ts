@@ -66,6 +66,22 @@ describe('the shared connection to a broker', () => {
     expect(network.peers.map(({ host }) => host)).toEqual(['boot', 'broker']);
   });
 
+  test('is another one for each lane, which ends with the cluster', async () => {
+    const { cluster, network } = await connected();
+    const opened: unknown[] = [];
+    for (const lane of [0, 1, 1, 2]) {
+      const before = network.peers.length;
+      const opening = cluster.connection(1, lane);
+      await settle();
+      if (network.peers.length > before) await serve(network.peer);
+      opened.push(await opening);
+    }
+    expect(new Set(opened).size).toBe(3);
+    expect(opened[1]).toBe(opened[2]);
+    cluster.close();
+    expect(opened.map((each) => (each as { isOpen: boolean }).isOpen)).toEqual([false, false, false, false]);
+  });
+
   test('is opened anew after a loss, with growing distances', async () => {
     const { cluster, network, clock } = await connected();
     const distances: number[] = [];

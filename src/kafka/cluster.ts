@@ -49,6 +49,13 @@ export interface CallOptions {
   readonly broker: number | 'any' | 'controller';
   /** For the answer; connecting has its own deadline. */
   readonly timeoutMs?: number;
+  /** See RawRequest: without leave WithheldError is thrown. */
+  readonly mayLeave?: () => boolean;
+  /**
+   * Which of the connections to a broker: 0, the default, is everybody's. A broker serves one request of a connection at a
+   * time, so who waits for many slow answers, each before the next question, takes another.
+   */
+  readonly lane?: number;
 }
 
 export class Cluster {
@@ -60,7 +67,7 @@ export class Cluster {
   readonly requestTimeoutMs: number;
   readonly #options: ClusterOptions;
   readonly #bootstrap: readonly { readonly host: string; readonly port: number }[];
-  /** By address, so that a bootstrap address that is a broker's own is one connection. */
+  /** By address and lane, so that a bootstrap address that is a broker's own is one connection. */
   readonly #connections = new Map<string, SharedConnection>();
   readonly #admit: (address: string) => string | null;
   readonly #refreshes = new Map<string, Promise<TopicMetadata[]>>();
@@ -171,11 +178,14 @@ export class Cluster {
     return refresh;
   }
 
-  /** The shared control connection; reconnects after a loss, with jittered back-off. Throws ConnectionError, UnsupportedApiError or BrokerError. */
-  connection(broker: number | 'any'): Promise<Connection> {
+  /**
+   * The shared control connection, or that of a lane (CallOptions); reconnects after a loss, with jittered back-off. Throws
+   * ConnectionError, UnsupportedApiError or BrokerError.
+   */
+  connection(broker: number | 'any', lane = 0): Promise<Connection> {
     if (broker === 'any') return this.#anyConnection();
     const { host, port } = this.#brokerOf(broker);
-    return this.#shared(host, port).get();
+    return this.#shared(host, port, lane).get();
   }
 
   /** A new connection that the caller owns and closes: large transfers never stand before control requests. One attempt. */
@@ -192,9 +202,12 @@ export class Cluster {
   ): Promise<Response> {
     const timeoutMs = options.timeoutMs ?? this.requestTimeoutMs;
     const broker = options.broker === 'controller' ? this.#controller() : options.broker;
-    const connection = await this.connection(broker);
+    const connection = await this.connection(broker, options.lane);
     await this.#obeyThrottle(connection, timeoutMs);
-    return connection.call(api, request, { timeoutMs });
+    return connection.call(api, request, {
+      timeoutMs,
+      ...(options.mayLeave ? { mayLeave: options.mayLeave } : {}),
+    });
   }
 
   async #obeyThrottle(connection: Connection, timeoutMs: number): Promise<void> {
@@ -263,10 +276,10 @@ export class Cluster {
 
   #closeUnused(): void {
     const used = new Set([...this.#bootstrap, ...this.#brokers].map(({ host, port }) => `${host}:${port}`));
-    for (const [address, connection] of this.#connections) {
-      if (used.has(address)) continue;
+    for (const [key, connection] of this.#connections) {
+      if (used.has(connection.address)) continue;
       connection.close();
-      this.#connections.delete(address);
+      this.#connections.delete(key);
     }
   }
 
@@ -299,13 +312,13 @@ export class Cluster {
     throw new ConnectionError('unresolved', `broker ${id}`, message, { definite: true });
   }
 
-  #shared(host: string, port: number): SharedConnection {
-    const address = `${host}:${port}`;
-    let shared = this.#connections.get(address);
+  #shared(host: string, port: number, lane = 0): SharedConnection {
+    const key = `${host}:${port} ${lane}`;
+    let shared = this.#connections.get(key);
     if (!shared) {
       shared = new SharedConnection(this.#connectionOptions(host, port), this.random);
       if (this.#closed.signal.aborted) shared.close();
-      this.#connections.set(address, shared);
+      this.#connections.set(key, shared);
     }
     return shared;
   }

@@ -35,6 +35,26 @@ describe('thousands of requests at once', () => {
     expect(connection.isOpen).toBe(true);
   });
 
+  test('one whose leave is taken back while it waits is not sent, and those behind it are', async () => {
+    const { connection, peer } = await open();
+    let mayLeave = true;
+    const before = Array.from({ length: 256 }, (_, i) => ask(connection, 1_000, i));
+    const withheld = Array.from({ length: 3 }, () =>
+      rejection(connection.call(echo, { value: 0 }, { timeoutMs: 1_000, mayLeave: () => mayLeave })),
+    );
+    const after = ask(connection, 1_000, 7);
+    peer.takeRequests();
+    mayLeave = false;
+    for (let i = 0; i < 256; i++) peer.send(frame(2 + i, echoBody(i)));
+    expect(await Promise.all(withheld)).toEqual(
+      withheld.map(() => expect.objectContaining({ name: 'WithheldError', definite: true }) as unknown),
+    );
+    await Promise.all(before);
+    expect(peer.takeRequests()).toHaveLength(1);
+    peer.send(frame(2 + 256, echoBody(7)));
+    expect(await after).toMatchObject({ value: 7 });
+  });
+
   test('those that wait when the connection is lost certainly had no effect', async () => {
     const { connection, peer } = await open();
     const outcomes = Array.from({ length: 300 }, () => rejection(ask(connection, 1_000)));

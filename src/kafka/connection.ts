@@ -18,6 +18,7 @@ import {
   MalformedFrameError,
   SecretError,
   UnsupportedApiError,
+  WithheldError,
   type ConnectionFailure,
 } from './errors.ts';
 import type { Frame, FramePool } from './frame.ts';
@@ -27,7 +28,7 @@ import { Reader } from './protocol/reader.ts';
 import { Writer } from './protocol/writer.ts';
 import type { Sasl, SaslCredentials, Security } from './security.ts';
 import { atAddress, startSession, type Call } from './session.ts';
-import { tlsProblemOf } from './tls-failure.ts';
+import { tlsProblemOf, type Shown } from './tls-failure.ts';
 
 const STAGING_BYTES = 64 * 1024;
 /** No response of ours comes near: fetches ask for a few MB, and one batch may exceed that up to the broker's limit. */
@@ -75,6 +76,8 @@ export interface RawRequest {
   readonly timeoutMs: number;
   /** For a response that is kept as bytes: how long it will be if all goes well, so that its room is taken in one piece. */
   readonly rawBytesExpected?: number;
+  /** Asked when it is sent, which is later than now during a login or behind many others; false fails it as withheld. */
+  mayLeave?(): boolean;
   onResponse(response: RawResponse): void;
   onError(error: ConnectionError): void;
 }
@@ -143,6 +146,8 @@ export class Connection {
   readonly address: string;
   readonly opened: Promise<void>;
   readonly #options: ConnectionOptions;
+  /** Our own, PEM, where the cluster asks for one. */
+  readonly #certificate: string | null;
   readonly #socket: Socket;
   readonly #staging = Buffer.allocUnsafeSlow(STAGING_BYTES);
   #staged = 0;
@@ -176,6 +181,7 @@ export class Connection {
     this.opened = new Promise((resolve, reject) => {
       this.#onOpen = { resolve, reject };
     });
+    this.#certificate = tls?.identity?.certificate ?? null;
     const cancel = options.clock.schedule(options.connectTimeoutMs, () =>
       this.#fail('timeout', `${this.address} did not accept a connection within ${options.connectTimeoutMs} ms`),
     );
@@ -240,7 +246,7 @@ export class Connection {
   call<Request, Response>(
     api: Api<Request, Response>,
     request: Request,
-    options: { timeoutMs: number },
+    options: { timeoutMs: number; mayLeave?: () => boolean },
   ): Promise<Response> {
     return this.#callVersion(api, this.versionOf(api), { request, ...options }, (raw) => this.send(raw));
   }
@@ -292,6 +298,7 @@ export class Connection {
 
   #transmit(request: RawRequest): void {
     if (this.#failure) return request.onError(this.#failure);
+    if (request.mayLeave?.() === false) return request.onError(new WithheldError(this.address));
     const flexible = request.version >= request.api.flexibleVersion;
     const correlationId = this.#nextCorrelationId;
     this.#nextCorrelationId = (correlationId + 1) & 0x7fffffff;
@@ -331,7 +338,7 @@ export class Connection {
   #callVersion<Request, Response>(
     api: Api<Request, Response>,
     version: number,
-    { request, timeoutMs }: { request: Request; timeoutMs: number },
+    { request, timeoutMs, mayLeave }: { request: Request; timeoutMs: number; mayLeave?: () => boolean },
     send: (raw: RawRequest) => void,
   ): Promise<Response> {
     const writer = new Writer();
@@ -342,6 +349,7 @@ export class Connection {
         version,
         chunks: [writer.finish()],
         timeoutMs,
+        ...(mayLeave ? { mayLeave } : {}),
         onError: reject,
         onResponse: (raw) => {
           try {
@@ -467,8 +475,8 @@ export class Connection {
       }
       throw error;
     }
-    const next = this.#waiting.shift();
-    if (next) this.#transmit(next);
+    while (this.#inFlight.length < IN_FLIGHT_MAX && this.#waiting.length > 0)
+      this.#transmit(must(this.#waiting.shift(), 'waiting request'));
     if (this.#inFlight.length === 0) this.#allAnswered();
   }
 
@@ -492,10 +500,14 @@ export class Connection {
     });
   }
 
+  #shown(): Shown | null {
+    return this.#certificate === null ? null : { certificate: this.#certificate, nowMs: this.#options.clock.now() };
+  }
+
   /** Why the network ended the connection: what is known of TLS first, since a failed handshake looks like many things. */
   #closeReason(error: Error | null): { failure: ConnectionFailure; message: string } {
     const isEncrypted = Boolean(this.#options.security?.tls);
-    const problem = isEncrypted && error ? tlsProblemOf(error) : null;
+    const problem = isEncrypted && error ? tlsProblemOf(error, { shown: this.#shown() }) : null;
     if (problem !== null) return { failure: 'tls', message: `${this.address}: ${problem}` };
     const wasAsked = this.#inFlight.length > 0 && !this.#wasAnswered;
     if (this.#negotiated && wasAsked && error === null && !this.#options.security?.sasl) {

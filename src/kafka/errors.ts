@@ -64,6 +64,15 @@ export class SecretError extends ConnectionError {
   }
 }
 
+/** The leave to write was taken back before the request was sent (permit.ts). */
+export class WithheldError extends ConnectionError {
+  override name = 'WithheldError';
+
+  constructor(address: string) {
+    super('local', address, `nothing was sent to ${address}: the leave to write was taken back`, { definite: true });
+  }
+}
+
 /** No address of a cluster answers. `failures` has one entry for each that was tried. */
 export class ClusterUnreachableError extends ConnectionError {
   override name = 'ClusterUnreachableError';

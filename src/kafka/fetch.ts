@@ -17,6 +17,7 @@ import { Writer } from './protocol/writer.ts';
 export const fetchApi = { key: 1, name: 'Fetch', minVersion: 13, maxVersion: 13, flexibleVersion: 12 } as const;
 
 const CONSUMER_REPLICA_ID = -1;
+const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 const NO_LOG_START = -1;
 const DIVERGING_EPOCH_TAG = 0;
@@ -36,6 +37,8 @@ export interface FetchRequest {
   readonly maxWaitMs: number;
   readonly minBytes: number;
   readonly maxBytes: number;
+  /** Default: read_committed, where the leader stops at the last stable offset. */
+  readonly isUncommitted?: boolean;
   readonly sessionId: number;
   readonly sessionEpoch: number;
   readonly positions: readonly FetchPosition[];
@@ -59,14 +62,14 @@ export interface FetchedPartition {
   readonly end: number;
 }
 
-/** The body of a read_committed request: the leader stops at the last stable offset. */
+/** The body of a request as a consumer. */
 export function encodeFetch(request: FetchRequest): Buffer {
   const writer = new Writer(128 + request.positions.length * 64);
   writer.int32(CONSUMER_REPLICA_ID);
   writer.int32(request.maxWaitMs);
   writer.int32(request.minBytes);
   writer.int32(request.maxBytes);
-  writer.int8(READ_COMMITTED);
+  writer.int8(request.isUncommitted ? READ_UNCOMMITTED : READ_COMMITTED);
   writer.int32(request.sessionId);
   writer.int32(request.sessionEpoch);
   writeByTopic(writer, request.positions, (position) => {

@@ -6,6 +6,7 @@ import { deleteRecords as deleteRecordsApi } from './protocol/delete-records.ts'
 import { errorOf } from './protocol/error-codes.ts';
 import { listOffsets as listOffsetsApi, type ListOffsetsResponse } from './protocol/list-offsets.ts';
 import { offsetForLeaderEpoch as offsetForLeaderEpochApi } from './protocol/offset-for-leader-epoch.ts';
+import type { Permit } from './permit.ts';
 import { isStaleMetadata, isUnknownTopic, leaderOf, noLeader, Retries, retrying } from './retry.ts';
 
 export const LATEST = -1;
@@ -46,7 +47,7 @@ type PartitionAnswer = ListOffsetsResponse['topics'][number]['partitions'][numbe
 export async function listOffsets(
   cluster: Cluster,
   queries: readonly OffsetQuery[],
-  options: { readonly isolation?: Isolation } = {},
+  options: { readonly isolation?: Isolation; readonly lane?: number } = {},
 ): Promise<OffsetAnswer[]> {
   const answers: Answers = queries.map(() => undefined);
   const retries = new Retries(cluster, { repeatable: true });
@@ -70,7 +71,7 @@ interface Round {
   readonly cluster: Cluster;
   readonly queries: readonly OffsetQuery[];
   readonly answers: Answers;
-  readonly options: { readonly isolation?: Isolation };
+  readonly options: { readonly isolation?: Isolation; readonly lane?: number };
 }
 
 /** Queries by leader; those of a partition without a leader are answered with that error. */
@@ -111,7 +112,7 @@ async function askLeader(
           topics: byTopic(queries, round),
           timeoutMs: cluster.requestTimeoutMs,
         },
-        { broker: leader },
+        { broker: leader, lane: options.lane ?? 0 },
       );
       const found = new Map<string, PartitionAnswer>();
       for (const { name, partitions } of response.topics)
@@ -222,17 +223,22 @@ export function offsetForLeaderEpoch(
  */
 export function deleteRecords(
   cluster: Cluster,
-  target: { readonly topic: string; readonly partition: number; readonly offset: number },
+  target: { readonly topic: string; readonly partition: number; readonly offset: number; readonly permit?: Permit },
 ): Promise<{ logStartOffset: number }> {
-  const { topic, partition, offset } = target;
+  const { topic, partition, offset, permit } = target;
+  const timeoutMs = permit?.timeoutMs ?? cluster.requestTimeoutMs;
   const ask = async () => {
     const response = await cluster.call(
       deleteRecordsApi,
       {
         topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }],
-        timeoutMs: cluster.requestTimeoutMs,
+        timeoutMs,
       },
-      { broker: await leaderOf(cluster, topic, partition) },
+      {
+        broker: await leaderOf(cluster, topic, partition),
+        timeoutMs,
+        ...(permit ? { mayLeave: () => permit.isGiven() } : {}),
+      },
     );
     return { logStartOffset: only(response.topics[0]?.partitions, 'DeleteRecords', topic, partition).lowWatermark };
   };

@@ -9,11 +9,14 @@ import { BrokerError, MalformedFrameError } from './errors.ts';
 import { assertAnswered } from './metadata.ts';
 import { addPartitionsToTxn } from './protocol/add-partitions-to-txn.ts';
 import { createTopics } from './protocol/create-topics.ts';
+import { deleteGroups } from './protocol/delete-groups.ts';
 import { describeCluster } from './protocol/describe-cluster.ts';
 import { errorOf } from './protocol/error-codes.ts';
+import { heartbeat } from './protocol/heartbeat.ts';
 import { incrementalAlterConfigs } from './protocol/incremental-alter-configs.ts';
 import { initProducerId } from './protocol/init-producer-id.ts';
 import { metadata } from './protocol/metadata.ts';
+import { offsetFetch } from './protocol/offset-fetch.ts';
 import { writeTxnMarkers } from './protocol/write-txn-markers.ts';
 import { retrying } from './retry.ts';
 import type { NewTopic } from './topics.ts';
@@ -21,6 +24,7 @@ import type { NewTopic } from './topics.ts';
 const NONE = 0;
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const TOPIC_AUTHORIZATION_FAILED = 29;
+const GROUP_AUTHORIZATION_FAILED = 30;
 const CLUSTER_AUTHORIZATION_FAILED = 31;
 const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 /** TOPIC_, GROUP_, CLUSTER_, TRANSACTIONAL_ID_ and DELEGATION_TOKEN_AUTHORIZATION_FAILED. */
@@ -86,10 +90,18 @@ const RIGHTS: Readonly<Record<string, string>> = {
   FindCoordinator: 'WRITE on the transactional id',
   InitProducerId: 'WRITE on the transactional id',
   WriteTxnMarkers: 'ALTER or CLUSTER_ACTION on the cluster',
+  DescribeAcls: 'DESCRIBE on the cluster',
+  CreateAcls: 'ALTER on the cluster',
+  DeleteAcls: 'ALTER on the cluster',
+  DescribeClientQuotas: 'DESCRIBE_CONFIGS on the cluster',
+  AlterClientQuotas: 'ALTER_CONFIGS on the cluster',
+  DescribeUserScramCredentials: 'DESCRIBE on the cluster',
 };
 
 /** The right that was missing: `WRITE on the topic`. */
-export function rightOf({ api }: BrokerError): string {
+export function rightOf({ api, code }: BrokerError): string {
+  if (code === GROUP_AUTHORIZATION_FAILED) return 'READ on the group';
+  if (code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED) return 'WRITE on the transactional id';
   return RIGHTS[api] ?? `the right that ${api} needs`;
 }
 
@@ -178,6 +190,30 @@ export async function mayWriteTransactionalId(cluster: Cluster, transactionalId:
   const ask = () => cluster.call(addPartitionsToTxn, request, { broker: 'any' });
   const { resultsByTopicV3AndBelow: topics } = await retrying(cluster, ask, { repeatable: true });
   return verdict(topics[0]?.resultsByPartition[0]?.partitionErrorCode, TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+}
+
+/**
+ * Whether we may take part in a group, which need not exist: READ, which KafkaApis asks before it looks for the member. A
+ * heartbeat of a member that nobody is changes nothing, and any broker refuses it. Throws KafkaError.
+ */
+export async function mayReadGroup(cluster: Cluster, groupId: string): Promise<boolean> {
+  const ask = () => cluster.call(heartbeat, { groupId, generationId: 0, memberId: 'nobody' }, { broker: 'any' });
+  const { errorCode } = await retrying(cluster, ask, { repeatable: true });
+  return errorCode !== GROUP_AUTHORIZATION_FAILED;
+}
+
+/** Whether we may see what a group has committed: DESCRIBE, asked about no topic at all. Throws KafkaError. */
+export async function mayDescribeGroup(cluster: Cluster, groupId: string): Promise<boolean> {
+  const ask = () => cluster.call(offsetFetch, { groups: [{ groupId, topics: [] }] }, { broker: 'any' });
+  const { groups } = await retrying(cluster, ask, { repeatable: true });
+  return groups[0]?.errorCode !== GROUP_AUTHORIZATION_FAILED;
+}
+
+/** Whether we may delete a group, by one that must not exist: it would be deleted. Throws KafkaError. */
+export async function mayDeleteGroup(cluster: Cluster, missingGroupId: string): Promise<boolean> {
+  const ask = () => cluster.call(deleteGroups, { groupsNames: [missingGroupId] }, { broker: 'any' });
+  const { results } = await retrying(cluster, ask, { repeatable: true });
+  return results[0]?.errorCode !== GROUP_AUTHORIZATION_FAILED;
 }
 
 /** What a request about the topic that cannot exist says of the right that comes before the topic. */

@@ -1,6 +1,7 @@
 /**
  * Produce, by hand: raw batches of many partitions in one request, written as one gathered write of slices.
- * Versions 9 to 11 (Kafka 2.8 to 3.7 and all later): flexible, topics by name; 12 and up belong to transactions (KIP-890).
+ * Versions 9 to 11 (Kafka 2.8 to 3.7 and all later): flexible, topics by name. 12 has the same bytes: of a transaction, its
+ * partition need not have been added before (KIP-890).
  *
  *   request   transactional_id? acks timeout_ms [name [index records]]
  *   response  [name [index error_code base_offset log_append_time_ms log_start_offset [record_errors] error_message?]] throttle_time_ms
@@ -8,12 +9,14 @@
 import type { Reader } from './protocol/reader.ts';
 
 export const produceApi = { key: 0, name: 'Produce', minVersion: 9, maxVersion: 11, flexibleVersion: 9 } as const;
+/** For batches of a transaction only. */
+export const transactionalProduceApi = { ...produceApi, maxVersion: 12 } as const;
 
 /** Every replica in sync has it: the only setting under which an acknowledgement means that the record stays. */
 const ACKS_ALL = -1;
 /** Slices up to this size are copied into the request's own bytes: one more entry of a gathered write costs more. */
 const COPY_BYTES_MAX = 1024;
-/** Flexible header of the body: null transactional id, acks, timeout, topic count; and per partition index, length, tags. */
+/** Flexible header of the body: length of the transactional id, acks, timeout, topic count; and per partition index, length, tags. */
 const BODY_OVERHEAD_BYTES = 32;
 const TOPIC_OVERHEAD_BYTES = 16;
 const PARTITION_OVERHEAD_BYTES = 16;
@@ -46,12 +49,18 @@ export interface ProduceResult {
 }
 
 /** The body of a request with acks=all, as chunks; large batches are slices of the given buffers, not copies. */
-export function encodeProduce(topics: readonly ProduceTopic[], timeoutMs: number): Uint8Array[] {
-  const own = Buffer.allocUnsafe(ownBytesMax(topics));
+export function encodeProduce(
+  topics: readonly ProduceTopic[],
+  timeoutMs: number,
+  options: { readonly transactionalId?: string } = {},
+): Uint8Array[] {
+  const transactionalId = options.transactionalId ?? null;
+  const own = Buffer.allocUnsafe(ownBytesMax(topics) + Buffer.byteLength(transactionalId ?? ''));
   const chunks: Uint8Array[] = [];
   let at = 0;
   let cut = 0;
-  own[at++] = 0; // no transactional id
+  at = writeUnsignedVarint(own, at, transactionalId === null ? 0 : Buffer.byteLength(transactionalId) + 1);
+  if (transactionalId !== null) at += own.write(transactionalId, at, 'utf8');
   at = own.writeInt16BE(ACKS_ALL, at);
   at = own.writeInt32BE(timeoutMs, at);
   at = writeUnsignedVarint(own, at, topics.length + 1);

@@ -1,8 +1,8 @@
 /** The producer on a real connection to a played broker, on a clock that stands still. */
 import { describe, expect, test } from 'vitest';
 import { PlayedBroker } from '#testing/played-broker.ts';
-import type { ProduceAsked } from '#testing/broker-frames.ts';
-import { type ConnectionError, UnsupportedApiError } from './errors.ts';
+import { produceBody, readProduce, type ProduceAsked } from '#testing/broker-frames.ts';
+import { type ConnectionError, UnsupportedApiError, WithheldError } from './errors.ts';
 import type { ProduceResult } from './produce.ts';
 import { Producer, type OutgoingBatch, type ProduceSubscriber } from './producer.ts';
 
@@ -17,6 +17,7 @@ class Partition implements ProduceSubscriber<Batch> {
   readonly queue: Batch[] = [];
   readonly outcomes: string[] = [];
   readonly lost: ConnectionError[] = [];
+  sharesPartition = false;
 
   constructor(partition: number, targetTopic = 'orders') {
     this.partition = partition;
@@ -87,6 +88,17 @@ describe('requests', () => {
     expect(broker.waiting).toBe(0);
   });
 
+  test('name a partition once, also where two write to it', async () => {
+    const [a, b] = [new Partition(0).add(['a', 'b'], 3), new Partition(0).add(['x', 'y'], 3)];
+    a.sharesPartition = b.sharesPartition = true;
+    const { broker } = await setUp([a, b]);
+
+    const requests = numbered(4).map(() => broker.nextProduce());
+    expect(requests.map(({ asked }) => contentsOf(asked).length)).toEqual([1, 1, 1, 1]);
+    for (const [i, { answer }] of requests.entries()) answer([{ topic: 'orders', partition: 0, baseOffset: i }]);
+    expect([...a.outcomes, ...b.outcomes].toSorted()).toEqual(['a 0 @0', 'b 0 @2', 'x 0 @1', 'y 0 @3']);
+  });
+
   test('are at most five in flight; each answer lets the next one go', async () => {
     const partition = new Partition(0).add(numbered(8));
     const { broker } = await setUp([partition]);
@@ -99,6 +111,27 @@ describe('requests', () => {
     expect(broker.waiting).toBe(1);
     for (const request of requests.slice(1)) request.answer([{ topic: 'orders', partition: 0 }]);
     expect(broker.waiting).toBe(3); // 5, 6 and 7
+  });
+
+  test('are few over a slow way, so that the last is answered in time, and more again when answers come soon', async () => {
+    const partition = new Partition(0).add(numbered(60), 300_000);
+    const { broker } = await setUp([partition]);
+    const answers: (() => void)[] = [];
+    const take = (): number => {
+      while (broker.waiting > 0) {
+        const { answer } = broker.nextProduce();
+        answers.push(() => answer([{ topic: 'orders', partition: 0 }]));
+      }
+      return answers.length;
+    };
+    const answerAfter = async (ms: number): Promise<number> => {
+      await broker.clock.advance(ms);
+      answers.shift()?.();
+      return take();
+    };
+    const inFlight = [take()];
+    for (const ms of [10, 10, 5_000, 5_000, 5_000, 5_000, 10, 10, 10, 10, 10, 10]) inFlight.push(await answerAfter(ms));
+    expect(inFlight).toEqual([2, 4, 5, 4, 3, 2, 1, 1, 1, 1, 2, 4, 5]);
   });
 
   test('are closed at their size, and the partitions take turns', async () => {
@@ -178,6 +211,41 @@ describe('an answer', () => {
     broker.answer(broker.take(), Buffer.alloc(12, 0x7f));
     expect(a.outcomes).toEqual(numbered(5).map((name) => `${name} lost closed false`));
     expect(a.queue).toHaveLength(4);
+  });
+});
+
+describe('a batch of a transaction', () => {
+  const place = { targetTopic: 'orders', partition: 3 };
+  const batch = { buffer: Buffer.from('-batch-'), start: 1, end: 6 };
+
+  test('goes alone, with its transactional id and the version in which its partition joins by it', async () => {
+    const { broker, producer } = await setUp([new Partition(0).add(['a'])]);
+    const result = producer.produceAlone('lockstep-é-0', place, batch);
+    const plain = broker.nextProduce();
+    expect(plain.asked.transactionalId).toBeNull();
+    plain.answer([{ topic: 'orders', partition: 0, baseOffset: 0 }]);
+    const request = broker.take();
+    expect(request.apiVersion).toBe(12);
+    const asked = readProduce(request.reader);
+    expect([asked.transactionalId, asked.acks, contentsOf(asked)]).toEqual(['lockstep-é-0', -1, ['3:batch']]);
+    broker.answer(request, produceBody([{ topic: 'orders', partition: 0, baseOffset: 1 }]));
+    await expect(result).rejects.toThrow('no answer for orders/3');
+  });
+
+  test('is answered, refused or lost for its sender alone', async () => {
+    const { broker, producer } = await setUp([]);
+    const [first, second] = [1, 2].map(() => producer.produceAlone('id', place, batch));
+    broker.nextProduce().answer([{ topic: 'orders', partition: 3, errorCode: 51 }]);
+    await expect(first).resolves.toMatchObject({ errorCode: 51 });
+    broker.peer.close(null);
+    await expect(second).rejects.toMatchObject({ failure: 'closed', definite: false });
+  });
+
+  test('is withheld without leave', async () => {
+    const { broker, producer } = await setUp([]);
+    const permit = { isGiven: () => false, timeoutMs: 1_000 };
+    await expect(producer.produceAlone('id', { ...place, permit }, batch)).rejects.toThrow(WithheldError);
+    expect(broker.waiting).toBe(0);
   });
 });
 

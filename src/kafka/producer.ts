@@ -4,7 +4,7 @@
  * producer, ProducerStateEntry.NUM_BATCHES_TO_RETAIN). It never sends anything twice: the outcome of each batch goes to
  * its partition, which decides.
  */
-import type { Clock } from '#util/clock.ts';
+import { sleep, type Clock } from '#util/clock.ts';
 import type { Connection } from './connection.ts';
 import { type ConnectionError, MalformedFrameError } from './errors.ts';
 import {
@@ -14,10 +14,20 @@ import {
   type ProducePartition,
   type ProduceResult,
   type ProduceTopic,
+  transactionalProduceApi,
 } from './produce.ts';
+import type { Permit } from './permit.ts';
 import { Reader } from './protocol/reader.ts';
+import { callRaw } from './raw-call.ts';
 
 const IN_FLIGHT_MAX = 5;
+/**
+ * What may be on its way at once: it grows while answers come soon and shrinks when they come late, so that over a slow way,
+ * or behind a quota, the last of it is answered before its deadline too.
+ */
+const WINDOW_BYTES = { first: 512 * 1024, min: 64 * 1024, max: 32 * 1024 * 1024 };
+const SOON_MS = 1_000;
+const LATE_MS = 4_000;
 /** A broker that answers nothing for so long stands still, or the way to it does; a slow one answers something. */
 const STALL_MS = 2_000;
 
@@ -32,8 +42,12 @@ export interface OutgoingBatch {
 export interface ProduceSubscriber<Batch extends OutgoingBatch = OutgoingBatch> {
   readonly targetTopic: string;
   readonly partition: number;
+  /** Another subscriber may write to the same partition: one request has one batch for it. */
+  readonly sharesPartition?: boolean;
   /** The next batch to send, which counts as sent from now on, or null. */
   takeBatch(): Batch | null;
+  /** Asked again when a request leaves later than it was made, as after a login: without leave of all, none is sent. */
+  mayWrite?(): boolean;
   onProduced(batch: Batch, result: ProduceResult): void;
   /** No answer came: the outcome is unknown unless `error.definite`. The subscriber stays and must be removed by its owner. */
   onProduceLost(batch: Batch, error: ConnectionError): void;
@@ -65,6 +79,8 @@ export class Producer {
   readonly #version: number;
   #next = 0;
   #lost: ConnectionError | null = null;
+  #windowBytes = WINDOW_BYTES.first;
+  #inFlightBytes = 0;
   #cancelThrottle: (() => void) | null = null;
   #cancelWatch: (() => void) | null = null;
   #endStall: (() => void) | null = null;
@@ -94,7 +110,7 @@ export class Producer {
   /** Sends what the partitions have, as far as requests in flight allow. Cheap to call often. */
   pump(): void {
     const { connection, clock } = this.#options;
-    while (connection.isOpen && connection.inFlightCount < IN_FLIGHT_MAX) {
+    while (connection.isOpen && connection.inFlightCount < IN_FLIGHT_MAX && this.#inFlightBytes < this.#windowBytes) {
       if (connection.throttledForMs > 0) {
         this.#cancelThrottle ??= clock.schedule(connection.throttledForMs, () => {
           this.#cancelThrottle = null;
@@ -108,14 +124,50 @@ export class Producer {
     }
   }
 
+  /**
+   * Sends a batch of a transaction at once, in a request of its own: a request names one transactional id. Rejects with
+   * ConnectionError when no answer comes (WithheldError without leave), MalformedFrameError when it is about something else.
+   */
+  async produceAlone(
+    transactionalId: string,
+    to: { readonly targetTopic: string; readonly partition: number; readonly permit?: Permit },
+    batch: OutgoingBatch,
+  ): Promise<ProduceResult> {
+    const { connection, clock, ackTimeoutMs, requestTimeoutMs } = this.#options;
+    if (connection.throttledForMs > 0) await sleep(clock, connection.throttledForMs);
+    const { buffer, start, end } = batch;
+    const { permit } = to;
+    const topics = [{ name: to.targetTopic, partitions: [{ partition: to.partition, buffer, start, end }] }];
+    const request = {
+      api: transactionalProduceApi,
+      chunks: encodeProduce(topics, ackTimeoutMs, { transactionalId }),
+      timeoutMs: Math.min(requestTimeoutMs, permit?.timeoutMs ?? requestTimeoutMs),
+      ...(permit ? { mayLeave: () => permit.isGiven() } : {}),
+    };
+    const answered = callRaw(connection, request, (reader) => {
+      this.#watch();
+      const { results, throttleTimeMs } = decodeProduce(reader);
+      connection.throttle(throttleTimeMs);
+      return findResult(results, to, 0);
+    });
+    if (this.#cancelWatch === null && this.#endStall === null) this.#watch();
+    try {
+      return await answered;
+    } finally {
+      this.pump();
+    }
+  }
+
   /** The next batch of each partition, beginning with another partition each time so that none starves. */
   #takeBatches(): Sent[] {
     const sent: Sent[] = [];
     let bytes = 0;
     const count = this.#subscribers.length;
     const first = count > 0 ? this.#next++ % count : 0;
-    for (let i = 0; i < count && bytes < this.#options.requestBytesMax; i++) {
+    const bytesMax = Math.min(this.#options.requestBytesMax, this.#windowBytes - this.#inFlightBytes);
+    for (let i = 0; i < count && bytes < bytesMax; i++) {
       const subscriber = this.#subscribers[(first + i) % count]!;
+      if (subscriber.sharesPartition && sent.some((other) => isSamePlace(other.subscriber, subscriber))) continue;
       const batch = subscriber.takeBatch();
       if (!batch) continue;
       sent.push({ subscriber, batch });
@@ -132,21 +184,33 @@ export class Producer {
   }
 
   #send(sent: readonly Sent[]): void {
+    const bytes = sent.reduce((sum, { batch }) => sum + batch.end - batch.start, 0);
+    const sentMs = this.#options.clock.monotonic();
+    this.#inFlightBytes += bytes;
     this.#options.connection.send({
       api: produceApi,
       version: this.#version,
       chunks: encodeProduce(byTopic(sent), this.#options.ackTimeoutMs),
       timeoutMs: this.#options.requestTimeoutMs,
+      mayLeave: () => sent.every(({ subscriber }) => subscriber.mayWrite?.() !== false),
       onError: (error) => {
         for (const { subscriber, batch } of sent) subscriber.onProduceLost(batch, error);
       },
       onResponse: ({ buffer, start, end }) => {
         this.#watch();
+        this.#inFlightBytes -= bytes;
+        this.#adapt(this.#options.clock.monotonic() - sentMs);
         this.#onResponse(sent, new Reader(buffer, start, end));
         this.pump();
       },
     });
     if (this.#cancelWatch === null && this.#endStall === null) this.#watch();
+  }
+
+  #adapt(tookMs: number): void {
+    const { min, max } = WINDOW_BYTES;
+    if (tookMs < SOON_MS) this.#windowBytes = Math.min(max, this.#windowBytes * 2);
+    else if (tookMs > LATE_MS) this.#windowBytes = Math.max(min, this.#windowBytes / 2);
   }
 
   /** Begins anew with each answer. */
@@ -173,8 +237,16 @@ export class Producer {
   }
 }
 
+function isSamePlace(a: ProduceSubscriber, b: ProduceSubscriber): boolean {
+  return a.partition === b.partition && a.targetTopic === b.targetTopic;
+}
+
 /** Brokers answer in their own order of topics, mostly ours: the same index is tried first. */
-function findResult(results: readonly ProduceResult[], subscriber: ProduceSubscriber, index: number): ProduceResult {
+function findResult(
+  results: readonly ProduceResult[],
+  subscriber: { readonly targetTopic: string; readonly partition: number },
+  index: number,
+): ProduceResult {
   const isOurs = (result: ProduceResult | undefined): boolean =>
     result?.partition === subscriber.partition && result.topic === subscriber.targetTopic;
   const result = isOurs(results[index]) ? results[index] : results.find(isOurs);

@@ -1,19 +1,18 @@
 /** Producer identities: who writes with which id, and control records written without a transaction coordinator. */
 import { assert } from '#util/assert.ts';
 import type { Cluster } from './cluster.ts';
+import { coordinatorOf } from './coordinator.ts';
 import { BrokerError, MalformedFrameError } from './errors.ts';
 import { only } from './offsets.ts';
 import { describeProducers as describeProducersApi } from './protocol/describe-producers.ts';
 import { errorOf } from './protocol/error-codes.ts';
-import { findCoordinator } from './protocol/find-coordinator.ts';
 import { initProducerId as initProducerIdApi } from './protocol/init-producer-id.ts';
 import { writeTxnMarkers as writeTxnMarkersApi } from './protocol/write-txn-markers.ts';
+import type { Permit } from './permit.ts';
 import { leaderOf, retrying } from './retry.ts';
 
-const TRANSACTION_KEY = 1;
 /** We never begin a transaction with these ids; the broker wants a value within its transaction.max.timeout.ms. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
-const COORDINATOR_NOT_AVAILABLE = 15;
 /** About 100 KB of request; 10,000 markers in one were seen to work, but a lost answer should cost little. */
 export const MARKERS_PER_REQUEST = 1_000;
 
@@ -35,43 +34,13 @@ export function initProducerId(
         producerId: -1,
         producerEpoch: -1,
       },
-      { broker: await coordinatorOf(cluster, transactionalId) },
+      { broker: await coordinatorOf(cluster, { kind: 'transactional id', key: transactionalId }) },
     );
     if (response.errorCode !== 0)
       throw new BrokerError(errorOf(response.errorCode), 'InitProducerId', `transactional id "${transactionalId}"`);
     return { producerId: response.producerId, producerEpoch: response.producerEpoch };
   };
   return retrying(cluster, ask, { repeatable: true });
-}
-
-/** Asked anew each time: it moves, and we need it once per mirror. */
-async function coordinatorOf(cluster: Cluster, transactionalId: string): Promise<number> {
-  const response = await cluster.call(
-    findCoordinator,
-    { keyType: TRANSACTION_KEY, coordinatorKeys: [transactionalId] },
-    { broker: 'any' },
-  );
-  const coordinator = response.coordinators[0];
-  if (!coordinator) throw new MalformedFrameError(`FindCoordinator left out transactional id "${transactionalId}"`);
-  if (coordinator.errorCode !== 0) {
-    throw new BrokerError(
-      errorOf(coordinator.errorCode),
-      'FindCoordinator',
-      `transactional id "${transactionalId}"`,
-      coordinator.errorMessage,
-    );
-  }
-  if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
-    await cluster.refresh([]);
-    if (cluster.brokers().every(({ id }) => id !== coordinator.nodeId)) {
-      throw new BrokerError(
-        errorOf(COORDINATOR_NOT_AVAILABLE),
-        'FindCoordinator',
-        `transactional id "${transactionalId}"`,
-      );
-    }
-  }
-  return coordinator.nodeId;
 }
 
 /** What the leader of a partition knows about a producer that wrote to it. */
@@ -120,33 +89,39 @@ export interface MarkerWrite {
   readonly coordinatorEpoch: number;
   /** How many, 1 to MARKERS_PER_REQUEST. */
   readonly count: number;
-  readonly timeoutMs?: number;
+  /** Whether the n-th of them is a COMMIT; all are ABORT by default. They are appended in their order. */
+  readonly isCommit?: (index: number) => boolean;
+  readonly permit?: Permit;
 }
 
 /**
- * Writes `count` ABORT markers of a producer without data: each takes one offset and is invisible to consumers. One
+ * Writes `count` markers of a producer without data: each takes one offset and is invisible to consumers. One
  * request, sent once: markers are not idempotent. Neither success nor a failure, not even a definite one, says how many
  * were written: the answer has one error for all markers of the producer, so success can hide refusals. On 3.9.1 a topic
  * that was just created got 99 of 700, and the answer was 'no error'. So read the watermark. Needs ALTER or
- * CLUSTER_ACTION on the cluster (31 otherwise). Throws KafkaError.
+ * CLUSTER_ACTION on the cluster (31 otherwise). Throws KafkaError, WithheldError without leave.
  */
 export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Promise<void> {
-  const { topic, partition, count } = write;
+  const { topic, partition, count, permit } = write;
   assert(count >= 1 && count <= MARKERS_PER_REQUEST, `a request has 1 to ${MARKERS_PER_REQUEST} markers`);
   const marker = {
     producerId: write.producerId,
     producerEpoch: 0,
-    transactionResult: false,
     topics: [{ name: topic, partitionIndexes: [partition] }],
     coordinatorEpoch: write.coordinatorEpoch,
     transactionVersion: 0,
   };
   const response = await cluster.call(
     writeTxnMarkersApi,
-    { markers: Array.from({ length: count }, () => marker) },
+    {
+      markers: Array.from({ length: count }, (_, index) => ({
+        ...marker,
+        transactionResult: write.isCommit?.(index) ?? false,
+      })),
+    },
     {
       broker: await leaderOf(cluster, topic, partition),
-      ...(write.timeoutMs === undefined ? {} : { timeoutMs: write.timeoutMs }),
+      ...(permit ? { timeoutMs: permit.timeoutMs, mayLeave: () => permit.isGiven() } : {}),
     },
   );
   if (response.markers.length === 0) throw new MalformedFrameError(`WriteTxnMarkers left out ${topic}/${partition}`);

@@ -6,7 +6,7 @@
 import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import type { Cluster } from './cluster.ts';
-import { BrokerError, ConnectionError, KafkaError } from './errors.ts';
+import { BrokerError, ConnectionError, KafkaError, WithheldError } from './errors.ts';
 import { errorOf } from './protocol/error-codes.ts';
 
 const RETRY_BASE_MS = 50;
@@ -60,6 +60,7 @@ export class Retries {
     error.cluster ??= this.#cluster.name;
     if (!error.retryable) return false;
     if (!error.definite && !this.#options.repeatable) return false;
+    if (error instanceof WithheldError) return false; // whoever asked for the leave knows when it is given again
     if (error instanceof ConnectionError && error.failure === 'denied') return false; // until somebody changes a setting
     const delayMs = this.#backoff.next();
     if (this.#cluster.clock.monotonic() + delayMs - this.#startedMs > this.#budgetMs(error)) return false;

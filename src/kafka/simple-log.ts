@@ -6,8 +6,9 @@ import { BrokerError, MalformedFrameError } from './errors.ts';
 import type { Cluster } from './cluster.ts';
 import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition } from './fetch.ts';
 import { listOffsets, EARLIEST, LATEST } from './offsets.ts';
-import { decodeProduce, encodeProduce, produceApi } from './produce.ts';
+import { decodeProduce, encodeProduce, produceApi, type ProduceResult } from './produce.ts';
 import { errorOf } from './protocol/error-codes.ts';
+import type { Permit } from './permit.ts';
 import { callRaw } from './raw-call.ts';
 import { batchAt, lastOffsetOf } from './records/batch-header.ts';
 import { BatchWriter } from './records/batch-writer.ts';
@@ -19,6 +20,8 @@ const NO_PRODUCER = { producerId: -1, producerEpoch: -1, baseSequence: -1 };
 const FETCH_BYTES = 1024 * 1024;
 /** A read ends at an offset that is there already, so there is nothing to wait for. */
 const FETCH_WAIT_MS = 100;
+const CORRUPT_MESSAGE = 2;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 const NO_SESSION = { sessionId: 0, sessionEpoch: -1 };
 
 export interface SimpleRecord {
@@ -34,33 +37,52 @@ export interface SimpleRecord {
  */
 export function appendRecords(
   cluster: Cluster,
-  append: { readonly topic: string; readonly partition: number; readonly records: readonly SimpleRecord[] },
+  append: {
+    readonly topic: string;
+    readonly partition: number;
+    readonly records: readonly SimpleRecord[];
+    readonly permit?: Permit;
+  },
 ): Promise<{ baseOffset: number }> {
-  const { topic, partition, records } = append;
+  const { topic, partition, records, permit } = append;
   const writer = new BatchWriter({ codec: UNCOMPRESSED, baseOffset: 0 });
   for (const record of records) writer.appendRecord(record);
   const batch = writer.finish(NO_PRODUCER);
-  const send = () => appendBatch(cluster, { topic, partition, batch });
+  const send = () => appendBatch(cluster, { topic, partition, batch, ...(permit ? { permit } : {}) });
   return retrying(cluster, send, { repeatable: false, topics: [topic] });
 }
 
-/** Appends one finished batch with acks=all, in one attempt, and returns where it landed. Throws KafkaError. */
+/** Appends one finished batch with acks=all, in one attempt, and returns where it landed. Throws KafkaError, WithheldError without leave. */
 export async function appendBatch(
   cluster: Cluster,
-  append: { readonly topic: string; readonly partition: number; readonly batch: Buffer },
+  append: { readonly topic: string; readonly partition: number; readonly batch: Buffer; readonly permit?: Permit },
 ): Promise<{ baseOffset: number }> {
-  const { topic, partition, batch } = append;
-  const timeoutMs = cluster.requestTimeoutMs;
+  const { topic, partition, batch, permit } = append;
+  const timeoutMs = permit?.timeoutMs ?? cluster.requestTimeoutMs;
   const topics = [{ name: topic, partitions: [{ partition, buffer: batch, start: 0, end: batch.length }] }];
   const connection = await cluster.connection(await leaderOf(cluster, topic, partition));
-  const request = { api: produceApi, chunks: encodeProduce(topics, timeoutMs), timeoutMs };
+  const request = {
+    api: produceApi,
+    chunks: encodeProduce(topics, timeoutMs),
+    timeoutMs,
+    ...(permit ? { mayLeave: () => permit.isGiven() } : {}),
+  };
   const { results, throttleTimeMs } = await callRaw(connection, request, decodeProduce);
   connection.throttle(throttleTimeMs);
   const result = results[0];
   if (!result) throw new MalformedFrameError(`Produce left out ${topic}/${partition}`);
-  if (result.errorCode !== 0)
-    throw new BrokerError(errorOf(result.errorCode), 'Produce', `${topic}/${partition}`, result.errorMessage);
+  if (result.errorCode !== 0) throw produceError(result, `${topic}/${partition}`);
   return { baseOffset: result.baseOffset };
+}
+
+/**
+ * The broker looks at the transactional bit of a batch before it checks the CRC (KafkaApis.handleProduceRequest,
+ * RequestUtils.hasTransactionalRecords): none that is appended here has it, so a right to a transactional id that is
+ * missing means damage on the way.
+ */
+function produceError({ errorCode, errorMessage }: ProduceResult, subject: string): BrokerError {
+  const isDamage = errorCode === TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+  return new BrokerError(errorOf(isDamage ? CORRUPT_MESSAGE : errorCode), 'Produce', subject, errorMessage);
 }
 
 /** A record batch as it came, in memory of its own: the bytes [at, at + size) of buffer. */
@@ -101,11 +123,17 @@ export async function readTail(
     readonly fromOffset: number;
     readonly toOffset?: number;
     readonly maxBytes: number;
+    /** To the watermark, open transactions included. */
+    readonly isUncommitted?: boolean;
   },
 ): Promise<Tail> {
-  const { topic, partition, fromOffset, toOffset, maxBytes } = read;
+  const { topic, partition, fromOffset, toOffset, maxBytes, isUncommitted } = read;
   const batches: RawBatch[] = [];
-  const bounds = { from: fromOffset, ...(toOffset === undefined ? {} : { to: toOffset }) };
+  const bounds = {
+    from: fromOffset,
+    ...(toOffset === undefined ? {} : { to: toOffset }),
+    ...(isUncommitted === undefined ? {} : { isUncommitted }),
+  };
   const iterator = readBatches(cluster, { topic, partition, ...bounds, maxBytes });
   for (;;) {
     const { done, value } = await iterator.next();
@@ -117,6 +145,7 @@ export async function readTail(
 interface ReadBounds {
   readonly from?: number;
   readonly to?: number;
+  readonly isUncommitted?: boolean;
 }
 
 /** Returns whether it came to the end. */
@@ -125,8 +154,9 @@ async function* readBatches(
   read: ReadBounds & { readonly topic: string; readonly partition: number; readonly maxBytes: number },
 ): AsyncGenerator<RawBatch, boolean, undefined> {
   const { topic, partition } = read;
-  const [first, stable] = await logBounds(cluster, topic, partition);
-  const last = Math.min(stable, read.to ?? stable);
+  const isUncommitted = read.isUncommitted ?? false;
+  const [first, end] = await logBounds(cluster, { topic, partition, isUncommitted });
+  const last = Math.min(end, read.to ?? end);
   let offset = read.from ?? first;
   let bytesLeft = read.maxBytes;
   while (offset < last) {
@@ -136,6 +166,7 @@ async function* readBatches(
       partition,
       offset,
       maxBytes: Math.min(bytesLeft, FETCH_BYTES),
+      isUncommitted,
     });
     let at = 0;
     for (let size = batchAt(buffer, at, buffer.length); size > 0; size = batchAt(buffer, at, buffer.length)) {
@@ -153,10 +184,14 @@ async function* readBatches(
   return true;
 }
 
-async function logBounds(cluster: Cluster, topic: string, partition: number): Promise<[number, number]> {
+async function logBounds(
+  cluster: Cluster,
+  { topic, partition, isUncommitted }: { topic: string; partition: number; isUncommitted: boolean },
+): Promise<[number, number]> {
   const bounds: number[] = [];
   const queries = [EARLIEST, LATEST].map((timestamp) => ({ topic, partition, timestamp }));
-  for (const { offset, error } of await listOffsets(cluster, queries, { isolation: 'read_committed' })) {
+  const isolation = isUncommitted ? 'read_uncommitted' : 'read_committed';
+  for (const { offset, error } of await listOffsets(cluster, queries, { isolation })) {
     if (error) throw error;
     bounds.push(offset);
   }
@@ -168,6 +203,7 @@ interface FetchOne {
   readonly partition: number;
   readonly offset: number;
   readonly maxBytes: number;
+  readonly isUncommitted: boolean;
 }
 
 /** Bytes from one Fetch, copied out of the response; `isWaiting` when an empty answer says nothing, as under a quota (KIP-219). */
@@ -175,7 +211,7 @@ function fetchOnce(
   cluster: Cluster,
   one: FetchOne,
 ): Promise<{ buffer: Buffer; aborted: FetchedPartition['aborted']; isWaiting: boolean }> {
-  const { topic, partition, offset, maxBytes } = one;
+  const { topic, partition, offset, maxBytes, isUncommitted } = one;
   const ask = async () => {
     const leader = await leaderOf(cluster, topic, partition);
     const topicId = cluster.topicOf(topic)?.topicId;
@@ -185,6 +221,7 @@ function fetchOnce(
       maxWaitMs: FETCH_WAIT_MS,
       minBytes: 1,
       maxBytes,
+      isUncommitted,
       ...NO_SESSION,
       positions: [position],
       forgotten: [],

@@ -1,9 +1,11 @@
 /** Why two sides did not come to an encrypted connection, told from the codes of OpenSSL and Node. */
+import { X509Certificate } from 'node:crypto';
 
 const UNKNOWN_AUTHORITY = 'its certificate is of an authority that is not trusted here; "ca" must hold that authority';
 const KEY_UNREADABLE =
   'our key cannot be read: it is no PEM key, or "keyPassword" is not the password that it is encrypted with';
 const NO_CLIENT_CERTIFICATE = 'it wants a client certificate; give "certificate" and "key"';
+const EXPIRED = 'our certificate has expired';
 const NOTHING_COMMON = 'there is no version of TLS or cipher that both sides accept';
 const NOT_TLS = 'what it answers is not TLS: it is a listener without encryption, or something else than Kafka';
 
@@ -35,7 +37,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 /** What the other side says to us (RFC 8446 6.2). OpenSSL puts the version before it: SSLV3_, TLSV1_, TLSV13_, SSL/TLS_. */
 const ALERTS: Readonly<Record<string, string>> = {
   BAD_CERTIFICATE: 'it refuses our certificate, or wants a client certificate and was given none',
-  CERTIFICATE_EXPIRED: 'our certificate has expired',
+  CERTIFICATE_EXPIRED: EXPIRED,
   CERTIFICATE_REQUIRED: NO_CLIENT_CERTIFICATE,
   CERTIFICATE_REVOKED: 'our certificate has been revoked',
   CERTIFICATE_UNKNOWN: 'it does not trust our certificate',
@@ -46,17 +48,41 @@ const ALERTS: Readonly<Record<string, string>> = {
   UNSUPPORTED_CERTIFICATE: 'it does not take certificates of the kind that ours is',
 };
 
+/** The certificate (chain) that we showed, PEM, and the wall time. */
+export interface Shown {
+  readonly certificate: string;
+  readonly nowMs: number;
+}
+
 /**
  * What `error` says about TLS, with its code; null when it is about something else. Certificates and keys are never in it.
- * `hasServerName`: whether there is a key that says which name the certificate must carry.
+ * `hasServerName`: whether there is a key that says which name the certificate must carry. `shown`: null or left out
+ * where we showed none.
  */
-export function tlsProblemOf(error: Error, { hasServerName = true } = {}): string | null {
+export function tlsProblemOf(
+  error: Error,
+  { hasServerName = true, shown = null }: { readonly hasServerName?: boolean; readonly shown?: Shown | null } = {},
+): string | null {
   const { code } = error as { code?: string };
   if (code === undefined) return null;
+  // What a Java broker answers whatever is wrong with a certificate (sun.security.ssl.CertificateMessage).
+  const untimely = shown !== null && code.endsWith('_ALERT_CERTIFICATE_UNKNOWN') ? untimelinessOf(shown) : null;
+  if (untimely !== null) return `${untimely} (${code})`;
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `${otherHost(error, hasServerName)} (${code})`;
   const known = PROBLEMS[code] ?? ALERTS[/^ERR_SSL_.*_ALERT_([A-Z_]+)$/.exec(code)?.[1] ?? ''];
   if (known !== undefined) return `${known} (${code})`;
   return /^ERR_(?:SSL|OSSL|TLS)_/.test(code) ? `the TLS handshake failed (${code})` : null;
+}
+
+/** Of the first certificate, which is ours; null where its time is right, or it cannot be read. */
+function untimelinessOf({ certificate, nowMs }: Shown): string | null {
+  try {
+    const { validFrom, validTo } = new X509Certificate(certificate);
+    if (Date.parse(validTo) < nowMs) return EXPIRED;
+    return Date.parse(validFrom) > nowMs ? 'our certificate is not valid yet; compare the clocks' : null;
+  } catch {
+    return null;
+  }
 }
 
 function otherHost(error: Error, hasServerName: boolean): string {

@@ -6,6 +6,7 @@ import type { Broker, TopicMetadata } from './metadata.ts';
 import { LATEST, listOffsets } from './offsets.ts';
 import { createPartitions as createPartitionsApi } from './protocol/create-partitions.ts';
 import { createTopics } from './protocol/create-topics.ts';
+import { deleteTopics } from './protocol/delete-topics.ts';
 import { describeCluster as describeClusterApi } from './protocol/describe-cluster.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { noLeader, retrying } from './retry.ts';
@@ -22,7 +23,7 @@ export interface NewTopic {
 
 /**
  * Creates a topic and returns its metadata once every partition has a leader. Throws KafkaError: TOPIC_ALREADY_EXISTS
- * (36), INVALID_REPLICATION_FACTOR (38), INVALID_CONFIG (40), POLICY_VIOLATION (44), an authorisation error.
+ * (36), also where an attempt whose answer was lost has created it; INVALID_REPLICATION_FACTOR (38), INVALID_CONFIG (40), POLICY_VIOLATION (44), an authorisation error.
  */
 export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<TopicMetadata> {
   const create = async () => {
@@ -45,11 +46,30 @@ export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<To
     );
     throwError(response.topics[0], 'CreateTopics', topic.name);
   };
-  await retrying(cluster, create, { repeatable: false, topics: [topic.name] });
+  await retrying(cluster, create, { repeatable: true, topics: [topic.name] });
   return awaitPartitions(cluster, topic.name, topic.partitions);
 }
 
-/** Raises the number of partitions to `count` and waits until each has a leader. Throws KafkaError: INVALID_PARTITIONS (37) when it is no raise. */
+/** Deletes the topic with this id, whatever has its name by then. `name` is for messages. Throws KafkaError: UNKNOWN_TOPIC_ID (100). */
+export async function deleteTopic(
+  cluster: Cluster,
+  { name, topicId }: { readonly name: string; readonly topicId: string },
+): Promise<void> {
+  const remove = async () => {
+    const response = await cluster.call(
+      deleteTopics,
+      { topics: [{ name: null, topicId }], timeoutMs: cluster.requestTimeoutMs },
+      { broker: 'controller' },
+    );
+    throwError(response.responses[0], 'DeleteTopics', name);
+  };
+  await retrying(cluster, remove, { repeatable: false, topics: [name] });
+}
+
+/**
+ * Raises the number of partitions to `count` and waits until each has a leader. Throws KafkaError: INVALID_PARTITIONS (37)
+ * when it is no raise, also where an attempt whose answer was lost has done it.
+ */
 export async function createPartitions(
   cluster: Cluster,
   { topic, count }: { readonly topic: string; readonly count: number },
@@ -62,7 +82,7 @@ export async function createPartitions(
     );
     throwError(response.results[0], 'CreatePartitions', topic);
   };
-  await retrying(cluster, create, { repeatable: false, topics: [topic] });
+  await retrying(cluster, create, { repeatable: true, topics: [topic] });
   return awaitPartitions(cluster, topic, count);
 }
 

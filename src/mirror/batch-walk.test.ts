@@ -33,6 +33,8 @@ import {
   type WalkPolicy,
   type WalkResult,
 } from './batch-walk.ts';
+import { RecordFilter } from './record-filter.ts';
+import { ConditionError, type RecordCondition } from '#contract/record-condition.ts';
 
 const OUR_PID = 4711;
 const MARKER_PID = 4712;
@@ -495,17 +497,90 @@ describe('read_committed', () => {
     expect(visible([batch(3), abort(4, 7), data(5, 7)], [{ producerId: 7, firstOffset: 1 }])).toEqual([3, 5]);
   });
 
-  test('under preserve the walk stops at the first transactional batch or marker, with what lies before it', () => {
+  describe('under preserve', () => {
     const policy = { transactions: 'preserve' } as const;
-    const first = walk([batch(0, 2), data(2, 7), abort(3, 7)], {
-      policy,
-      aborted: [{ producerId: 7, firstOffset: 2 }],
+
+    test('batches keep their transaction, aborted ones too, and a marker says what it ends', () => {
+      const {
+        items,
+        stop,
+        data: copied,
+      } = walk([batch(0, 2), data(2, 7), data(3, 8), abort(4, 7), commit(5, 8), batch(6)], {
+        policy,
+        aborted: [{ producerId: 7, firstOffset: 2 }],
+      });
+      expect(stop).toBeNull();
+      expect(copied.map(({ baseOffset, transaction }) => [baseOffset, transaction?.producerId])).toEqual([
+        [0, undefined],
+        [2, 7],
+        [3, 8],
+        [6, undefined],
+      ]);
+      expect(items.filter((item) => item.kind === 'hole')).toEqual([
+        { kind: 'hole', baseOffset: 4, count: 1, ends: { producerId: 7, isCommit: false } },
+        { kind: 'hole', baseOffset: 5, count: 1, ends: { producerId: 8, isCommit: true } },
+      ]);
+      expect(copied.map((item) => openBatch(item.buffer.subarray(item.start, item.end), 0).attributes)).toEqual([
+        0,
+        TRANSACTIONAL,
+        TRANSACTIONAL,
+        0,
+      ]);
     });
-    expect(shapeOf(first.items)).toEqual(['data 0+2 passed']);
-    expect(first.stop).toEqual({ kind: 'transaction', offset: 2 });
-    expect(first.cursor.offset).toBe(2);
-    expect(walk([commit(0, 7)], { policy }).stop).toEqual({ kind: 'transaction', offset: 0 });
-    expect(walk([batch(0)], { policy }).stop).toBeNull();
+
+    test('records of transactions take no sequence of the plain ones', () => {
+      const { data: copied, cursor } = walk([batch(0, 2), data(2, 7), commit(3, 7), batch(4, 3)], {
+        policy,
+        sequence: 10,
+      });
+      expect(baseSequenceOf(copied[2]!.buffer, copied[2]!.start)).toBe(12);
+      expect(cursor).toEqual({ offset: 7, sequence: 15 });
+    });
+
+    test('small neighbours are merged within their transaction only', () => {
+      const { data: copied } = walk([data(0, 7), data(1, 7), data(2, 8), batch(3), batch(4)], {
+        policy: { ...policy, mergeBelowBytes: 4096 },
+      });
+      expect(copied.map(({ baseOffset, count, transaction }) => [baseOffset, count, transaction?.producerId])).toEqual([
+        [0, 2, 7],
+        [2, 1, 8],
+        [3, 2, undefined],
+      ]);
+      const merged = openBatch(copied[0]!.buffer.subarray(copied[0]!.start, copied[0]!.end), 0);
+      expect(merged.attributes).toBe(TRANSACTIONAL);
+    });
+
+    test('what compaction left of a transaction is cut, and emptied batches are holes', () => {
+      const compacted = sourceBatch({
+        baseOffset: 0,
+        records: [record('0'), null, record('2')],
+        attributes: TRANSACTIONAL,
+        producerId: 7,
+      });
+      const emptied = sourceBatch({ baseOffset: 3, records: [null, null], attributes: TRANSACTIONAL, producerId: 8 });
+      const { items } = walk([compacted, emptied, commit(5, 8), commit(6, 7)], { policy });
+      expect(shapeOf(items)).toEqual([
+        'data 0+1 gaps',
+        'hole 1+1',
+        'data 2+1 gaps',
+        'hole 3+2',
+        'hole 5+1',
+        'hole 6+1',
+      ]);
+      expect(items.flatMap((item) => (item.kind === 'data' ? [item.transaction?.producerId] : []))).toEqual([7, 7]);
+    });
+
+    test('a record of a transaction that is too large is taken back without a sequence', () => {
+      const large = sourceBatch({
+        baseOffset: 0,
+        records: [{ ...record('x'), value: Buffer.alloc(5_000, 1) }],
+        attributes: TRANSACTIONAL,
+        producerId: 7,
+      });
+      const { stop, cursor } = walk([large], { policy, batchBytesMax: 1_000, sequence: 3 });
+      expect(stop).toMatchObject({ kind: 'too-large', offset: 0 });
+      expect(cursor).toEqual({ offset: 0, sequence: 3 });
+    });
   });
 });
 
@@ -943,3 +1018,77 @@ function openable(bytes: Buffer): Buffer {
   expect(openBatch(bytes, 0).count).toBe(2);
   return bytes;
 }
+
+describe('what became of each offset', () => {
+  const policy = { isAccounted: true } as const;
+  const told = (items: readonly WalkItem[]): unknown[] =>
+    items.map((item) => [item.kind === 'data' ? 'delivered' : item.disposition, item.baseOffset, item.count]);
+
+  test('is told apart for control records, aborted and compacted ones', () => {
+    const own = { producerId: 9, attributes: TRANSACTIONAL };
+    const { items } = walk(
+      [
+        batch(3, 2),
+        batch(5, 2, own),
+        controlBatch({ baseOffset: 7, producerId: 9, isCommit: false }),
+        controlBatch({ baseOffset: 8, producerId: 8, isCommit: true }),
+        sourceBatch({ baseOffset: 10, records: [record('10'), null, record('12'), null] }),
+      ],
+      { policy, aborted: [{ producerId: 9, firstOffset: 5 }] },
+    );
+    expect(told(items)).toEqual([
+      [{ kind: 'compacted' }, 0, 3],
+      ['delivered', 3, 2],
+      [{ kind: 'aborted' }, 5, 2],
+      [{ kind: 'control' }, 7, 2],
+      [{ kind: 'compacted' }, 9, 1],
+      ['delivered', 10, 1],
+      [{ kind: 'compacted' }, 11, 1],
+      ['delivered', 12, 1],
+      [{ kind: 'compacted' }, 13, 1],
+    ]);
+  });
+
+  test('ends in front of a record of which a condition says neither yes nor no, or copies it where that is asked for', () => {
+    const condition: RecordCondition = ({ key }) => {
+      if (key?.toString() === 'key 3') throw new ConditionError('fails');
+      return key?.toString() !== 'key 1';
+    };
+    const frame = [sourceBatch({ baseOffset: 0, records: [0, 1, 2, 3, 4].map((i) => record(String(i))) })];
+    const stopping = new RecordFilter([condition], { firstRule: 7 });
+    const stopped = walk(frame, { policy: { ...policy, filter: stopping } });
+    expect(told(stopped.items)).toEqual([
+      ['delivered', 0, 1],
+      [{ kind: 'filtered', rule: 7 }, 1, 1],
+      ['delivered', 2, 1],
+    ]);
+    expect(stopped.stop).toEqual({ kind: 'undecided', rule: 7, why: 'fails', offset: 3 });
+    const delivering = new RecordFilter([condition], { deliversOnError: true });
+    const whole = walk(frame, { policy: { ...policy, filter: delivering } });
+    expect([whole.stop, told(whole.items).at(-1)]).toEqual([null, ['delivered', 2, 3]]);
+  });
+
+  test('names the condition that left a record out; the others are copied as they were', () => {
+    const filter = new RecordFilter([
+      ({ key }) => key?.toString() !== 'key 2',
+      ({ valueBytes, timestamp }) => valueBytes !== 1 || timestamp === TIME,
+    ]);
+    const all = [0, 1, 2, 3, 4, 5].map((i) => record(String(i), TIME + (i === 3 ? 1 : 0)));
+    for (const mergeBelowBytes of [0, 100_000]) {
+      const { items, data } = walk(
+        [sourceBatch({ baseOffset: 0, records: all }), sourceBatch({ baseOffset: 6, records: all.slice(0, 2) })],
+        { policy: { ...policy, filter, mergeBelowBytes }, sequence: 40 },
+      );
+      expect(told(items)).toEqual([
+        ['delivered', 0, 2],
+        [{ kind: 'filtered', rule: 0 }, 2, 1],
+        [{ kind: 'filtered', rule: 1 }, 3, 1],
+        ['delivered', 4, 2],
+        ['delivered', 6, 2],
+      ]);
+      expect(sequencesOf(data)).toEqual([40, 42, 44]);
+      expect(data.map(({ reason }) => reason)).toEqual(['gaps', 'gaps', null]);
+      expect(valuesOf(items)).toEqual(['0: 0', '1: 1', '4: 4', '5: 5', '6: 0', '7: 1']);
+    }
+  });
+});

@@ -3,13 +3,16 @@
  * through or are written anew, and that accounts for every source offset (exactness.md).
  *
  *   control batch, aborted or compacted offsets        → a hole: as many control records on the target
+ *   under `transactions: preserve`                     → batches keep their transaction, and a control batch says what it ends
  *   dense batch within limits                          → passed through; only its header is patched, in place
  *   small neighbours                                   → merged (below 4–8 KB a batch costs the broker more than its bytes)
  *   too large · begins before the position · with gaps · LogAppendTime under `timestamps: append` → written anew
  *
  * Pure but for the frame it patches: given the same bytes and cursor it gives the same items.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { assert } from '#util/assert.ts';
+import type { Disposition } from '#contract/disposition-ledger.ts';
 import type { ReencodeReason } from '#contract/status.ts';
 import { MalformedBatchError } from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
@@ -34,15 +37,23 @@ import {
 import type { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { openBatch, type OpenBatch } from '#kafka/records/open-batch.ts';
+import type { RecordFilter, Verdict } from './record-filter.ts';
+import { isCommit } from './transaction-tail.ts';
 
 /** Sequences are int32 and wrap from 2^31 − 1 to 0 (DefaultRecordBatch.incrementSequence). */
 export const SEQUENCES = 2 ** 31;
+const CONTROL: Disposition = { kind: 'control' };
+const ABORTED: Disposition = { kind: 'aborted' };
+const COMPACTED: Disposition = { kind: 'compacted' };
+/** Each batch of a transaction is a round trip, so larger ones are merged too where they are cheap to write anew. */
+const TRANSACTION_MERGE_FACTOR = 8;
 const BASE_TIMESTAMP_AT = 27;
 const MAX_TIMESTAMP_AT = 35;
 /** Of the upper half of an int64: below it, and above its negative, deltas of a batch stay within ±2^53. */
 const EXACT_HIGH = 2 ** 20;
-/** Never in what we write: the time is a CreateTime, the transaction is the source's, the horizon is the source cleaner's. */
-const CLEARED_ATTRIBUTES = ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_DELETE_HORIZON;
+/** Never in what we write: the time is a CreateTime, the horizon is the source cleaner's; nor, but in a transaction, the third. */
+const ALWAYS_CLEARED = ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_DELETE_HORIZON;
+const CLEARED_ATTRIBUTES = ALWAYS_CLEARED | ATTRIBUTE_TRANSACTIONAL;
 
 export interface WalkPolicy {
   readonly transactions: 'preserve' | 'committed-only';
@@ -52,6 +63,10 @@ export interface WalkPolicy {
   /** A batch below this is merged with its neighbours, up to `mergedBytesMax`. */
   readonly mergeBelowBytes: number;
   readonly mergedBytesMax: number;
+  /** Leaves records out: they are holes too. Where offsets are to be identical nothing may be left out. */
+  readonly filter?: RecordFilter;
+  /** Holes say what became of their offsets; those of different kinds are items of their own. */
+  readonly isAccounted?: boolean;
 }
 
 /** One batch for the target: bytes [start, end) of buffer, source offsets baseOffset to baseOffset + count − 1. */
@@ -70,6 +85,8 @@ export interface DataItem {
   readonly reason: ReencodeReason | null;
   /** Bytes of the source's batches that this item stands for, for the counts. */
   readonly sourceBytes: number;
+  /** Under `preserve`, of a batch of a transaction: the source's. Who writes it sets the producer's fields of the header. */
+  readonly transaction?: { readonly producerId: number };
 }
 
 /** `count` offsets from baseOffset that hold no record for readers. */
@@ -77,6 +94,10 @@ export interface HoleItem {
   readonly kind: 'hole';
   readonly baseOffset: number;
   readonly count: number;
+  /** Under `isAccounted`. */
+  readonly disposition?: Disposition;
+  /** Under `preserve`: the transaction of the source that its control record, the only one of this item, ends. */
+  readonly ends?: { readonly producerId: number; readonly isCommit: boolean };
 }
 
 export type WalkItem = DataItem | HoleItem;
@@ -89,10 +110,11 @@ export interface Cursor {
 
 /** Why a walk ended before the end of the fetched bytes. The cursor stands at the offset concerned. */
 export type WalkStop =
-  | { readonly kind: 'transaction'; readonly offset: number }
   | { readonly kind: 'too-large'; readonly offset: number; readonly bytes: number }
   /** A batch is not as message format v2 has it; what lies before it is among the items. */
   | { readonly kind: 'damaged'; readonly offset: number; readonly error: MalformedBatchError }
+  /** A condition says neither yes nor no of the record there. */
+  | { readonly kind: 'undecided'; readonly offset: number; readonly rule: number; readonly why: string }
   /** The leader epoch of the batches changed: it is recorded before anything of the new epoch is written. */
   | { readonly kind: 'leader-epoch'; readonly epoch: number; readonly offset: number };
 
@@ -185,33 +207,57 @@ export class BatchWalk {
     const attributes = attributesOf(buffer, at);
     const epoch = leaderEpochOf(buffer, at);
     if (epoch !== this.leaderEpoch) return { kind: 'leader-epoch', epoch, offset: Math.max(base, this.#cursor.offset) };
-    if (attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) && this.#policy.transactions === 'preserve') {
-      return { kind: 'transaction', offset: base };
-    }
-    if (base > this.#cursor.offset) this.#hole(base - this.#cursor.offset);
+    if (base > this.#cursor.offset) this.#hole(base - this.#cursor.offset, COMPACTED);
     const producerId = producerIdOf(buffer, at);
     if (attributes & ATTRIBUTE_CONTROL) {
       aborted.end(producerId, last);
-      this.#hole(last + 1 - this.#cursor.offset);
+      this.#control(frame, batch);
       return null;
     }
-    const isAborted = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0 && aborted.covers(producerId, last);
+    const isTransactional = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0;
+    const isAborted = !this.#preserves && isTransactional && aborted.covers(producerId, last);
     if (isAborted || recordCountOf(buffer, at) === 0) {
-      this.#hole(last + 1 - this.#cursor.offset);
+      this.#hole(last + 1 - this.#cursor.offset, isAborted ? ABORTED : COMPACTED);
       return null;
     }
     const reason = this.#reasonToReencode(buffer, batch);
     const mergeable = reason === null || reason === 'append-time';
-    const isSmall = size < this.#policy.mergeBelowBytes && (reason !== null || hasExactTimes(buffer, at));
+    const isSmall = size < this.#mergeBelow(buffer, at) && (reason !== null || hasExactTimes(buffer, at));
     if (mergeable && isSmall) this.#addSmall(frame, batch, reason ?? 'merged');
     else if (reason !== null) return this.#rewrite(buffer, batch, reason);
     else this.#passThrough(frame, batch);
     return null;
   }
 
+  #mergeBelow(buffer: Buffer, at: number): number {
+    const isCheap = this.#transactionOf(buffer, at) !== null && codecOf(buffer, at) === 0;
+    return this.#policy.mergeBelowBytes * (isCheap ? TRANSACTION_MERGE_FACTOR : 1);
+  }
+
+  get #preserves(): boolean {
+    return this.#policy.transactions === 'preserve';
+  }
+
+  /** Of the batch at `at`, which is none of control records; null where it is to be a plain one. */
+  #transactionOf(buffer: Buffer, at: number): Transaction | null {
+    const isKept = this.#preserves && (attributesOf(buffer, at) & ATTRIBUTE_TRANSACTIONAL) !== 0;
+    return isKept ? { producerId: producerIdOf(buffer, at) } : null;
+  }
+
+  #control(frame: Frame, { at }: { at: number }): void {
+    const { buffer } = frame;
+    const count = lastOffsetOf(buffer, at) + 1 - this.#cursor.offset;
+    if (!this.#preserves || count !== 1 || recordCountOf(buffer, at) !== 1) return this.#hole(count, CONTROL);
+    const ends = { producerId: producerIdOf(buffer, at), isCommit: isCommit(buffer, at) };
+    this.#flushSmall();
+    this.#items.push({ kind: 'hole', baseOffset: this.#cursor.offset, count, ends });
+    this.#cursor.offset += count;
+  }
+
   #reasonToReencode(buffer: Buffer, { at, size }: { at: number; size: number }): ReencodeReason | null {
     if (baseOffsetOf(buffer, at) < this.#cursor.offset) return 'trimmed';
     if (recordCountOf(buffer, at) !== lastOffsetDeltaOf(buffer, at) + 1) return 'gaps';
+    if (this.#policy.filter && this.#leavesOut(this.#open(buffer, at))) return 'gaps';
     if (attributesOf(buffer, at) & ATTRIBUTE_LOG_APPEND_TIME && this.#policy.timestamps === 'append')
       return 'append-time';
     return size > this.batchBytesMax ? 'split' : null;
@@ -223,7 +269,9 @@ export class BatchWalk {
     const baseOffset = baseOffsetOf(frame.buffer, at);
     assert(baseOffset === this.#cursor.offset, 'a batch that passes through begins at the cursor');
     const newest = newestTimestampOf(frame.buffer, at);
-    patchBatchHeader(frame.buffer, at, producerOf(this.#policy.producerId, this.#cursor.sequence), CLEARED_ATTRIBUTES);
+    const transaction = this.#transactionOf(frame.buffer, at);
+    const cleared = transaction ? ALWAYS_CLEARED : CLEARED_ATTRIBUTES;
+    patchBatchHeader(frame.buffer, at, this.#producer(transaction), cleared);
     frame.retain();
     this.#items.push({
       kind: 'data',
@@ -236,27 +284,45 @@ export class BatchWalk {
       newestTimestamp: newest,
       reason: null,
       sourceBytes: size,
+      ...(transaction ? { transaction } : {}),
     });
-    this.#advance(count);
+    this.#advance(count, transaction);
+  }
+
+  #producer(transaction: Transaction | null): BatchProducer {
+    return producerOf(transaction ? -1 : this.#policy.producerId, this.#cursor.sequence);
   }
 
   /** Offsets without a record: consecutive ones are one item. */
-  #hole(count: number): void {
+  #hole(count: number, disposition: Disposition): void {
     this.#flushSmall();
     const last = this.#items.at(-1);
     const baseOffset = this.#cursor.offset;
-    if (last?.kind === 'hole') this.#items[this.#items.length - 1] = { ...last, count: last.count + count };
-    else this.#items.push({ kind: 'hole', baseOffset, count });
+    const isAccounted = this.#policy.isAccounted ?? false;
+    if (last?.kind === 'hole' && !last.ends && (!isAccounted || isDeepStrictEqual(last.disposition, disposition)))
+      this.#items[this.#items.length - 1] = { ...last, count: last.count + count };
+    else this.#items.push({ kind: 'hole', baseOffset, count, ...(isAccounted ? { disposition } : {}) });
     this.#cursor.offset += count;
+  }
+
+  #leavesOut(batch: OpenBatch): boolean {
+    for (let i = 0; i < batch.count; i++) if (this.#verdictOn(batch, i)) return true;
+    return false;
+  }
+
+  #verdictOn(batch: OpenBatch, index: number): Verdict | null {
+    return this.#policy.filter?.verdictOn(batch.recordAt(index)) ?? null;
   }
 
   /** A lone small batch passes through; from its second neighbour of the same codec on they become one. */
   #addSmall(frame: Frame, batch: { at: number; size: number }, reason: 'merged' | 'append-time'): void {
     const codec = codecOf(frame.buffer, batch.at);
+    const transaction = this.#transactionOf(frame.buffer, batch.at);
     const run = this.#small;
     if (
       run &&
       run.codec === codec &&
+      run.transaction?.producerId === transaction?.producerId &&
       run.reason === reason &&
       run.bytes + batch.size <= Math.min(this.#policy.mergedBytesMax, this.batchBytesMax)
     ) {
@@ -264,7 +330,8 @@ export class BatchWalk {
       run.bytes += batch.size;
     } else {
       this.#flushSmall();
-      this.#small = { frame, codec, reason, batches: [batch], bytes: batch.size, nextOffset: this.#cursor.offset };
+      const nextOffset = this.#cursor.offset;
+      this.#small = { frame, codec, reason, transaction, batches: [batch], bytes: batch.size, nextOffset };
     }
     // The cursor stands behind the run, so that what follows is judged against it; #flushSmall gives the sequences.
     this.#cursor.offset += recordCountOf(frame.buffer, batch.at);
@@ -288,7 +355,7 @@ export class BatchWalk {
         bytes += size;
       }
     } finally {
-      if (this.#writer.count > 0) this.#finish(run.reason, bytes);
+      if (this.#writer.count > 0) this.#finish(run.reason, bytes, run.transaction);
     }
     return null;
   }
@@ -297,20 +364,28 @@ export class BatchWalk {
   #rewrite(buffer: Buffer, { at, size }: { at: number; size: number }, reason: ReencodeReason): WalkStop | null {
     this.#flushSmall();
     const last = lastOffsetOf(buffer, at);
+    const transaction = this.#transactionOf(buffer, at);
     const batch = this.#open(buffer, at);
     let sourceBytes = size; // counted once, with the first piece
     let first = 0;
     while (first < batch.count && batch.offsetOf(first) < this.#cursor.offset) first++;
     while (first < batch.count) {
       const gap = batch.offsetOf(first) - this.#cursor.offset;
-      if (gap > 0) this.#hole(gap);
+      if (gap > 0) this.#hole(gap, COMPACTED);
+      const verdict = this.#verdictOn(batch, first);
+      if (verdict?.kind === 'undecided') return { ...verdict, offset: batch.offsetOf(first) };
+      if (verdict) {
+        this.#hole(1, verdict);
+        first++;
+        continue;
+      }
       const next = this.#writePiece(batch, first);
-      const bytes = this.#finish(reason, sourceBytes);
+      const bytes = this.#finish(reason, sourceBytes, transaction);
       if (bytes > this.#recordBytesMax && next === first + 1) return this.#tooLarge(bytes);
       sourceBytes = 0;
       first = next;
     }
-    if (last >= this.#cursor.offset) this.#hole(last + 1 - this.#cursor.offset);
+    if (last >= this.#cursor.offset) this.#hole(last + 1 - this.#cursor.offset, COMPACTED);
     return null;
   }
 
@@ -324,7 +399,8 @@ export class BatchWalk {
     } while (
       i < batch.count &&
       batch.offsetOf(i) === this.#writer.nextOffset &&
-      this.#writer.bytes + batch.recordBytes(i) + 16 <= this.batchBytesMax
+      this.#writer.bytes + batch.recordBytes(i) + 16 <= this.batchBytesMax &&
+      this.#verdictOn(batch, i) === null
     );
     return i;
   }
@@ -334,7 +410,7 @@ export class BatchWalk {
     const item = this.#items.pop();
     assert(item?.kind === 'data', 'the last item is the record that does not fit');
     this.#cursor.offset = item.baseOffset;
-    this.#cursor.sequence = (this.#cursor.sequence - item.count + SEQUENCES) % SEQUENCES;
+    if (!item.transaction) this.#cursor.sequence = (this.#cursor.sequence - item.count + SEQUENCES) % SEQUENCES;
     return { kind: 'too-large', offset: item.baseOffset, bytes };
   }
 
@@ -354,9 +430,9 @@ export class BatchWalk {
   }
 
   /** Ends the batch being written and queues it. Returns its size. */
-  #finish(reason: ReencodeReason, sourceBytes: number): number {
+  #finish(reason: ReencodeReason, sourceBytes: number, transaction: Transaction | null): number {
     const count = this.#writer.count;
-    const batch = this.#writer.finish(producerOf(this.#policy.producerId, this.#cursor.sequence));
+    const batch = this.#writer.finish(this.#producer(transaction), { isTransactional: transaction !== null });
     this.#items.push({
       kind: 'data',
       buffer: batch,
@@ -368,14 +444,16 @@ export class BatchWalk {
       newestTimestamp: newestTimestampOf(batch, 0),
       reason,
       sourceBytes,
+      ...(transaction ? { transaction } : {}),
     });
-    this.#advance(count);
+    this.#advance(count, transaction);
     return batch.length;
   }
 
-  #advance(count: number): void {
+  /** Records of a transaction have the sequences of its own producer. */
+  #advance(count: number, transaction: Transaction | null): void {
     this.#cursor.offset += count;
-    this.#cursor.sequence = (this.#cursor.sequence + count) % SEQUENCES;
+    if (!transaction) this.#cursor.sequence = (this.#cursor.sequence + count) % SEQUENCES;
   }
 }
 
@@ -398,8 +476,13 @@ function newestTimestampOf(buffer: Buffer, at: number): number {
   return buffer.readInt32BE(at + MAX_TIMESTAMP_AT) * 2 ** 32 + buffer.readUInt32BE(at + MAX_TIMESTAMP_AT + 4);
 }
 
+interface Transaction {
+  readonly producerId: number;
+}
+
 interface SmallRun {
   readonly frame: Frame;
+  readonly transaction: Transaction | null;
   readonly codec: Codec;
   readonly reason: 'merged' | 'append-time';
   readonly batches: { at: number; size: number }[];

@@ -24,11 +24,11 @@ export class CleanupGate implements LogStartGate {
     this.#topic = topic;
   }
 
-  /** Who is refused is not inside and does not leave. */
+  /** Who is refused is not inside and does not leave. Looks each time: another process may have taken `delete` away. */
   async enter(): Promise<void> {
     this.#inside++;
     try {
-      await this.#inTurn(() => (this.#isOpen ? Promise.resolve() : this.#addDelete()));
+      await this.#inTurn(() => this.#addDelete());
     } catch (error) {
       this.#inside--;
       throw error;

@@ -5,7 +5,10 @@ import { UnsupportedApiError } from '#kafka/errors.ts';
 import {
   clusterOperations,
   mayAlterConfigs,
+  mayDeleteGroup,
   mayDescribeConfigs,
+  mayDescribeGroup,
+  mayReadGroup,
   mayWriteMarkers,
   mayWriteTransactionalId,
   topicOperations,
@@ -14,6 +17,7 @@ import {
   type ValidatedTopic,
 } from '#kafka/permissions.ts';
 import { must } from '#util/assert.ts';
+import { RIGHTS } from './rights.ts';
 
 /** TOPIC_ and CLUSTER_AUTHORIZATION_FAILED, either of which refuses a creation. */
 const CREATE_DENIED = new Set([29, 31]);
@@ -69,8 +73,9 @@ async function askHeld(right: Right, known: Known): Promise<boolean | null> {
     const id = right.pattern === 'prefixed' ? `${right.resource}preflight` : right.resource;
     return mayWriteTransactionalId(cluster, id);
   }
+  if (right.resourceType === 'group') return askGroup(right, cluster);
   if (right.resourceType === 'cluster') {
-    if (operation === 'ALTER' || operation === 'CLUSTER_ACTION') return mayWriteMarkers(cluster);
+    if (right.why === RIGHTS.markers.why) return mayWriteMarkers(cluster);
     return has(known.onCluster, operation);
   }
   const operations = must(known.onTopics.get(nameUnder(right)), 'operations of a topic');
@@ -87,11 +92,21 @@ async function askHeld(right: Right, known: Known): Promise<boolean | null> {
   return false;
 }
 
+/** Of a pattern a group is asked for that nobody has; rights on single groups are not seen then. */
+async function askGroup(right: Right, cluster: Cluster): Promise<boolean | null> {
+  const { resource, pattern, operation, stops } = right;
+  const isOne = pattern === 'literal' && resource !== '*';
+  const name = isOne ? resource : `${resource === '*' ? '' : resource}lockstep-preflight`;
+  if (operation === 'DELETE') return isOne ? null : (await mayDeleteGroup(cluster, name)) || null; // one that is there would be gone
+  const held = await (operation === 'READ' ? mayReadGroup(cluster, name) : mayDescribeGroup(cluster, name));
+  return held || (isOne || stops === 'mirror' ? false : null);
+}
+
 /** What is hidden is not held: READ, WRITE, DELETE and ALTER imply DESCRIBE, which would have shown it. */
 function has(operations: Operations, operation: Operation): boolean | null {
   if (operations === 'unknown') return null;
   if (operations !== 'hidden') return operations.has(operation);
-  return operation === 'DESCRIBE_CONFIGS' ? null : false;
+  return operation === 'DESCRIBE_CONFIGS' || operation === 'ALTER_CONFIGS' ? null : false;
 }
 
 /** A topic that the right is about; under a pattern one that nobody has. */

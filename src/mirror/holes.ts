@@ -1,12 +1,13 @@
 /**
- * Holes: offsets that hold no record for readers get control records (abort markers) of the mirror's marker PID, one offset
- * each (exactness.md rule 7). A second PID, because a marker of the data PID without producer state would force the next
+ * Holes: offsets that hold no record for readers get control records (abort markers, or commit markers where the source has
+ * one and transactions are preserved) of the mirror's marker PID, one offset each (exactness.md rule 7). A second PID, because a marker of the data PID without producer state would force the next
  * sequence to 0 (seen on 3.9.1). Markers are not idempotent and their answer carries no offset, so no data is in
  * flight meanwhile and the watermark alone tells how many were written.
  */
 import { sleep } from '#util/clock.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
+import type { Permit } from '#kafka/permit.ts';
 import { describeProducers, MARKERS_PER_REQUEST, writeTxnMarkers } from '#kafka/producers.ts';
 import { readLogEnd, readWatermark } from './offsets.ts';
 import { diverged, holesNotAllowed } from './shard-stop.ts';
@@ -40,13 +41,22 @@ export async function nextMarkerEpoch({ target, topic, partition, markerProducer
  */
 export async function fillHole(
   port: HolePort,
-  hole: { from: number; count: number; coordinatorEpoch: number; signal: AbortSignal },
+  hole: {
+    from: number;
+    count: number;
+    /** Where the source has a control record that ends nothing that is left: whether it is a commit. */
+    isCommit?: (offset: number) => boolean;
+    coordinatorEpoch: number;
+    signal: AbortSignal;
+    permit: Permit;
+  },
 ): Promise<number> {
   const end = hole.from + hole.count;
   let at = hole.from;
   while (at < end) {
     if (hole.signal.aborted) return at;
-    const count = Math.min(end - at, MARKERS_PER_REQUEST);
+    const from = at;
+    const count = Math.min(end - from, MARKERS_PER_REQUEST);
     try {
       await writeTxnMarkers(port.target, {
         topic: port.topic,
@@ -54,6 +64,8 @@ export async function fillHole(
         producerId: port.markerProducerId,
         coordinatorEpoch: hole.coordinatorEpoch,
         count,
+        isCommit: (index) => hole.isCommit?.(from + index) ?? false,
+        permit: hole.permit,
       });
     } catch (error) {
       if (error instanceof BrokerError && error.code === CLUSTER_AUTHORIZATION_FAILED)

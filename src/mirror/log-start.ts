@@ -5,6 +5,7 @@
  */
 import { assert } from '#util/assert.ts';
 import type { Cluster } from '#kafka/cluster.ts';
+import type { Permit } from '#kafka/permit.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { openBatch } from '#kafka/records/open-batch.ts';
@@ -32,7 +33,12 @@ const FILLER_VALUE = Buffer.alloc(0);
 export async function fillLogStart(
   port: TargetPartition,
   position: { readonly offset: number; readonly sequence: number },
-  options: { readonly logStart: number; readonly signal: AbortSignal; onProgress(offset: number): void },
+  options: {
+    readonly logStart: number;
+    readonly permit?: Permit;
+    readonly signal: AbortSignal;
+    onProgress(offset: number): void;
+  },
 ): Promise<{ offset: number; sequence: number }> {
   assert(position.offset <= options.logStart, 'alignment fills up to the log start, never beyond');
   let { offset, sequence } = position;
@@ -44,7 +50,7 @@ export async function fillLogStart(
     const batch: Buffer = isFull && fullBatch ? fullBatch : writeFiller(port.target, count);
     if (isFull) fullBatch = batch;
     patchBatchHeader(batch, 0, producerOf(port.dataProducerId, sequence), 0);
-    await append(port, batch, offset);
+    await append(port, batch, { expected: offset, ...(options.permit ? { permit: options.permit } : {}) });
     offset += count;
     sequence = (sequence + count) % SEQUENCES;
     options.onProgress(offset);
@@ -65,8 +71,12 @@ function writeFiller({ clock }: Cluster, count: number): Buffer {
   return writer.finish(producerOf(-1, -1));
 }
 
-async function append({ target, topic, partition }: TargetPartition, batch: Buffer, expected: number): Promise<void> {
-  const { baseOffset } = await appendBatch(target, { topic, partition, batch });
+async function append(
+  { target, topic, partition }: TargetPartition,
+  batch: Buffer,
+  { expected, permit }: { readonly expected: number; readonly permit?: Permit },
+): Promise<void> {
+  const { baseOffset } = await appendBatch(target, { topic, partition, batch, ...(permit ? { permit } : {}) });
   if (baseOffset !== expected) {
     throw diverged(
       expected,

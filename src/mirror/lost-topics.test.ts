@@ -3,7 +3,7 @@ import type { TopicRule } from '#contract/resources.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { findLostTopics } from './lost-topics.ts';
 import type { TopicClaim } from './state-topic.ts';
-import { compileTopicRules } from './topic-rules.ts';
+import { compileTopicRules } from '#contract/topic-rules.ts';
 
 const UNKNOWN = 3;
 const NO_LEADER = 5;

@@ -3,6 +3,7 @@
  * mirror runs each partition says it; one that starts does not see what is gone, and only the claims remember it.
  */
 import type { Finding } from '#contract/plan.ts';
+import { targetOf, type TopicRules } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
@@ -10,7 +11,6 @@ import { isDenied } from '#kafka/permissions.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { must } from '#util/assert.ts';
 import type { StateTopic, TopicClaim } from './state-topic.ts';
-import { targetOf, type TopicRules } from './topic-rules.ts';
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 

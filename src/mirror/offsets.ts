@@ -7,8 +7,9 @@ export function readLogStart(cluster: Cluster, topic: string, partition: number)
   return readOffset(cluster, { topic, partition, timestamp: EARLIEST }, 'read_uncommitted');
 }
 
-export function readWatermark(cluster: Cluster, topic: string, partition: number): Promise<number> {
-  return readOffset(cluster, { topic, partition, timestamp: LATEST }, 'read_uncommitted');
+/** `lane`: the connection on which it is asked (CallOptions). */
+export function readWatermark(cluster: Cluster, topic: string, partition: number, lane = 0): Promise<number> {
+  return readOffset(cluster, { topic, partition, timestamp: LATEST }, 'read_uncommitted', lane);
 }
 
 /** Where the leader's log ends: beyond the watermark lies what its followers do not have yet. */
@@ -47,6 +48,15 @@ export async function readEnds(
   });
 }
 
+/** One watermark per partition, in their order; null where it could not be had. */
+export async function readWatermarks(
+  cluster: Cluster,
+  partitions: readonly { readonly topic: string; readonly partition: number }[],
+): Promise<(number | null)[]> {
+  const queries = partitions.map(({ topic, partition }) => ({ topic, partition, timestamp: LATEST }));
+  return (await listOffsets(cluster, queries)).map(({ offset, error }) => (error ? null : offset));
+}
+
 /** The first offset whose record is at or after `timestampMs`; −1 when there is none. */
 export function readOffsetAt(
   cluster: Cluster,
@@ -60,8 +70,9 @@ async function readOffset(
   cluster: Cluster,
   query: { topic: string; partition: number; timestamp: number },
   isolation: Isolation,
+  lane = 0,
 ): Promise<number> {
-  const answer = must((await listOffsets(cluster, [query], { isolation }))[0], 'answer of ListOffsets');
+  const answer = must((await listOffsets(cluster, [query], { isolation, lane }))[0], 'answer of ListOffsets');
   if (answer.error) throw answer.error;
   return answer.offset;
 }

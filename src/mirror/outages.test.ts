@@ -9,7 +9,7 @@ import { ScriptedNetwork } from '#testing/scripted-network.ts';
 import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { Outages } from './outages.ts';
-import type { Waiting } from './shard.ts';
+import type { Waiting } from './shard-trouble.ts';
 
 const clock = new ManualClock();
 const pool = new FramePool({ bytesMax: 1024 * 1024 });

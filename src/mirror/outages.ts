@@ -8,7 +8,7 @@ import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { BrokerError, ConnectionError, type KafkaError } from '#kafka/errors.ts';
 import { must } from '#util/assert.ts';
-import type { Waiting } from './shard.ts';
+import type { Waiting } from './shard-trouble.ts';
 
 /** A leader election or the restart of a broker is over by then. */
 const OUTAGE_MS = 30_000;

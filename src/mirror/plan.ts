@@ -3,23 +3,32 @@ import { nearest } from '#util/nearest.ts';
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Access, Finding, MirrorPlan, PlannedTopic, Right } from '#contract/plan.ts';
-import type { MirrorResource, MirrorStart } from '#contract/resources.ts';
+import type { MirrorResource } from '#contract/resources.ts';
+import {
+  collisionsOf,
+  compileTopicRules,
+  planTopics,
+  withMerges,
+  type TopicPair,
+  type TopicPlan,
+} from '#contract/topic-rules.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import type { KafkaError } from '#kafka/errors.ts';
-import { EARLIEST, LATEST, listOffsets, type OffsetQuery } from '#kafka/offsets.ts';
 import { isDenied } from '#kafka/permissions.ts';
-import { FILL_OFFSETS_MAX } from './log-start.ts';
+import { absentOf, changesOf, surveyAround } from './around-survey.ts';
+import { planGroups } from './group-plan.ts';
 import { findLostTopics } from './lost-topics.ts';
 import { findRights, findUnfitSettings, peekState, type SurveyedPair } from './preflight.ts';
 import { grantsOf } from './rights.ts';
+import { cycleFinding, leftOutFinding, SourceProvenance } from './source-provenance.ts';
+import { askMode, readStarts } from './mode-facts.ts';
 import { stateUnreadable } from './shard-stop.ts';
 import { mirrorIdOf } from './state-records.ts';
 import type { MirrorChoices, StateTopic } from './state-topic.ts';
 import { decisionOptions } from './target-topics.ts';
 import { decideTopic, type TopicDecision } from './topic-decision.ts';
 import { readTargetFacts, readTopicFacts, type FactsError, type TopicFacts } from './topic-facts.ts';
-import { collisionsOf, compileTopicRules, planTopics, type TopicPair, type TopicPlan } from './topic-rules.ts';
 
 /** Measured: 1,000 million offsets in 72 s. */
 const FILL_SECONDS_PER_OFFSET = 72e-9;
@@ -55,7 +64,10 @@ export async function planMirror(
   const allTopics = await source.refresh('all');
   const sourceTopics = allTopics.filter(({ errorCode }) => errorCode === 0);
   const compiled = compileTopicRules(resource.spec.topics);
-  const rules = planTopics(compiled, sourceTopics);
+  const provenance = new SourceProvenance(source);
+  await provenance.read();
+  const all = withMerges(planTopics(compiled, sourceTopics), resource.spec);
+  const { plan: rules, cycles, leftOut } = provenance.route(all, { rules: compiled, target });
   const recorded = await peekState(target);
   const surveyed = await surveyPairs({ resource, source, target, mirrorId, state: recorded.state }, rules.pairs);
   const rights = await findRights(ports, { surveyed, rules, state: recorded });
@@ -74,22 +86,32 @@ export async function planMirror(
   );
   const findings = [
     ...findChanges(resource, { source, target, state: recorded.state }),
+    ...cycles.map((each) => cycleFinding(each, { resource, source, target })),
+    ...leftOut.map((each) => leftOutFinding(each, { resource, source, target })),
     ...findRules(resource, source, withoutHidden(rules, resource, rights.hidden), sourceTopics),
     ...(recorded.state
       ? await findLostTopics({ source, target, state: recorded.state, mirrorId }, compiled, allTopics)
       : []),
     ...settings.findings,
   ];
+  const copied = topics.filter(({ action }, i) => action !== 'refused' && !surveyed[i]?.decision?.copy.isShared);
+  const around = await surveyAround(
+    { ...ports, mirrorId, state: recorded.state, principal: access.target.principal },
+    copied,
+  );
   return {
     mirror: name,
     source: source.name,
     target: target.name,
     access,
+    around: changesOf(around),
+    usersToProvision: around.users && 'found' in around.users ? around.users.found : [],
     topics: [...topics, ...rights.hidden.map(hiddenTopic)],
+    groups: await planGroups(resource, { source, target }, rules.pairs),
     findings,
     missingRights: rights.missing,
     grants: grantsOf(rights.missing, access),
-    notChecked: [...rights.notChecked, ...settings.notChecked],
+    notChecked: [...rights.notChecked, ...settings.notChecked, ...absentOf(around)],
   };
 }
 
@@ -125,9 +147,12 @@ async function surveyPairs(ports: Ports, pairs: readonly TopicPair[]): Promise<S
     resource.spec.start,
   );
   const options = decisionOptions(ports);
+  const modes = await Promise.all(facts.map(async (each) => (each instanceof Error ? null : askMode(ports, each))));
   return pairs.map((pair, i) => {
     const each = must(facts[i], 'facts of a pair');
-    const decision = each instanceof Error ? null : decideTopic(each, targetFacts, options);
+    const asked = modes[i] ?? undefined;
+    const decision =
+      each instanceof Error ? null : decideTopic(each, targetFacts, { ...options, ...(asked ? { asked } : {}) });
     return { pair, facts: each, decision, start: starts.get(pair.source) ?? 0 };
   });
 }
@@ -170,11 +195,12 @@ function planTopic({ pair, facts, start, ...surveyed }: SurveyedPair, context: T
     target: pair.target,
     partitions: facts.source.partitions.length,
     targetPartitions: facts.target?.metadata.partitions.length ?? null,
-    mode: 'identical',
+    mode: decision.copy.mode,
     why: isUnclear ? 'not known: the state topic cannot be read' : whyOf(question, decision),
     action: isRefused ? 'refused' : decision.action,
     replicationFactor: decision.replicationFactor,
     configs: isRefused ? {} : Object.fromEntries([...set, ...remove.map((name) => [name, '(default)'] as const)]),
+    differences: isRefused ? [] : decision.differences,
     findings: found,
   };
 }
@@ -194,12 +220,14 @@ function hiddenTopic(pair: TopicPair): PlannedTopic {
     action: 'refused',
     replicationFactor: null,
     configs: {},
+    differences: [],
     findings: [],
   };
 }
 
 /** What identical offsets take here. */
-function whyOf({ facts, start }: TopicQuestion, { action }: TopicDecision): string {
+function whyOf({ facts, start }: TopicQuestion, { action, copy }: TopicDecision): string {
+  if (copy.why !== null) return copy.why;
   if (action === 'resume') return 'goes on where its copy ends';
   if (typeof start !== 'number') return 'log start not known';
   const filled = start === 0 ? 'log start at 0' : fillEstimate(start, facts.source.partitions.length);
@@ -214,22 +242,14 @@ function fillEstimate(start: number, partitions: number): string {
   return partitions === 1 ? `${offsets} to fill${cost}` : `up to ${offsets} to fill a partition${cost}`;
 }
 
-function findStart({ facts, start, isAuto }: TopicQuestion, { action }: TopicDecision): Finding[] {
+function findStart({ facts, start }: TopicQuestion, { action }: TopicDecision): Finding[] {
   if (action !== 'create' && action !== 'adopt') return [];
   if (typeof start !== 'number') {
     if (isDenied(start)) return [];
     const { code, message, nextStep } = toAppError(start, `first offsets of topic "${facts.pair.source}"`);
     return [{ code, severity: 'error', message, nextStep: nextStep ?? '' }];
   }
-  if (!isAuto || start <= FILL_OFFSETS_MAX) return [];
-  return [
-    {
-      code: 'FEATURE_NOT_BUILT',
-      severity: 'error',
-      message: `A partition of "${facts.pair.source}" begins at offset ${start.toLocaleString('en-US')}: identical offsets would take ${fillEstimate(start, 1)}, so it would be mapped, which is not built yet.`,
-      nextStep: 'Write "offsets: identical" to have the offsets filled all the same.',
-    },
-  ];
+  return [];
 }
 
 /** A broker does not create a topic whose name differs from an existing one only in "." and "_". */
@@ -278,44 +298,9 @@ function refusedPair(pair: TopicPair, source: Cluster, error: FactsError): Plann
     action: 'refused',
     replicationFactor: null,
     configs: {},
+    differences: [],
     findings: isDenied(error) ? [] : [{ code, severity: 'error', message, nextStep: nextStep ?? '' }],
   };
-}
-
-/** By source topic: the largest offset at which one of its partitions would begin, or why that could not be learnt. */
-async function readStarts(
-  source: Cluster,
-  topics: readonly TopicFacts[],
-  start: MirrorStart,
-): Promise<Map<string, number | KafkaError>> {
-  const queries = topics.flatMap(({ pair, source: { partitions } }) =>
-    partitions.map(({ partition }): OffsetQuery => ({ topic: pair.source, partition, timestamp: timestampOf(start) })),
-  );
-  const [firsts, ends] = await Promise.all([
-    listOffsets(source, queries, { isolation: 'read_committed' }),
-    start.at === 'timestamp'
-      ? listOffsets(
-          source,
-          queries.map((query) => ({ ...query, timestamp: LATEST })),
-          { isolation: 'read_committed' },
-        )
-      : [],
-  ]);
-  const starts = new Map<string, number | KafkaError>();
-  for (const [i, { topic, partition }] of queries.entries()) {
-    const first = must(firsts[i], 'answer of ListOffsets');
-    const before = starts.get(topic) ?? 0;
-    const given = start.at === 'offsets' ? start.offsets[topic]?.[partition] : undefined;
-    const found = first.offset < 0 ? (ends[i]?.offset ?? 0) : first.offset; // no record that late: the end
-    const offset = Math.max(given ?? 0, found);
-    starts.set(topic, typeof before === 'number' ? (first.error ?? Math.max(before, offset)) : before);
-  }
-  return starts;
-}
-
-function timestampOf(start: MirrorStart): number {
-  if (start.at === 'timestamp') return start.timestampMs;
-  return start.at === 'latest' ? LATEST : EARLIEST;
 }
 
 function isCompacted({ sourceConfigs }: TopicFacts): boolean {
@@ -370,7 +355,8 @@ function findRules(
     code: 'TOPIC_RULE_CONFLICT',
     severity: 'error',
     message: `The rules send ${sources.map((each) => `"${each}"`).join(' and ')} to the one target topic "${target}".`,
-    nextStep: 'Exclude all but one of them, or give them other names with "to".',
+    nextStep:
+      'Exclude all but one of them, or give them other names with "to"; or write "offsets: mapped" to merge them.',
   }));
   const invalid = plan.invalid.map(({ source: from, target, problem }): Finding => ({
     code: 'TOPIC_NAME_INVALID',

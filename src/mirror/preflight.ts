@@ -4,9 +4,9 @@
  */
 import type { Access, Finding, Grant, NotChecked, Right } from '#contract/plan.ts';
 import type { MirrorResource } from '#contract/resources.ts';
+import type { TopicPair, TopicPlan } from '#contract/topic-rules.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { describeBrokerConfig } from '#kafka/configs.ts';
 import { type KafkaError, UnsupportedApiError } from '#kafka/errors.ts';
 import { partitionSizes } from '#kafka/log-dirs.ts';
 import { isDenied, markersNeedClusterAction, validateCreation, type ValidatedTopic } from '#kafka/permissions.ts';
@@ -21,12 +21,11 @@ import { newStateTopic, STATE_TOPIC, StateTopic } from './state-topic.ts';
 import { isEmpty } from './topic-configs.ts';
 import type { TopicDecision } from './topic-decision.ts';
 import type { FactsError, TopicFacts } from './topic-facts.ts';
-import type { TopicPair, TopicPlan } from './topic-rules.ts';
+import { EXPIRATION, readExpiration } from './producer-memory.ts';
 import { duration, findCatchUp, findSettings, type CatchUp, type SettingsQuestion } from './topic-settings.ts';
 
 /** Assumed where nobody states a rate: a moderate link between sites. */
 const RATE_ASSUMED = 50_000_000;
-const EXPIRATION = 'producer.id.expiration.ms';
 /** It is an int (TransactionLogConfig.PRODUCER_ID_EXPIRATION_MS_CONFIG): 24.8 days. */
 const EXPIRATION_MAX_MS = 2_147_483_647;
 const TOPIC_ALREADY_EXISTS = 36;
@@ -180,7 +179,7 @@ function rightFactsOf({ pair, facts, decision, start }: SurveyedPair): RightFact
 function unknownRights({ what, cluster, command }: Grant): NotChecked {
   return {
     what: `${what} of "${cluster}"`,
-    why: 'no topic of a name like that is seen, or the broker does not tell',
+    why: 'nothing of a name like that is seen, or the broker does not tell',
     command,
   };
 }
@@ -296,11 +295,9 @@ function targetConfigsOf(
 /** A broker forgets a producer that long after the time of its last record (exactness.md rule 2). */
 async function findExpiration(ports: PreflightPorts, logs: readonly LogFacts[]): Promise<Finding[]> {
   const { source, target, resource } = ports;
-  const broker = target.brokers()[0];
-  if (broker === undefined || resource.spec.timestamps === 'target') return [];
-  const configs = await unlessDenied(() => describeBrokerConfig(target, broker.id));
-  const expirationMs = Number(configs?.get(EXPIRATION)?.value ?? Number.NaN);
-  if (!Number.isFinite(expirationMs)) return []; // said to be not known where the right to it is
+  if (resource.spec.timestamps === 'target') return [];
+  const expirationMs = await readExpiration(target);
+  if (expirationMs === null) return []; // said to be not known where the right to it is
   const nowMs = source.clock.now();
   const old = await olderThan(source, logs, nowMs - expirationMs);
   if (old.length === 0) return [];
@@ -313,8 +310,8 @@ async function findExpiration(ports: PreflightPorts, logs: readonly LogFacts[]):
     {
       code: 'CLUSTER_SETTING_UNFIT',
       severity: 'warning',
-      message: `${old.length === 1 ? '1 partition' : `${old.length} partitions`} of ${listed(topics)} hold records to be copied that are older than ${duration(expirationMs)}${age}, and "${target.name}" has ${EXPIRATION}=${expirationMs}: its brokers forget the mirror's producer while they are copied, and would not refuse a second process that copies them too.`,
-      nextStep: `Run one process of this mirror until they are copied${wanted === null ? '' : `; or set ${EXPIRATION}=${wanted} on the brokers of "${target.name}" until then (kafka-configs.sh --alter --entity-type brokers --entity-default --add-config ${EXPIRATION}=${wanted})`}.`,
+      message: `${old.length === 1 ? '1 partition' : `${old.length} partitions`} of ${listed(topics)} hold records to be copied that are older than ${duration(expirationMs)}${age}, and "${target.name}" has ${EXPIRATION}=${expirationMs}: its brokers forget the mirror's producer while they are copied, and would not refuse a process that wrote to a partition of another. Their batches go one at a time to each partition.`,
+      nextStep: `The group of the mirror's processes keeps them apart all the same. To have both guards, run one process until they are copied${wanted === null ? '' : `; to have both and more speed, set ${EXPIRATION}=${wanted} on the brokers of "${target.name}" until then (kafka-configs.sh --alter --entity-type brokers --entity-default --add-config ${EXPIRATION}=${wanted})`}.`,
     },
   ];
 }

@@ -37,9 +37,12 @@ describe('the rights that a mirror needs', () => {
   const always = [
     'source READ a',
     'source DESCRIBE_CONFIGS a',
+    'source READ __lockstep.state',
     'target READ __lockstep.state',
     'target WRITE __lockstep.state',
     'target DESCRIBE_CONFIGS __lockstep.state',
+    'target WRITE lockstep-',
+    'target READ lockstep-',
     'target READ a',
     'target WRITE a',
     'target ALTER_CONFIGS a',
@@ -52,7 +55,6 @@ describe('the rights that a mirror needs', () => {
 
   test.each<[string, Partial<RightFacts>, Partial<RightFacts['topics'][number]>, string[]]>([
     ['the state topic is missing', { stateIsMissing: true }, {}, ['target CREATE __lockstep.state']],
-    ['the mirror is new', { mirrorIsNew: true }, {}, ['target WRITE lockstep-']],
     ['a target topic is missing', {}, { targetIsMissing: true }, ['target CREATE a']],
     ['a partition begins above offset 0', {}, { beginsLater: true }, ['target DELETE a']],
     ['a topic is compacted', {}, { mayHaveHoles: true }, ['target ALTER kafka-cluster']],
@@ -72,7 +74,10 @@ describe('the rights that a mirror needs', () => {
     expect(none).toContain('target DESCRIBE_CONFIGS a');
     expect(none).not.toContain('target ALTER_CONFIGS a');
     expect(none).not.toContain('target ALTER a');
-    expect(named(settled, { transactions: 'committed-only' })).toContain('target ALTER kafka-cluster');
+    const committed = { transactions: 'committed-only' };
+    expect(named(settled, committed)).toContain('target ALTER kafka-cluster');
+    expect(named(settled, committed)).not.toContain('target WRITE lockstep-');
+    expect(named({ ...settled, mirrorIsNew: true }, committed)).toContain('target WRITE lockstep-');
   });
 });
 
@@ -105,8 +110,10 @@ describe('the commands that grant them', () => {
     );
     expect(grants.map(({ command }) => command)).toEqual([
       'kafka-acls.sh --bootstrap-server east:9092 --add --allow-principal User:mirror --operation Read --operation DescribeConfigs --topic dr. --resource-pattern-type prefixed',
+      'kafka-acls.sh --bootstrap-server east:9092 --add --allow-principal User:mirror --operation Read --topic __lockstep.state',
       'kafka-acls.sh --bootstrap-server west:9092 --add --allow-principal User:mirror --operation Create --operation Read --operation Write --operation DescribeConfigs --topic __lockstep.state',
       'kafka-acls.sh --bootstrap-server west:9092 --add --allow-principal User:mirror --operation Write --transactional-id lockstep- --resource-pattern-type prefixed',
+      'kafka-acls.sh --bootstrap-server west:9092 --add --allow-principal User:mirror --operation Read --group lockstep- --resource-pattern-type prefixed',
       'kafka-acls.sh --bootstrap-server west:9092 --add --allow-principal User:mirror --operation Create --operation Read --operation Write --operation AlterConfigs --operation Alter --operation Delete --topic dr. --resource-pattern-type prefixed',
       'kafka-acls.sh --bootstrap-server west:9092 --add --allow-principal User:mirror --operation Alter --operation DescribeConfigs --cluster',
       'kafka-acls.sh --bootstrap-server east:9092 --add --allow-principal User:mirror --operation Describe --operation DescribeConfigs --cluster',
@@ -116,7 +123,9 @@ describe('the commands that grant them', () => {
   test('put topics that lack the same into one, and say the worst that comes of it', () => {
     const names = Array.from({ length: 120 }, (_, i) => `t${i}`);
     const facts = { ...settled, topics: names.map((name) => ({ ...settled.topics[0]!, source: literal(name) })) };
-    const rights = rightsOf(mirror(), facts, both).filter(({ side, stops }) => side === 'source' && stops !== 'plan');
+    const rights = rightsOf(mirror(), facts, both).filter(
+      ({ side, resource, stops }) => side === 'source' && stops !== 'plan' && resource !== '__lockstep.state',
+    );
     const grants = grantsOf(rights, both);
     expect(grants.map(({ command }) => command.split('--topic').length - 1)).toEqual([50, 50, 20]);
     expect(grants[2]).toMatchObject({ stops: 'topic', without: ['The topic is not copied.'] });

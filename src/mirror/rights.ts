@@ -6,15 +6,28 @@
  * DESCRIBE_CONFIGS by ALTER_CONFIGS.
  */
 import type { Access, Grant, MirrorPermissions, Right } from '#contract/plan.ts';
+import type { GroupSync } from '#contract/group-settings.ts';
+import { parseNamePattern } from '#contract/name-pattern.ts';
 import type { MirrorResource, TopicRule } from '#contract/resources.ts';
 import { parseTargetTemplate, parseTopicPattern } from '#contract/topic-pattern.ts';
+import { GROUP_PREFIX } from '#jobs/ownership.ts';
 import type { Operation } from '#kafka/permissions.ts';
 import { must } from '#util/assert.ts';
+import { checkpointTopic, heartbeatTopic } from './checkpoints.ts';
 import { STATE_TOPIC, TRANSACTIONAL_ID_PREFIX } from './state-topic.ts';
 
 export interface RightRow {
   readonly side: 'source' | 'target';
-  readonly on: 'source topic' | 'target topic' | 'state topic' | 'transactional ids' | 'cluster';
+  readonly on:
+    | 'source topic'
+    | 'target topic'
+    | 'state topic'
+    | 'transactional ids'
+    | 'groups'
+    | 'source groups'
+    | 'target groups'
+    | 'checkpoint topics'
+    | 'cluster';
   readonly operation: Operation;
   /** Needed … */
   readonly when: string;
@@ -41,6 +54,15 @@ export const RIGHTS = {
     when: 'always',
     why: 'its settings are compared with those of the copy',
     without: 'Records are copied; the settings of the copy do not follow the source.',
+    stops: 'part',
+  },
+  sourceState: {
+    side: 'source',
+    on: 'state topic',
+    operation: 'READ',
+    when: 'always, also where there is no such topic',
+    why: 'it says which topics of the source are copies, and from where',
+    without: 'Records are copied; a ring of mirrors, and copies that come from the target, are not found.',
     stops: 'part',
   },
   stateCreate: {
@@ -83,8 +105,17 @@ export const RIGHTS = {
     side: 'target',
     on: 'transactional ids',
     operation: 'WRITE',
-    when: 'at the first start of a mirror',
-    why: 'the mirror gets its two producer ids, once',
+    when: 'with transactions: preserve, and at the first start of a mirror',
+    why: 'the mirror gets its two producer ids, once, and writes transactions',
+    without: 'Nothing is copied.',
+    stops: 'mirror',
+  },
+  group: {
+    side: 'target',
+    on: 'groups',
+    operation: 'READ',
+    when: 'always',
+    why: 'the processes of a mirror are members of a group there, which says who of them writes to which partition',
     without: 'Nothing is copied.',
     stops: 'mirror',
   },
@@ -160,6 +191,96 @@ export const RIGHTS = {
     // KIP-1037: ALTER is enough from 3.8 on.
     without:
       'A partition stops at the first offset of its source that holds no record. Brokers before 3.8 want CLUSTER_ACTION in its place.',
+    stops: 'part',
+  },
+  sourceGroups: {
+    side: 'source',
+    on: 'source groups',
+    operation: 'DESCRIBE',
+    when: 'with sync.groups',
+    why: 'what the groups have committed is read',
+    without: 'A group that we may not describe is not seen, and keeps no place on the target.',
+    stops: 'part',
+  },
+  targetGroups: {
+    side: 'target',
+    on: 'target groups',
+    operation: 'READ',
+    when: 'with sync.groups',
+    why: 'offsets are committed for the groups while they have no members there',
+    without: 'The groups keep no places on the target.',
+    stops: 'part',
+  },
+  targetGroupsDelete: {
+    side: 'target',
+    on: 'target groups',
+    operation: 'DELETE',
+    when: 'with sync.groups and deleted: delete',
+    why: 'groups that are gone from the source are deleted where nobody has used them',
+    without: 'Groups that are gone from the source stay on the target until their offsets expire.',
+    stops: 'part',
+  },
+  sourceAcls: {
+    side: 'source',
+    on: 'cluster',
+    operation: 'DESCRIBE',
+    when: 'with sync.acls or sync.users',
+    why: 'ACLs and SCRAM users are read',
+    without: 'ACLs of the target do not follow the source, and no users that it lacks are named.',
+    stops: 'part',
+  },
+  targetAcls: {
+    side: 'target',
+    on: 'cluster',
+    operation: 'ALTER',
+    when: 'with sync.acls',
+    why: 'ACLs are read, created and deleted',
+    without: 'ACLs of the target do not follow the source.',
+    stops: 'part',
+  },
+  targetUsers: {
+    side: 'target',
+    on: 'cluster',
+    operation: 'DESCRIBE',
+    when: 'with sync.users',
+    why: 'SCRAM users are read',
+    without: 'SCRAM users that the target lacks are not named.',
+    stops: 'part',
+  },
+  sourceClientQuotas: {
+    side: 'source',
+    on: 'cluster',
+    operation: 'DESCRIBE_CONFIGS',
+    when: 'with sync.quotas',
+    why: 'client quotas are read',
+    without: 'Client quotas of the target do not follow the source.',
+    stops: 'part',
+  },
+  targetClientQuotas: {
+    side: 'target',
+    on: 'cluster',
+    operation: 'ALTER_CONFIGS',
+    when: 'with sync.quotas',
+    why: 'client quotas are read and set',
+    without: 'Client quotas of the target do not follow the source.',
+    stops: 'part',
+  },
+  checkpointsCreate: {
+    side: 'target',
+    on: 'checkpoint topics',
+    operation: 'CREATE',
+    when: 'with sync.groups.checkpoints, while the topics do not exist',
+    why: "they are what MirrorMaker 2's client reads",
+    without: 'No checkpoints are written; the groups are moved all the same.',
+    stops: 'part',
+  },
+  checkpointsWrite: {
+    side: 'target',
+    on: 'checkpoint topics',
+    operation: 'WRITE',
+    when: 'with sync.groups.checkpoints',
+    why: 'places of groups, and a heartbeat, are written',
+    without: 'No checkpoints are written; the groups are moved all the same.',
     stops: 'part',
   },
   sourceSizes: {
@@ -262,27 +383,51 @@ function namesOf(key: RightKey, { spec }: MirrorResource, facts: RightFacts): re
       return topics.map(({ source }) => source);
     case 'stateCreate':
       return facts.stateIsMissing ? [literal(STATE_TOPIC)] : [];
+    case 'sourceState':
     case 'stateRead':
     case 'stateWrite':
     case 'stateConfigs':
       return [literal(STATE_TOPIC)];
     case 'producerId':
-      return facts.mirrorIsNew ? [{ name: TRANSACTIONAL_ID_PREFIX, pattern: 'prefixed' }] : [];
+      return facts.mirrorIsNew || spec.transactions === 'preserve'
+        ? [{ name: TRANSACTIONAL_ID_PREFIX, pattern: 'prefixed' }]
+        : [];
+    case 'group':
+      return [{ name: GROUP_PREFIX, pattern: 'prefixed' }];
     case 'targetCreate':
       return targets(({ targetIsMissing }) => targetIsMissing);
     case 'targetRead':
     case 'targetWrite':
       return targets(() => true);
     case 'targetAlterConfigs':
-      return targets(({ changesConfigs }) => spec.sync.configs || changesConfigs);
+      return targets(({ changesConfigs }) => spec.sync.configs !== null || changesConfigs);
     case 'targetConfigs':
-      return targets(({ changesConfigs }) => !spec.sync.configs && !changesConfigs);
+      return targets(({ changesConfigs }) => spec.sync.configs === null && !changesConfigs);
     case 'targetAlter':
       return targets(() => spec.sync.partitions);
     case 'targetDelete':
       return targets(({ beginsLater }) => beginsLater);
     case 'markers':
       return spec.transactions === 'committed-only' || topics.some(({ mayHaveHoles }) => mayHaveHoles) ? CLUSTER : [];
+    case 'sourceGroups':
+    case 'targetGroups':
+      return groupsOf(spec.sync.groups);
+    case 'targetGroupsDelete':
+      return spec.sync.groups?.deleted === 'delete' ? groupsOf(spec.sync.groups) : [];
+    case 'sourceAcls':
+      return spec.sync.acls !== null || spec.sync.users ? CLUSTER : [];
+    case 'targetAcls':
+      return spec.sync.acls === null ? [] : CLUSTER;
+    case 'targetUsers':
+      return spec.sync.users ? CLUSTER : [];
+    case 'sourceClientQuotas':
+    case 'targetClientQuotas':
+      return spec.sync.quotas === null ? [] : CLUSTER;
+    case 'checkpointsCreate':
+    case 'checkpointsWrite':
+      return spec.sync.groups?.checkpoints
+        ? [checkpointTopic(spec.source), heartbeatTopic(spec.source)].map(literal)
+        : [];
     case 'sourceSizes':
     case 'sourceQuotas':
     case 'targetBrokers':
@@ -312,6 +457,10 @@ const RESOURCE_TYPES = {
   'target topic': 'topic',
   'state topic': 'topic',
   'transactional ids': 'transactional-id',
+  groups: 'group',
+  'source groups': 'group',
+  'target groups': 'group',
+  'checkpoint topics': 'topic',
   cluster: 'cluster',
 } as const satisfies Record<RightRow['on'], Right['resourceType']>;
 
@@ -374,7 +523,7 @@ function toGrant(rights: readonly Right[], access: { readonly source: Access; re
 function namesOfResources(rights: readonly Right[]): string {
   const { resourceType, pattern } = must(rights[0], 'right');
   if (resourceType === 'cluster') return 'the cluster';
-  const noun = resourceType === 'topic' ? 'topic' : 'transactional id';
+  const noun = resourceType.replace('-', ' ');
   const names = [...new Set(rights.map(({ resource }) => resource))];
   if (names.includes('*')) return `every ${noun}`;
   const quoted = names.map((name) => `"${name}"`).join(', ');
@@ -384,6 +533,11 @@ function namesOfResources(rights: readonly Right[]): string {
 
 function chunksOf<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+/** The command that lets a mirror take part in the group of its processes. */
+export function groupGrant(target: Access): string {
+  return toRight(RIGHTS.group, { name: GROUP_PREFIX, pattern: 'prefixed' }, target).command;
 }
 
 /** What a mirror may need, by its file alone: nothing is asked of a cluster. */
@@ -403,9 +557,9 @@ function operationWord(operation: string): string {
     .join('');
 }
 
-/** Names of topics have no character that a shell takes for its own, but for the pattern of all. */
+/** Names of groups may hold what a shell takes for its own; those of topics do not, but for the pattern of all. */
 function quote(name: string): string {
-  return name === '*' ? "'*'" : name;
+  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 // ---- names from rules
@@ -427,6 +581,15 @@ export function patternsOfRule(rule: TopicRule): { source: NamePattern; target: 
   const at = pieces.findIndex((piece) => typeof piece === 'number');
   const text = (at < 0 ? pieces : pieces.slice(0, at)).join('');
   return { source, target: at < 0 ? literal(text) : beginning(text) };
+}
+
+/** As far as the text of the rules tells. */
+function groupsOf(groups: GroupSync | null): NamePattern[] {
+  return (groups?.match ?? []).flatMap((text) => {
+    const pattern = parseNamePattern(text);
+    if ('problem' in pattern) return []; // refused when the file was read
+    return [pattern.value.kind === 'exact' ? literal(pattern.value.name) : prefixOf(pattern.value.source)];
+  });
 }
 
 /** What all names begin with that an expression matches as a whole. */

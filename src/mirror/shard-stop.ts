@@ -150,14 +150,43 @@ export function missing(side: 'source' | 'target', topic: string, position: numb
   });
 }
 
-export function transactionMet(offset: number): ShardStop {
+/** `limitMs`: how long the target leaves a transaction open; null where it does not matter or is not known. */
+export function transactionCut(offset: number, limitMs: number | null): ShardStop {
+  const limit =
+    limitMs === null
+      ? ''
+      : ` A transaction may be open there for ${Math.round(limitMs / 1000)} s (transaction.max.timeout.ms).`;
   return new ShardStop({
-    code: 'SHARD_TRANSACTION_MET',
+    code: 'SHARD_TRANSACTION_BROKEN',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `A transaction that was open on the target could not be continued at offset ${offset}: its coordinator has ended it, or the source has nothing of it any more.${limit}`,
+    consequence: `Everything below offset ${offset} is the source's, but for the end of that transaction, which readers at read_committed see as aborted. Nothing more is written.`,
+    nextStep:
+      'Delete the target topic if the source still has everything that it holds, or give the copy another name with "to", and start the mirror again. Raise transaction.max.timeout.ms of the target brokers above the longest outage of the mirror.',
+    endsByItself: false,
+  });
+}
+
+/** Its producer has no transaction open, as its coordinator says: what is open on the partition is ended by nobody. */
+export function transactionHangs(offset: number, producerId: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_TRANSACTION_BROKEN',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `The transaction of producer id ${producerId} that begins at offset ${offset} hangs on the target: its coordinator does not know it any more.`,
+    consequence: `Readers of the target at read_committed stop at offset ${offset}. Nothing more is written.`,
+    nextStep: `End it with kafka-transactions.sh abort on the target, then delete the target topic if the source still has everything that it holds, and start the mirror again.`,
+    endsByItself: false,
+  });
+}
+
+export function tooManyTransactions(offset: number, slotsMax: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_TRANSACTION_BROKEN',
     offsets: { from: offset, to: offset },
-    cause: `Offset ${offset} of the source belongs to a transaction, and this mirror is set to preserve transactions, which is not built yet.`,
+    cause: `At offset ${offset} of the source more than ${slotsMax} transactions are open in this partition at the same time.`,
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep:
-      'To copy the records of committed transactions, move the topic into a Mirror with another name and "transactions: committed-only", since a mirror\'s choice is recorded when it first starts; delete the target topic before that one starts.',
+      'Copy the topic in a Mirror with another name and "transactions: committed-only", whose target topic is a new one.',
     endsByItself: false,
   });
 }
@@ -172,6 +201,19 @@ export function recordTooLarge(offset: number, bytes: number, limit: number | nu
     consequence: `Everything below offset ${offset} is on the target; nothing from there on.`,
     nextStep: `Set max.message.bytes of the target topic to at least ${bytes}; the partition then goes on by itself.`,
     endsByItself: true,
+  });
+}
+
+/** Left out it would be lost without a word, and copied it could be one that must not leave. */
+export function conditionFailed(offset: number, rule: number, why: string): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_CONDITION_FAILED',
+    offsets: { from: offset, to: offset + 1 },
+    cause: `topics[${rule}].condition says neither yes nor no of the record at offset ${offset}: it ${why}.`,
+    consequence: `Of what lies below offset ${offset} everything that the condition lets through is on the target; nothing from there on.`,
+    nextStep:
+      'Write the condition so that it says what becomes of such a record (has(headers.name), key != null), or "onError: deliver" beside it; then start the mirror again.',
+    endsByItself: false,
   });
 }
 
@@ -266,7 +308,7 @@ export function fillTooLong(from: number, to: number): ShardStop {
   return new ShardStop({
     code: 'FEATURE_NOT_BUILT',
     offsets: { from, to },
-    cause: `The first record is at offset ${to}: identical offsets would take ${to - from} offsets of filler on the target, so the partition would be mapped, which is not built yet.`,
+    cause: `The first record is at offset ${to}: identical offsets would take ${to - from} offsets of filler on the target, and a mapped partition beside identical ones of its topic is not built yet.`,
     consequence: 'Nothing was copied.',
     nextStep: 'Write "offsets: identical" to have the offsets filled all the same.',
     endsByItself: false,

@@ -7,7 +7,9 @@ import { assert } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { createRandom } from '#util/random.ts';
 import type { Incident } from '#contract/status.ts';
+import type { Takeover } from '#jobs/assignment.ts';
 import { DataPath } from '#jobs/data-path.ts';
+import { WithheldError } from '#kafka/errors.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { baseOffsetOf, baseSequenceOf } from '#kafka/records/batch-header.ts';
@@ -15,8 +17,9 @@ import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { markersAnswer, PlayedCluster, type ProduceFate } from '#testing/played-cluster.ts';
-import { sourceBatch, type SourceRecord } from '#testing/source-batches.ts';
+import { sourceBatch, TRANSACTIONAL, type SourceRecord } from '#testing/source-batches.ts';
 import type { PartitionState } from './shard-context.ts';
+import { EXPIRATION_DEFAULT_MS } from './producer-memory.ts';
 import { Shard } from './shard.ts';
 
 const SOURCE_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
@@ -25,6 +28,24 @@ const DATA_PID = 4711;
 const MARKER_PID = 4712;
 
 let world: World;
+
+class PlayedTerm {
+  readonly takeover: Takeover;
+  readonly end = new AbortController();
+  isPaused = false;
+
+  constructor(takeover: Takeover = 'evicted') {
+    this.takeover = takeover;
+  }
+
+  get lost(): AbortSignal {
+    return this.end.signal;
+  }
+
+  mayWrite(): boolean {
+    return !this.isPaused && !this.end.signal.aborted;
+  }
+}
 
 class World {
   readonly clock = new ManualClock();
@@ -36,8 +57,11 @@ class World {
   readonly ended: Incident[] = [];
   /** What the target topic says from now on. */
   batchBytesMax = 1_000_000;
+  /** After which the target's brokers forget a producer. */
+  expirationMs = EXPIRATION_DEFAULT_MS;
   readonly troubles: string[] = [];
   dataPath = this.#newDataPath();
+  term = new PlayedTerm();
   shard = this.#newShard({});
   running: Promise<void> | null = null;
   hasEnded = false;
@@ -67,11 +91,14 @@ class World {
       clock: this.clock,
       random: createRandom(7),
       pool: this.pool,
+      term: this.term,
       state: {
         load: async () => this.onLoad(),
         partition: () => this.states.get('copy/0'),
-        putPartition: async (_, __, state) => {
+        putPartition: async (_, __, state, permit) => {
           await this.onState();
+          if (!permit.isGiven()) throw new WithheldError('target');
+          this.target.onWrite('state');
           this.states.set('copy/0', state);
         },
       },
@@ -90,6 +117,7 @@ class World {
         mergedBytesMax: 4096,
       },
       writer: new BatchWriter({ codec: 0, baseOffset: 0 }),
+      expirationMs: () => this.expirationMs,
       batchBytesMax: options.batchBytesMax ?? 1_000_000,
       dataProducerId: DATA_PID,
       markerProducerId: MARKER_PID,
@@ -104,7 +132,8 @@ class World {
   }
 
   /** A new process: the connections and the shard are new, the clusters are not. */
-  renew(options: { batchBytesMax?: number; fillOffsetsMax?: number } = {}): this {
+  renew(options: { batchBytesMax?: number; fillOffsetsMax?: number; takeover?: Takeover } = {}): this {
+    this.term = new PlayedTerm(options.takeover);
     this.dataPath = this.#newDataPath();
     this.shard = this.#newShard(options);
     this.running = null;
@@ -160,7 +189,7 @@ class World {
     if (!this.running) return;
     await this.until(() => this.hasEnded, graceMs).catch(() => {});
     this.dataPath.close();
-    await this.until(() => this.hasEnded, 6_000);
+    await this.until(() => this.hasEnded, 11_000);
   }
 
   /** Records that differ between the sides, by offset. */
@@ -352,6 +381,20 @@ describe('answer to a write', () => {
     write(source.log, [4, 5]);
 
     expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('6 of a batch of old records, when the broker has forgotten who wrote them: none behind it takes its place', async () => {
+    const { source, target } = newWorld();
+    world.expirationMs = 0;
+    write(source.log, [3, 2, 2, 2]);
+    let writes = 0;
+    target.onProduce = () => {
+      if (++writes !== 2) return null;
+      target.log.producers.delete(DATA_PID);
+      return { errorCode: 6 };
+    };
+    expect(await world.copied()).toEqual([]);
+    expect([writes, world.incidents]).toEqual([5, []]);
   });
 
   test('0 with another offset, in a topic that was created anew: TOPIC_RECREATED, not a foreign writer', async () => {
@@ -879,6 +922,74 @@ describe('the position', () => {
     expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
   });
 
+  test.each([2, 400])(
+    'behind %i misplaced records of which the source has none any more: who wrote in front of them is named',
+    async (count) => {
+      const { source, target } = newWorld();
+      write(source.log, [3, count, 1]);
+      target.log.append(ours(source.log, 0, 3));
+      target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+      for (let from = 3; from < 3 + count; from += 2) target.log.append(ours(source.log, from, 2));
+      source.log.batches.splice(1, 2); // compacted
+      write(source.log, [2]);
+      world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+      expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+    },
+  );
+
+  test('behind a misplaced record that is like the one in whose place it lies: who wrote in front of it is named', async () => {
+    const { source, target } = newWorld();
+    for (let i = 0; i < 6; i++) source.log.append(sourceBatch({ baseOffset: 0, records: [record('tick')] }));
+    for (const from of [0, 1, 2]) target.log.append(ours(source.log, from, 1));
+    target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+    for (const from of [3, 4]) target.log.append(ours(source.log, from, 1)); // on their way when the process was killed
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('behind a batch of ours that came before the one in front of it: SHARD_DIVERGED, also where the source has none of it any more', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3, 2, 2, 1]);
+    target.log.append(ours(source.log, 0, 3));
+    target.log.producers.clear(); // forgotten, while two were on their way and the first was refused
+    target.log.append(ours(source.log, 5, 2));
+    source.log.batches.splice(1, 2); // compacted
+    write(source.log, [2]);
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
+  test('behind a control record too many at the end of a long hole: SHARD_DIVERGED, however much the source holds there', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    for (let i = 0; i < 20; i++) {
+      const records = [record('x'.repeat(900_000))];
+      const aborted = { baseOffset: 0, records, producerId: 7, baseSequence: i, attributes: TRANSACTIONAL };
+      source.log.append(sourceBatch(aborted), { isTransactional: true });
+    }
+    expect(source.log.end).toBe(23);
+    source.log.appendEnd({ producerId: 7, producerEpoch: 0 }, false);
+    write(source.log, [1, 1]);
+    target.log.append(ours(source.log, 0, 3));
+    target.log.appendMarkers(MARKER_PID, 0, 22); // one of them late
+    world.states.set('copy/0', { logStart: 0, sequenceOffset: 0, leaderEpochs: [[0, 0]] });
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 24, to: 25 } });
+  });
+
+  test('of a target that another program writes to all the time: SHARD_DIVERGED, not a wait without end', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    const append = (): void => {
+      target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: -1, baseSequence: -1 }));
+      if (world.incidents.length === 0 && target.log.end < 200) world.clock.schedule(500, append);
+    };
+    append();
+    world.renew();
+    expect(await world.incident(30_000)).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
   test('behind a control record that stands in the place of a record: SHARD_DIVERGED, not a hole, at every start', async () => {
     const { source, target } = newWorld();
     write(source.log, [3]);
@@ -1000,32 +1111,39 @@ describe('followers of the target that lag behind', () => {
 });
 
 describe('other workers of the mirror', () => {
-  test('have copied beyond a new leader epoch: that is no truncation', async () => {
-    const { source, target } = newWorld();
-    write(source.log, [3]);
-    expect(await world.copied()).toEqual([]);
-    await world.stop();
-    source.log.leaderEpoch = 1;
-    write(source.log, [3]);
-    source.onCall = (name, request) =>
-      name === 'OffsetForLeaderEpoch' && JSON.stringify(request).includes('"leaderEpoch":0')
-        ? { topics: [{ topic: 'orders', partitions: [{ partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 3 }] }] }
-        : undefined;
-    target.log.append(ours(source.log, 3, 3));
-    world.onLoad = () => {
-      world.states.set('copy/0', {
-        logStart: 0,
-        sequenceOffset: 0,
-        leaderEpochs: [
-          [0, 0],
-          [1, 3],
-        ],
-      });
-    };
-    world.renew().start();
-    await world.until(() => world.shard.position === 6);
-    expect(world.incidents).toEqual([]);
-  });
+  test.each([1, 2])(
+    'have copied beyond a new leader epoch: that is no truncation (learnt at read %i)',
+    async (learntAt) => {
+      const { source, target } = newWorld();
+      write(source.log, [3]);
+      expect(await world.copied()).toEqual([]);
+      await world.stop();
+      source.log.leaderEpoch = 1;
+      write(source.log, [3]);
+      source.onCall = (name, request) =>
+        name === 'OffsetForLeaderEpoch' && JSON.stringify(request).includes('"leaderEpoch":0')
+          ? {
+              topics: [{ topic: 'orders', partitions: [{ partition: 0, errorCode: 0, leaderEpoch: 0, endOffset: 3 }] }],
+            }
+          : undefined;
+      target.log.append(ours(source.log, 3, 3));
+      let reads = 0;
+      world.onLoad = () => {
+        if (++reads < learntAt) return;
+        world.states.set('copy/0', {
+          logStart: 0,
+          sequenceOffset: 0,
+          leaderEpochs: [
+            [0, 0],
+            [1, 3],
+          ],
+        });
+      };
+      world.renew().start();
+      await world.until(() => world.shard.position === 6);
+      expect(world.incidents).toEqual([]);
+    },
+  );
 
   test.each([1, 2])(
     'have copied what the source lost since: it is never deleted (learnt at read %i)',
@@ -1045,6 +1163,20 @@ describe('other workers of the mirror', () => {
     },
   );
 
+  test('have written behind another program, and are gone: what they misplaced is not taken for theirs', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    target.onProduce = () => {
+      target.onProduce = () => null;
+      target.log.append(sourceBatch({ baseOffset: 0, records: [record('foreign')], producerId: 99 }));
+      target.log.append(ours(source.log, 3, 2));
+      return null;
+    };
+    write(source.log, [3]);
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } });
+  });
+
   test('have recorded the leader epoch: it is not recorded again', async () => {
     const { source } = newWorld();
     write(source.log, [3]);
@@ -1060,6 +1192,15 @@ describe('other workers of the mirror', () => {
 });
 
 describe('the source', () => {
+  test('whose filler is damaged on its way has it written again: 53 names no missing right there', async () => {
+    const { source, target } = newWorld();
+    source.log.end = source.log.logStart = 1_200;
+    write(source.log, [1]);
+    target.onProduce = first(2, { errorCode: 53 });
+    expect(await world.copied()).toEqual([]);
+    expect([target.log.logStart, world.incidents]).toEqual([1_200, []]);
+  });
+
   test('whose log start moves on before anything is copied: is followed', async () => {
     const { source, target } = newWorld();
     source.log.end = source.log.logStart = 700;
@@ -1363,6 +1504,192 @@ describe('stop', () => {
     await world.clock.advance(2_000);
     await world.stop();
     expect(world.hasEnded).toBe(true);
+  });
+});
+
+describe('the term in which the shard is ours', () => {
+  /** Everything that is written: filler, DeleteRecords, state records, batches, markers. */
+  function newScene(): void {
+    const { source } = newWorld();
+    source.log.end = source.log.logStart = 700;
+    write(source.log, [3, 1]);
+    remove(source.log, 3);
+    write(source.log, [2, 2]);
+    remove(source.log, 1);
+    write(source.log, [1]);
+    world.renew({ takeover: 'handed-over' });
+  }
+
+  const isCopied = (): boolean => world.shard.position === world.source.log.end;
+
+  test('is lost at any moment: nothing is written from then on, and who takes over finishes exactly', async () => {
+    const met = { written: new Set<string>(), unsettled: 0 };
+    for (let ms = 0, isOver = false; !isOver; ms++) {
+      newScene();
+      const { target, term } = world;
+      const late: string[] = [];
+      const before: string[] = [];
+      target.onWrite = (name) => (term.lost.aborted ? late : before).push(name);
+      world.clock.schedule(ms, () => term.end.abort());
+      world.start();
+      await world.until(() => world.hasEnded || isCopied());
+      isOver = !world.hasEnded;
+      for (const name of before) met.written.add(name);
+      expect(late, `lost after ${ms} ms`).toEqual([]);
+      term.end.abort();
+      await world.until(() => world.hasEnded);
+      expect(late, `lost after ${ms} ms`).toEqual([]);
+      const { isSettled } = world.shard;
+      await world.stop();
+      if (!isSettled) met.unsettled++;
+      expect(await world.renew({ takeover: isSettled ? 'handed-over' : 'evicted' }).copied()).toEqual([]);
+      expect(world.incidents).toEqual([]);
+      await world.stop();
+    }
+    expect([...met.written].toSorted()).toEqual(['DeleteRecords', 'Produce', 'WriteTxnMarkers', 'state']);
+    expect(met.unsettled, 'nothing was left unknown').toBe(0);
+  }, 60_000);
+
+  test('pauses at any moment: nothing is written meanwhile, and it goes on by itself', async () => {
+    for (let ms = 0, isOver = false; !isOver; ms++) {
+      newScene();
+      const { target, term } = world;
+      const late: string[] = [];
+      target.onWrite = (name) => void (term.isPaused && late.push(name));
+      world.clock.schedule(ms, () => (term.isPaused = true));
+      world.start();
+      await world.until(() => term.isPaused || isCopied());
+      isOver = isCopied();
+      await world.clock.advance(400);
+      expect(late, `paused after ${ms} ms`).toEqual([]);
+      term.isPaused = false;
+      expect(await world.copied()).toEqual([]);
+      expect([world.incidents, world.troubles]).toEqual([[], []]);
+      await world.stop();
+    }
+  }, 60_000);
+
+  test('is handed over: the position is read at once, and the last record is compared all the same', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    write(source.log, [3]);
+    const beganMs = world.clock.monotonic();
+    expect(await world.renew({ takeover: 'handed-over' }).copied()).toEqual([]);
+    expect(world.clock.monotonic() - beganMs).toBeLessThan(200);
+    await world.stop();
+
+    const twin = new ModelLog();
+    for (let i = 0; i < 6; i++) twin.append(sourceBatch({ baseOffset: 0, records: [record(`another ${i}`)] }));
+    Object.assign(source, { log: twin });
+    expect(await world.renew({ takeover: 'handed-over' }).incident()).toMatchObject({ code: 'SHARD_DIVERGED' });
+  });
+
+  test('after an eviction: the watermark stands still for a second first, and until then nothing is settled', async () => {
+    const { source } = newWorld();
+    write(source.log, [3]);
+    const beganMs = world.clock.monotonic();
+    world.start();
+    await world.clock.advance(900);
+    world.term.end.abort();
+    await world.until(() => world.hasEnded);
+    expect(world.shard.isSettled).toBe(false);
+    await world.stop();
+    expect(await world.renew({ takeover: 'evicted' }).copied()).toEqual([]);
+    expect(world.clock.monotonic() - beganMs).toBeGreaterThan(1_900);
+    expect(world.shard.isSettled).toBe(true);
+  });
+
+  test('says when the last write can have landed: an answer that is missing makes it ten seconds', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    expect([world.shard.isSettled, world.shard.quietAtMs]).toEqual([true, -Infinity]);
+    target.onProduce = first(1, { lose: true, isAppended: false });
+    write(source.log, [3]);
+    await world.until(() => target.journal.includes('fault'));
+    const sentMs = world.clock.monotonic();
+    world.term.end.abort();
+    await world.until(() => world.hasEnded);
+    expect(world.shard.isSettled).toBe(false);
+    expect(world.shard.quietAtMs - sentMs).toBeGreaterThan(9_900);
+    expect(world.shard.quietAtMs - sentMs).toBeLessThanOrEqual(10_000);
+  });
+
+  test('is looked at before refusals become an incident', async () => {
+    const { source, target } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    const sinceMs = world.clock.monotonic();
+    target.onProduce = () => {
+      // Another owner writes: the group does not answer, and the first refusal after 30 s comes when we may not write.
+      if (world.clock.monotonic() - sinceMs >= 30_000) world.term.isPaused = true;
+      return { errorCode: 45 };
+    };
+    write(source.log, [3]);
+    await world.clock.advance(40_000);
+    expect([world.term.isPaused, world.incidents]).toEqual([true, []]);
+    target.onProduce = first(always, { errorCode: 45 });
+    world.term.isPaused = false;
+    await world.clock.advance(25_000);
+    expect(world.incidents).toEqual([]);
+    world.term.end.abort();
+    await world.until(() => world.hasEnded);
+    await world.clock.advance(30_000);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test('is over while markers are on their way: what stands behind them is no incident of ours', async () => {
+    const { source, target, term } = newWorld();
+    write(source.log, [1]);
+    remove(source.log, 3);
+    write(source.log, [2]);
+    let isMet = false;
+    target.onCall = (name) => {
+      if (name !== 'WriteTxnMarkers' || isMet) return undefined;
+      isMet = true;
+      term.isPaused = true; // the process stood still, and has not heard yet that it was evicted
+      target.log.appendMarkers(MARKER_PID, 0, 3 + 2); // the next owner has gone on
+      return markersAnswer('copy', 0);
+    };
+    world.start();
+    await world.until(() => isMet);
+    await world.clock.advance(5_000);
+    expect(world.incidents).toEqual([]);
+    term.end.abort();
+    await world.until(() => world.hasEnded);
+    expect(world.incidents).toEqual([]);
+  });
+
+  test('is over while the log is looked at: what is found counts only when it is found again', async () => {
+    const { source, target, term } = newWorld();
+    write(source.log, [3]);
+    target.log.append(sourceBatch({ baseOffset: 0, records: [record('another')] }));
+    target.onCall = (name) => {
+      if (name === 'ListOffsets') term.isPaused = true;
+      return undefined;
+    };
+    world.start();
+    await world.until(() => term.isPaused);
+    await world.clock.advance(5_000);
+    expect(world.incidents).toEqual([]);
+    target.onCall = () => undefined;
+    term.isPaused = false;
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_DIVERGED' });
+  });
+
+  test('is over: what another owner writes meanwhile is no incident of ours', async () => {
+    const { source, target, term } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    target.onProduce = () => {
+      term.end.abort();
+      return { errorCode: 45 };
+    };
+    write(source.log, [3]);
+    await world.until(() => world.hasEnded);
+    expect(world.incidents).toEqual([]);
   });
 });
 

@@ -9,8 +9,8 @@
  * the state is read again before anything is written (STYLE.md 6). Nothing is ever re-sent from memory.
  */
 import { assert, must } from '#util/assert.ts';
-import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
+import { TIMES } from '#jobs/ownership.ts';
 import type { Incident, ShardState, ShardStatus } from '#contract/status.ts';
 import {
   BrokerError,
@@ -19,22 +19,30 @@ import {
   KafkaError,
   MalformedBatchError,
   UnsupportedApiError,
+  WithheldError,
 } from '#kafka/errors.ts';
 import type { FetchedPartition } from '#kafka/fetch.ts';
 import type { Fetcher, FetchSubscriber } from '#kafka/fetcher.ts';
 import type { Frame } from '#kafka/frame.ts';
-import type { TopicMetadata } from '#kafka/metadata.ts';
-import { deleteRecords, offsetForLeaderEpoch } from '#kafka/offsets.ts';
+import { MARKERS_PER_REQUEST } from '#kafka/producers.ts';
+import { deleteRecords } from '#kafka/offsets.ts';
+import type { Permit } from '#kafka/permit.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { Producer, ProduceSubscriber } from '#kafka/producer.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { leaderOf } from '#kafka/retry.ts';
-import { BatchWalk, type Cursor, type DataItem, type WalkItem, type WalkStop } from './batch-walk.ts';
+import { BatchWalk, type Cursor, type DataItem, type HoleItem, type WalkStop } from './batch-walk.ts';
+import { chooseFirstOffset } from './first-offset.ts';
 import { fillHole, nextMarkerEpoch } from './holes.ts';
+import { ItemQueue } from './item-queue.ts';
 import { fillLogStart, isFiller } from './log-start.ts';
-import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
+import { readLogStart, readWatermark } from './offsets.ts';
+import { OpenIdentities } from './open-identities.ts';
+import { ProducerMemory } from './producer-memory.ts';
 import {
+  checkControls,
   checkHoles,
+  checkOrder,
   compareLastRecord,
   foreignBefore,
   readPosition,
@@ -46,31 +54,28 @@ import {
   apiUnsupported,
   batchCorrupt,
   batchRefused,
-  beyondSource,
   diverged,
   fenced,
   fillTooLong,
-  missing,
   noProgress,
   notAllowed,
   otherCluster,
   recordTooLarge,
-  recreated,
   retentionLoss,
   ShardStop,
   stampedByTarget,
-  startBeyondEnd,
   stateLost,
-  transactionMet,
-  truncated,
   unexplained,
 } from './shard-stop.ts';
-import type { ShardContext } from './shard-context.ts';
+import type { PartitionState, ShardContext } from './shard-context.ts';
+import { ShardTrouble, type Waiting } from './shard-trouble.ts';
+import { checkSourceEnd } from './source-end.ts';
+import { TopicIdentity } from './topic-identity.ts';
+import { createTransactionPort } from './transaction-port.ts';
+import { TransactionWriter } from './transaction-writer.ts';
 
-const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
-const IN_FLIGHT_MAX = 5;
 const FETCH_BYTES_FIRST = 512 * 1024;
-/** Every start counts as a takeover: what an earlier self had on its way must have landed (exactness.md rule 3). */
+/** Where nobody knows how the shard became free: what an earlier owner had on its way must have landed (exactness.md rule 3). */
 const STILL_MS = 1_000;
 /** After an indefinite result of markers, which are not idempotent. */
 const STILL_AFTER_MARKERS_MS = 2_000;
@@ -79,41 +84,39 @@ const NO_PROGRESS_MS = 30_000;
 const UNKNOWN_RESULTS_MAX = 5;
 /** Damage that hits another batch at each attempt would else be fetched for ever. */
 const CORRUPTIONS_MAX = 5;
+/** What pushed a batch aside is looked for so often where brokers do not answer. */
+const EXPLAIN_ATTEMPTS = 3;
+/** Each takes some milliseconds: a hole that is longer waits for the right to write markers. */
+const UNMARKED_MAX = 100;
 const FROM_SOURCE = 'when reading from the source';
-/** A topic may be unknown to a broker for a moment, never for so long. */
-const MISSING_MS = 10_000;
-/** How often a stopped partition looks whether the cause has ended, from the first time on. */
-const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
+/** How often it is looked whether we may write again. */
+const PERMIT_POLL_MS = 200;
 
 const AUTHORISATION = new Set([29, 31, 53]);
 const POLICY = new Set([32, 44, 87]);
 const FENCED = new Set([47, 90]);
 const OFFSET_OUT_OF_RANGE = 1;
-const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const CORRUPT_MESSAGE = 2;
 /**
- * Of a Produce this is damage too: no batch that we write has the transactional bit, and the broker looks at that bit before
- * it checks the CRC (KafkaApis.handleProduceRequest, RequestUtils.hasTransactionalRecords).
+ * Of a Produce outside of a transaction this is damage too: no such batch has the transactional bit, and the broker looks at
+ * that bit before it checks the CRC (KafkaApis.handleProduceRequest, RequestUtils.hasTransactionalRecords).
  */
 const TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
 const MESSAGE_TOO_LARGE = 10;
 const OUT_OF_ORDER = new Set([45, 46]);
 
-/** Why copying was interrupted: `stop` ends the shard, an error is classified, a refusal is normal among several writers. */
+/**
+ * Why copying was interrupted: `stop` ends the shard, an error is classified, a refusal is normal among several writers,
+ * and `withheld` is that we may not write for now.
+ */
 type Interruption =
   | { readonly kind: 'ended' }
+  | { readonly kind: 'withheld' }
   | { readonly kind: 'refused' }
   | { readonly kind: 'out-of-range' }
   | { readonly kind: 'diverging' }
   | { readonly kind: 'stop'; readonly stop: ShardStop }
   | { readonly kind: 'error'; readonly error: KafkaError };
-
-export interface Waiting {
-  readonly error: KafkaError;
-  readonly sinceMs: number;
-  /** When it was told `error`. */
-  readonly toldMs: number;
-}
 
 export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   readonly topic: string;
@@ -121,13 +124,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   readonly targetTopic: string;
   readonly partition: number;
   readonly #context: ShardContext;
-  readonly #backoff: Backoff;
-  readonly #retryBackoff: Backoff;
+  readonly #trouble: ShardTrouble;
   readonly #abort = new AbortController();
 
   #walk: BatchWalk;
   #state: ShardState = 'starting';
-  #incident: Incident | null = null;
   /** The target topic's max.message.bytes as last read. */
   #batchBytesMax: number;
   #fetchOffset = -1;
@@ -136,31 +137,44 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #producer: Producer | null = null;
 
   #cursor: Cursor = { offset: 0, sequence: 0 };
-  #queue: WalkItem[] = [];
-  #queueHead = 0;
-  #queuedBytes = 0;
+  readonly #queue: ItemQueue;
   readonly #inFlight: DataItem[] = [];
   /**
    * One until the first is appended where the broker has no sequence of ours: it would take a second batch in the place of
    * the first if that one is refused.
    */
-  #inFlightMax = 1;
+  readonly #memory: ProducerMemory;
   #isFilling = false;
   #stopAtEnd: ShardStop | null = null;
   /** Data of ours landed elsewhere: the first answer that said so names the first offset. */
   #misplaced: ShardStop | null = null;
+  /** It names the offset of an end that was awaited. */
+  #isEndNamed = false;
   #interrupt: ((interruption: Interruption) => void) | null = null;
   #whenSettled: (() => void) | null = null;
   #markerEpoch: number | null = null;
+  /** Null until the position is read, and where transactions are not preserved. */
+  #transactions: TransactionWriter | null = null;
+  readonly #identity: TopicIdentity;
+  readonly #identities: OpenIdentities;
+  /** It is to stop when no transaction is open on the target. */
+  #isDraining = false;
+  /** The right to write markers is missing: short holes are filled with the ends of empty transactions. */
+  #mayNotMark = false;
   #logStart = 0;
 
   #position: number | null = null;
-  #waiting: Waiting | null = null;
   /** Monotonic time of the first refusal since the target last advanced. */
   #stuckSinceMs: number | null = null;
-  #missingSinceMs: number | null = null;
-  #stillMs = STILL_MS;
+  #stillMs: number;
   #isFirst = true;
+  /** How the log stands is known since this term began: nothing of an earlier owner can land any more. */
+  #isSettled: boolean;
+  /** Of a write of ours no answer came, and the position was not read since. */
+  #isUnknown = false;
+  /** Monotonic time of the last leave to write: what it was for may have left until then. */
+  #sentMs = -Infinity;
+  readonly #permit: Permit = { timeoutMs: TIMES.writeTimeoutMs, isGiven: () => this.mayWrite() };
   #corruptAt = -1;
   /** Since the target last advanced. */
   #corruptions = 0;
@@ -184,8 +198,19 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.partition = context.partition;
     this.#batchBytesMax = context.batchBytesMax;
     this.#walk = this.#newWalk();
-    this.#backoff = new Backoff(context.random, { baseMs: 50, maxMs: 5_000 });
-    this.#retryBackoff = new Backoff(context.random, RETRY_MS);
+    this.#queue = new ItemQueue(context.pool);
+    this.#trouble = new ShardTrouble(context);
+    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs());
+    this.#identity = new TopicIdentity(context);
+    this.#identities = new OpenIdentities({
+      clock: context.clock,
+      save: async (open) => context.state.putOpenTransactions?.(this.targetTopic, this.partition, open, this.#permit),
+    });
+    const { takeover, lost } = context.term;
+    this.#isSettled = takeover === 'handed-over';
+    this.#stillMs = takeover === 'handed-over' ? 0 : STILL_MS;
+    lost.addEventListener('abort', () => this.stop(), { once: true });
+    if (lost.aborted) this.stop();
   }
 
   #newWalk(): BatchWalk {
@@ -194,7 +219,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   get fetchOffset(): number {
-    const isWaiting = this.#queuedBytes >= QUEUE_BYTES_MAX || this.#producer?.isStalled;
+    const isWaiting = this.#queue.isFull || this.#producer?.isStalled;
     return isWaiting ? -1 : this.#fetchOffset;
   }
 
@@ -230,11 +255,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** What it waits out, and since when (monotonic) without any progress; null while it goes on. */
   get waiting(): Waiting | null {
-    return this.#waiting;
+    return this.#trouble.waiting;
   }
 
   get incident(): Incident | null {
-    return this.#incident;
+    return this.#trouble.incident;
   }
 
   /** Next source offset that the target has not acknowledged; null until it is known. */
@@ -242,27 +267,47 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#position;
   }
 
+  /** Whether a write may leave now: asked directly before each one. */
+  mayWrite(): boolean {
+    const isGiven = this.#context.term.mayWrite();
+    if (isGiven) this.#sentMs = this.#context.clock.monotonic();
+    return isGiven;
+  }
+
+  /** Monotonic time from which on nothing that we have sent can land, once `run` has ended. */
+  get quietAtMs(): number {
+    return this.#isUnknown ? this.#sentMs + TIMES.writeTimeoutMs : -Infinity;
+  }
+
+  /** What was written in this term, and before it, is known to have landed, or never to land. */
+  get isSettled(): boolean {
+    return this.#isSettled && !this.#isUnknown;
+  }
+
   /**
-   * Copies until `stop` or an incident that does not end by itself. Never throws for a state of the world; a broken
+   * Copies until `stop`, the end of the term or an incident that does not end by itself. Never throws for a state of the world; a broken
    * invariant of ours goes through.
    */
   async run(): Promise<void> {
     while (!this.#abort.signal.aborted) {
       try {
+        await this.#awaitPermit();
         const position = await this.#locate();
         if (this.#abort.signal.aborted) break;
         if (position) await this.#copy(position);
       } catch (error) {
+        if (error instanceof WithheldError) continue;
         const stop = this.#stopFor(error);
+        if (this.#isAnothers(stop)) continue;
         if (!stop) {
-          await this.#pause(error as KafkaError);
+          await this.#trouble.waitOut(error as KafkaError, this.#abort.signal);
           continue;
         }
         const isCured = stop.reason.code === 'SHARD_RECORD_TOO_LARGE' && (await this.#hasMoreRoom());
         if (!isCured) {
-          this.#raise(stop);
+          this.#trouble.raise(stop);
           if (!stop.reason.endsByItself) return;
-          await sleep(this.#context.clock, this.#retryBackoff.next(), this.#abort.signal);
+          await this.#trouble.pauseStopped(this.#abort.signal);
           if (this.#abort.signal.aborted) break;
           await this.#hasMoreRoom();
         }
@@ -272,10 +317,55 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#state = 'ended';
   }
 
+  /** While we may not write and the term is not lost, nobody else writes: there is nothing to do. */
+  async #awaitPermit(): Promise<void> {
+    while (!this.#abort.signal.aborted && !this.#context.term.mayWrite()) {
+      this.#stuckSinceMs = null;
+      await sleep(this.#context.clock, PERMIT_POLL_MS, this.#abort.signal);
+    }
+  }
+
+  /**
+   * What is found in the log when our time is over may be the doing of the next owner, also before we hear that the term is
+   * lost: a process that stood still finds it first. Where it is still ours it is looked at again. What our own answers say is
+   * nobody else's doing.
+   */
+  #isAnothers(stop: ShardStop | null): boolean {
+    return stop !== null && this.#misplaced === null && !this.#context.term.mayWrite();
+  }
+
   /** Takes nothing new and waits for what is on its way; `run` returns then. */
   stop(): void {
     this.#abort.abort();
     this.#interrupt?.({ kind: 'ended' });
+  }
+
+  /** As `stop`, but for transactions that are open on the target: it copies on until it has ended them. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#stopIfDrained();
+  }
+
+  #stopIfDrained(): void {
+    if (this.#isDraining && this.openTransactions.count === 0) this.stop();
+  }
+
+  /** On the target, as far as is known: how many, and where the first begins. */
+  get openTransactions(): { readonly count: number; readonly from: number | null } {
+    const writer = this.#transactions;
+    if (!writer) return { count: 0, from: null };
+    const firsts = writer.open.map(({ firstOffset }) => firstOffset);
+    return { count: writer.openCount, from: firsts.length > 0 ? Math.min(...firsts) : null };
+  }
+
+  /** When the target aborts the first of them, on its clock; null where none is open. Throws KafkaError. */
+  async openUntil(): Promise<number | null> {
+    return (await this.#transactions?.openUntil()) ?? null;
+  }
+
+  /** Records whose they are, for who goes on with them when the source has compacted them away. */
+  saveOpenTransactions(): Promise<void> {
+    return this.#identities.save(this.#transactions?.open ?? []);
   }
 
   status(now: number): ShardStatus {
@@ -285,7 +375,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       topic: this.topic,
       targetTopic: this.targetTopic,
       partition: this.partition,
-      state: this.#incident && this.#state !== 'ended' ? 'stopped' : this.#state,
+      state: this.incident && this.#state !== 'ended' ? 'stopped' : this.#state,
       position,
       sourceLogStart: this.#sourceLogStart,
       sourceStableOffset: stable,
@@ -297,7 +387,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       bytesCopied: this.#bytesCopied,
       holesFilled: this.#holesFilled,
       refusals: this.#refusals,
-      incident: this.#incident,
+      incident: this.incident,
     };
   }
 
@@ -305,8 +395,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #lagMs(now: number): number | null {
     if (this.#position === null || this.#stableOffset === null) return null;
     if (this.#position >= this.#stableOffset) return 0;
-    const oldest = this.#inFlight[0] ?? this.#queue.slice(this.#queueHead).find((item) => item.kind === 'data');
-    const timestamp = oldest?.kind === 'data' ? oldest.newestTimestamp : this.#newestAcknowledged;
+    const timestamp = (this.#inFlight[0] ?? this.#queue.firstData)?.newestTimestamp ?? this.#newestAcknowledged;
     return timestamp === null ? null : Math.max(0, now - timestamp);
   }
 
@@ -316,14 +405,24 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #locate(): Promise<Position | null> {
     const { source, state } = this.#context;
     this.#state = this.#isFirst ? 'starting' : this.#state;
-    await this.#checkTopics();
+    await this.#identity.check(this.#position);
     await state.load(); // another worker may have copied on, into leader epochs that we have not seen
     const record = state.partition(this.targetTopic, this.partition);
     const isFixed = this.#isStartFixed();
-    const port = this.#port();
     this.#markerEpoch = null;
-    const watermark = await stillWatermark(port, this.#stillMs, this.#abort.signal);
+    const watermark = await stillWatermark(this.#port(), this.#stillMs, this.#abort.signal);
+    try {
+      await this.#restoreTransactions();
+    } catch (error) {
+      if (error instanceof ShardStop && isFixed)
+        await this.#checkSourceHas(must(record, 'partition record'), watermark);
+      throw error instanceof ShardStop ? await this.#foreignOr(error, watermark) : error;
+    }
+    const port = this.#port();
     let position: Position | null = await readPosition(port, watermark, this.#abort.signal);
+    if (this.#abort.signal.aborted) return null; // the reads above have been cut short
+    this.#isSettled = true;
+    this.#isUnknown = false;
     if (isFixed) {
       const { logStart, leaderEpochs } = must(record, 'partition record');
       this.#logStart = logStart;
@@ -334,7 +433,12 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
         );
       }
       this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
-      await this.#checkSource(port, position);
+      try {
+        await this.#checkSource(port, position);
+      } catch (error) {
+        if (error instanceof ShardStop && (await this.#isOutdated(leaderEpochs))) return null;
+        throw error;
+      }
     } else {
       position = await this.#align(port, position);
       if (!position) return null;
@@ -350,11 +454,55 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return null; // until the first copy the start follows the source
   }
 
+  /** Another worker has copied on since the state was read, into a leader epoch that we had not seen. */
+  async #isOutdated(leaderEpochs: PartitionState['leaderEpochs']): Promise<boolean> {
+    const { state } = this.#context;
+    await state.load();
+    return state.partition(this.targetTopic, this.partition)?.leaderEpochs.length !== leaderEpochs.length;
+  }
+
   #port(): TargetPartition {
     const { target, state, dataProducerId, markerProducerId } = this.#context;
     const { targetTopic: topic, partition } = this;
-    const sequenceOffset = state.partition(topic, partition)?.sequenceOffset ?? 0;
-    return { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset };
+    const { sequenceOffset = 0, adoptedBelow = 0 } = state.partition(topic, partition) ?? {};
+    const port = { target, topic, partition, dataProducerId, markerProducerId, sequenceOffset, adoptedBelow };
+    const writer = this.#transactions;
+    if (!writer) return port;
+    const { producerIds, open } = writer;
+    return {
+      ...port,
+      transactionProducerIds: producerIds,
+      openTransactions: open,
+      isAsFound: (states) => writer.isAsFound(states),
+    };
+  }
+
+  /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
+  /** What another program wrote in front of a transaction makes it look broken: that one is named. */
+  async #foreignOr(stop: ShardStop, watermark: number): Promise<ShardStop> {
+    const foreign = await foreignBefore({ ...this.#port(), transactionProducerIds: new Set() }, watermark);
+    const [found, told] = [foreign, stop].map((each) => each?.reason.offsets?.from ?? Infinity);
+    return foreign && must(found, 'offset') < must(told, 'offset') ? foreign : stop;
+  }
+
+  async #restoreTransactions(): Promise<void> {
+    const { source, target, dataPath, policy, state, transactionalIdPrefix } = this.#context;
+    this.#transactions = null;
+    this.#mayNotMark = false;
+    if (policy.transactions !== 'preserve') return;
+    const port = createTransactionPort({
+      source,
+      sourceTopic: this.topic,
+      target,
+      targetTopic: this.targetTopic,
+      partition: this.partition,
+      idPrefix: must(transactionalIdPrefix, 'names of transactions'),
+      permit: this.#permit,
+      signal: this.#abort.signal,
+      recordedProducerAt: (offset) => state.openTransactions?.(this.targetTopic, this.partition).get(offset) ?? null,
+      producer: async (lane) => dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition), lane),
+    });
+    this.#transactions = await TransactionWriter.restore(port, { isCertain: this.#stillMs === 0 });
   }
 
   /** The first record has been copied, by us or by another worker. */
@@ -363,55 +511,39 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return (record?.leaderEpochs.length ?? 0) > 0;
   }
 
-  /** Both topics are the ones that were claimed: an id that changed is a topic that was deleted and created anew. */
-  async #checkTopics(): Promise<void> {
-    const { source, target } = this.#context;
-    const [[sourceTopic], [targetTopic]] = await Promise.all([
-      source.refresh([this.topic]),
-      target.refresh([this.targetTopic]),
-    ]);
-    this.#checkTopic('source', this.topic, must(sourceTopic, 'answer about the source topic'));
-    this.#checkTopic('target', this.targetTopic, must(targetTopic, 'answer about the target topic'));
-    this.#missingSinceMs = null;
+  /** What the source has lost explains why a transaction cannot be continued, and has its own stops (exactness.md rule 8). */
+  async #checkSourceHas({ leaderEpochs }: PartitionState, offset: number): Promise<void> {
+    this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
+    // What is open is not known, and whose batches of transactions are is not asked.
+    await this.#checkSourceEnd({ ...this.#port(), transactionProducerIds: new Set() }, offset);
+    const logStart = await readLogStart(this.#context.source, this.topic, this.partition);
+    if (logStart > offset) throw retentionLoss(offset, logStart);
   }
 
-  #checkTopic(side: 'source' | 'target', name: string, topic: TopicMetadata): void {
-    if (topic.errorCode !== 0) {
-      if (topic.errorCode === UNKNOWN_TOPIC_OR_PARTITION) {
-        const now = this.#context.clock.monotonic();
-        this.#missingSinceMs ??= now;
-        if (now - this.#missingSinceMs > MISSING_MS) throw missing(side, name, this.#position);
-      }
-      throw new BrokerError(errorOf(topic.errorCode), 'Metadata', `${side} topic ${name}`);
-    }
-    const expected = side === 'source' ? this.topicId : this.#context.targetTopicId;
-    if (topic.topicId !== expected) throw recreated(side, name, this.#position);
+  async #checkSourceEnd(port: TargetPartition, offset: number): Promise<void> {
+    const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
+    const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
+    const epochNow = async (): Promise<number> => {
+      await this.#context.source.refresh([this.topic]);
+      return this.fetchLeaderEpoch;
+    };
+    this.#walk.leaderEpoch = await checkSourceEnd(place, port, { offset, leaderEpoch, epochNow });
   }
 
   /** The source still has what was copied (exactness.md rules 1 and 8). */
   async #checkSource(port: TargetPartition, position: Position): Promise<void> {
     const { source } = this.#context;
-    const leaderEpoch = must(this.#walk.leaderEpoch, 'leader epoch of the last copied batch');
-    if (leaderEpoch >= 0) {
-      const end = await offsetForLeaderEpoch(source, { topic: this.topic, partition: this.partition, leaderEpoch });
-      if (end.endOffset >= 0 && end.endOffset < position.offset) {
-        if (this.fetchLeaderEpoch === leaderEpoch)
-          throw (await foreignBefore(port, position.offset)) ?? beyondSource(end.endOffset, position.offset);
-        throw truncated(
-          end.endOffset,
-          position.offset,
-          `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`,
-        );
-      }
-      // An epoch that was recorded and lost before anything of it was copied would be answered as diverging for ever.
-      if (end.leaderEpoch >= 0) this.#walk.leaderEpoch = end.leaderEpoch;
-    }
-    const watermark = await readWatermark(source, this.topic, this.partition);
-    if (watermark < position.offset) throw truncated(watermark, position.offset, `its log ends at ${watermark}`);
-    if (this.#stillMs === 0) return; // all that we wrote since the last look was answered where it had to be
+    await this.#checkSourceEnd(port, position.offset);
+    // All that was written since the last look was ours, and was answered where it had to be; what coordinators write is
+    // answered to nobody.
+    const isOurs = this.#stillMs === 0 && !this.#isFirst && position.offset === this.#position;
+    if (isOurs && !this.#transactions) return;
     const place = { cluster: source, topic: this.topic, partition: this.partition };
-    if (position.lastBatch) await compareLastRecord(place, { port, batch: position.lastBatch }, this.#context.policy);
-    await checkHoles(place, { from: position.controlsFrom, to: position.offset });
+    const { lastBatch, controlsFrom: holesFrom, offset: to } = position;
+    const from = lastBatch ? await checkOrder(port, lastBatch) : holesFrom;
+    if (this.#transactions) await checkControls(place, port, { from, to });
+    if (lastBatch) await compareLastRecord(place, { port, batch: lastBatch }, this.#context.policy);
+    if (!this.#transactions) await checkHoles(place, { from: holesFrom, to });
   }
 
   /**
@@ -419,7 +551,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
    * Null when another worker has begun to copy meanwhile.
    */
   async #align(port: TargetPartition, position: Position): Promise<Position | null> {
-    const logStart = await this.#chooseLogStart();
+    const logStart = await chooseFirstOffset(this.#context, this.#permit);
     this.#logStart = logStart;
     this.#sourceLogStart = logStart;
     if (position.lastBatch && !isFiller(position.lastBatch)) {
@@ -442,6 +574,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     try {
       const aligned = await fillLogStart(port, position, {
         logStart,
+        permit: this.#permit,
         signal: this.#abort.signal,
         onProgress: () => {
           this.#stuckSinceMs = null;
@@ -451,50 +584,20 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       await this.#context.state.load();
       if (this.#isStartFixed()) return null;
       if (aligned.offset === logStart)
-        await deleteRecords(port.target, { topic: this.targetTopic, partition: this.partition, offset: logStart });
+        await deleteRecords(port.target, {
+          topic: this.targetTopic,
+          partition: this.partition,
+          offset: logStart,
+          permit: this.#permit,
+        });
       const isSequenceFree = position.isSequenceFree && aligned.offset === position.offset; // filler leaves a sequence
       return { ...aligned, isSequenceFree, lastBatch: null, controlsFrom: aligned.offset };
+    } catch (error) {
+      if (error instanceof KafkaError && !error.definite) this.#isUnknown = true;
+      throw error;
     } finally {
       await gate.leave();
     }
-  }
-
-  async #chooseLogStart(): Promise<number> {
-    const { source, state, start } = this.#context;
-    const earliest = await this.#confirmedLogStart();
-    const chosen = state.partition(this.targetTopic, this.partition)?.logStart;
-    if (chosen !== undefined) return Math.max(earliest, chosen);
-    if (start.at === 'earliest') return earliest;
-    const end = await readStableOffset(source, this.topic, this.partition);
-    const logStart = Math.max(earliest, await this.#startOffset(end));
-    if (logStart > end) throw startBeyondEnd(logStart, end);
-    await state.putPartition(this.targetTopic, this.partition, { logStart, sequenceOffset: 0, leaderEpochs: [] });
-    return state.partition(this.targetTopic, this.partition)?.logStart ?? logStart; // another worker may have been first
-  }
-
-  /**
-   * Everything below is given up for good, and an answer that was damaged on its way has no checksum: it is asked for until two
-   * answers in succession agree. One is enough for 0, below which there is nothing.
-   */
-  async #confirmedLogStart(): Promise<number> {
-    let known = 0;
-    for (;;) {
-      const read = await readLogStart(this.#context.source, this.topic, this.partition);
-      if (read === known) return read;
-      known = read;
-    }
-  }
-
-  async #startOffset(end: number): Promise<number> {
-    const { source, start } = this.#context;
-    if (start.at === 'offsets') return start.offsets[this.topic]?.[this.partition] ?? 0;
-    if (start.at !== 'timestamp') return end;
-    const found = await readOffsetAt(source, {
-      topic: this.topic,
-      partition: this.partition,
-      timestampMs: start.timestampMs,
-    });
-    return found < 0 ? end : found;
   }
 
   // ---- copy
@@ -509,9 +612,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#state = 'copying';
     this.#cursor = { offset: position.offset, sequence: position.sequence };
     // A broker says nothing of a partition that joins its fetch session again with nothing new: it has nothing to wait for.
-    if (position.offset >= (this.#stableOffset ?? Infinity)) this.#waiting = null;
+    if (position.offset >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
-    this.#inFlightMax = position.isSequenceFree ? 1 : IN_FLIGHT_MAX;
+    this.#isEndNamed = false;
+    this.#memory.restart();
     const interrupted = new Promise<Interruption>((resolve) => {
       this.#interrupt = (interruption) => {
         this.#interrupt = null;
@@ -522,9 +626,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#fetchOffset = position.offset;
     producer.add(this);
     fetcher.add(this);
+    this.#stopIfDrained();
     const interruption = await interrupted;
     fetcher.remove(this);
-    this.#dropQueue();
+    this.#queue.drop();
     await this.#settled();
     producer.remove(this);
     await this.#afterInterruption(interruption);
@@ -534,6 +639,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const { clock, random } = this.#context;
     switch (interruption.kind) {
       case 'ended':
+      case 'withheld':
         return;
       case 'stop':
         throw interruption.stop;
@@ -543,7 +649,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       case 'diverging': // what was fetched is gone from the source
         // Which it is, and whether any of it was copied, is found at the position that the next round reads from the
         // target: what was on its way there has landed meanwhile.
-        return sleep(clock, this.#backoff.next(), this.#abort.signal);
+        return this.#trouble.pause(this.#abort.signal);
       case 'refused':
         if (this.#isStuck()) throw noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000);
         await sleep(clock, 5 + random.next() * 20, this.#abort.signal);
@@ -558,13 +664,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#stableOffset = result.lastStableOffset;
     this.#highWatermark = result.highWatermark;
     this.#measuredAt = this.#context.clock.now();
+    if (this.#transactions) void this.#identities.look(this.#transactions.open);
     if (result.diverging) return this.#interrupt({ kind: 'diverging' });
     if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
     if (result.end > result.start) return this.#walkRecords(result, frame);
-    this.#backoff.reset();
+    this.#trouble.ease();
     if (this.#position !== this.#cursor.offset) return;
-    this.#waiting = null;
-    this.#endIncident(); // nothing is left that could be refused
+    this.#trouble.endBefore(Infinity); // nothing is left that could be refused
   }
 
   onFetchLost(error: ConnectionError | BrokerError): void {
@@ -580,7 +686,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   #walkRecords(result: FetchedPartition, frame: Frame): void {
     const walked = this.#walk.walk(frame, result, this.#cursor);
-    for (const item of walked.items) this.#enqueue(item);
+    for (const item of walked.items) this.#queue.push(item);
     this.#fetchOffset = this.#cursor.offset;
     if (walked.largestBatchBytes * 1.25 > this.#fetchBytesMax)
       this.#fetchBytesMax = Math.ceil(walked.largestBatchBytes * 1.25);
@@ -606,8 +712,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   }
 
   #stopOf(stop: Exclude<WalkStop, { kind: 'leader-epoch' }>): ShardStop {
-    if (stop.kind === 'transaction') return transactionMet(stop.offset);
     if (stop.kind === 'damaged') return batchCorrupt(stop.offset, FROM_SOURCE, stop.error);
+    assert(stop.kind === 'too-large', 'a topic with a condition is mapped');
     return recordTooLarge(stop.offset, stop.bytes, this.#batchBytesMax);
   }
 
@@ -620,12 +726,14 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       const known = state.partition(this.targetTopic, this.partition);
       const epochs = known?.leaderEpochs ?? [];
       const isRecorded = (epochs.at(-1)?.[0] ?? -Infinity) >= epoch; // by another worker, or before an interruption
-      if (!isRecorded)
-        await state.putPartition(this.targetTopic, this.partition, {
+      if (!isRecorded) {
+        const next: PartitionState = {
           logStart: known && epochs.length > 0 ? known.logStart : this.#logStart,
           sequenceOffset: known?.sequenceOffset ?? 0,
           leaderEpochs: [...epochs, [epoch, offset]],
-        });
+        };
+        await state.putPartition(this.targetTopic, this.partition, next, this.#permit);
+      }
     } catch (error) {
       if (!(error instanceof KafkaError) && !(error instanceof ShardStop)) throw error;
       if (this.#interrupt === interrupt)
@@ -656,77 +764,143 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   // ---- queue
 
-  #enqueue(item: WalkItem): void {
-    this.#queue.push(item);
-    if (item.kind === 'hole') return;
-    this.#queuedBytes += item.end - item.start;
-    if (!item.frame) this.#context.pool.charge(item.end - item.start);
-  }
-
   takeBatch(): DataItem | null {
-    if (!this.#interrupt || this.#isFilling || this.#inFlight.length >= this.#inFlightMax) return null;
-    const item = this.#queue[this.#queueHead];
+    if (!this.#interrupt || this.#isFilling || !this.#hasRoomInFlight) return null;
+    const item = this.#queue.first;
     if (!item) return null;
-    if (item.kind === 'hole') {
-      if (this.#inFlight.length === 0) void this.#fill(item.baseOffset, item.count);
+    if (!this.mayWrite()) {
+      this.#interrupt({ kind: 'withheld' });
       return null;
     }
-    this.#shiftQueue();
+    if (item.kind === 'hole' || item.transaction) {
+      if (this.#inFlight.length > 0) return null;
+      if (item.kind === 'hole') void this.#fill(item);
+      else void this.#writeInTransaction(item, must(item.transaction, 'transaction').producerId);
+      return null;
+    }
+    this.#queue.shift();
     this.#inFlight.push(item);
     return item;
   }
 
-  #shiftQueue(): void {
-    this.#queueHead++;
-    if (this.#queueHead === this.#queue.length) {
-      this.#queue = [];
-      this.#queueHead = 0;
-    } else if (this.#queueHead >= 64 && this.#queueHead * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#queueHead);
-      this.#queueHead = 0;
+  get #hasRoomInFlight(): boolean {
+    return this.#inFlight.length < this.#memory.inFlightMax(this.#inFlight);
+  }
+
+  /** Alone on its way: the broker compares sequences of one producer only, and here there is one for each transaction. */
+  async #writeInTransaction(item: DataItem, producerId: number): Promise<void> {
+    const writer = must(this.#transactions, 'writer of transactions');
+    this.#queue.shift();
+    this.#inFlight.push(item);
+    this.#isFilling = true;
+    try {
+      this.onProduced(item, await writer.write({ ...item, producerId }));
+    } catch (error) {
+      if (!(error instanceof KafkaError) && !(error instanceof ShardStop)) throw error;
+      this.#takeFromFlight(item);
+      this.#onStepFailed(error);
+    } finally {
+      this.#afterStep();
     }
   }
 
-  #dropQueue(): void {
-    for (const item of this.#queue.slice(this.#queueHead)) if (item.kind === 'data') this.#release(item);
-    this.#queue = [];
-    this.#queueHead = 0;
+  #onStepFailed(error: KafkaError | ShardStop): void {
+    const isOver = !this.#context.term.mayWrite(); // a watermark too far may be the next owner's: see #isAnothers
+    if (error instanceof WithheldError || (error instanceof ShardStop && isOver))
+      return this.#interrupt?.({ kind: 'withheld' });
+    if (error instanceof ShardStop) return this.#onMisplaced(error);
+    if (!error.definite) {
+      this.#isUnknown = true;
+      this.#stillMs = STILL_AFTER_MARKERS_MS; // it may still land: the position is read once it has
+    }
+    this.#interrupt?.({ kind: 'error', error });
   }
 
-  #release(item: DataItem): void {
-    this.#queuedBytes -= item.end - item.start;
-    if (item.frame) item.frame.release();
-    else this.#context.pool.discharge(item.end - item.start);
+  #afterStep(): void {
+    this.#isFilling = false;
+    this.#checkEnd();
+    this.#producer?.pump();
+    this.#fetcher?.wake();
   }
 
   /** Nothing of ours is in flight: the hole at the head of the queue is filled, then data goes on behind it. */
-  async #fill(from: number, count: number): Promise<void> {
-    const { target, markerProducerId } = this.#context;
-    const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
+  async #fill(first: HoleItem): Promise<void> {
+    const from = first.baseOffset;
     this.#isFilling = true;
     try {
-      this.#markerEpoch ??= await nextMarkerEpoch(port);
-      const signal = this.#abort.signal;
-      const reached = await fillHole(port, { from, count, coordinatorEpoch: this.#markerEpoch, signal });
+      this.#isEndNamed = true;
+      const isEnd = await this.#endTransaction(first);
+      this.#isEndNamed = false;
+      const holes = isEnd ? [first] : this.#holesFrom(first);
+      const count = holes.reduce((sum, hole) => sum + hole.count, 0);
+      const reached = isEnd ? from + count : await this.#fillHoles(holes, { from, count });
       if (reached !== from + count) this.#interrupt?.({ kind: 'refused' });
       else if (this.#interrupt) {
-        this.#holesFilled += count;
-        this.#shiftQueue();
+        if (!isEnd) this.#holesFilled += count;
+        for (const _ of holes) this.#queue.shift();
         this.#advanceTo(from + count);
-        this.#endIncidentBefore(from + count);
+        this.#trouble.endBefore(from + count);
+        this.#stopIfDrained();
       }
     } catch (error) {
-      if (error instanceof ShardStop) this.#onMisplaced(error);
-      else if (error instanceof KafkaError) {
+      if (error instanceof KafkaError && !(error instanceof WithheldError)) {
+        this.#isUnknown = true;
         this.#stillMs = STILL_AFTER_MARKERS_MS; // markers of this term may still land: the position is read once they have
-        this.#interrupt?.({ kind: 'error', error });
-      } else throw error;
+      } else if (!(error instanceof KafkaError) && !(error instanceof ShardStop)) throw error;
+      this.#onStepFailed(error);
     } finally {
-      this.#isFilling = false;
-      this.#checkEnd();
-      this.#producer?.pump();
-      this.#fetcher?.wake();
+      this.#afterStep();
     }
+  }
+
+  /** False where the control record ends nothing that is on the target: then it is a hole. */
+  async #endTransaction({ baseOffset, ends }: HoleItem): Promise<boolean> {
+    if (!ends) return false;
+    return must(this.#transactions, 'writer of transactions').end({ baseOffset, ...ends });
+  }
+
+  /** The holes at the head of the queue that one request of markers can fill. */
+  #holesFrom(first: HoleItem): HoleItem[] {
+    return this.#queue.holes(first, {
+      countMax: MARKERS_PER_REQUEST,
+      isEnd: ({ ends }) => ends !== undefined && this.#transactions?.isOpen(ends.producerId) === true,
+    });
+  }
+
+  /** What is a control record at the source is of the same kind here. */
+  async #fillHoles(
+    holes: readonly HoleItem[],
+    { from, count }: { readonly from: number; readonly count: number },
+  ): Promise<number> {
+    const writer = this.#transactions;
+    const commits = new Set(holes.flatMap(({ baseOffset, ends }) => (ends?.isCommit ? [baseOffset] : [])));
+    const isCommit = (offset: number): boolean => commits.has(offset);
+    const end = from + count;
+    let at = from;
+    if (writer?.hasBegun) await writer.endEmpty(at, { isCommit: isCommit(at++) });
+    const isShort = end - at <= UNMARKED_MAX;
+    if (at < end && !(writer && isShort && this.#mayNotMark)) {
+      try {
+        return await this.#mark({ from: at, count: end - at, isCommit });
+      } catch (error) {
+        if (!writer || !isShort || !isMarkingDenied(error)) throw error;
+        this.#mayNotMark = true;
+      }
+    }
+    for (; at < end && this.#interrupt; at++) await writer?.endEmpty(at, { isCommit: isCommit(at) });
+    return at;
+  }
+
+  async #mark(hole: {
+    readonly from: number;
+    readonly count: number;
+    readonly isCommit: (offset: number) => boolean;
+  }): Promise<number> {
+    const { target, markerProducerId } = this.#context;
+    const port = { target, topic: this.targetTopic, partition: this.partition, markerProducerId };
+    this.#markerEpoch ??= await nextMarkerEpoch(port);
+    const [signal, permit] = [this.#abort.signal, this.#permit];
+    return fillHole(port, { ...hole, coordinatorEpoch: this.#markerEpoch, signal, permit });
   }
 
   // ---- acknowledgements
@@ -753,7 +927,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   onProduceLost(item: DataItem, error: ConnectionError): void {
     this.#takeFromFlight(item);
     // It may still land: the position is read once it has, lest other content gets its sequence and is taken for it.
-    if (!error.definite) this.#stillMs = STILL_MS;
+    if (!error.definite) {
+      this.#isUnknown = true;
+      this.#stillMs = STILL_MS;
+    }
     this.#interrupt?.({ kind: 'error', error });
     this.#checkEnd();
   }
@@ -766,18 +943,18 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const index = this.#inFlight.indexOf(item);
     assert(index >= 0, 'an answered batch was in flight');
     this.#inFlight.splice(index, 1);
-    const wasFull = this.#queuedBytes >= QUEUE_BYTES_MAX;
-    this.#release(item);
-    if (wasFull && this.#queuedBytes < QUEUE_BYTES_MAX) this.#fetcher?.wake();
+    const wasFull = this.#queue.isFull;
+    this.#queue.release(item);
+    if (wasFull && !this.#queue.isFull) this.#fetcher?.wake();
   }
 
   #onAppended(item: DataItem): void {
-    this.#inFlightMax = IN_FLIGHT_MAX;
+    if (!item.transaction) this.#memory.onAppended(item.newestTimestamp);
     this.#recordsCopied += item.count;
     this.#bytesCopied += item.sourceBytes;
     this.#newestAcknowledged = item.newestTimestamp;
     this.#context.countBytes(item.reason, item.sourceBytes);
-    this.#endIncidentBefore(item.baseOffset + item.count);
+    this.#trouble.endBefore(item.baseOffset + item.count);
     if (this.#interrupt) this.#advanceTo(item.baseOffset + item.count);
   }
 
@@ -797,7 +974,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (POLICY.has(code))
       return this.#interrupt?.({ kind: 'stop', stop: batchRefused(item.baseOffset, item.count, error) });
     if (code === MESSAGE_TOO_LARGE) return this.#onTooLarge(item);
-    if (code === CORRUPT_MESSAGE || code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    if (code === CORRUPT_MESSAGE || (code === TRANSACTIONAL_ID_AUTHORIZATION_FAILED && !item.transaction))
       return this.#onCorrupt(item.baseOffset, 'by the target broker', error);
     if (!error.definite) this.#stillMs = STILL_MS;
     this.#interrupt?.({ kind: 'error', error });
@@ -820,7 +997,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#corruptions = 0;
     this.#unknownResults = 0;
     this.#stuckSinceMs = null;
-    this.#backoff.reset();
+    this.#trouble.ease();
   }
 
   /** Found even while settling; it outranks the reason that interrupted. */
@@ -832,7 +1009,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #checkEnd(): void {
     if (this.#inFlight.length > 0 || this.#isFilling) return;
     this.#whenSettled?.();
-    if (this.#stopAtEnd && this.#interrupt && this.#queueHead === this.#queue.length) {
+    if (this.#stopAtEnd && this.#interrupt && this.#queue.isEmpty) {
       this.#interrupt({ kind: 'stop', stop: this.#stopAtEnd });
     }
   }
@@ -853,17 +1030,41 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
    * answer names its own batch only: what pushed it aside stands before it, perhaps before others whose answers were lost.
    */
   async #explained(misplaced: ShardStop): Promise<ShardStop> {
-    try {
-      await this.#checkTopics();
-      const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
-      const foreign = await foreignBefore(this.#port(), watermark);
-      const isFirst = (foreign?.reason.offsets?.from ?? Infinity) < (misplaced.reason.offsets?.from ?? 0);
-      if (foreign && isFirst) return foreign;
-    } catch (error) {
-      if (error instanceof ShardStop) return error;
-      if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
+    for (let left = EXPLAIN_ATTEMPTS; left > 0; left--) {
+      try {
+        return await this.#explain(misplaced);
+      } catch (error) {
+        if (error instanceof ShardStop) return error;
+        if (!(error instanceof KafkaError)) throw error; // what cannot be looked up explains nothing
+        await sleep(this.#context.clock, PERMIT_POLL_MS, this.#abort.signal);
+      }
     }
     return misplaced;
+  }
+
+  async #explain(misplaced: ShardStop): Promise<ShardStop> {
+    await this.#identity.check(this.#position);
+    const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
+    const foreign = await foreignBefore(this.#port(), watermark);
+    const control = this.#transactions ? await this.#wrongControl(watermark) : null;
+    const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
+    // The end of a transaction that is named may stand in its place: what was written behind it is found where it stands.
+    const last = from(misplaced) + (this.#isEndNamed ? 1 : 0);
+    if (foreign && from(foreign) < Math.min(from(control), this.#isEndNamed ? last + 1 : last)) return foreign;
+    if (control && from(control) <= last) return control;
+    return misplaced;
+  }
+
+  async #wrongControl(watermark: number): Promise<ShardStop | null> {
+    const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
+    try {
+      const port = { ...this.#port(), openTransactions: [] }; // one of them may just have been ended, in its place
+      await checkControls(place, port, { from: this.#position ?? watermark, to: watermark });
+      return null;
+    } catch (error) {
+      if (error instanceof ShardStop) return error;
+      throw error;
+    }
   }
 
   // ---- errors
@@ -880,7 +1081,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (!(error instanceof KafkaError)) throw error;
     // Lost connections and moved leaders are waited out; what we cannot explain is tried again a few times only.
     if (!error.retryable) this.#unknownResults++;
-    return this.#unknownResults > UNKNOWN_RESULTS_MAX ? unexplained(this.#position, error) : null;
+    if (this.#unknownResults <= UNKNOWN_RESULTS_MAX || !this.#context.term.mayWrite()) return null;
+    return unexplained(this.#position, error);
   }
 
   /** Damage on the way is not damage in a log: what positions are read from is read once more. */
@@ -895,50 +1097,12 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#isStuck() ? noProgress(this.#position ?? 0, NO_PROGRESS_MS / 1000) : null;
   }
 
-  /** Refused for too long without anybody advancing the target. */
+  /** Refused for too long without anybody advancing the target, although the shard is ours. */
   #isStuck(): boolean {
+    if (!this.#context.term.mayWrite()) return false;
     const now = this.#context.clock.monotonic();
     this.#stuckSinceMs ??= now;
     return now - this.#stuckSinceMs > NO_PROGRESS_MS;
-  }
-
-  async #pause(error: KafkaError): Promise<void> {
-    const toldMs = this.#context.clock.monotonic();
-    this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? toldMs, toldMs };
-    this.#context.onTrouble(this, error);
-    await sleep(this.#context.clock, this.#backoff.next(), this.#abort.signal);
-  }
-
-  /** The same cause at the same place is the same incident, however often it is met. */
-  #raise(stop: ShardStop): void {
-    this.#waiting = null; // now it is known what for
-    const { code, offsets } = stop.reason;
-    const open = this.#incident;
-    if (open && open.code === code && open.offsets?.from === offsets?.from) return;
-    this.#endIncident();
-    this.#incident = {
-      ...stop.reason,
-      severity: 'error',
-      mirror: this.#context.mirrorName,
-      topic: this.topic,
-      partition: this.partition,
-      at: this.#context.clock.now(),
-    };
-    this.#context.onIncident(this.#incident);
-  }
-
-  /** The target has taken what lies before `offset`. */
-  #endIncidentBefore(offset: number): void {
-    this.#waiting = null;
-    if (offset > (this.#incident?.offsets?.from ?? -1)) this.#endIncident();
-  }
-
-  #endIncident(): void {
-    const incident = this.#incident;
-    if (!incident) return;
-    this.#incident = null;
-    this.#retryBackoff.reset();
-    this.#context.onIncidentEnded(incident);
   }
 
   /** Reads max.message.bytes of the target topic, which may have been changed: whether it is larger than it was. */
@@ -958,11 +1122,15 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#misplaced = null;
     this.#isFirst = true;
     this.#stillMs = Math.max(STILL_MS, this.#stillMs);
-    this.#missingSinceMs = null;
+    this.#identity.lookAnew();
     this.#stuckSinceMs = null;
     this.#corruptAt = -1;
     this.#corruptions = 0;
     this.#wasDamaged = false;
     this.#unknownResults = 0;
   }
+}
+
+function isMarkingDenied(error: unknown): boolean {
+  return error instanceof ShardStop && error.reason.code === 'SHARD_HOLES_NOT_ALLOWED';
 }

@@ -1,7 +1,7 @@
-/** Where the source ends, for partitions of which nothing is fetched: their lag grows while they wait. */
+/** How far partitions are of which nothing is fetched here: their lag grows while they wait, or another process copies them. */
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
-import { readEnds } from './offsets.ts';
+import { readEnds, readWatermarks } from './offsets.ts';
 
 interface MeasuredPartition {
   readonly topic: string;
@@ -17,6 +17,28 @@ export async function measureSource(source: Cluster, partitions: readonly Measur
     for (const [i, partition] of partitions.entries()) {
       const { stableOffset, highWatermark = null } = ends[i] ?? {};
       if (stableOffset !== undefined && highWatermark !== null) partition.measure({ stableOffset, highWatermark });
+    }
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+  }
+}
+
+/** Where the target ends; one that does not answer leaves what was measured before. */
+export async function measureTarget(
+  target: Cluster,
+  partitions: readonly {
+    readonly targetTopic: string;
+    readonly partition: number;
+    measureTarget(watermark: number): void;
+  }[],
+): Promise<void> {
+  if (partitions.length === 0) return;
+  try {
+    const places = partitions.map(({ targetTopic, partition }) => ({ topic: targetTopic, partition }));
+    const watermarks = await readWatermarks(target, places);
+    for (const [i, partition] of partitions.entries()) {
+      const watermark = watermarks[i];
+      if (typeof watermark === 'number') partition.measureTarget(watermark);
     }
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;

@@ -1,12 +1,16 @@
 /** The state topic on real brokers: the same answer for every process, whoever came first. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, describeTopicConfigs } from '#kafka/configs.ts';
 import { appendRecords, readLog } from '#kafka/simple-log.ts';
+import { deleteTopic } from '#kafka/topics.ts';
+import { drop } from '#testing/fault-kinds.ts';
 import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
 import { kafkaVersions } from '#testing/kafka-home.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { testedVersions } from '#testing/tested-versions.ts';
+import { must } from '#util/assert.ts';
 import { claimKey, encodeState, mirrorIdOf, type ClaimRecord } from './state-records.ts';
 import { STATE_TOPIC, StateTopic, type MirrorChoices } from './state-topic.ts';
 
@@ -26,7 +30,7 @@ describe.each(target ? [target] : kafkaVersions)('the state topic on Kafka %s', 
   let clusters: Cluster[];
 
   beforeAll(async () => {
-    kafka = await startCluster({ version, name: 'state' });
+    kafka = await startCluster({ version, name: 'state', proxied: true });
     clusters = [1, 2, 3].map(() => openCluster(kafka.bootstrap));
     await Promise.all(clusters.map((cluster) => cluster.connect()));
   });
@@ -203,6 +207,47 @@ describe.each(target ? [target] : kafkaVersions)('the state topic on Kafka %s', 
     });
     await alterTopicConfigs(clusters[0]!, STATE_TOPIC, { set: new Map([['cleanup.policy', 'compact']]), remove: [] });
     await StateTopic.open(clusters[0]!);
+  });
+
+  test('takes a record whose first answer was lost although others write to it all the time', async () => {
+    const far = openCluster(kafka.proxiedBootstrap);
+    onTestFinished(() => far.close());
+    await far.connect();
+    const [state, other] = [await StateTopic.open(far), await StateTopic.open(clusters[0]!)];
+    const value = { mirrorId: 'mine', targetTopicId: 'id', logStart: 0, sequenceOffset: 0, leaderEpochs: [] };
+    let writes = 0;
+    let hasEnded = false;
+    const others = (async () => {
+      for (; !hasEnded; writes++) {
+        await other.putPartition('busy', 0, { ...value, leaderEpochs: [[writes, writes]] });
+        await sleep(200);
+      }
+    })();
+    const lost = kafka.proxies[0]!.inject({ match: { api: 'Produce', direction: 'response', nth: 1 }, fault: drop() });
+    await state.putPartition('mine', 0, value);
+    hasEnded = true;
+    await others;
+    expect(lost.count).toBe(1);
+    expect(writes).toBeGreaterThan(20);
+    expect((await StateTopic.open(clusters[1]!)).partition('mine', 0)).toEqual(value);
+  }, 60_000);
+
+  test('is opened and created although the first answers are lost with their connections', async () => {
+    const found = must((await clusters[0]!.refresh([STATE_TOPIC]))[0], 'the state topic');
+    await deleteTopic(clusters[0]!, { name: STATE_TOPIC, topicId: found.topicId });
+    const isGone = async () => (await clusters[0]!.refresh([STATE_TOPIC]))[0]?.errorCode === 3;
+    await expect.poll(isGone, { timeout: 20_000 }).toBe(true);
+    const far = openCluster(kafka.proxiedBootstrap);
+    onTestFinished(() => far.close());
+    await far.connect();
+    const [proxy] = kafka.proxies;
+    const lost = (['Metadata', 'CreateTopics'] as const).map((api) =>
+      must(proxy, 'proxy').inject({ match: { api, direction: 'response', nth: [1, 2] }, fault: drop() }),
+    );
+
+    const state = await StateTopic.open(far);
+    expect(lost.map(({ count }) => count)).toEqual([2, 2]);
+    expect((await state.establishMirror(choices)).record).toMatchObject({ name: choices.name });
   });
 });
 

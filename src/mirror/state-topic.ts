@@ -12,25 +12,47 @@ import { isDeepStrictEqual } from 'node:util';
 import { assert, must } from '#util/assert.ts';
 import { sleep } from '#util/clock.ts';
 import { AppError } from '#contract/errors.ts';
+import { TIMES } from '#jobs/ownership.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs } from '#kafka/configs.ts';
 import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import type { Permit } from '#kafka/permit.ts';
 import { initProducerId } from '#kafka/producers.ts';
 import { ATTRIBUTE_CONTROL } from '#kafka/records/batch-header.ts';
+import { retrying } from '#kafka/retry.ts';
 import { appendRecords, readLog } from '#kafka/simple-log.ts';
 import { awaitPartitions, createTopic, TOPIC_ALREADY_EXISTS, type NewTopic } from '#kafka/topics.ts';
+import type { StoredGroup } from './group-memory.ts';
 import { readLogStart, readWatermark } from './offsets.ts';
 import {
+  appliedKey,
   claimKey,
+  creatingKey,
   decodeState,
   encodeState,
+  failoverKey,
+  groupKey,
+  mappedKey,
   mirrorIdOf,
   mirrorKey,
+  openKey,
   partitionKey,
+  pieceKey,
+  stoppedKey,
+  type AppliedRecord,
   type ClaimRecord,
+  type CreatingRecord,
+  type FailoverRecord,
+  type GroupRecord,
+  type LedgerRecord,
+  type MappedPlace,
+  type MappedRecord,
   type MirrorRecord,
+  type OpenRecord,
   type PartitionRecord,
+  type PlacedRecord,
   type StateRecord,
+  type StoppedRecord,
 } from './state-records.ts';
 
 export const STATE_TOPIC = '__lockstep.state';
@@ -52,6 +74,9 @@ export type MirrorChoices = Pick<
   MirrorRecord,
   'name' | 'sourceClusterId' | 'targetClusterId' | 'transactions' | 'timestamps' | 'start'
 >;
+
+export type MappedStateRecord = Extract<StateRecord, { kind: 'mapped' | 'ledger' | 'placed' }>;
+export type PieceOf<Kind> = Kind extends 'ledger' ? LedgerRecord : PlacedRecord;
 
 export type TopicClaim = ClaimRecord & { readonly targetTopic: string };
 
@@ -83,7 +108,7 @@ export class StateTopic {
    * partitions or another cleanup policy, KafkaError when the cluster refuses.
    */
   static async open(cluster: Cluster): Promise<StateTopic> {
-    if (!(await exists(cluster))) await create(cluster);
+    if (!(await retrying(cluster, () => exists(cluster), { repeatable: true }))) await create(cluster);
     await check(cluster);
     const state = new StateTopic(cluster);
     state.#topicId = topicIdOf(cluster);
@@ -101,6 +126,15 @@ export class StateTopic {
     return state;
   }
 
+  /** As `peek`, of a cluster where this mirror writes nothing: how the topic is set concerns those who do. Throws KafkaError. */
+  static async look(cluster: Cluster): Promise<StateTopic | null> {
+    if (!(await exists(cluster))) return null;
+    await awaitPartitions(cluster, STATE_TOPIC, 1);
+    const state = new StateTopic(cluster);
+    await state.load();
+    return state;
+  }
+
   /** Throws AppError STATE_TOPIC_INVALID when its record cannot be read; so do `claim` and `partition`. */
   mirror(mirrorId: string): MirrorRecord | null {
     const record = this.#recordOf(mirrorKey(mirrorId));
@@ -112,6 +146,88 @@ export class StateTopic {
     return record?.kind === 'claim' ? record.value : null;
   }
 
+  /** Which mirror is about to create a topic; null once it is claimed. Throws as `mirror`. */
+  creating(targetTopic: string): CreatingRecord | null {
+    const record = this.#recordOf(creatingKey(targetTopic));
+    return record?.kind === 'creating' ? record.value : null;
+  }
+
+  /** null takes the record away. */
+  async putCreating(targetTopic: string, value: CreatingRecord | null): Promise<void> {
+    await this.#putContested([{ kind: 'creating', key: creatingKey(targetTopic), value }]);
+  }
+
+  /** How far a failover of the mirror came; null where none was begun, or it was abandoned. Throws as `mirror`. */
+  failover(mirrorId: string): FailoverRecord | null {
+    const record = this.#recordOf(failoverKey(mirrorId));
+    return record?.kind === 'failover' ? record.value : null;
+  }
+
+  /** null takes the record away. */
+  async putFailover(mirrorId: string, value: FailoverRecord | null): Promise<void> {
+    await this.#putContested([{ kind: 'failover', key: failoverKey(mirrorId), value }]);
+  }
+
+  /** Why the partition has stopped for good, as the process said that had it; null where nothing is known. */
+  stopped(place: MappedPlace): StoppedRecord | null {
+    const key = stoppedKey(place);
+    const record = this.#unreadable.has(key) ? undefined : this.#recordOf(key);
+    return record?.kind === 'stopped' ? record.value : null;
+  }
+
+  /** null takes the record away. */
+  async putStopped(place: MappedPlace, value: StoppedRecord | null): Promise<void> {
+    await this.#putContested([{ kind: 'stopped', key: stoppedKey(place), value }]);
+  }
+
+  /** Of a name and target, whatever its source: there is at most one (`checkMirror`). */
+  mirrorNamed(name: string): MirrorRecord | null {
+    for (const { record } of this.#records.values())
+      if (record.kind === 'mirror' && record.value?.name === name) return record.value;
+    return null;
+  }
+
+  /** What a mirror has set on the target around the records; without what cannot be read. */
+  appliedOf(mirrorId: string): AppliedRecord[] {
+    const prefix = appliedKey(mirrorId, '').slice(0, -32);
+    return [...this.#records].flatMap(([key, { record }]) =>
+      record.kind === 'applied' && record.value && key.startsWith(prefix) && !this.#unreadable.has(key)
+        ? [record.value]
+        : [],
+    );
+  }
+
+  /** By the text of what was applied; null takes the record away. */
+  async putApplied(mirrorId: string, applied: ReadonlyMap<string, AppliedRecord | null>): Promise<void> {
+    if (applied.size === 0) return;
+    const records = [...applied].map(([text, value]): StateRecord => ({
+      kind: 'applied',
+      key: appliedKey(mirrorId, text),
+      value,
+    }));
+    await this.#putContested(records);
+  }
+
+  /** Without what cannot be read. */
+  groupsOf(mirrorId: string): StoredGroup[] {
+    const prefix = `group/${mirrorId}/`;
+    return [...this.#records].flatMap(([key, { record }]) => {
+      if (record.kind !== 'group' || !record.value || !key.startsWith(prefix) || this.#unreadable.has(key)) return [];
+      const [topic = '', ...rest] = key.slice(prefix.length).split('/');
+      return [{ groupId: rest.join('/'), topic, value: record.value }];
+    });
+  }
+
+  async putGroups(mirrorId: string, groups: readonly StoredGroup<GroupRecord | null>[]): Promise<void> {
+    await this.#putContested(
+      groups.map(({ groupId, topic, value }): StateRecord => ({
+        kind: 'group',
+        key: groupKey(mirrorId, topic, groupId),
+        value,
+      })),
+    );
+  }
+
   /** All of a mirror, also of topics that are gone; without those that cannot be read. */
   claimsOf(mirrorId: string): TopicClaim[] {
     return [...this.#records].flatMap(([key, { record }]) =>
@@ -121,10 +237,58 @@ export class StateTopic {
     );
   }
 
+  /** Names of the mirrors that copy a topic of another cluster to this one; without those that cannot be read. */
+  mirrorsOf(copied: { readonly clusterId: string; readonly topicId: string }): string[] {
+    const names = [...this.#records].flatMap(([key, { record }]) => {
+      if (record.kind !== 'claim' || record.value?.sourceTopicId !== copied.topicId || this.#unreadable.has(key))
+        return [];
+      const mirror = this.#records.get(mirrorKey(record.value.mirrorId))?.record;
+      const isOfCluster = mirror?.kind === 'mirror' && mirror.value?.sourceClusterId === copied.clusterId;
+      return isOfCluster ? [record.value.mirrorName] : [];
+    });
+    return [...new Set(names)];
+  }
+
   /** Of the topic that its `targetTopicId` names, which may be gone. */
   partition(targetTopic: string, partition: number): PartitionRecord | null {
     const record = this.#recordOf(partitionKey(targetTopic, partition));
     return record?.kind === 'partition' ? record.value : null;
+  }
+
+  /** Null also where it cannot be read: it is only needed where the source has lost all else that says so. */
+  openTransactions(targetTopic: string, partition: number): OpenRecord | null {
+    const record = this.#records.get(openKey(targetTopic, partition))?.record;
+    return record?.kind === 'open' ? record.value : null;
+  }
+
+  /** Without leave WithheldError is thrown. */
+  async putOpenTransactions(targetTopic: string, partition: number, value: OpenRecord, permit?: Permit): Promise<void> {
+    await this.#putContested([{ kind: 'open', key: openKey(targetTopic, partition), value }], permit);
+  }
+
+  /** Of a merged topic: those that were copied into it so far. */
+  sourcesOf(targetTopic: string): string[] {
+    const prefix = `mapped/${targetTopic}/`;
+    return [...this.#records.keys()].flatMap((key) => (key.startsWith(prefix) ? [key.split('/')[3] ?? ''] : []));
+  }
+
+  mapped(place: MappedPlace): MappedRecord | null {
+    const record = this.#recordOf(mappedKey(place));
+    return record?.kind === 'mapped' ? record.value : null;
+  }
+
+  /** A piece of a mapped partition, which the head may name or not. Throws as `mirror`. */
+  piece<Kind extends 'ledger' | 'placed'>(kind: Kind, place: MappedPlace, index: number): PieceOf<Kind> | null {
+    const record = this.#recordOf(pieceKey(kind, place, index));
+    return record?.kind === kind ? (record.value as PieceOf<Kind> | null) : null;
+  }
+
+  /**
+   * Records of one mapped partition, appended with acks=all: up to APPEND_BYTES_MAX all of them or none. Without leave
+   * WithheldError is thrown.
+   */
+  async putMapped(records: readonly MappedStateRecord[], permit?: Permit): Promise<void> {
+    await this.#putContested(records, permit);
   }
 
   #recordOf(key: string): StateRecord | undefined {
@@ -251,10 +415,12 @@ export class StateTopic {
 
   /**
    * Claims a target topic, or updates the claim that is ours already, and returns the claim that holds afterwards:
-   * another mirror's when that came first.
+   * another mirror's when that came first. The topic is there, so nobody is about to create it any more.
    */
   async putClaim(targetTopic: string, value: ClaimRecord): Promise<ClaimRecord> {
-    await this.#putContested([{ kind: 'claim', key: claimKey(targetTopic), value }]);
+    const created: StateRecord = { kind: 'creating', key: creatingKey(targetTopic), value: null };
+    const isCreated = this.#records.has(created.key);
+    await this.#putContested([{ kind: 'claim', key: claimKey(targetTopic), value }, ...(isCreated ? [created] : [])]);
     const claim = this.claim(targetTopic);
     assert(claim !== null, 'a claim that was written is read back');
     return claim;
@@ -267,21 +433,23 @@ export class StateTopic {
       readonly partition: number;
       readonly value: PartitionRecord;
     }[],
+    permit?: Permit,
   ): Promise<void> {
     const records = partitions.map(({ targetTopic, partition, value }): StateRecord => ({
       kind: 'partition',
       key: partitionKey(targetTopic, partition),
       value,
     }));
-    await this.#putContested(records);
+    await this.#putContested(records, permit);
   }
 
-  async putPartition(targetTopic: string, partition: number, value: PartitionRecord): Promise<void> {
-    await this.putPartitions([{ targetTopic, partition, value }]);
+  /** Without leave WithheldError is thrown. */
+  async putPartition(targetTopic: string, partition: number, value: PartitionRecord, permit?: Permit): Promise<void> {
+    await this.putPartitions([{ targetTopic, partition, value }], permit);
   }
 
-  async #putContested(records: readonly StateRecord[]): Promise<void> {
-    await this.#append(records);
+  async #putContested(records: readonly StateRecord[], permit?: Permit): Promise<void> {
+    await this.#append(records, permit);
     await this.load();
     await this.#restoreOverwritten();
   }
@@ -312,7 +480,7 @@ export class StateTopic {
     await this.load();
   }
 
-  async #append(records: readonly StateRecord[]): Promise<void> {
+  async #append(records: readonly StateRecord[], permit?: Permit): Promise<void> {
     const timestamp = this.#cluster.clock.now();
     const entries = records.map(({ key, value }) => ({ key: Buffer.from(key), value: encodeState(value), timestamp }));
     let from = 0;
@@ -323,35 +491,47 @@ export class StateTopic {
         bytes += entries[to]!.key.length + (entries[to]!.value?.length ?? 0);
         to++;
       } while (to < entries.length && bytes < APPEND_BYTES_MAX);
-      await this.#appendCertainly({ topic: STATE_TOPIC, partition: PARTITION, records: entries.slice(from, to) });
+      await this.#appendCertainly({
+        topic: STATE_TOPIC,
+        partition: PARTITION,
+        records: entries.slice(from, to),
+        ...(permit ? { permit } : {}),
+      });
       from = to;
     }
   }
 
   /**
    * An append without an answer may land later, behind a newer record of the same key, which it would undo. So the log
-   * must have stood still first; then the same records are appended again: twice the same is the same.
+   * must have stood still first, or nothing of ours can land any more; then the same records are appended again: twice the
+   * same is the same.
    */
   async #appendCertainly(append: Parameters<typeof appendRecords>[1]): Promise<void> {
+    let lost: KafkaError | null = null; // whatever comes after it, it may still land
     for (let attempt = 1; ; attempt++) {
       try {
+        if (lost) await this.#standStill();
         await appendRecords(this.#cluster, append);
         return;
       } catch (error) {
-        if (!(error instanceof KafkaError) || error.definite || attempt === APPEND_ATTEMPTS_MAX) throw error;
-        await this.#standStill();
+        if (!(error instanceof KafkaError)) throw error;
+        if (error.definite || attempt === APPEND_ATTEMPTS_MAX) throw lost ?? error;
+        lost = error;
       }
     }
   }
 
+  /** What grows for longer than a write of ours may take is others' doing: partitions save what they have all the time. */
   async #standStill(): Promise<void> {
+    const { clock } = this.#cluster;
+    const deadline = clock.monotonic() + TIMES.writeTimeoutMs;
     let before: number | null;
     do {
       await this.load();
       before = this.#nextOffset;
-      await sleep(this.#cluster.clock, STILL_MS);
+      await sleep(clock, STILL_MS);
       await this.load();
-    } while (this.#nextOffset !== before);
+    } while (this.#nextOffset !== before && clock.monotonic() < deadline);
   }
 }
 
@@ -427,7 +607,7 @@ async function create(cluster: Cluster): Promise<void> {
   try {
     await createTopic(cluster, newStateTopic(cluster));
   } catch (error) {
-    if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error; // another process was first
+    if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error; // by another process, or by an attempt whose answer was lost
   }
 }
 

@@ -10,6 +10,7 @@ import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { deleteTopics } from '#testing/topic-admin.ts';
 import { planMirror } from './plan.ts';
+import { SourceProvenance } from './source-provenance.ts';
 import { STATE_TOPIC, StateTopic } from './state-topic.ts';
 import { prepareTopic, syncConfigs, type PreparedTopic } from './target-topics.ts';
 import { UNLIMITED } from './topic-configs.ts';
@@ -74,6 +75,28 @@ describe('a target topic', () => {
       partitions: 3,
     });
     expect(await prepare({ match: 'orders' })).toEqual({ ...prepared, action: 'resumed' });
+  });
+
+  test('is known as a copy from the moment that it is there, before it can be claimed', async () => {
+    await createTopic(source, { name: 'new', partitions: 1, replicationFactor: 1 });
+    const own = await StateTopic.open(target);
+    const choices = { transactions: 'preserve', timestamps: 'append', start: { at: 'earliest' } } as const;
+    const ids = { sourceClusterId: source.clusterId, targetClusterId: target.clusterId };
+    const { mirrorId } = await own.establishMirror({ name: 'creator', ...ids, ...choices });
+    const putClaim = own.putClaim.bind(own);
+    const hopsBefore: unknown[] = [];
+    own.putClaim = async (topic, claim) => {
+      const reader = new SourceProvenance(target); // of a mirror that goes the other way
+      await reader.read();
+      hopsBefore.push([must(target.topicOf(topic), 'the topic').errorCode, reader.hopsOf(topic)]);
+      return putClaim(topic, claim);
+    };
+
+    await prepare({ match: 'new' }, { state: own, mirrorId });
+
+    const hop = { clusterId: source.clusterId, topic: 'new', mirror: 'creator' };
+    expect(hopsBefore).toEqual([[0, [hop]]]);
+    expect(own.creating('new')).toBeNull();
   });
 
   test('is prepared by three processes at once', async () => {
@@ -201,7 +224,12 @@ describe('a target topic', () => {
       remove: ['segment.ms'],
     });
 
-    await syncConfigs({ ...ports({ match: 'synced' }), topic });
+    const { changed } = await syncConfigs({ ...ports({ match: 'synced' }), topic });
+
+    expect(changed.map(({ subject }) => subject)).toEqual([
+      'compression.type of topic synced',
+      'segment.ms of topic synced',
+    ]);
 
     expect(await configsOf('synced')).toMatchObject({ 'retention.ms': '9000000', 'compression.type': 'lz4' });
     expect(await configsOf('synced')).not.toHaveProperty('segment.ms');
@@ -213,7 +241,7 @@ describe('a target topic', () => {
     const topic = await prepare({ match: name });
     await deleteTopics(kafkas[side === 'source' ? 0 : 1]!.bootstrap, [name]);
 
-    await expect(syncConfigs({ ...ports({ match: name }), topic })).resolves.toBeNull();
+    await expect(syncConfigs({ ...ports({ match: name }), topic })).resolves.toEqual({ denied: null, changed: [] });
   });
 
   test('follows the settings of its source whatever a later version wrote about it meanwhile', async () => {
@@ -224,7 +252,7 @@ describe('a target topic', () => {
     expect(() => state.claim('later-claim')).toThrow('has version 2');
     await alterTopicConfigs(source, 'later-claim', { set: new Map([['compression.type', 'lz4']]), remove: [] });
 
-    await expect(syncConfigs({ ...ports({ match: 'later-claim' }), topic })).resolves.toBeNull();
+    await expect(syncConfigs({ ...ports({ match: 'later-claim' }), topic })).resolves.toMatchObject({ denied: null });
 
     expect(await configsOf('later-claim')).toMatchObject({ 'compression.type': 'lz4' });
   });

@@ -1,18 +1,23 @@
 /** Brings target topics to where shards can copy into them: created or grown, set, and claimed in the state topic. */
+import { isDeepStrictEqual } from 'node:util';
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
+import type { SettingDifference } from '#contract/plan.ts';
 import type { MirrorResource } from '#contract/resources.ts';
+import type { SyncedChange } from '#contract/status.ts';
+import type { TopicPair } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { alterTopicConfigs, describeTopicConfigs, type ConfigChange, type Configs } from '#kafka/configs.ts';
 import { BrokerError, MalformedFrameError } from '#kafka/errors.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import { createPartitions, createTopic, TOPIC_ALREADY_EXISTS } from '#kafka/topics.ts';
-import type { ClaimRecord } from './state-records.ts';
+import type { ClaimRecord, Hop } from './state-records.ts';
 import type { StateTopic } from './state-topic.ts';
-import { isEmpty } from './topic-configs.ts';
-import { configDifference, decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
+import { askMode } from './mode-facts.ts';
+import type { ModeFacts, OffsetMode } from './offset-mode.ts';
+import { changeOf, isEmpty } from './topic-configs.ts';
+import { configDifferences, decideTopic, type DecisionOptions, type TopicDecision } from './topic-decision.ts';
 import { readTargetFacts, readTopicFacts, type TopicFacts } from './topic-facts.ts';
-import type { TopicPair } from './topic-rules.ts';
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 const INVALID_PARTITIONS = 37;
@@ -29,6 +34,8 @@ export interface PrepareOptions {
   readonly resource: MirrorResource;
   readonly state: StateTopic;
   readonly mirrorId: string;
+  /** Of the source topic, for its claim; null where it is not known. */
+  readonly provenance?: readonly Hop[] | null;
 }
 
 export interface PreparedTopic {
@@ -42,7 +49,10 @@ export interface PreparedTopic {
   readonly batchBytesMax: number;
   /** The right that is missing to keep its settings as the source's; its records can be copied all the same. */
   readonly configsDenied: BrokerError | null;
+  /** Settings that were changed, of a topic that was there before. */
+  readonly changed: readonly SyncedChange[];
   readonly action: 'created' | 'grown' | 'adopted' | 'resumed';
+  readonly copy: OffsetMode;
 }
 
 /**
@@ -53,13 +63,17 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
   const { source, target, state, pair } = options;
   const targetFacts = await readTargetFacts(target);
   let action: PreparedTopic['action'] | null = null;
+  let asked: ModeFacts | null = null;
   for (let round = 1; ; round++) {
     const facts = await readFacts({ source, target, state }, pair);
-    const decision = decideTopic(facts, targetFacts, decisionOptions(options));
-    refuse(decision);
+    asked ??= await askMode(options, facts);
+    const decision = decideTopic(facts, targetFacts, { ...decisionOptions(options), asked });
+    await refuse(options, decision);
     if (decision.action === 'resume' && decision.growTo === null) {
       const denied = await changeConfigs(target, facts, decision.configs);
-      return toPrepared(await claim(options, facts), { action: action ?? 'resumed', denied });
+      const claimed = await claim(options, facts, decision);
+      const changed = changesOf(decision.differences, { denied, topic: pair.target });
+      return toPrepared(claimed, { action: action ?? 'resumed', denied, changed, copy: decision.copy });
     }
     if (round === ROUNDS_MAX) {
       throw new AppError(
@@ -77,31 +91,47 @@ export async function prepareTopic(options: PrepareOptions & { readonly pair: To
   }
 }
 
-/**
- * Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`, and returns
- * the right that is missing to it, or null. Throws KafkaError.
- */
+export interface SyncedConfigs {
+  /** The right that is missing to read settings or to change them. */
+  readonly denied: BrokerError | null;
+  readonly changed: readonly SyncedChange[];
+}
+
+/** Applies differences of settings between source and target topic, as far as the mirror says `sync.configs`. Throws KafkaError. */
 export async function syncConfigs(
   options: Pick<PrepareOptions, 'source' | 'target' | 'resource'> & {
-    readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic'>;
+    readonly topic: Pick<PreparedTopic, 'sourceTopic' | 'targetTopic' | 'copy'>;
   },
-): Promise<BrokerError | null> {
+): Promise<SyncedConfigs> {
   const { source, target, resource, topic } = options;
-  if (!resource.spec.sync.configs) return null;
+  const sync = resource.spec.sync.configs;
+  if (sync === null || topic.copy.isShared) return NOTHING_SYNCED;
   const targetFacts = await readTargetFacts(target);
   const pair = { source: topic.sourceTopic, target: topic.targetTopic };
   const facts = await readFacts({ source, target, state: null }, pair).catch(nullIfGone); // whoever claims it, it is being copied
-  if (!facts?.target) return null; // deleted meanwhile: the shards say so, and other topics are not kept from theirs
+  if (!facts?.target) return NOTHING_SYNCED; // deleted meanwhile: the shards say so, and other topics are not kept from theirs
   const policy = {
     timestamps: resource.spec.timestamps,
     replicationFactor: facts.target.metadata.partitions[0]?.replicas.length ?? null,
     known: targetFacts.knownConfigs,
+    sync,
   };
-  return changeConfigs(
-    target,
-    facts,
-    configDifference(facts.sourceConfigs, facts.target.configs, { policy, isSynced: true }),
-  );
+  const differences = configDifferences(facts, policy);
+  const denied = await changeConfigs(target, facts, changeOf(differences));
+  return { denied, changed: changesOf(differences, { denied, topic: topic.targetTopic }) };
+}
+
+const NOTHING_SYNCED: SyncedConfigs = { denied: null, changed: [] };
+
+function changesOf(
+  differences: readonly SettingDifference[],
+  { denied, topic }: { readonly denied: BrokerError | null; readonly topic: string },
+): SyncedChange[] {
+  if (denied) return [];
+  return differences.flatMap(({ name, action, value, target, reason }): SyncedChange[] => {
+    const subject = `${name} of topic ${topic}`;
+    return action === 'keep' ? [] : [{ what: 'setting', subject, action: 'set', source: value, target, reason }];
+  });
 }
 
 function nullIfGone(error: unknown): null {
@@ -126,12 +156,17 @@ async function readFacts(clusters: Parameters<typeof readTopicFacts>[0], pair: T
   return facts;
 }
 
-function refuse({ findings }: TopicDecision): void {
+async function refuse(
+  { state, mirrorId, pair }: Pick<PrepareOptions, 'state' | 'mirrorId'> & { readonly pair: TopicPair },
+  { findings }: TopicDecision,
+): Promise<void> {
   const refusal = findings.find(({ severity }) => severity === 'error');
-  if (refusal)
-    throw new AppError(refusal.code, refusal.message, {
-      nextStep: refusal.nextStep,
-    });
+  if (!refusal) return;
+  // It will not be ours: somebody else has created it meanwhile.
+  if (state.creating(pair.target)?.mirrorId === mirrorId) await state.putCreating(pair.target, null);
+  throw new AppError(refusal.code, refusal.message, {
+    nextStep: refusal.nextStep,
+  });
 }
 
 /** One step towards a topic that can be resumed. What another process did first is found in the next round. */
@@ -143,6 +178,7 @@ async function bringForward(
   const { target, pair } = options;
   const partitions = facts.source.partitions.length;
   if (decision.action === 'create') {
+    await announce(options);
     const topic = {
       name: pair.target,
       partitions,
@@ -157,8 +193,23 @@ async function bringForward(
     );
   } else {
     await changeConfigs(target, facts, decision.configs);
-    await claim(options, facts);
+    await claim(options, facts, decision);
   }
+}
+
+/**
+ * Says that a topic is about to be a copy before it is there: a mirror that goes the other way, and finds the topic before its
+ * claim, would carry the records back. The claim cannot come first, as it names the topic's id.
+ */
+async function announce({
+  state,
+  mirrorId,
+  pair,
+  provenance,
+}: PrepareOptions & { readonly pair: TopicPair }): Promise<void> {
+  const hops = provenance ?? [];
+  const wanted = { mirrorId, sourceTopic: pair.source, ...(hops.length > 0 ? { provenance: [...hops] } : {}) };
+  if (!isDeepStrictEqual(state.creating(pair.target), wanted)) await state.putCreating(pair.target, wanted);
 }
 
 async function unlessDoneAlready(change: () => Promise<unknown>, code: number): Promise<void> {
@@ -187,8 +238,14 @@ async function changeConfigs(cluster: Cluster, facts: TopicFacts, change: Config
 }
 
 /** Writes the claim unless it stands as it should; the first of two mirrors that claim at once keeps it. */
-async function claim({ state, resource, mirrorId }: PrepareOptions, facts: TopicFacts): Promise<TopicFacts> {
+async function claim(
+  { state, resource, mirrorId, provenance = null }: PrepareOptions,
+  facts: TopicFacts,
+  { copy }: TopicDecision,
+): Promise<TopicFacts> {
   const existing = must(facts.target, 'target topic').metadata;
+  const holds = facts.claim?.targetTopicId === existing.topicId ? facts.claim : null;
+  const hops = provenance ?? holds?.provenance ?? [];
   const wanted: ClaimRecord = {
     mirrorId,
     mirrorName: resource.metadata.name,
@@ -197,8 +254,15 @@ async function claim({ state, resource, mirrorId }: PrepareOptions, facts: Topic
     targetTopicId: existing.topicId,
     partitions: facts.source.partitions.length,
     replaces: facts.claim && facts.claim.targetTopicId !== existing.topicId ? facts.claim.targetTopicId : null,
+    ...(copy.mode === 'identical' ? {} : { mode: copy.isShared ? 'shared' : 'mapped' }),
+    ...(hops.length > 0 ? { provenance: [...hops] } : {}),
   };
-  if (facts.claim?.targetTopicId === existing.topicId && facts.claim.partitions === wanted.partitions) return facts;
+  const isSame = holds?.partitions === wanted.partitions || (copy.isShared && (holds?.partitions ?? 0) > 0);
+  const isSameWay = isDeepStrictEqual(holds?.provenance ?? [], hops);
+  if (holds && isSame && holds.mode === wanted.mode && isSameWay) {
+    if (state.creating(facts.pair.target)) await state.putCreating(facts.pair.target, null); // by one who came second
+    return facts;
+  }
   const valid = await state.putClaim(facts.pair.target, wanted);
   if (valid.mirrorId !== mirrorId) {
     throw new AppError(
@@ -214,7 +278,17 @@ async function claim({ state, resource, mirrorId }: PrepareOptions, facts: Topic
 
 function toPrepared(
   facts: TopicFacts,
-  { action, denied }: { readonly action: PreparedTopic['action']; readonly denied: BrokerError | null },
+  {
+    action,
+    denied,
+    changed,
+    copy,
+  }: {
+    readonly action: PreparedTopic['action'];
+    readonly denied: BrokerError | null;
+    readonly changed: readonly SyncedChange[];
+    readonly copy: OffsetMode;
+  },
 ): PreparedTopic {
   const existing = must(facts.target, 'target topic');
   return {
@@ -225,7 +299,9 @@ function toPrepared(
     partitions: facts.source.partitions.length,
     batchBytesMax: batchBytesMax(facts.sourceConfigs, existing.configs, { isRaised: denied === null }),
     configsDenied: denied,
+    changed,
     action,
+    copy,
   };
 }
 

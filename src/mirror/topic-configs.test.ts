@@ -1,21 +1,32 @@
 import { describe, expect, test } from 'vitest';
-import type { ConfigEntry, Configs } from '#kafka/configs.ts';
+import type { ConfigSync } from '#contract/sync-settings.ts';
+import type { ConfigChange, ConfigEntry, Configs } from '#kafka/configs.ts';
 import {
+  changeOf,
+  compareConfigs,
   desiredConfigs,
-  diffConfigs,
-  diffRequired,
   isEmpty,
   requiredConfigs,
   UNLIMITED,
   type ConfigPolicy,
 } from './topic-configs.ts';
 
-const policy: ConfigPolicy = { timestamps: 'append', replicationFactor: 2, known: null };
+const sync: ConfigSync = { exclude: ['unclean.leader.election.enable'], defaultsFrom: 'target', allowWeaker: false };
+const policy: ConfigPolicy = { timestamps: 'append', replicationFactor: 2, known: null, sync };
+const change = (source: Configs, target: Configs, own: Partial<ConfigSync> = {}): ConfigChange =>
+  changeOf(compareConfigs(source, target, { ...policy, sync: { ...sync, ...own } }));
 const needed = {
   'message.timestamp.type': 'CreateTime',
   'message.timestamp.before.max.ms': UNLIMITED,
   'message.timestamp.after.max.ms': UNLIMITED,
   'max.message.bytes': '1048588',
+};
+
+/** What an exact copy needs whatever the source has. */
+const timeless = {
+  'message.timestamp.type': 'CreateTime',
+  'message.timestamp.before.max.ms': UNLIMITED,
+  'message.timestamp.after.max.ms': UNLIMITED,
 };
 
 describe('the settings of a target topic', () => {
@@ -49,7 +60,7 @@ describe('the settings of a target topic', () => {
     'local.retention.ms',
   ])('leave out %s, and leave it alone on the target', (name) => {
     expect(desiredConfigs(configs({ [name]: 'x' }), policy).has(name)).toBe(false);
-    expect(diffConfigs(new Map(), configs({ [name]: 'x' }))).toEqual({ set: new Map(), remove: [] });
+    expect(change(configs({}), configs({ ...timeless, [name]: 'x' }))).toEqual({ set: new Map(), remove: [] });
   });
 
   test('never ask for more replicas in sync than there are', () => {
@@ -68,26 +79,19 @@ describe('the settings of a target topic', () => {
 
 describe('the difference', () => {
   test('is empty when the target has what is desired', () => {
-    const desired = desiredConfigs(configs({ 'cleanup.policy': 'compact', 'max.message.bytes': '7' }), policy);
-    expect(isEmpty(diffConfigs(desired, configs(Object.fromEntries(desired))))).toBe(true);
+    const source = configs({ 'cleanup.policy': 'compact', 'max.message.bytes': '7' });
+    const target = configs(Object.fromEntries(desiredConfigs(source, policy)));
+    expect(isEmpty(change(source, target))).toBe(true);
   });
 
-  test('sets what differs or is only the default, and removes what the source has not', () => {
-    const change = diffConfigs(
-      new Map([
-        ['a', '1'],
-        ['b', '2'],
-        ['c', '3'],
-      ]),
-      configs({ a: '1', b: '9', d: '4' }, { c: '3' }),
-    );
-    expect(change).toEqual({
-      set: new Map([
-        ['b', '2'],
-        ['c', '3'],
-      ]),
-      remove: ['d'],
-    });
+  test('sets what differs or is only the default, removes what the source has not, and says why', () => {
+    const source = configs({ a: '1', b: '2', c: '3' });
+    const target = configs({ ...timeless, a: '1', b: '9', d: '4' }, { c: '3' });
+    expect(compareConfigs(source, target, policy)).toEqual([
+      { name: 'b', source: '2', target: '9', action: 'set', value: '2', reason: 'set on the source topic' },
+      { name: 'c', source: '3', target: '3', action: 'set', value: '3', reason: 'set on the source topic' },
+      { name: 'd', source: null, target: '4', action: 'reset', value: null, reason: 'not set on the source topic' },
+    ]);
   });
 
   test.each([
@@ -95,23 +99,63 @@ describe('the difference', () => {
     ['retention.ms', '5', '-1'],
     ['retention.bytes', '5', '-1'],
     ['min.insync.replicas', '1', '2'],
-    ['max.message.bytes', '1000', '2000'],
-  ])('does not lower %s to %s from %s', (name, desired, current) => {
-    expect(isEmpty(diffConfigs(new Map([[name, desired]]), configs({ [name]: current })))).toBe(true);
-    expect(diffConfigs(new Map([[name, current]]), configs({ [name]: desired })).set).toEqual(
-      new Map([[name, current]]),
+  ])('does not lower %s to %s from %s unless it is asked for, and says so', (name, less, more) => {
+    const [low, high] = [configs({ [name]: less }), configs({ ...timeless, [name]: more })];
+    expect(isEmpty(change(low, high))).toBe(true);
+    expect(isEmpty(change(configs({}), high))).toBe(true);
+    for (const source of [low, configs({})])
+      expect(compareConfigs(source, high, policy)).toMatchObject([
+        { name, target: more, action: 'keep', reason: expect.stringContaining('sync.configs.allowWeaker') },
+      ]);
+    expect(change(configs({ [name]: more }), configs({ ...timeless, [name]: less })).set).toEqual(
+      new Map([[name, more]]),
     );
-    expect(diffConfigs(new Map(), configs({ [name]: current })).remove).toEqual([]);
+
+    expect(change(low, high, { allowWeaker: true }).set).toEqual(new Map([[name, less]]));
+    expect(change(configs({}), high, { allowWeaker: true }).remove).toEqual([name]);
   });
 
-  test('of what is required removes nothing', () => {
-    const change = diffRequired(
-      requiredConfigs(configs({}), policy),
-      configs({ 'cleanup.policy': 'compact', 'message.timestamp.type': 'LogAppendTime' }),
-    );
-    expect(change.remove).toEqual([]);
-    expect(change.set.get('message.timestamp.type')).toBe('CreateTime');
-    expect(change.set.has('cleanup.policy')).toBe(false);
+  test('never lowers max.message.bytes: a larger record of the source may still be to come', () => {
+    const [low, high] = [
+      configs({ 'max.message.bytes': '1000' }),
+      configs({ ...timeless, 'max.message.bytes': '2000' }),
+    ];
+    for (const allowWeaker of [false, true]) {
+      expect(isEmpty(change(low, high, { allowWeaker }))).toBe(true);
+      expect(isEmpty(change(configs({}), high, { allowWeaker }))).toBe(true);
+    }
+  });
+
+  test('leaves an excluded name to each cluster, and names it where it differs', () => {
+    const own = { exclude: ['segment.ms', '/^flush[.]/'] };
+    const source = configs({ 'segment.ms': '1', 'flush.ms': '2', 'unclean.leader.election.enable': 'true' });
+    const target = configs({ ...timeless, 'segment.ms': '3', 'flush.messages': '4' });
+    expect(compareConfigs(source, target, { ...policy, sync: { ...sync, ...own } })).toEqual([
+      expect.objectContaining({ name: 'unclean.leader.election.enable', action: 'set' }),
+      expect.objectContaining({ name: 'segment.ms', action: 'keep', reason: expect.stringContaining('exclude') }),
+      expect.objectContaining({ name: 'flush.ms', action: 'keep' }),
+    ]);
+    expect(change(configs({ 'unclean.leader.election.enable': 'true' }), configs(timeless)).set.size).toBe(0);
+  });
+
+  test('with defaultsFrom: source takes over what is in effect there, and follows when a setting is taken away', () => {
+    const source = configs({ 'segment.ms': '1' }, { 'delete.retention.ms': '5' });
+    const target = configs({ ...timeless, 'segment.ms': '1', 'delete.retention.ms': '9' });
+    expect(change(source, target)).toEqual({ set: new Map(), remove: ['delete.retention.ms'] });
+    expect(change(source, target, { defaultsFrom: 'source' })).toEqual({
+      set: new Map([['delete.retention.ms', '5']]),
+      remove: [],
+    });
+  });
+
+  test.each([
+    ['without synchronisation', configs({}), { ...policy, sync: null }],
+    ['where the source cannot be read', null, policy],
+  ])('%s is what is required, and removes nothing', (_, source, own) => {
+    const target = configs({ 'cleanup.policy': 'compact', 'message.timestamp.type': 'LogAppendTime' });
+    const found = changeOf(compareConfigs(source, target, own));
+    expect(found.remove).toEqual([]);
+    expect(found.set).toEqual(requiredConfigs(configs({}), policy));
   });
 });
 

@@ -7,7 +7,7 @@ import type { TargetFacts, TopicFacts } from './topic-facts.ts';
 const options: DecisionOptions = {
   mirrorId: 'mine',
   timestamps: 'append',
-  sync: { configs: true, partitions: true },
+  sync: { configs: { exclude: [], defaultsFrom: 'target', allowWeaker: false }, partitions: true },
   targetReplicationFactor: null,
   sourceName: 'east',
   targetName: 'west',
@@ -87,10 +87,32 @@ describe('a topic is decided by what is there', () => {
     expect(decision.action === 'refused').toBe(decision.findings.length > 0);
   });
 
+  test('a condition on records makes a topic mapped, and is refused where its copy is identical already', () => {
+    const filter = { rule: 2, condition: 'size < 10', onError: 'stop' } as const;
+    const asked = { filter, start: 0, mayFillHoles: null };
+    const said = 'only records for which topics[2].condition holds: size < 10';
+    const decide = (facts: Partial<TopicFacts>, offsets: 'auto' | 'mapped') =>
+      decideTopic({ ...base(), ...facts }, cluster, { ...options, asked: { ...asked, offsets } });
+    expect(decide({}, 'auto').copy).toEqual({ mode: 'mapped', isShared: false, why: said });
+    expect(decide({}, 'mapped').copy.why).toBe(`the file says so; ${said}`);
+    const copied = { target: target({ isEmpty: false }), claim };
+    expect(decide(copied, 'auto').findings).toMatchObject([
+      { code: 'MIRROR_CHANGED', message: expect.stringContaining('topics[2]') },
+    ]);
+    const mapped = decide({ ...copied, claim: { ...claim, mode: 'mapped' } }, 'auto');
+    expect([mapped.action, mapped.copy.why]).toEqual(['resume', `mapped from the first copy on; ${said}`]);
+    const { onError: _, ...rest } = filter;
+    const lenient = {
+      ...options,
+      asked: { ...asked, offsets: 'auto', filter: { ...rest, onError: 'deliver' } },
+    } as const;
+    expect(decideTopic(base(), cluster, lenient).copy.why).toContain('and those of which it says neither yes nor no');
+  });
+
   test('a target of ours with fewer partitions grows, unless partitions are not followed', () => {
     const facts = { ...base(), claim, target: target({ isEmpty: false, partitions: 1 }) };
     expect(decideTopic(facts, cluster, options).growTo).toBe(2);
-    const still = decideTopic(facts, cluster, { ...options, sync: { configs: true, partitions: false } });
+    const still = decideTopic(facts, cluster, { ...options, sync: { ...options.sync, partitions: false } });
     expect(still.findings).toMatchObject([
       { code: 'TOPIC_PARTITIONS_DIFFER', nextStep: expect.stringContaining('sync.partitions: true') },
     ]);

@@ -4,35 +4,35 @@
  * A claim holds for the topic id that it names. The claim of a topic that is gone says nothing about a topic that is
  * created under its name: that one is fresh, and must be empty like any other.
  */
-import type { Finding, TopicAction } from '#contract/plan.ts';
+import type { Finding, SettingDifference, TopicAction } from '#contract/plan.ts';
+import type { ConfigSync } from '#contract/sync-settings.ts';
 import type { ConfigChange, Configs } from '#kafka/configs.ts';
-import {
-  desiredConfigs,
-  diffConfigs,
-  diffRequired,
-  requiredConfigs,
-  type ConfigPolicy,
-  type TimestampPolicy,
-} from './topic-configs.ts';
+import { chooseMode, findModeChange, IDENTICAL, type ModeFacts, type OffsetMode } from './offset-mode.ts';
+import { changeOf, compareConfigs, desiredConfigs, type ConfigPolicy, type TimestampPolicy } from './topic-configs.ts';
 import type { TargetFacts, TopicFacts } from './topic-facts.ts';
 
 export interface DecisionOptions {
   readonly mirrorId: string;
   readonly timestamps: TimestampPolicy;
-  readonly sync: { readonly configs: boolean; readonly partitions: boolean };
+  readonly sync: { readonly configs: ConfigSync | null; readonly partitions: boolean };
   /** Null: the source's, or as much as the target can hold. */
   readonly targetReplicationFactor: number | null;
   readonly sourceName: string;
   readonly targetName: string;
+  /** Without them offsets are identical. */
+  readonly asked?: ModeFacts;
 }
 
 export interface TopicDecision {
+  readonly copy: OffsetMode;
   readonly action: TopicAction;
   readonly replicationFactor: number;
   /** Number of partitions to be added up to; null when nothing is to be added to an existing topic. */
   readonly growTo: number | null;
   /** For a topic to be created all its settings, else the differences. */
   readonly configs: ConfigChange;
+  /** From the settings of an existing target topic, and why; what stays as it is too. */
+  readonly differences: readonly SettingDifference[];
   readonly findings: readonly Finding[];
 }
 
@@ -41,33 +41,43 @@ const NO_CONFIGS: Configs = new Map();
 
 export function decideTopic(facts: TopicFacts, target: TargetFacts, options: DecisionOptions): TopicDecision {
   const replicationFactor = replicationFactorOf(facts, target, options);
-  const policy: ConfigPolicy = { timestamps: options.timestamps, replicationFactor, known: target.knownConfigs };
-  const findings = [...findReplication(facts, target, options), ...findRefusals(facts, options)];
+  const policy: ConfigPolicy = {
+    timestamps: options.timestamps,
+    replicationFactor,
+    known: target.knownConfigs,
+    sync: options.sync.configs,
+  };
+  const holds = isOurs(facts, options) ? facts.claim : null;
+  const copy = options.asked ? chooseMode(facts, holds, options.asked) : IDENTICAL;
+  const changed = options.asked ? findModeChange(facts, holds, options.asked) : null;
+  const refusals = changed ? [changed] : findRefusals(facts, { ...options, copy });
+  const findings = [...findReplication(facts, target, options), ...refusals];
   if (findings.some(({ severity }) => severity === 'error')) {
-    return { action: 'refused', replicationFactor, growTo: null, configs: NOTHING, findings };
+    return { copy, action: 'refused', replicationFactor, growTo: null, configs: NOTHING, differences: [], findings };
   }
   const partitions = facts.source.partitions.length;
   if (!facts.target) {
     const set = desiredConfigs(facts.sourceConfigs ?? NO_CONFIGS, policy);
-    return { action: 'create', replicationFactor, growTo: null, configs: { set, remove: [] }, findings };
+    return {
+      copy,
+      action: 'create',
+      replicationFactor,
+      growTo: null,
+      configs: { set, remove: [] },
+      differences: [],
+      findings,
+    };
   }
-  const configs = configDifference(facts.sourceConfigs, facts.target.configs, {
-    policy,
-    isSynced: options.sync.configs,
-  });
+  // Settings of a topic that is not ours alone are nobody's copy.
+  const differences = copy.isShared ? [] : configDifferences(facts, policy);
   const growTo = facts.target.metadata.partitions.length < partitions ? partitions : null;
-  return { action: isOurs(facts, options) ? 'resume' : 'adopt', replicationFactor, growTo, configs, findings };
+  const action = isOurs(facts, options) && !mustClaim(facts, copy) ? 'resume' : 'adopt';
+  return { copy, action, replicationFactor, growTo, configs: changeOf(differences), differences, findings };
 }
 
-/** What has to change on an existing target topic: all that differs, or what a copy needs; nothing that cannot be read. */
-export function configDifference(
-  source: Configs | null,
-  target: Configs | null,
-  { policy, isSynced }: { readonly policy: ConfigPolicy; readonly isSynced: boolean },
-): ConfigChange {
-  if (target === null) return NOTHING;
-  if (source === null || !isSynced) return diffRequired(requiredConfigs(source ?? NO_CONFIGS, policy), target);
-  return diffConfigs(desiredConfigs(source, policy), target);
+/** Of the settings of an existing target topic; none where they cannot be read. */
+export function configDifferences({ sourceConfigs, target }: TopicFacts, policy: ConfigPolicy): SettingDifference[] {
+  return target?.configs ? compareConfigs(sourceConfigs, target.configs, policy) : [];
 }
 
 function replicationFactorOf(
@@ -103,26 +113,36 @@ function isOurs({ claim, target }: TopicFacts, { mirrorId }: DecisionOptions): b
   );
 }
 
-function findRefusals(facts: TopicFacts, options: DecisionOptions): Finding[] {
+/** The claim says that the target is one source topic's alone, which it is not any more. */
+function mustClaim({ claim }: TopicFacts, copy: OffsetMode): boolean {
+  return copy.isShared && claim?.mode !== 'shared';
+}
+
+function findRefusals(facts: TopicFacts, options: DecisionOptions & { readonly copy: OffsetMode }): Finding[] {
   const { claim, target } = facts;
   if (!target) return [];
   const holds = claim?.targetTopicId === target.metadata.topicId ? claim : null;
   if (holds && holds.mirrorId !== options.mirrorId) return [claimed(facts, `mirror "${holds.mirrorName}"`)];
-  if (holds && holds.sourceTopic !== facts.pair.source)
+  const { isShared } = options.copy;
+  if (holds && holds.sourceTopic !== facts.pair.source && !isShared)
     return [claimed(facts, `topic "${holds.sourceTopic}" in this mirror`)];
-  if (holds && holds.sourceTopicId !== facts.source.topicId) return [sourceRecreated(facts, options)];
-  if (!holds && !target.isEmpty)
+  const isSameName = holds?.sourceTopic === facts.pair.source;
+  if (holds && isSameName && holds.sourceTopicId !== facts.source.topicId) return [sourceRecreated(facts, options)];
+  const mayAdopt = isShared && options.asked?.offsets === 'mapped' && claim?.mirrorId !== options.mirrorId;
+  if (!holds && !target.isEmpty && !mayAdopt)
     return [claim?.mirrorId === options.mirrorId ? targetRecreated(facts, options) : notEmpty(facts, options)];
-  return findPartitions(facts, { ...options, mayGrow: holds !== null && options.sync.partitions });
+  // Another source topic of a merge may have created it a moment ago.
+  const isOurs = holds !== null || (facts.pair.isMerged === true && target.isEmpty);
+  return findPartitions(facts, { ...options, mayGrow: isOurs && options.sync.partitions });
 }
 
 function findPartitions(
   { pair, source, target }: TopicFacts,
-  options: DecisionOptions & { readonly mayGrow: boolean },
+  options: DecisionOptions & { readonly mayGrow: boolean; readonly copy: OffsetMode },
 ): Finding[] {
   const has = target?.metadata.partitions.length ?? 0;
   const needed = source.partitions.length;
-  if (has === needed || (has < needed && options.mayGrow)) return [];
+  if (has === needed || (has > needed && options.copy.isShared) || (has < needed && options.mayGrow)) return [];
   const message = `Topic "${pair.target}" on cluster "${options.targetName}" has ${has} partitions, and "${pair.source}" on "${options.sourceName}" has ${needed}.`;
   const nextStep =
     has > needed
@@ -147,7 +167,7 @@ function notEmpty({ pair }: TopicFacts, { targetName }: DecisionOptions): Findin
     severity: 'error',
     message: `Topic "${pair.target}" on cluster "${targetName}" holds, or once held, records that this mirror did not write.`,
     nextStep:
-      'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew.',
+      'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew; or, to copy beside that data, write "offsets: mapped".',
   };
 }
 

@@ -1,6 +1,7 @@
 /** What the two clusters and the state topic say about pairs of topics: asked in few requests for many pairs, nothing written. */
 import { must } from '#util/assert.ts';
 import { AppError } from '#contract/errors.ts';
+import type { TopicPair } from '#contract/topic-rules.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { describeTopicConfigs, type Configs } from '#kafka/configs.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
@@ -10,7 +11,6 @@ import { isDenied } from '#kafka/permissions.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
 import type { ClaimRecord } from './state-records.ts';
 import { STATE_TOPIC, type StateTopic } from './state-topic.ts';
-import type { TopicPair } from './topic-rules.ts';
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
 

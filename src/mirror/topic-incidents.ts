@@ -26,6 +26,10 @@ export class TopicIncidents {
     return this.#open.size;
   }
 
+  of(topic: string): Incident | null {
+    return this.#open.get(topic)?.incident ?? null;
+  }
+
   has(topic: string): boolean {
     return this.#open.has(topic);
   }

@@ -140,14 +140,15 @@ export function fetchBody(answer: {
 }
 
 export interface ProduceAsked {
+  readonly transactionalId: string | null;
   readonly acks: number;
   readonly timeoutMs: number;
   readonly batches: readonly { readonly topic: string; readonly partition: number; readonly records: Buffer }[];
 }
 
-/** Produce 9 to 11. */
+/** Produce 9 to 12. */
 export function readProduce(reader: Reader): ProduceAsked {
-  reader.compactNullableString(); // transactional id
+  const transactionalId = reader.compactNullableString();
   const acks = reader.int16();
   const timeoutMs = reader.int32();
   const batches: { topic: string; partition: number; records: Buffer }[] = [];
@@ -161,7 +162,7 @@ export function readProduce(reader: Reader): ProduceAsked {
     reader.skipTaggedFields();
   }
   reader.skipTaggedFields();
-  return { acks, timeoutMs, batches };
+  return { transactionalId, acks, timeoutMs, batches };
 }
 
 export interface ProduceAnswer {

@@ -2,7 +2,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '#util/assert.ts';
+import { assert, must } from '#util/assert.ts';
+import { countKill } from './kills.ts';
 import { readBrokerIds } from './broker-ready.ts';
 import { jvmEnvironment, jvmFlags, kafkaClassPath, kafkaHome } from './kafka-home.ts';
 import type { JvmProfile, KafkaVersion } from './kafka-home.ts';
@@ -73,6 +74,11 @@ export class KafkaBroker {
     return this.#process !== null;
   }
 
+  /** As of the next start. */
+  property(name: string): string {
+    return must(this.#properties[name], `property ${name}`);
+  }
+
   /** Properties of the next start, over those of the last one. */
   configure(properties: Readonly<Record<string, string>>): void {
     Object.assign(this.#properties, properties);
@@ -102,7 +108,7 @@ export class KafkaBroker {
 
   /** SIGKILL. Resolves when the process is gone. */
   async kill(): Promise<void> {
-    this.#process?.kill('SIGKILL');
+    if (this.#process?.kill('SIGKILL')) countKill();
     await this.#exited;
   }
 

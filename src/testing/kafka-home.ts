@@ -89,5 +89,5 @@ export function jvmEnvironment(): NodeJS.ProcessEnv {
     CLASSPATH: _path,
     ...rest
   } = process.env;
-  return rest;
+  return { ...rest, LC_ALL: 'C.UTF-8' }; // else a JVM reads arguments and prints text as ASCII
 }

@@ -11,7 +11,7 @@ export class ManualClock implements Clock {
   readonly #timers = new Set<Timer>();
 
   now(): number {
-    return 1_700_000_000_000 + this.#nowMs;
+    return Math.floor(1_700_000_000_000 + this.#nowMs); // as Date.now
   }
 
   monotonic(): number {

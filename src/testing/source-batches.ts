@@ -28,6 +28,8 @@ export interface SourceBatch {
   readonly attributes?: number;
   readonly leaderEpoch?: number;
   readonly producerId?: number;
+  /** Default: 0, or −1 without a producer. */
+  readonly producerEpoch?: number;
   readonly baseSequence?: number;
   readonly baseTimestamp?: number;
   /** Default: the largest of the records. */
@@ -47,7 +49,7 @@ export function sourceBatch(batch: SourceBatch): Buffer {
     baseTimestamp,
     maxTimestamp: batch.maxTimestamp ?? Math.max(-1, ...present.map(({ timestamp }) => timestamp)),
     producerId,
-    producerEpoch: producerId < 0 ? -1 : 0,
+    producerEpoch: batch.producerEpoch ?? (producerId < 0 ? -1 : 0),
     baseSequence: batch.baseSequence ?? (producerId < 0 ? -1 : 0),
     recordCount: present.length,
   });
@@ -60,6 +62,7 @@ export function sourceBatch(batch: SourceBatch): Buffer {
 export function controlBatch(marker: {
   readonly baseOffset: number;
   readonly producerId: number;
+  readonly producerEpoch?: number;
   readonly isCommit: boolean;
   readonly leaderEpoch?: number;
 }): Buffer {
@@ -69,6 +72,7 @@ export function controlBatch(marker: {
     records: [{ timestamp: 1_700_000_000_000, key, value: Buffer.alloc(6) }],
     attributes: TRANSACTIONAL | CONTROL,
     producerId: marker.producerId,
+    producerEpoch: marker.producerEpoch ?? 0,
     baseSequence: -1,
     ...(marker.leaderEpoch === undefined ? {} : { leaderEpoch: marker.leaderEpoch }),
   });

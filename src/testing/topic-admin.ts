@@ -19,11 +19,15 @@ export type AdminStep =
   /** Partition → the offset that becomes its log start. */
   | { readonly deleteRecords: { readonly topic: string; readonly before: Readonly<Record<number, number>> } }
   | { readonly addPartitions: { readonly topic: string; readonly total: number } }
+  | { readonly unregisterBroker: number }
   | { readonly setConfigs: { readonly topic: string; readonly configs: ConfigChanges } }
   /** The defaults of all brokers, or the settings of one, without a restart. */
   | { readonly setBrokerConfigs: ConfigChanges; readonly broker?: number }
   /** Bytes per second on each broker, for each client id that has no quota of its own; null takes one away. */
   | { readonly setQuotas: Readonly<Partial<Record<'producer_byte_rate' | 'consumer_byte_rate', number | null>>> }
+  | { readonly setClientQuotas: readonly ClientQuota[] }
+  /** Answers with lines such as `{user=alice} producer_byte_rate=1000.0`, sorted. */
+  | { readonly describeQuotas: 'all' }
   | { readonly addAcls: readonly Acl[] }
   /** Those that are exactly so; throws when one is not there. */
   | { readonly removeAcls: readonly Acl[] }
@@ -52,6 +56,13 @@ export interface PartitionReplicas {
 export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
+}
+
+interface ClientQuota {
+  /** A name, or null for every one without its own. */
+  readonly entity: Readonly<Partial<Record<'user' | 'client-id' | 'ip', string | null>>>;
+  /** null takes one away. */
+  readonly quotas: Readonly<Record<string, number | null>>;
 }
 
 /** The words of Kafka's tools: `cluster`, `transactional_id`, `idempotent_write`. */

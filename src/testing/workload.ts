@@ -92,6 +92,8 @@ export interface WriteOptions {
   readonly seed?: number;
   /** Goes into every record. Default: run. */
   readonly run?: string;
+  /** Of the producers, beside ours: how they log in. */
+  readonly properties?: Readonly<Record<string, string>>;
 }
 
 /** Creates the topics of workloads, writes them, and returns what was acknowledged. Throws when a write failed. */
@@ -161,8 +163,16 @@ export async function spawnLiveTraffic(
   streams: readonly RecordStream[],
   options: WriteOptions = {},
 ): Promise<LiveTraffic> {
-  const { seed = 1, run = 'live' } = options;
-  const request = { bootstrap: bootstrap.join(','), seed, run, live: true, stopAtEndOfInput: true, phases: [streams] };
+  const { seed = 1, run = 'live', properties = {} } = options;
+  const request = {
+    bootstrap: bootstrap.join(','),
+    seed,
+    run,
+    properties,
+    live: true,
+    stopAtEndOfInput: true,
+    phases: [streams],
+  };
   const child = await spawnJava('WorkloadProducer', [JSON.stringify(request)]);
   return liveTraffic(child);
 }

@@ -4,7 +4,16 @@
  */
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
-import { readFileSync, renameSync, writeFileSync, appendFileSync, mkdirSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import {
@@ -14,6 +23,7 @@ import {
   type Socket as NodeSocket,
   type TcpNetConnectOpts,
 } from 'node:net';
+import { hostname } from 'node:os';
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions as NodeTlsOptions } from 'node:tls';
 import type { Clock } from './clock.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
@@ -200,6 +210,8 @@ export interface Disk {
   readText(path: string): string;
   writeText(path: string, text: string): void;
   appendText(path: string, text: string): void;
+  /** What was written to it survives the loss of power. */
+  sync(path: string): void;
   makeDirectory(path: string): void;
   /** What was at `to` is gone. */
   rename(from: string, to: string): void;
@@ -209,6 +221,14 @@ const systemDisk: Disk = {
   readText: (path) => readFileSync(path, 'utf8'),
   writeText: (path, text) => writeFileSync(path, text),
   appendText: (path, text) => appendFileSync(path, text),
+  sync: (path) => {
+    const file = openSync(path, 'r+');
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  },
   makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
   rename: (from, to) => renameSync(from, to),
 };
@@ -222,4 +242,5 @@ export const systemHost = {
   environment: systemEnvironment,
   web: systemWeb,
   nonce: systemNonce,
+  process: `${hostname()} ${process.pid}`,
 };

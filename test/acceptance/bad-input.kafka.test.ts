@@ -212,8 +212,8 @@ describe.concurrent('the file', () => {
     ],
     [
       'later capabilities of a mirror',
-      'apiVersion: lockstep/v1\nkind: Mirror\nmetadata: { name: m }\nspec:\n  source: east\n  target: east\n  topics: [ { match: a } ]\n  offsets: mapped\n  sync: { acls: true }\n',
-      'CONFIG_INVALID:\n  FILE:5:11: spec.source: there is no Cluster "east"; the files hold no Cluster\n  FILE:6:11: spec.target: there is no Cluster "east"; the files hold no Cluster\n  FILE:6:11: spec.target: source and target are both "east"; a mirror goes from one cluster to another\n  FILE:8:12: spec.offsets: mapped is not built yet; this version copies with identical offsets\n  FILE:9:11: spec.sync.acls is not built yet; leave it out\nnext: Correct these 5 problems and try "lockstep validate" again.\n',
+      'apiVersion: lockstep/v1\nkind: Mirror\nmetadata: { name: m }\nspec:\n  source: east\n  target: east\n  topics: [ { match: a } ]\n  filters: [ a ]\n',
+      'CONFIG_INVALID:\n  FILE:5:11: spec.source: there is no Cluster "east"; the files hold no Cluster\n  FILE:6:11: spec.target: there is no Cluster "east"; the files hold no Cluster\n  FILE:6:11: spec.target: source and target are both "east"; a mirror goes from one cluster to another\n  FILE:8:3: spec.filters is not built yet; leave it out\nnext: Correct these 4 problems and try "lockstep validate" again.\n',
     ],
   ];
   test.each(cases)('%s is named with its place', async (_, text, message) => {
@@ -273,6 +273,7 @@ describe('the topics', () => {
           { match: '/^(audit|clicks)$/', to: 'orders' }, // a source topic has this name, and goes elsewhere
           { match: 'orders', to: 'm.orders' },
         ],
+        offsets: 'identical', // else the two would be merged
       },
       rf: { topics: [{ match: 'orders', to: 'rf.orders' }], targetReplicationFactor: 3 },
     });
@@ -302,14 +303,14 @@ const REFUSALS = [
     mirror: 'm',
     about: 'second',
     message: 'second: Topic "taken" on cluster "west" holds, or once held, records that this mirror did not write.',
-    next: 'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew.',
+    next: 'Give the copy another name with "to"; or, if nobody needs that data, delete the topic, and it is created anew; or, to copy beside that data, write "offsets: mapped".',
   },
   {
     code: 'TOPIC_RULE_CONFLICT',
     mirror: 'm',
     about: 'orders',
     message: 'The rules send "audit" and "clicks" to the one target topic "orders".',
-    next: 'Exclude all but one of them, or give them other names with "to", and start the mirror again.',
+    next: 'Exclude all but one of them, or give them other names with "to"; or write "offsets: mapped" to merge them; and start the mirror again.',
   },
   {
     code: 'CONFIG_INVALID',

@@ -9,6 +9,8 @@ export interface MirrorSpec {
   readonly start?: unknown;
   readonly transactions?: 'preserve' | 'committed-only';
   readonly timestamps?: 'append' | 'producer' | 'target';
+  readonly offsets?: 'auto' | 'identical' | 'mapped';
+  readonly onMisalignment?: 'stop' | 'map';
   readonly refreshMs?: number;
   readonly targetReplicationFactor?: number;
   readonly sync?: object;

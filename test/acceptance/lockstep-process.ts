@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Incident, MirrorStatus, RunEvent } from '#contract/status.ts';
+import { countKill } from '#testing/kills.ts';
 import { waitUntil } from '#testing/process-stat.ts';
 import { spawnSupervised } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
@@ -122,6 +123,7 @@ export class LockstepProcess {
   }
 
   async kill(): Promise<void> {
+    if (this.#isRunning) countKill();
     this.signal('SIGKILL');
     await this.#closed;
   }
@@ -145,6 +147,11 @@ export class LockstepProcess {
       // A line that a kill cut off.
     }
   }
+}
+
+/** How to run without some of its rules: `ownership,sequence`. */
+export function unguarded(off: string): ProcessOptions {
+  return { script: join(import.meta.dirname, 'unguarded-run.ts'), env: { LOCKSTEP_UNGUARDED: off } };
 }
 
 /** Runs the file until it has caught up, and returns how it ended. */

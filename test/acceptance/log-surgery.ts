@@ -6,7 +6,7 @@ import type { KafkaBroker } from '#testing/kafka-broker.ts';
 import { assert } from '#util/assert.ts';
 
 /** Offset of the fields in a batch of format v2 (DefaultRecordBatch). */
-const field = { length: 8, crc: 17, attributes: 21, records: 61 };
+const field = { length: 8, crc: 17, attributes: 21, lastOffsetDelta: 23, records: 61 };
 
 /** Flips one bit in the last byte of `text` where it last occurs in the last batch, and makes the checksum right again. */
 export function alterLastBatch(broker: KafkaBroker, place: string, text: string): void {
@@ -18,6 +18,30 @@ export function alterLastBatch(broker: KafkaBroker, place: string, text: string)
   batch.writeUInt8(batch.readUInt8(last) ^ 1, last);
   batch.writeUInt32BE(crc32c(batch.subarray(field.attributes)), field.crc);
   writeFileSync(path, bytes);
+}
+
+/** Takes a batch out of the middle, and returns the offset of its first record: what a disk loses that nobody looks at. */
+export function dropMiddleBatch(broker: KafkaBroker, place: string): number {
+  const { path, bytes, starts } = readSegment(broker, place);
+  const middle = Math.floor(starts.length / 2);
+  const [start, end] = [starts[middle], starts[middle + 1]];
+  assert(middle > 0 && start !== undefined && end !== undefined, `${place} has three batches`);
+  writeFileSync(path, Buffer.concat([bytes.subarray(0, start), bytes.subarray(end)]));
+  return Number(bytes.readBigInt64BE(start));
+}
+
+/** Swaps the last two batches, each whole and with a right checksum; returns the offset of the first record that moved. */
+export function swapLastBatches(broker: KafkaBroker, place: string): number {
+  const { path, bytes, starts } = readSegment(broker, place);
+  const [first = 0, second = 0] = starts.slice(-2);
+  assert(second > first, `${place} has two batches`);
+  const [one, other] = [Buffer.from(bytes.subarray(first, second)), Buffer.from(bytes.subarray(second))];
+  const base = one.readBigInt64BE();
+  // The checksum begins behind base offset, length, epoch and magic.
+  other.writeBigInt64BE(base);
+  one.writeBigInt64BE(base + BigInt(other.readInt32BE(field.lastOffsetDelta)) + 1n);
+  writeFileSync(path, Buffer.concat([bytes.subarray(0, first), other, one]));
+  return Number(base);
 }
 
 /** Cuts off the last batch: what an unclean election does to a log. */

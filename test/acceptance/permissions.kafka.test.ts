@@ -64,6 +64,7 @@ function aclsOfCommand(command: string): Acl[] {
   const pattern = values('--resource-pattern-type').includes('prefixed') ? 'prefixed' : 'literal';
   const resources = [
     ...values('--topic').map((name) => ({ resource: 'topic', name }) as const),
+    ...values('--group').map((name) => ({ resource: 'group', name }) as const),
     ...values('--transactional-id').map((name) => ({ resource: 'transactional_id', name }) as const),
     ...(words.includes('--cluster') ? [{ resource: 'cluster', name: 'kafka-cluster' } as const] : []),
   ];

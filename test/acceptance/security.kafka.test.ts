@@ -290,7 +290,7 @@ describe('no encrypted connection comes about', () => {
     const stranger = showing(strangers.issue({ commonName: 'alice' }));
     await expectRefused(cluster.doors.mtls, { ...security, ...stranger }, failed('our certificate'));
     const old = cluster.pki.issue({ commonName: 'alice', notBefore: new Date(Date.now() - 9 * day), days: 2 });
-    await expectRefused(cluster.doors.mtls, { ...security, ...showing(old) }, failed('certificate'));
+    await expectRefused(cluster.doors.mtls, { ...security, ...showing(old) }, failed('our certificate has expired'));
   });
 
   test('with a key of another certificate, and with a wrong password of the key', async () => {

@@ -11,7 +11,7 @@ import { writeStreams, writeWorkload } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
 import { leastRightsFiles, leastRightsUsers } from './least-rights.ts';
-import { LockstepProcess, runUntilCaughtUp, statusOf, told } from './lockstep-process.ts';
+import { LockstepProcess, runUntilCaughtUp, statusOf, told, unguarded } from './lockstep-process.ts';
 
 const dayMs = 86_400_000;
 const cluster = sharedClusters({ source: { secure: leastRightsUsers }, target: { secure: leastRightsUsers } });
@@ -315,7 +315,7 @@ test('loses nothing when the source is compacted while it is copied and the mirr
   for (const round of [0, 1, 2]) {
     const shape: Partial<RecordStream> = { keys: { cycle: 300 }, partitionRuns: false };
     await writeStreams(source, [stream('cleaned', 6_000, { ...shape, name: `fast-${round}` })]);
-    const lockstep = LockstepProcess.run(file);
+    const lockstep = LockstepProcess.run(file, [], unguarded('ownership')); // which waits after a kill
     const writing = writeStreams(source, [
       stream('cleaned', 5_000, { ...shape, name: `slow-${round}`, recordsPerSecond: 2_500 }),
     ]);

@@ -14,11 +14,13 @@ import type { MirrorUnderTest } from './mirror-under-test.ts';
 const properties = { 'broker.session.timeout.ms': '6000' };
 const pair = clusterPair({ source: { brokers: 3, properties }, target: { brokers: 3, properties } });
 const sides = ['target', 'source'] as const;
+/** Each broker of the target may be the coordinator of its transactions. */
+const mayRepeatEnds = true;
 const seconds = (ms: number): number => ms / 1000;
 
 /** Five times the leader of partition 0, of either side in turn: ended by `end`, gone on without, started again. */
 async function endLeaders(run: FaultRun, end: (broker: KafkaBroker) => Promise<void>): Promise<void> {
-  const mirror = await startMirror(run, await pair(), { name: run.id });
+  const mirror = await startMirror(run, await pair(), { name: run.id, mayRepeatEnds });
   const topic = mirror.topic('plain');
   const moves: string[] = [];
   let slowestMs = 0;
@@ -39,7 +41,7 @@ async function endLeaders(run: FaultRun, end: (broker: KafkaBroker) => Promise<v
   await mirror.expectIdenticalAfterwards();
 }
 
-fault({ id: 'leaders-killed', title: 'leaders of either side killed with SIGKILL, five in all', share: true }, (run) =>
+fault({ id: 'leaders-killed', title: 'leaders of either side killed with SIGKILL, five in all' }, (run) =>
   endLeaders(run, (broker) => broker.kill()),
 );
 
@@ -51,7 +53,7 @@ for (const side of sides) {
   fault(
     { id: `leader-frozen-${side}`, title: `the leader on the ${side} stopped with SIGSTOP for 30 s` },
     async (run) => {
-      const mirror = await startMirror(run, await pair(), { name: run.id });
+      const mirror = await startMirror(run, await pair(), { name: run.id, mayRepeatEnds });
       const topic = mirror.topic('plain');
       const broker = await leaderOf(mirror.pair[side], topic);
       const epochs = await leaderEpochs(mirror.pair[side], mirror.topics);
@@ -84,7 +86,7 @@ const MOVE_MS_MAX = 2_200;
 fault(
   { id: 'leaders-moved', title: 'leaders and replicas of both sides moved every 2 s, 30 times', timeoutMs: 900_000 },
   async (run) => {
-    const mirror = await startMirror(run, await pair(), { name: run.id, replicationFactor: 2 });
+    const mirror = await startMirror(run, await pair(), { name: run.id, replicationFactor: 2, mayRepeatEnds });
     const topic = mirror.topic('plain');
     const epochs = (): Promise<number[]> => Promise.all(sides.map((side) => leaderEpochs(mirror.pair[side], [topic])));
     const before = { epochs: await epochs(), copied: mirror.offsetsCopied() };
@@ -126,7 +128,7 @@ function periodsOf(times: readonly number[]): number[] {
 }
 
 fault({ id: 'controllers-killed', title: 'the active controller of each side killed with SIGKILL' }, async (run) => {
-  const mirror = await startMirror(run, await pair(), { name: run.id });
+  const mirror = await startMirror(run, await pair(), { name: run.id, mayRepeatEnds });
   for (const side of sides) {
     const controller = await controllerOf(mirror.pair[side]);
     const startedAt = performance.now();
@@ -148,6 +150,7 @@ fault(
     const mirror = await startMirror(run, await pair(), {
       name: run.id,
       kinds: ['plain', 'transactional', 'compacted'],
+      mayRepeatEnds,
     });
     const epochs = await Promise.all(sides.map((side) => leaderEpochs(mirror.pair[side], mirror.topics)));
     const startedAt = performance.now();
@@ -173,7 +176,7 @@ fault(
     title: 'two of three replicas on the target down, with min.insync.replicas 2, for 45 s',
   },
   async (run) => {
-    const mirror = await startMirror(run, await pair(), { name: run.id });
+    const mirror = await startMirror(run, await pair(), { name: run.id, mayRepeatEnds });
     const { target } = mirror.pair;
     await runAdmin(
       target.bootstrap,

@@ -101,7 +101,8 @@ for (const isOnSource of [true, false]) {
     },
     async (run) => {
       const clusters = await toThree();
-      const spec = { targetReplicationFactor: 2 };
+      // Whether an unclean leader may lead is each cluster's own unless the mirror is told otherwise.
+      const spec = { targetReplicationFactor: 2, sync: { configs: { exclude: [] } } };
       const scene = await TwoTopics.open(run, clusters, { configs: unclean, spec, policy: { logStart: 'any' } });
       const lockstep = await scene.start();
       await scene.load([scene.other], { recordsPerSecond: 50 });

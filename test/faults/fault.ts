@@ -2,6 +2,7 @@
  * A fault as a test: something bad is done to brokers, network or settings while a mirror works, it is shown that it
  * really happened, and what came of it is held to the promise.
  */
+import { killsSoFar } from '#testing/kills.ts';
 import { assert } from '#util/assert.ts';
 import { test } from 'vitest';
 import { relative } from 'node:path';
@@ -25,6 +26,8 @@ export interface FaultRun {
   tookEffect(evidence: string): void;
   /** A measured number, or a few in a text, with its unit in the name: `recovered in s`. */
   figure(name: string, value: number | string): void;
+  /** Says which incidents have to be told, each as often. Without it those that its outcomes name. */
+  expects(codes: readonly string[]): void;
   /** Says what came of it: identical, or stopped with which incident. The checks of mirror-under-test.ts say it themselves. */
   outcome(text: string): void;
 }
@@ -70,6 +73,9 @@ class Recorder implements FaultRun {
   readonly #outcomes: string[] = [];
   readonly #figures: [string, number | string][] = [];
   readonly #startedAt = performance.now();
+  readonly #killsBefore = killsSoFar();
+  #kills = 0;
+  #expected: readonly string[] | null = null;
   readonly #head: Pick<FaultResult, 'id' | 'title' | 'isShared' | 'startedAt' | 'sources' | 'version' | 'commit'>;
   #isComplete = false;
 
@@ -95,6 +101,10 @@ class Recorder implements FaultRun {
     this.#figures.push([name, typeof value === 'number' ? Number(value.toPrecision(4)) : value]);
   }
 
+  expects(codes: readonly string[]): void {
+    this.#expected = [...(this.#expected ?? []), ...codes];
+  }
+
   outcome(text: string): void {
     this.#outcomes.push(text);
   }
@@ -103,6 +113,7 @@ class Recorder implements FaultRun {
   complete(): void {
     const missing = whatIsMissing(this.#evidence, this.#outcomes);
     assert(missing === null, missing ?? '');
+    this.#kills = killsSoFar() - this.#killsBefore; // what cleans up kills too
     this.#isComplete = true;
   }
 
@@ -125,6 +136,8 @@ class Recorder implements FaultRun {
       evidence: this.#evidence,
       outcomes: this.#outcomes,
       figures: this.#figures,
+      kills: this.#kills,
+      ...(this.#expected === null ? {} : { expected: this.#expected }),
       error: error === null || error.length < 6_000 ? error : `${error.slice(0, 3_000)} … ${error.slice(-3_000)}`,
       seconds: this.#seconds(),
     });

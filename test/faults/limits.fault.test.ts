@@ -7,6 +7,7 @@ import { partitionsUpTo, writeWorkload } from '#testing/workload.ts';
 import { must } from '#util/assert.ts';
 import { writeLink } from '../acceptance/link-file.ts';
 import { LockstepProcess, told } from '../acceptance/lockstep-process.ts';
+import type { ProcessOptions } from '../acceptance/lockstep-process.ts';
 import { LogEnds } from '../acceptance/log-ends.ts';
 import { fault, type FaultRun } from './fault.ts';
 import { clusterPair, expectOutages, startMirror } from './mirror-under-test.ts';
@@ -27,8 +28,10 @@ function start(
   link: { source: readonly string[]; target: readonly string[] },
   name: string,
   topics: readonly object[],
+  options: ProcessOptions = {},
 ): LockstepProcess {
-  const lockstep = LockstepProcess.run(writeLink({ ...link, mirrors: { [name]: { topics, refreshMs: 60_000 } } }));
+  const file = writeLink({ ...link, mirrors: { [name]: { topics, refreshMs: 60_000 } } });
+  const lockstep = LockstepProcess.run(file, [], options);
   onTestFinished(() => lockstep.kill());
   return lockstep;
 }
@@ -39,7 +42,7 @@ const WRITERS = 4;
 fault(
   {
     id: 'memory-dead-target',
-    title: 'a record of 5 MB for each of 1,000 partitions, while the target is paused',
+    title: 'a record of 5 MB for each of 1,000 partitions, while the target is paused, with a heap of 128 MB',
     timeoutMs: 900_000,
   },
   async (run) => {
@@ -56,7 +59,8 @@ fault(
 
 async function fillEveryPartition(run: FaultRun, { source, target }: ClusterPair): Promise<void> {
   await createTopics(source.bootstrap, [{ name: run.id, partitions: PARTITIONS, configs: large }]);
-  const lockstep = start({ source: source.bootstrap, target: target.bootstrap }, run.id, [{ match: run.id }]);
+  const link = { source: source.bootstrap, target: target.bootstrap };
+  const lockstep = start(link, run.id, [{ match: run.id }], { env: { NODE_OPTIONS: '--max-old-space-size=128' } });
   const shards = () => lockstep.status(run.id)?.shards ?? [];
   const areCopying = (): boolean =>
     shards().length === PARTITIONS && shards().every(({ state }) => state === 'copying');
@@ -186,6 +190,43 @@ fault(
     run.figure('the other partitions all advanced within s', ms / 1000);
     await paused.resume();
     await mirror.expectIdenticalAfterwards({ timeoutMs: 240_000 });
+  },
+);
+
+/** Of each half of a second it runs for a twentieth. */
+const RUNS_MS = 50;
+const STANDS_MS = 450;
+
+fault(
+  {
+    id: 'tenth-of-a-core',
+    title: 'the process runs for a tenth of each half second, for a minute, then stands still for 10 s',
+  },
+  async (run) => {
+    const mirror = await startMirror(run, await single(), { name: run.id, recordsPerSecond: 300 });
+    const lockstep = mirror.process;
+    const from = { at: performance.now(), cpu: processCpuSeconds(lockstep.pid), copied: mirror.offsetsCopied() };
+    let stops = 0;
+    for (; performance.now() - from.at < 60_000; stops++) {
+      lockstep.signal('SIGSTOP');
+      await mirror.lasts(STANDS_MS);
+      expect(processState(lockstep.pid)).toBe('T');
+      lockstep.signal('SIGCONT');
+      await mirror.lasts(RUNS_MS);
+    }
+    const tookS = (performance.now() - from.at) / 1000;
+    const cpuS = processCpuSeconds(lockstep.pid) - from.cpu;
+    const copied = mirror.offsetsCopied() - from.copied;
+    lockstep.signal('SIGSTOP');
+    await mirror.lasts(10_000);
+    lockstep.signal('SIGCONT');
+    expect(copied, 'it goes on with little').toBeGreaterThan(0);
+    expect(cpuS, 'CPU seconds used').toBeLessThan(0.2 * tookS);
+    run.tookEffect(`stopped ${stops} times in ${tookS.toFixed(0)} s, and once for 10 s`);
+    run.figure('CPU s of that minute', cpuS);
+    run.figure('offsets copied meanwhile', copied);
+    run.figure('all partitions went on within s', (await mirror.advances('with a whole core')) / 1000);
+    await mirror.expectIdenticalAfterwards();
   },
 );
 

@@ -101,7 +101,6 @@ fault(
   {
     id: 'delete-records-up',
     title: 'DeleteRecords passes the position of a mirror that stands still for a moment',
-    share: true,
   },
   async (run) => {
     const scene = await TwoTopics.open(run, await pair());
@@ -161,43 +160,36 @@ fault(
   },
 );
 
-fault(
-  { id: 'batch-damaged-on-disk', title: 'a bit of a batch flips on the disk of the source', share: true },
-  async (run) => {
-    const clusters = await pair();
-    const scene = await TwoTopics.open(run, clusters, { partitions: 2 });
-    await scene.catchUp();
-    await scene.write(400, [scene.hit], { oneRecordBatches: true, partitions: [0] });
-    const end = await scene.end('source');
-    const damaged = end - 150;
-    const before = await scene.history('source', { below: end });
-    const broker = must(clusters.source.brokers[0], 'broker');
-    await whileStopped(broker, () => flipBit(broker, `${scene.hit}-0`, damaged));
-    await expect(scene.history('source', { below: end })).rejects.toThrow(`batch at offset ${damaged} has a wrong CRC`);
-    run.tookEffect(`another reader finds a wrong CRC at offset ${damaged}`);
-    const lockstep = LockstepProcess.run(scene.file);
-    const incident = await scene.incident(lockstep, 'SHARD_BATCH_CORRUPT');
-    expect(incident).toMatchObject({ partition: 0, offsets: { from: damaged, to: damaged + 1 } });
-    expect(incident.cause).toMatch(/source/);
-    scene.stopped(incident);
-    await scene.load([scene.hit, scene.other], { partitions: [1] });
-    await scene.caughtUp(lockstep, [scene.other]);
-    const partner = await scene.end('source', scene.hit, 1);
-    await lockstep.until(
-      async () => (await scene.end('target', scene.hit, 1)) >= partner,
-      'partition 1 goes on',
-      90_000,
-    );
-    expect(await scene.end('target'), 'everything below it is copied, and nothing behind').toBe(damaged);
-    await scene.expectSameBelow(damaged, before);
-    await scene.stopLoad();
-    await whileStopped(broker, () => flipBit(broker, `${scene.hit}-0`, damaged)); // the disk is repaired
-    await scene.incidentEnded(lockstep, 'SHARD_BATCH_CORRUPT');
-    await scene.caughtUp(lockstep);
-    await scene.finish(lockstep, ['SHARD_BATCH_CORRUPT']);
-    await scene.expectSame();
-  },
-);
+fault({ id: 'batch-damaged-on-disk', title: 'a bit of a batch flips on the disk of the source' }, async (run) => {
+  const clusters = await pair();
+  const scene = await TwoTopics.open(run, clusters, { partitions: 2 });
+  await scene.catchUp();
+  await scene.write(400, [scene.hit], { oneRecordBatches: true, partitions: [0] });
+  const end = await scene.end('source');
+  const damaged = end - 150;
+  const before = await scene.history('source', { below: end });
+  const broker = must(clusters.source.brokers[0], 'broker');
+  await whileStopped(broker, () => flipBit(broker, `${scene.hit}-0`, damaged));
+  await expect(scene.history('source', { below: end })).rejects.toThrow(`batch at offset ${damaged} has a wrong CRC`);
+  run.tookEffect(`another reader finds a wrong CRC at offset ${damaged}`);
+  const lockstep = LockstepProcess.run(scene.file);
+  const incident = await scene.incident(lockstep, 'SHARD_BATCH_CORRUPT');
+  expect(incident).toMatchObject({ partition: 0, offsets: { from: damaged, to: damaged + 1 } });
+  expect(incident.cause).toMatch(/source/);
+  scene.stopped(incident);
+  await scene.load([scene.hit, scene.other], { partitions: [1] });
+  await scene.caughtUp(lockstep, [scene.other]);
+  const partner = await scene.end('source', scene.hit, 1);
+  await lockstep.until(async () => (await scene.end('target', scene.hit, 1)) >= partner, 'partition 1 goes on', 90_000);
+  expect(await scene.end('target'), 'everything below it is copied, and nothing behind').toBe(damaged);
+  await scene.expectSameBelow(damaged, before);
+  await scene.stopLoad();
+  await whileStopped(broker, () => flipBit(broker, `${scene.hit}-0`, damaged)); // the disk is repaired
+  await scene.incidentEnded(lockstep, 'SHARD_BATCH_CORRUPT');
+  await scene.caughtUp(lockstep);
+  await scene.finish(lockstep, ['SHARD_BATCH_CORRUPT']);
+  await scene.expectSame();
+});
 
 async function whileStopped(broker: KafkaBroker, surgery: () => void): Promise<void> {
   await broker.stop();
@@ -247,29 +239,6 @@ fault(
     const { findings } = await scene.compare();
     expect(findings).toEqual([]);
     await scene.expectSame([scene.other]);
-  },
-);
-
-fault(
-  { id: 'transaction-met', title: 'a transaction is written to a source whose mirror would preserve it' },
-  async (run) => {
-    const scene = await TwoTopics.open(run, await pair());
-    const lockstep = await scene.start();
-    await scene.load([scene.other]);
-    const transactions = { producers: 1, abortRate: 0, records: [20, 20] } as const;
-    const { transactions: ended } = await scene.write(20, [scene.hit], { transactions });
-    run.tookEffect(`${ended.committed} transactions were committed`);
-    const incident = await scene.incident(lockstep, 'SHARD_TRANSACTION_MET');
-    expect(incident.offsets).toEqual({ from: 500, to: 500 });
-    scene.stopped(incident);
-    await scene.caughtUp(lockstep, [scene.other]);
-    await scene.finish(lockstep, ['SHARD_TRANSACTION_MET']);
-    await scene.expectSameBelow(500);
-    await scene.admin('target', [{ delete: [scene.hit] }]); // the advice: a mirror with another name
-    const changes = { topics: [{ match: scene.hit }], transactions: 'committed-only' } as const;
-    await scene.catchUp(scene.linkFile(changes, { name: `${scene.mirror}-committed` }));
-    await scene.catchUp(scene.linkFile({ topics: [{ match: scene.other }] }));
-    await scene.expectSame();
   },
 );
 

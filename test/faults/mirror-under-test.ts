@@ -19,7 +19,12 @@ import type { Link, MirrorSpec } from '../acceptance/link-file.ts';
 import { LockstepProcess, told } from '../acceptance/lockstep-process.ts';
 import type { ProcessOptions, RunResult } from '../acceptance/lockstep-process.ts';
 import { LogEnds } from '../acceptance/log-ends.ts';
+import { expectVerified, runVerify } from '../acceptance/verified.ts';
+import { expectDenseCopies } from './dense-copy.ts';
 import type { FaultRun } from './fault.ts';
+import { expectIdenticalBelow, repeatedEndOf } from './repeated-ends.ts';
+
+const VERIFIED_WITHIN_MS = 60_000;
 
 export type Side = 'source' | 'target';
 export type ClusterPair = Readonly<Record<Side, KafkaCluster>>;
@@ -64,7 +69,7 @@ async function endPair(hasFailed: boolean): Promise<void> {
   await Promise.all([pair.source.stop(), pair.target.stop()]);
 }
 
-/** Records with keys; short transactions, a fifth of them aborted, whose ends are holes; keys that come back, compacted. */
+/** Records with keys; short transactions, a fifth of them aborted; keys that come back, compacted with holes. */
 type Kind = 'plain' | 'transactional' | 'compacted';
 
 export interface MirrorOptions {
@@ -88,6 +93,11 @@ export interface MirrorOptions {
   readonly link?: Partial<Link>;
   readonly process?: ProcessOptions;
   readonly seed?: number;
+  /**
+   * The fault takes the coordinator of the target's transactions away, and the next one may write an end once more: a
+   * partition with transactions may stop there, of which that is then shown (repeated-ends.ts).
+   */
+  readonly mayRepeatEnds?: boolean;
 }
 
 /** Of which cluster a wait may be told, under which code. */
@@ -133,24 +143,51 @@ export class MirrorUnderTest {
   readonly pair: ClusterPair;
   /** On the source. On the target each has the same name. */
   readonly topics: readonly string[];
-  readonly process: LockstepProcess;
   readonly traffic: LiveTraffic | null;
+  /** Its resource file. */
+  readonly file: string;
   readonly #run: FaultRun;
+  readonly #options: MirrorOptions;
+  readonly #link: Link;
+  #process: LockstepProcess;
 
   constructor(options: {
     run: FaultRun;
-    name: string;
     pair: ClusterPair;
+    options: MirrorOptions;
     topics: readonly string[];
-    process: LockstepProcess;
+    link: Link;
     traffic: LiveTraffic | null;
   }) {
     this.#run = options.run;
-    this.name = options.name;
+    this.#options = options.options;
+    this.name = options.options.name;
     this.pair = options.pair;
     this.topics = options.topics;
-    this.process = options.process;
     this.traffic = options.traffic;
+    this.#link = options.link;
+    this.file = writeLink(options.link);
+    this.#process = this.#start();
+    onTestFinished(() => this.#process.kill());
+  }
+
+  #start(): LockstepProcess {
+    return LockstepProcess.run(this.file, [], this.#options.process);
+  }
+
+  get process(): LockstepProcess {
+    return this.#process;
+  }
+
+  /** kill -9, of a process that has opened no incident. */
+  async kill(): Promise<void> {
+    await this.#process.kill();
+    expect(this.incidents(), this.#process.describe()).toEqual([]);
+  }
+
+  /** Another process of the same file, after `kill`. */
+  startAgain(): void {
+    this.#process = this.#start();
   }
 
   /** The topic of a kind. */
@@ -221,11 +258,24 @@ export class MirrorUnderTest {
       const now = this.positions();
       return meant.every(({ topic, partition }) => {
         const place = `${topic}/${partition}`;
-        return (now.get(place) ?? 0) > (before.get(place) ?? 0);
+        return (now.get(place) ?? 0) > (before.get(place) ?? 0) || this.#stoppedAt().has(place);
       });
     };
     await this.until(isAhead, `it goes on: ${what}`, timeoutMs);
     return performance.now() - startedAt;
+  }
+
+  /** Incidents of partitions that may have stopped for the reason of `mayRepeatEnds`. */
+  #broken(): Incident[] {
+    const isBroken = ({ code, topic }: Incident): boolean =>
+      (code === 'SHARD_TRANSACTION_BROKEN' || code === 'SHARD_DIVERGED') &&
+      topic === topicOf(this.name, 'transactional');
+    return this.#options.mayRepeatEnds ? openIncidents(this.process.events).filter(isBroken) : [];
+  }
+
+  /** Places of partitions, `topic/partition`. */
+  #stoppedAt(): ReadonlySet<string> {
+    return new Set(this.#broken().map(({ topic, partition }) => `${topic}/${partition}`));
   }
 
   /** Ends the traffic, then waits until every partition (of these topics) has all that the source has. */
@@ -235,7 +285,8 @@ export class MirrorUnderTest {
     const ends = await readEnds(this.pair.source.bootstrap, topics);
     const isThere = (): boolean => {
       const now = this.positions();
-      return [...ends].every(([place, end]) => now.get(place) === end);
+      const stopped = this.#stoppedAt();
+      return [...ends].every(([place, end]) => now.get(place) === end || stopped.has(place));
     };
     await this.until(isThere, `all is copied: ${JSON.stringify(Object.fromEntries(ends))}`, timeoutMs);
   }
@@ -243,8 +294,8 @@ export class MirrorUnderTest {
   /**
    * The good end: the mirror gets all there is, by itself; it opened no incident (but those that `incidents` lists, each
    * once) and those that it opened ended by themselves; ended by Ctrl-C it leaves a target that the checkers find
-   * identical. Nor has it waited for a cluster for longer than 30 s, but as `outages` and `mayWait` say. Returns the number
-   * of equal records.
+   * identical, and `lockstep verify` too. Nor has it waited for a cluster for longer than 30 s, but as `outages` and
+   * `mayWait` say. Returns the number of equal records.
    */
   async expectIdenticalAfterwards(
     options: {
@@ -254,26 +305,85 @@ export class MirrorUnderTest {
     } & Waits = {},
   ): Promise<number> {
     await this.settle(options);
-    await this.until(() => openIncidents(this.process.events).length === 0, 'every incident has ended');
+    const lasting = (): number => openIncidents(this.process.events).length - this.#broken().length;
+    await this.until(() => lasting() === 0, 'every incident has ended');
+    const broken = this.#broken();
     const run = await this.process.interrupt();
-    expect(run.code, told(run)).toBe(130);
-    const codes = run.incidents.map(({ code }) => code).sort();
+    if (broken.length === 0) expect(run.code, told(run)).toBe(130);
+    const codes = run.incidents
+      .filter(({ topic, partition }) => !broken.some((each) => each.topic === topic && each.partition === partition))
+      .map(({ code }) => code)
+      .sort();
     expect(codes, told(run)).toEqual([...(options.incidents ?? [])].sort());
+    this.#run.expects([...(options.incidents ?? []), ...run.outages.map(({ code }) => code)]); // as expectOutages allows
     expectOutages(run, options);
+    if (broken.length > 0) return this.#judgeBroken(broken, options.policy);
     const outages = run.outages.map(({ code }) => code).sort();
-    const { recordsEqual } = await expectIdentical({
+    const { text, records } = await this.#judge(options.policy);
+    const verified = await this.verified();
+    this.#run.outcome(`${text}, ${verified} by lockstep verify, ${incidentsOf([...codes, ...outages])}`);
+    return records;
+  }
+
+  /** Each has stopped once, at an end that stands twice; all that lies below those, and every other partition, is identical. */
+  async #judgeBroken(broken: readonly Incident[], policy: Partial<MirrorPolicy> = {}): Promise<number> {
+    const ends = [];
+    for (const incident of broken) ends.push(await repeatedEndOf(this.pair, incident));
+    const places = ends.map(({ topic, partition, offset }) => `${topic}/${partition} at ${offset}`);
+    expect(new Set(ends.map(({ partition }) => partition)).size, 'one incident for each').toBe(ends.length);
+    const judged: MirrorPolicy = { transactions: 'preserve', timestamps: 'equal', ...policy };
+    let records = 0;
+    for (const topic of this.topics) records += await expectIdenticalBelow(this.pair, { topic, ends, policy: judged });
+    const { partitions } = await runVerify(this.#openLink(), [], VERIFIED_WITHIN_MS);
+    for (const { topic, partition, verdict, provenThrough } of partitions) {
+      const end = ends.find((each) => each.topic === topic && each.partition === partition);
+      // Where the source has an end too in the place of the second one, readers see the same up to there.
+      const isSo = end ? verdict !== 'identical' || (provenThrough ?? 0) <= end.offset + 1 : verdict === 'identical';
+      expect(isSo, `lockstep verify calls ${topic}/${partition} ${verdict}, proven through ${provenThrough}`).toBe(
+        true,
+      );
+    }
+    this.#run.outcome(
+      `identical, ${records} records, but that an end was written twice by a new coordinator: stopped at exactly that, ${places.join(', ')}, identical below`,
+    );
+    return records;
+  }
+
+  async #judge(policy: Partial<MirrorPolicy> = {}): Promise<{ text: string; records: number }> {
+    const { transactions = 'preserve', offsets } = this.#options.spec ?? {};
+    if (offsets === 'mapped') {
+      const records = await expectDenseCopies(this.pair, this.topics);
+      return { text: `all ${records} committed records once and in order`, records };
+    }
+    const { recordsEqual: records } = await expectIdentical({
       source: this.pair.source.bootstrap,
       target: this.pair.target.bootstrap,
       topics: this.topics.map((topic) => ({ source: topic, target: topic })),
-      policy: options.policy ?? {},
+      policy: { transactions, ...policy },
     });
-    this.#run.outcome(`identical, ${recordsEqual} records, ${incidentsOf([...codes, ...outages])}`);
-    return recordsEqual;
+    return { text: `identical, ${records} records`, records };
+  }
+
+  /** By a process of its own, which knows nothing of what was done to the mirror, past proxies and by the open door. */
+  async verified(): Promise<number> {
+    return expectVerified(this.#openLink(), { timeoutMs: VERIFIED_WITHIN_MS });
+  }
+
+  #openLink(): Link {
+    const { source, target } = this.pair;
+    return { source: source.bootstrap, target: target.bootstrap, mirrors: this.#link.mirrors };
   }
 }
 
-/** Makes the topics, starts traffic and mirror, and waits until every partition is copied with less than 2 s of traffic to go. */
+/** As `beginMirror`, and waits until every partition is copied with less than 2 s of traffic to go. */
 export async function startMirror(run: FaultRun, pair: ClusterPair, options: MirrorOptions): Promise<MirrorUnderTest> {
+  const mirror = await beginMirror(run, pair, options);
+  await untilLive(mirror, options);
+  return mirror;
+}
+
+/** Makes the topics, starts traffic and mirror. */
+async function beginMirror(run: FaultRun, pair: ClusterPair, options: MirrorOptions): Promise<MirrorUnderTest> {
   const { name, kinds = ['plain', 'transactional'], partitions = 3, recordsPerSecond = 150 } = options;
   const { source, target } = pair;
   await createKinds(source, { ...options, kinds, partitions });
@@ -289,22 +399,24 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
     const stopped = traffic?.stop().catch(() => {}); // a fault that failed may have left it without brokers
     await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, 10_000))]);
   });
-  const file = writeLink({
+  const link: Link = {
     source: source.bootstrap,
     target: target.bootstrap,
     mirrors: {
       [name]: {
         topics: topics.map((match) => ({ match })),
-        transactions: 'committed-only',
         ...(options.replicationFactor ? { targetReplicationFactor: options.replicationFactor } : {}),
         ...options.spec,
       },
     },
     ...options.link,
-  });
-  const lockstep = LockstepProcess.run(file, [], options.process);
-  onTestFinished(() => lockstep.kill());
-  const mirror = new MirrorUnderTest({ run, name, pair, topics, process: lockstep, traffic });
+  };
+  return new MirrorUnderTest({ run, pair, options, topics, link, traffic });
+}
+
+/** Waits until every partition is copied with less than 2 s of traffic to go. */
+async function untilLive(mirror: MirrorUnderTest, options: MirrorOptions): Promise<void> {
+  const { kinds = ['plain', 'transactional'], partitions = 3, recordsPerSecond = 150 } = options;
   const isLive = (): boolean => {
     const lag = mirror.lagRecords();
     const isCopying = mirror.shards().every(({ state }) => state === 'copying');
@@ -312,7 +424,6 @@ export async function startMirror(run: FaultRun, pair: ClusterPair, options: Mir
     return isComplete && lag !== null && lag < 2 * kinds.length * Math.max(1, recordsPerSecond);
   };
   await mirror.until(isLive, 'the mirror copies every partition', 300_000);
-  return mirror;
 }
 
 /** Incidents, errors and warnings, that were opened and have not ended. One that opened twice ends twice. */

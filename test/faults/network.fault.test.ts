@@ -18,6 +18,8 @@ import { readBounds, TwoTopics } from './two-topics.ts';
 
 const pair = clusterPair({ source: { proxied: true }, target: { brokers: 3, proxied: true } });
 const sides = ['source', 'target'] as const;
+/** What is written in transactions, and what has holes. */
+const everyKind = ['plain', 'transactional', 'compacted'] as const;
 
 /** Says what took effect, waits until every partition goes on, and holds the mirror to its promise. */
 async function heals(run: FaultRun, mirror: MirrorUnderTest, faults: readonly NetworkFault[]): Promise<void> {
@@ -42,7 +44,6 @@ for (const side of sides)
       {
         id: `black-hole-${direction === 'request' ? 'to' : 'from'}-${side}`,
         title: `nothing passes ${way} for 35 s; what was held arrives late`,
-        share: side === 'target' && direction === 'response',
       },
       async (run) => {
         const mirror = await startProxied(run, await pair());
@@ -179,9 +180,8 @@ fault(
         fault: drop(),
         name: `lost ${api}`,
       });
-    const lost = (['CreateTopics', 'InitProducerId', 'Produce', 'WriteTxnMarkers'] as const).map((api) =>
-      lose('target', api),
-    );
+    const onTarget = ['CreateTopics', 'InitProducerId', 'Produce', 'EndTxn'] as const;
+    const lost = onTarget.map((api) => lose('target', api));
     lost.push(lose('source', 'Fetch'));
     const mirror = await startProxied(run, clusters, { spec: { refreshMs: 1_000 } });
     lost.push(lose('source', 'Metadata')); // before: a cluster that cannot be reached at the start ends the command
@@ -204,8 +204,9 @@ for (const [side, api] of [
       title: `the answers of the first, second and third ${api} of the ${side} lost with their connections`,
     },
     async (run) => {
-      // Metadata is asked every second, and whenever a leader is in doubt.
-      const mirror = await startProxied(run, await pair(), { spec: { refreshMs: 1_000 } });
+      // Metadata is asked every second, and whenever a leader is in doubt; the ends of transactions are holes.
+      const spec = { refreshMs: 1_000, transactions: 'committed-only' } as const;
+      const mirror = await startProxied(run, await pair(), { spec });
       const lost = injectInto(mirror.pair, side, {
         match: { api, direction: 'response', nth: [1, 2, 3] },
         fault: drop(),
@@ -330,7 +331,11 @@ fault(
   },
   async (run) => {
     const script = join(import.meta.dirname, '..', 'acceptance', 'unguarded-run.ts');
-    const options = { partitions: 1, kinds: ['plain'], process: { script } } as const;
+    const options = {
+      partitions: 1,
+      kinds: ['plain'],
+      process: { script, env: { LOCKSTEP_UNGUARDED: 'sequence' } },
+    } as const;
     const mirror = await startProxied(run, await pair(), options);
     const answer = await meetGhost(run, mirror, 'at the end');
     run.tookEffect(`answer to the ghost: ${answer}`);
@@ -405,7 +410,7 @@ fault(
       answered('source', 'ListOffsets', 5), // LEADER_NOT_AVAILABLE
       answered('source', 'Metadata', 5),
     ];
-    const mirror = await startProxied(run, clusters, { spec: { refreshMs: 1_000 } });
+    const mirror = await startProxied(run, clusters, { kinds: everyKind, spec: { refreshMs: 1_000 } });
     for (const each of faults) await each.fired(mirror);
     await heals(run, mirror, faults);
   },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatReliability } from './report.ts';
+import { formatHtml, formatReliability, toJson, totalsOf } from './report.ts';
 import type { FaultResult } from './results.ts';
 
 const result: FaultResult = {
@@ -44,6 +44,43 @@ test('what passed with other sources is counted and marked as such', () => {
   const text = formatReliability([listed({}), listed({}, false)]);
   expect(text).toContain('2 faults: 1 passed in 1 minutes, 1 passed before a change of the sources. 2 of them');
   expect(text).toContain('| before a change: identical, 100 records |');
+});
+
+test('counts are of what passed: scenarios, records, kills, differences, incidents', () => {
+  const faults = [
+    listed({ kills: 2, outcomes: ['identical, 100 records, one incident that ended by itself: SHARD_WAITING'] }),
+    listed({
+      kills: 1,
+      expected: [],
+      outcomes: ['identical below offset 7, 7 records', 'stopped by SHARD_DIVERGED at offsets 7 to 8'],
+    }),
+    listed({ outcomes: ['not identical, as it must be: 3 × lost'], expected: ['SHARD_FENCED'] }),
+    listed({ state: 'failed', kills: 9, outcomes: ['identical, 900 records'] }),
+  ];
+  expect(Object.fromEntries(totalsOf(faults))).toMatchObject({
+    'scenarios that passed': '3 of 4',
+    'records that a checker compared, equal on both sides': '107',
+    'differences that were not meant': '0',
+    'processes killed with SIGKILL': '3 in 2 scenarios; 1 results are older than the count',
+    'incidents expected': '2',
+    'incidents raised': '2',
+    'expected and not raised': '1',
+    'raised and not expected': '1',
+  });
+});
+
+test('the JSON and the page say what took effect, what happened and what was expected', () => {
+  const faults = [
+    listed({ outcomes: ['stopped by SHARD_DIVERGED at offsets 7 to 8'] }),
+    listed({ state: 'failed', error: 'expected <0>\nat x' }),
+    listed(null),
+  ];
+  expect(toJson(faults).faults).toMatchObject([
+    { tookEffect: ['leader 1 → 2'], expected: 'a stop with SHARD_DIVERGED, identical below it', state: 'passed' },
+    { happened: ['expected <0>'], expected: 'see its test', state: 'failed' },
+    { happened: [], state: 'not run' },
+  ]);
+  expect(formatHtml(faults)).toContain('expected &lt;0&gt;');
 });
 
 test('text of a fault cannot break the table', () => {

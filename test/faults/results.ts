@@ -23,6 +23,10 @@ export interface FaultResult {
   /** What came of it. */
   readonly outcomes: readonly string[];
   readonly figures: readonly (readonly [name: string, value: number | string])[];
+  /** Processes that were ended with SIGKILL; missing in older results. */
+  readonly kills?: number;
+  /** Codes of the incidents that had to be told, where the test says so. */
+  readonly expected?: readonly string[];
   /** Of the failure. */
   readonly error: string | null;
   /** ISO 8601. */

@@ -2,9 +2,11 @@
  * Rights that are taken away while a mirror works, which holds exactly the documented ones, and given back: each is one
  * incident that names the right, where it stood, and ends by itself.
  */
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { Right } from '#contract/plan.ts';
 import type { Incident } from '#contract/status.ts';
+import { describeProducers } from '#kafka/producers.ts';
+import { openCluster } from '#testing/open-cluster.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import { writeStreams } from '#testing/workload.ts';
 import { expectIdentical } from '#testing/checker/verify-mirror.ts';
@@ -38,6 +40,9 @@ interface Taken {
   readonly code: Incident['code'];
   /** In cause or next step. */
   readonly words: RegExp;
+  /** Default: committed-only. */
+  readonly transactions?: 'preserve';
+  readonly offsets?: 'mapped';
 }
 
 const TAKEN: readonly Taken[] = [
@@ -72,19 +77,45 @@ const TAKEN: readonly Taken[] = [
     code: 'SHARD_HOLES_NOT_ALLOWED',
     words: /ALTER \(or CLUSTER_ACTION\) on cluster/,
   },
+  {
+    id: 'transactional-ids-revoked',
+    title: 'WRITE on the transactional ids is taken away in the middle of preserved transactions, and given back',
+    kind: 'transactional',
+    side: 'target',
+    operation: 'WRITE',
+    resourceType: 'transactional-id',
+    code: 'PERMISSION_DENIED',
+    words: /WRITE on the transactional ids?/,
+    transactions: 'preserve',
+  },
+  {
+    id: 'mapped-write-revoked',
+    title: 'WRITE on the target topic is taken away and given back, with mapped offsets',
+    kind: 'transactional',
+    side: 'target',
+    operation: 'WRITE',
+    resourceType: 'topic',
+    code: 'PERMISSION_DENIED',
+    words: /WRITE on the topic/,
+    offsets: 'mapped',
+  },
 ];
+
+/** So long and interleaved that one is open on the target nearly always. */
+const LONG = { producers: 3, abortRate: 0.3, records: [20, 60] } as const;
 
 /** A mirror under load that holds exactly the documented rights, which are returned. */
 async function startLeast(
   run: FaultRun,
   clusters: ClusterPair,
-  options: { readonly kind: Taken['kind']; readonly others?: readonly string[] },
+  options: Pick<Taken, 'kind' | 'transactions' | 'offsets'> & { readonly others?: readonly string[] },
 ): Promise<{ mirror: MirrorUnderTest; rights: Right[] }> {
   const topics = [`${run.id}.${options.kind}`, ...(options.others ?? [])];
   const spec: MirrorSpec = {
     topics: topics.map((match) => ({ match })),
-    transactions: 'committed-only',
+    transactions: options.transactions ?? 'committed-only',
     refreshMs: 1_000,
+    ...(options.offsets ? { offsets: options.offsets } : {}),
   };
   const mirrors = { [run.id]: spec };
   const rights = await grantLeastRights(clusters, mirrors);
@@ -94,10 +125,25 @@ async function startLeast(
     kinds: [options.kind],
     partitions: PARTITIONS,
     recordsPerSecond: 60,
+    ...(options.transactions === 'preserve' ? { stream: { transactions: LONG } } : {}),
     spec,
     link,
   });
   return { mirror, rights };
+}
+
+/** Says where transactions are open on the target; fails where none is. */
+async function openOnTarget({ pair: { target }, topics }: MirrorUnderTest): Promise<string> {
+  const cluster = openCluster(target.bootstrap);
+  await cluster.connect();
+  onTestFinished(() => cluster.close());
+  const open: string[] = [];
+  for (const topic of topics)
+    for (let partition = 0; partition < PARTITIONS; partition++)
+      for (const { currentTxnStartOffset } of await describeProducers(cluster, { topic, partition }))
+        if (currentTxnStartOffset >= 0) open.push(`${topic}/${partition} from ${currentTxnStartOffset}`);
+  expect(open.length, 'transactions that are open on the target').toBeGreaterThan(0);
+  return `open on the target meanwhile: ${open.join(', ')}`;
 }
 
 /** Takes a right away; its effect is that the cluster lists it no more. */
@@ -146,6 +192,7 @@ for (const taken of TAKEN) {
     }
     const stoodAt = new Map(incidents.map(({ partition, offsets }) => [partition, offsets?.from]));
     for (const { partition, position } of mirror.shards()) expect(position).toBe(stoodAt.get(partition));
+    if (taken.transactions === 'preserve') run.tookEffect(await openOnTarget(mirror));
 
     const restoredAt = performance.now();
     await grant(clusters, [right]);

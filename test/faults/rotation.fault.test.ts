@@ -27,6 +27,8 @@ const CANARY = 'Canary9x';
 const REAUTH_MS = 15_000;
 const SIDES = ['source', 'target'] as const;
 const SLOW_MS = 120_000;
+/** Of a certificate: for a restart of the source, beside other work. */
+const LIVES_MS = 45_000;
 const directory = temporaryDirectory('rotation');
 
 const oauth = await OAuthServer.start({ clients: { mirror: `${CANARY} one` } });
@@ -67,7 +69,7 @@ function start(run: FaultRun, clusters: ClusterPair, link: Partial<Link>): Promi
 async function refusalOf(bootstrap: readonly string[], security: object): Promise<string | null> {
   const text = linkText({ source: bootstrap, target: bootstrap, sourceSecurity: security, mirrors: {} });
   const { clusters } = parseDocuments([{ path: 'clusters.yaml', text }]);
-  const [view] = await describeClusters({ clusters: clusters.slice(0, 1), mirrors: [] }, systemHost);
+  const [view] = await describeClusters({ clusters: clusters.slice(0, 1), mirrors: [], verifications: [] }, systemHost);
   return must(view, 'view').error?.code ?? null;
 }
 
@@ -308,6 +310,50 @@ fault(
     run.tookEffect('both clusters started again and refuse the old client certificate');
     await mirror.expectIdenticalAfterwards();
     await bothSides((side) => clusters[side].trustClientsOf([own[side].caFile]));
+  },
+);
+
+fault(
+  {
+    id: 'client-certificate-expires',
+    title:
+      'the client certificate expires while the mirror runs: what stands goes on, then it is refused, then replaced',
+    timeoutMs: 600_000,
+  },
+  async (run) => {
+    const clusters = await pair();
+    const { pki, doors } = clusters.source;
+    const show = ({ certificateFile, keyFile }: Certificate) => ({
+      certificate: put('expiring.pem', read(certificateFile)),
+      key: put('expiring.key', read(keyFile)),
+    });
+    const security = { protocol: 'SSL', ca: { file: pki.caFile }, ...show(pki.issue({ commonName: 'mirror' })) };
+    const mirror = await start(run, clusters, { source: doors.mtls, sourceSecurity: security });
+    const ends = new Date(Date.now() + LIVES_MS);
+    const short = pki.issue({ commonName: 'mirror', notAfter: ends });
+    show(short);
+    await restart(clusters.source);
+    await mirror.advances('every connection is new');
+    const shown = { ...security, certificate: { file: short.certificateFile }, key: { file: short.keyFile } };
+    const isOver = async (): Promise<boolean> =>
+      Date.now() > ends.getTime() && (await refusalOf(doors.mtls, shown)) === 'CLUSTER_TLS_FAILED';
+    await mirror.until(isOver, 'the certificate has expired, and new clients are refused', SLOW_MS);
+    await mirror.advances('connections that stand go on');
+    expect(mirror.process.outages, mirror.process.describe()).toEqual([]);
+
+    await restart(clusters.source);
+    const refusals = () => mirror.process.outages.filter(({ code }) => code !== 'CLUSTER_UNREACHABLE');
+    await mirror.until(() => refusals().length > 0, 'the incident', SLOW_MS);
+    const [incident] = refusals();
+    expect(incident, incident?.cause).toMatchObject({ code: 'CLUSTER_TLS_FAILED', endsByItself: true });
+    expect(incident?.cause).toContain('our certificate has expired');
+    run.tookEffect(
+      'the certificate expired while connections stood; after a restart of the source: CLUSTER_TLS_FAILED, our certificate has expired',
+    );
+    show(pki.issue({ commonName: 'mirror' }));
+    run.figure('on again after the file, in ms', Math.round(await mirror.advances('the file has another certificate')));
+    const mayWait = [{ code: 'CLUSTER_UNREACHABLE', side: 'source' }] as const;
+    await mirror.expectIdenticalAfterwards({ outages: ['CLUSTER_TLS_FAILED'], mayWait });
   },
 );
 

@@ -41,7 +41,6 @@ const refusals: readonly Refusal[] = [
   {
     id: 'record-too-large',
     title: 'a record is larger than max.message.bytes of the target, until that is raised',
-    share: true,
     strict: { 'max.message.bytes': '50000' },
     lax: { 'max.message.bytes': '200000' },
     refused: { records: 1, valueBytes: 120_000 },
@@ -193,7 +192,6 @@ fault(
   {
     id: 'timestamp-type-changed',
     title: 'message.timestamp.type of the target becomes LogAppendTime while it is copied into',
-    share: true,
   },
   async (run) => {
     const scene = await TwoTopics.open(run, await pair());

@@ -48,7 +48,6 @@ fault(
   {
     id: 'state-tombstone',
     title: 'a tombstone takes a partition out of the state topic, and the source loses what was not copied',
-    share: true,
   },
   async (run) => {
     const clusters = await pair();

@@ -96,7 +96,6 @@ for (const [id, side, direction] of [
     {
       id,
       title: `SIGTERM while nothing ${direction === 'response' ? 'comes back from' : 'arrives at'} the ${side}`,
-      share: id === 'stop-target-black-hole',
     },
     async (run) => {
       const mirror = await startProxied(run, await pair());

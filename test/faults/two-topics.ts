@@ -22,7 +22,8 @@ import { must } from '#util/assert.ts';
 import type { MirrorSpec } from '../acceptance/link-file.ts';
 import { writeLink } from '../acceptance/link-file.ts';
 import { LockstepProcess, runUntilCaughtUp, statusOf, told } from '../acceptance/lockstep-process.ts';
-import type { RunResult } from '../acceptance/lockstep-process.ts';
+import type { ProcessOptions, RunResult } from '../acceptance/lockstep-process.ts';
+import { expectVerified } from '../acceptance/verified.ts';
 import type { FaultRun } from './fault.ts';
 import { expectOutages, openIncidents } from './mirror-under-test.ts';
 import type { ClusterPair, Side, Waits } from './mirror-under-test.ts';
@@ -185,8 +186,12 @@ export class TwoTopics {
   // ---- the mirror
 
   /** Starts the command, and waits until these topics are copied without lag. */
-  async start(file = this.file, topics: readonly string[] = [this.hit, this.other]): Promise<LockstepProcess> {
-    const lockstep = LockstepProcess.run(file);
+  async start(
+    file = this.file,
+    topics: readonly string[] = [this.hit, this.other],
+    options: ProcessOptions = {},
+  ): Promise<LockstepProcess> {
+    const lockstep = LockstepProcess.run(file, [], options);
     onTestFinished(() => lockstep.kill());
     await this.upToDate(lockstep, topics);
     return lockstep;
@@ -275,7 +280,7 @@ export class TwoTopics {
 
   // ---- the judgement
 
-  /** Whole topics, by both checkers; their sources must be quiet. */
+  /** Whole topics, by both checkers, and where both topics are meant by `lockstep verify` too; their sources must be quiet. */
   async expectSame(topics: readonly string[] = [this.hit, this.other], policy = this.#options.policy): Promise<number> {
     let records = 0;
     for (const topic of topics) {
@@ -287,7 +292,10 @@ export class TwoTopics {
       });
       records += report.recordsEqual;
     }
-    this.#run.outcome(`identical, ${records} records`);
+    const isWhole = topics.includes(this.hit) && topics.includes(this.other);
+    const mayBeUnverified = policy?.logStart === 'any';
+    const verified = isWhole ? await expectVerified(this.file, { mayBeUnverified, timeoutMs: waitMs }) : null;
+    this.#run.outcome(`identical, ${records} records${verified === null ? '' : `, ${verified} by lockstep verify`}`);
     return records;
   }
 

@@ -7,7 +7,7 @@ import { mirrorIdOf } from '#mirror/state-records.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import type { RecordStream, WorkloadSummary } from '#testing/workload.ts';
 import { must } from '#util/assert.ts';
-import { LockstepProcess } from '../acceptance/lockstep-process.ts';
+import { LockstepProcess, unguarded } from '../acceptance/lockstep-process.ts';
 import { fault } from './fault.ts';
 import { clusterPair } from './mirror-under-test.ts';
 import { TwoTopics } from './two-topics.ts';
@@ -84,7 +84,6 @@ fault(
   {
     id: 'foreign-transaction-open',
     title: 'another program has a transaction open in the target while its broker restarts',
-    share: true,
   },
   async (run) => {
     const clusters = await pair();
@@ -213,13 +212,17 @@ fault(
 );
 
 fault(
-  { id: 'producer-forgotten-doubles', title: 'two live mirrors of one file where the target forgets the producer' },
+  {
+    id: 'producer-forgotten-doubles',
+    title: 'two live mirrors of one file where the target forgets the producer, with ownership switched off',
+  },
   async (run) => {
     const clusters = await forgetful();
     const scene = await TwoTopics.open(run, clusters, { shape: old, configs: keeping });
-    const first = await scene.start();
+    const startUnowned = () => scene.start(undefined, undefined, unguarded('ownership'));
+    const first = await startUnowned();
     await expectForgotten(clusters.target.bootstrap, scene.hit);
-    const second = await scene.start();
+    const second = await startUnowned();
     run.tookEffect('the leader of the target lists no producer, and two processes copy the partition');
     const load = await scene.load([scene.hit], { recordsPerSecond: 500, oneRecordBatches: true });
     const { records } = load.progress;

@@ -1,6 +1,7 @@
 import { AppError } from '#contract/errors.ts';
 import { printable, printableJson } from '#util/printable.ts';
 import {
+  isChange,
   isPending,
   isRefused,
   type Access,
@@ -9,12 +10,15 @@ import {
   type MirrorPermissions,
   type MirrorPlan,
   type NotChecked,
+  type PlannedChange,
   type PlannedTopic,
   type Right,
+  type SettingDifference,
 } from '#contract/plan.ts';
 import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readMirrors } from '../files.ts';
+import { describeChange } from '../progress/words.ts';
 import { formatCount, formatNumberOf, formatTable, UNKNOWN, wrap } from '../format.ts';
 import type { Io } from '../io.ts';
 import type { Verb } from '../verb.ts';
@@ -46,7 +50,7 @@ export const plan: Verb<Options> = {
     const rate = options.rate === undefined ? {} : { rateBytesPerSecond: parseRate(options.rate) };
     const mirrors = await app.planMirrors(documents, host, rate);
     const refused = mirrors.some(isRefused);
-    const pending = mirrors.some((mirror) => mirror.topics.some(isPending));
+    const pending = mirrors.some(({ topics, around }) => topics.some(isPending) || around.some(isChange));
     if (options.json) io.out(`${printableJson({ pending, refused, mirrors })}\n`);
     else io.out(`${mirrors.map((mirror) => describe(io, mirror)).join('\n')}`);
     return refused ? exitCodes.findings : pending ? exitCodes.pending : exitCodes.ok;
@@ -118,8 +122,14 @@ function describe(io: Io, mirror: MirrorPlan): string {
   for (const [index, row] of rows.entries()) {
     const topic = mirror.topics[index];
     lines.push(`  ${topic?.action === 'refused' ? io.style('red', row) : row}`);
+    const why = new Map(topic?.differences.map((each) => [each.name, each]));
     for (const [name, value] of Object.entries(topic?.configs ?? {}))
-      if (!shared.has(name)) lines.push(printable(`    set ${name} = ${value}`));
+      if (!shared.has(name)) lines.push(printable(`    set ${name} = ${value}${whyOf(why.get(name))}`));
+    for (const { name, source, target, action, reason } of topic?.differences ?? [])
+      if (action === 'keep')
+        lines.push(
+          printable(`    keep ${name} = ${target ?? '(none)'}; the source has ${source ?? '(none)'}: ${reason}`),
+        );
   }
   if (shared.size > 0) lines.push('', '  On each topic that is created or changed:');
   for (const [name, value] of shared) lines.push(printable(`    set ${name} = ${value}`));
@@ -128,6 +138,8 @@ function describe(io: Io, mirror: MirrorPlan): string {
     ...mirror.topics.flatMap((topic) => topic.findings.map((finding) => describeFinding(io, topic.source, finding))),
   ];
   if (findings.length > 0) lines.push('', ...findings.flat());
+  lines.push(...describeGroups(io, mirror));
+  lines.push(...describeAround(mirror));
   lines.push(...describeGrants(io, mirror.grants), ...describeNotChecked(io, mirror.notChecked));
   return `${lines.join('\n')}\n\n  ${summary(mirror)}\n`;
 }
@@ -136,6 +148,71 @@ function describeAccess({ cluster, principal, how }: Access): string {
   return principal === null
     ? `${cluster}: as a principal that is not known: ${how}`
     : `${cluster}: as ${principal}, ${how}`;
+}
+
+/** Why a setting of an existing topic is set. */
+function whyOf(difference: SettingDifference | undefined): string {
+  return difference === undefined ? '' : ` (was ${difference.target ?? 'not set'}; ${difference.reason})`;
+}
+
+const CHANGES_SHOWN_MAX = 20;
+const GROUPS_SHOWN_MAX = 20;
+
+/** Consumer groups that would be moved to their places, and those that would not. */
+function describeGroups(io: Io, { groups }: MirrorPlan): string[] {
+  if (groups === null) return [];
+  const [titles = '', ...rows] = formatTable(
+    [{ title: 'CONSUMER GROUP' }, { title: 'TYPE' }, { title: 'PARTITIONS', align: 'right' }, { title: 'OFFSETS' }],
+    groups
+      .slice(0, GROUPS_SHOWN_MAX)
+      .map(({ group, type, partitions, why }) => [
+        group,
+        type,
+        partitions === null ? UNKNOWN : formatCount(partitions),
+        why === null ? 'follow the source' : `left alone: ${why}`,
+      ]),
+  );
+  const more = groups.length - GROUPS_SHOWN_MAX;
+  return [
+    '',
+    ...(groups.length === 0 ? ['  No consumer group is seen on the source.'] : [`  ${io.style('dim', titles)}`]),
+    ...rows.map((row) => `  ${row}`),
+    ...(more > 0 ? [`  and ${formatCount(more)} more, which --json lists`] : []),
+  ];
+}
+
+/** ACLs, quotas and users. What the file itself leaves out is counted, the rest listed. */
+function describeAround({ around, usersToProvision, access }: MirrorPlan): string[] {
+  const listed = around.filter(({ isChosen }) => !isChosen);
+  const chosen = around.length - listed.length;
+  const more = listed.length - CHANGES_SHOWN_MAX;
+  const lines = [
+    ...listed.slice(0, CHANGES_SHOWN_MAX).map((change) => `    ${describeChange(change)}`),
+    ...(more > 0 ? [`    and ${formatCount(more)} more, which --json lists`] : []),
+    ...(chosen > 0 ? [`    ${countOf(around)}; --json lists them`] : []),
+  ];
+  const users = usersToProvision.map(
+    ({ user, mechanism, iterations }) =>
+      `    kafka-configs.sh --bootstrap-server ${access.target.bootstrap} --alter --entity-type users --entity-name ${user} --add-config '${mechanism}=[iterations=${iterations},password=…]'`,
+  );
+  return [
+    ...(lines.length > 0 ? ['', '  Around the records, on the target:', ...lines.map(printable)] : []),
+    ...(users.length > 0
+      ? ['', '  Users that the target lacks; passwords cannot be read from a cluster:', ...users.map(printable)]
+      : []),
+  ];
+}
+
+/** What is as the file says, and no change in itself. */
+function countOf(around: readonly PlannedChange[]): string {
+  const count = (action: PlannedChange['action']): number =>
+    around.filter((change) => change.isChosen && change.action === action).length;
+  const [left, expanded] = [count('leave-out'), count('expand')];
+  const parts = [
+    ...(left > 0 ? [`${formatNumberOf(left, 'ACL')} left out by sync.acls.write`] : []),
+    ...(expanded > 0 ? [`${formatNumberOf(expanded, 'ACL')} about many topics made one for each that is copied`] : []),
+  ];
+  return parts.join('; ');
 }
 
 /** Commands stand whole on lines of their own, so that they can be copied. */

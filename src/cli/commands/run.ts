@@ -3,7 +3,7 @@ import { parseUntil } from '#contract/until.ts';
 import type { RunOutcome } from '../../main.ts';
 import type { CommonOptions, Context } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { readMirrors } from '../files.ts';
+import { readJobs } from '../files.ts';
 import { EventLog } from '../progress/event-log.ts';
 import { JsonPrinter } from '../progress/json-printer.ts';
 import { LinePrinter } from '../progress/line-printer.ts';
@@ -17,9 +17,9 @@ interface Options extends CommonOptions {
 }
 
 export const run: Verb<Options> = {
-  summary: 'run the mirrors of the files, no server needed',
+  summary: 'run the mirrors and verifications of the files, no server needed',
   description:
-    'Runs the mirrors of the files until Ctrl-C, or until --until.\n\nCtrl-C ends it in good order within 10 s, a second one at once; what was acknowledged is on the target, and the next run goes on there.\n\nExit code 0 when --until was reached, 5 when a partition stopped with an incident, 1 when it could not run, 130 after Ctrl-C.',
+    'Runs the mirrors of the files, and the verifications (kind Verify) that go on proving their copies, until Ctrl-C, or until --until.\n\nFiles with a Verify and no Mirror run that alone, as a process of its own with the rights of its own clusters; with --until it ends when all that both sides hold then is proven.\n\nCtrl-C ends it in good order within 10 s, a second one at once; what was acknowledged is on the target, and the next run goes on there.\n\nExit code 0 when --until was reached, 5 when a partition stopped with an incident, 1 when it could not run, 130 after Ctrl-C.',
   examples: [
     'lockstep run -f link.yaml',
     'lockstep run -f link.yaml --until caught-up',
@@ -33,7 +33,7 @@ export const run: Verb<Options> = {
   async run(context, options) {
     const { io, host, app } = context;
     const until = options.until === undefined ? undefined : parseUntil(options.until, host.clock.now());
-    const documents = readMirrors(host.disk, options.file);
+    const documents = readJobs(host.disk, options.file);
     const printer = printerFor(context, options);
     const log = options.log === undefined ? null : openLog(context, options.log, printer);
     const stop = new AbortController();
@@ -42,8 +42,10 @@ export const run: Verb<Options> = {
       stop.abort();
     });
     if (!options.json) {
-      for (const { metadata, spec } of documents.mirrors)
-        printer.note(`${metadata.name}: connecting to ${spec.source} and ${spec.target}`);
+      const copied = documents.mirrors.map(({ metadata, spec }) => [metadata.name, spec] as const);
+      const proven = documents.verifications.map(({ metadata, spec }) => [metadata.name, spec.mirror.spec] as const);
+      for (const [name, spec] of [...copied, ...proven])
+        printer.note(`${name}: connecting to ${spec.source} and ${spec.target}`);
     }
     const outcome = await app.runMirrors(documents, host, {
       ...(until === undefined ? {} : { until }),

@@ -14,16 +14,19 @@ export const validate: Verb<CommonOptions> = {
   options: {},
   async run({ io, host }, options) {
     try {
-      const { clusters, mirrors } = readDocuments(host.disk, options.file);
+      const { clusters, mirrors, verifications } = readDocuments(host.disk, options.file);
       const names = {
         clusters: clusters.map((each) => each.metadata.name),
         mirrors: mirrors.map((each) => each.metadata.name),
+        verifications: verifications.map((each) => each.metadata.name),
       };
+      const counts = [
+        formatNumberOf(clusters.length, 'cluster'),
+        formatNumberOf(mirrors.length, 'mirror'),
+        ...(verifications.length === 0 ? [] : [formatNumberOf(verifications.length, 'verification')]),
+      ];
       if (options.json) io.out(`${printableJson({ valid: true, ...names, problems: [] })}\n`);
-      else
-        io.out(
-          `${io.style('green', 'valid')}: ${formatNumberOf(clusters.length, 'cluster')}, ${formatNumberOf(mirrors.length, 'mirror')}\n`,
-        );
+      else io.out(`${io.style('green', 'valid')}: ${counts.join(', ')}\n`);
       return exitCodes.ok;
     } catch (error) {
       const problems = error instanceof AppError ? error.details['problems'] : undefined;

@@ -7,7 +7,14 @@ const warning: RunEvent = { event: 'warning', mirror: 'm', code: 'TOPIC_RULE_EMP
 
 function logOn(appendText: (path: string, text: string) => void) {
   const failures: unknown[] = [];
-  const disk = { readText: () => '', writeText: () => {}, makeDirectory: () => {}, rename: () => {}, appendText };
+  const disk = {
+    readText: () => '',
+    writeText: () => {},
+    sync: () => {},
+    makeDirectory: () => {},
+    rename: () => {},
+    appendText,
+  };
   return { log: new EventLog(disk, 'logs', { startedAt: 0, onFailure: (error) => failures.push(error) }), failures };
 }
 
@@ -42,6 +49,7 @@ test('a run keeps two files of a bounded size, the newest events in the one with
   const disk = {
     readText: () => '',
     writeText: () => {},
+    sync: () => {},
     makeDirectory: () => {},
     rename: (from: string, to: string) => {
       files.set(to, files.get(from) ?? '');

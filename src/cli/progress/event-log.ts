@@ -56,11 +56,12 @@ export class EventLog {
   }
 
   #isTooSoon(event: RunEvent): boolean {
-    if (event.event !== 'progress') return false;
-    const { mirror, at } = event.status;
-    const before = this.#progressAt.get(mirror);
+    if (event.event !== 'progress' && event.event !== 'verifying') return false;
+    const { at } = event.status;
+    const of = 'job' in event.status ? `job ${event.status.job}` : event.status.mirror;
+    const before = this.#progressAt.get(of);
     if (before !== undefined && Math.abs(at - before) < PROGRESS_MS) return true;
-    this.#progressAt.set(mirror, at);
+    this.#progressAt.set(of, at);
     return false;
   }
 }

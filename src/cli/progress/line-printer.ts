@@ -7,13 +7,18 @@ import { RateMeter } from './rates.ts';
 import { WarningGate } from './warning-gate.ts';
 import {
   describeEnd,
+  describeGroups,
   describeIncident,
   describeIncidentEnd,
   describeLag,
   describeRates,
+  describeShares,
   describeStart,
   describeStates,
+  describeSynced,
   describeTopic,
+  describeVerifying,
+  describeVerifyingEnd,
 } from './words.ts';
 
 /** For logs and pipes: one line at each event, and one of progress every five seconds. */
@@ -41,6 +46,12 @@ export class LinePrinter implements Printer {
         return this.#line(event.at, [describeStart(event)]);
       case 'topic':
         return this.#line(event.at, [describeTopic(event)]);
+      case 'shares':
+        return this.#line(event.at, [describeShares(event)]);
+      case 'groups':
+        return this.#line(event.at, describeGroups(event, Infinity));
+      case 'synced':
+        return this.#line(event.at, describeSynced(event, Infinity));
       case 'warning':
         for (const text of this.#gate.admit(event, this.#clock.monotonic()))
           this.#line(event.at, [this.#io.style('yellow', text)]);
@@ -51,6 +62,10 @@ export class LinePrinter implements Printer {
         return this.#line(event.at, describeIncidentEnd(this.#io, event, Infinity));
       case 'progress':
         return this.#line(event.status.at, [this.#progress(event.status)]);
+      case 'verifying':
+        return this.#line(event.status.at, [describeVerifying(event.status)]);
+      case 'verifying-ended':
+        return this.#line(event.at, describeVerifyingEnd(this.#io, event));
       case 'ended':
         return this.#line(event.at, describeEnd(this.#io, event, this.#clock.monotonic() - this.#startMs));
     }

@@ -1,12 +1,23 @@
 import type { Incident, MirrorStatus, RunEvent } from '#contract/status.ts';
 import type { Clock } from '#util/clock.ts';
-import { formatTime } from '../format.ts';
+import { clip, formatTime } from '../format.ts';
 import type { Io } from '../io.ts';
 import { renderMirrors, type MirrorView } from './live-view.ts';
 import type { Printer } from './printer.ts';
 import { RateMeter } from './rates.ts';
 import { WarningGate } from './warning-gate.ts';
-import { describeEnd, describeIncident, describeIncidentEnd, describeStart, describeTopic } from './words.ts';
+import {
+  describeEnd,
+  describeGroups,
+  describeIncident,
+  describeIncidentEnd,
+  describeShares,
+  describeStart,
+  describeSynced,
+  describeTopic,
+  describeVerifying,
+  describeVerifyingEnd,
+} from './words.ts';
 
 /** `12:00:00Z ` */
 const STAMP_COLUMNS = 10;
@@ -23,6 +34,8 @@ export class LivePrinter implements Printer {
   readonly #meters = new Map<string, RateMeter>();
   readonly #views = new Map<string, MirrorView>();
   readonly #refusedTopics = new Map<string, string[]>();
+  /** A line of each verification, by its name. */
+  readonly #verifying = new Map<string, string>();
   readonly #gate = new WarningGate();
   #drawnLines = 0;
 
@@ -43,6 +56,12 @@ export class LivePrinter implements Printer {
         return this.#draw([this.#stamped(event.at, describeStart(event))]);
       case 'topic':
         return this.#draw([this.#stamped(event.at, describeTopic(event))]);
+      case 'shares':
+        return this.#draw([this.#stamped(event.at, describeShares(event))]);
+      case 'groups':
+        return this.#drawLines(event.at, describeGroups(event, this.#io.columns() - STAMP_COLUMNS));
+      case 'synced':
+        return this.#drawLines(event.at, describeSynced(event, this.#io.columns() - STAMP_COLUMNS));
       case 'warning':
         for (const text of this.#gate.admit(event, this.#clock.monotonic()))
           this.#draw([this.#stamped(event.at, io.style('yellow', text))]);
@@ -54,6 +73,12 @@ export class LivePrinter implements Printer {
       case 'progress':
         this.#update(event.status);
         return this.#draw([]);
+      case 'verifying':
+        this.#verifying.set(event.status.job, describeVerifying(event.status));
+        return this.#draw([]);
+      case 'verifying-ended':
+        this.#verifying.delete(event.job);
+        return this.#drawLines(event.at, describeVerifyingEnd(this.#io, event));
       case 'ended':
         this.#views.delete(event.mirror);
         return this.#drawEnd(event);
@@ -81,6 +106,10 @@ export class LivePrinter implements Printer {
     this.#draw([this.#stamped(event.at, first), ...rest]);
   }
 
+  #drawLines(atMs: number, [first = '', ...rest]: readonly string[]): void {
+    this.#draw([this.#stamped(atMs, first), ...rest]);
+  }
+
   #update(status: MirrorStatus): void {
     const meter = this.#meters.get(status.mirror) ?? new RateMeter();
     this.#meters.set(status.mirror, meter);
@@ -91,7 +120,8 @@ export class LivePrinter implements Printer {
 
   /** Prints lines that stay, and the block anew below them, in one write: a terminal shows no half-drawn block. */
   #draw(staying: readonly string[]): void {
-    const block = renderMirrors(this.#io, [...this.#views.values()]);
+    const lines = [...this.#verifying.values()].map((line) => clip(line, this.#io.columns()));
+    const block = [...renderMirrors(this.#io, [...this.#views.values()]), ...lines].slice(0, this.#io.rows() - 1);
     const erase = this.#drawnLines === 0 ? '' : `\u001B[${this.#drawnLines}A\u001B[J`;
     this.#io.out(`${erase}${[...staying, ...block].map((line) => `${line}\n`).join('')}`);
     this.#drawnLines = block.length;

@@ -7,9 +7,14 @@ import type { Random } from '#util/random.ts';
 import type { Api } from '../api.ts';
 import { MalformedFrameError } from '../errors.ts';
 import { addPartitionsToTxn } from './add-partitions-to-txn.ts';
+import { alterClientQuotas } from './alter-client-quotas.ts';
+import { alterShareGroupOffsets } from './alter-share-group-offsets.ts';
 import { apiVersions } from './api-versions.ts';
+import { createAcls } from './create-acls.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
+import { deleteAcls } from './delete-acls.ts';
+import { deleteGroups } from './delete-groups.ts';
 import { deleteRecords } from './delete-records.ts';
 import { deleteTopics } from './delete-topics.ts';
 import { describeAcls } from './describe-acls.ts';
@@ -19,7 +24,9 @@ import { describeConfigs } from './describe-configs.ts';
 import { describeGroups } from './describe-groups.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
+import { describeShareGroupOffsets } from './describe-share-group-offsets.ts';
 import { describeTransactions } from './describe-transactions.ts';
+import { describeUserScramCredentials } from './describe-user-scram-credentials.ts';
 import { endTxn } from './end-txn.ts';
 import { errorCodes, errorOf } from './error-codes.ts';
 import { findCoordinator } from './find-coordinator.ts';
@@ -30,6 +37,7 @@ import { joinGroup } from './join-group.ts';
 import { leaveGroup } from './leave-group.ts';
 import { listGroups } from './list-groups.ts';
 import { listOffsets } from './list-offsets.ts';
+import { listTransactions } from './list-transactions.ts';
 import { metadata } from './metadata.ts';
 import { offsetCommit } from './offset-commit.ts';
 import { offsetFetch } from './offset-fetch.ts';
@@ -45,9 +53,14 @@ const MUTATIONS = 10_000;
 
 const apis: readonly Api<never, unknown>[] = [
   addPartitionsToTxn,
+  alterClientQuotas,
+  alterShareGroupOffsets,
   apiVersions,
+  createAcls,
   createPartitions,
   createTopics,
+  deleteAcls,
+  deleteGroups,
   deleteRecords,
   deleteTopics,
   describeAcls,
@@ -57,7 +70,9 @@ const apis: readonly Api<never, unknown>[] = [
   describeGroups,
   describeLogDirs,
   describeProducers,
+  describeShareGroupOffsets,
   describeTransactions,
+  describeUserScramCredentials,
   endTxn,
   findCoordinator,
   heartbeat,
@@ -67,6 +82,7 @@ const apis: readonly Api<never, unknown>[] = [
   leaveGroup,
   listGroups,
   listOffsets,
+  listTransactions,
   metadata,
   offsetCommit,
   offsetFetch,

@@ -64,7 +64,9 @@ export class Writer {
     this.#buffer.writeUInt32BE(value - high * 0x1_0000_0000, at + 4);
   }
 
+  /** Any number: writeDoubleBE would take what is missing for NaN. */
   float64(value: number): void {
+    assert(typeof value === 'number', 'a float64 is a number');
     const at = this.#reserve(8);
     this.#buffer.writeDoubleBE(value, at);
   }

@@ -4,7 +4,7 @@
  */
 import { assert } from '#util/assert.ts';
 import { MalformedBatchError } from '../errors.ts';
-import { BATCH_HEADER_BYTES, writeBatchHeader } from './batch-header.ts';
+import { ATTRIBUTE_TRANSACTIONAL, BATCH_HEADER_BYTES, writeBatchHeader } from './batch-header.ts';
 import type { BatchProducer, Codec } from './batch-header.ts';
 import { compress } from './compression.ts';
 import type { OpenBatch, RecordHeader } from './open-batch.ts';
@@ -100,9 +100,9 @@ export class BatchWriter {
 
   /**
    * Returns the finished batch, in memory of its own. There is at least one record in it: brokers refuse empty batches.
-   * After this the writer waits for reset.
+   * After this the writer waits for reset. `isTransactional`: the batch belongs to a transaction of its producer.
    */
-  finish(producer: BatchProducer): Buffer {
+  finish(producer: BatchProducer, options: { readonly isTransactional?: boolean } = {}): Buffer {
     assert(this.#count > 0 && !this.#finished, 'a batch has records and is finished once');
     this.#finished = true;
     const records = this.#buffer.subarray(BATCH_HEADER_BYTES, this.#at);
@@ -110,7 +110,7 @@ export class BatchWriter {
     const batch = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + body.length);
     body.copy(batch, BATCH_HEADER_BYTES);
     writeBatchHeader(batch, 0, batch.length, {
-      attributes: this.#codec,
+      attributes: this.#codec | (options.isTransactional ? ATTRIBUTE_TRANSACTIONAL : 0),
       lastOffsetDelta: this.#count - 1,
       baseTimestamp: this.#baseTimestamp,
       maxTimestamp: this.#maxTimestamp,

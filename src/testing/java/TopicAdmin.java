@@ -47,16 +47,18 @@ import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
 /**
  * Topics through Kafka's own admin client. One argument, a JSON request: {"bootstrap", "steps": [...]}. The steps run
- * in order; each is one of create, delete, deleteRecords, addPartitions, setConfigs, setBrokerConfigs, setQuotas,
- * addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, at, describeReplicas, describe. Prints one JSON
- * array with an answer for each step. Describes and returns only when every broker's view is there: a created topic has
- * leaders for all its partitions, ACLs, passwords and settings have reached all brokers.
+ * in order; each is one of create, delete, deleteRecords, addPartitions, unregisterBroker, setConfigs, setBrokerConfigs, setQuotas,
+ * setClientQuotas, describeQuotas, addAcls, removeAcls, describeAcls, setScram, electLeaders, reassign, at,
+ * describeReplicas, describe. Prints one JSON array with an answer for each step. Describes and returns only when every
+ * broker's view is there: a created topic has leaders for all its partitions, ACLs, passwords, quotas and settings have
+ * reached all brokers.
  */
 public final class TopicAdmin {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -77,7 +79,7 @@ public final class TopicAdmin {
           byLog = false;
         }
         answers.add(run(admin, step));
-        byLog |= List.of("addAcls", "removeAcls", "setScram", "setConfigs", "setBrokerConfigs").contains(kind);
+        byLog |= List.of("addAcls", "removeAcls", "setScram", "setConfigs", "setBrokerConfigs", "setClientQuotas").contains(kind);
       }
       if (byLog) waitForAllBrokers(admin);
     }
@@ -99,6 +101,9 @@ public final class TopicAdmin {
         admin.createPartitions(Map.of(detail.get("topic").asText(), NewPartitions.increaseTo(detail.get("total").asInt()))).all().get();
         waitForLeaders(admin, List.of(detail.get("topic").asText()), detail.get("total").asInt());
         return Map.of();
+      case "unregisterBroker":
+        admin.unregisterBroker(detail.asInt()).all().get();
+        return Map.of();
       case "setConfigs":
         alter(admin, new ConfigResource(ConfigResource.Type.TOPIC, detail.get("topic").asText()), detail.get("configs"));
         return Map.of();
@@ -108,6 +113,10 @@ public final class TopicAdmin {
         return Map.of();
       case "setQuotas":
         return setQuotas(admin, detail);
+      case "setClientQuotas":
+        return setClientQuotas(admin, detail);
+      case "describeQuotas":
+        return describeQuotas(admin);
       case "addAcls":
         List<AclBinding> added = new ArrayList<>();
         detail.forEach(acl -> added.add(binding(acl)));
@@ -195,6 +204,29 @@ public final class TopicAdmin {
     ClientQuotaEntity everyClient = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.CLIENT_ID, null));
     admin.alterClientQuotas(List.of(new ClientQuotaAlteration(everyClient, changes))).all().get();
     return Map.of();
+  }
+
+  private static Object setClientQuotas(Admin admin, JsonNode all) throws Exception {
+    List<ClientQuotaAlteration> alterations = new ArrayList<>();
+    for (JsonNode each : all) {
+      Map<String, String> entity = new HashMap<>();
+      each.get("entity").properties().forEach(part -> entity.put(part.getKey(), part.getValue().isNull() ? null : part.getValue().asText()));
+      List<ClientQuotaAlteration.Op> changes = new ArrayList<>();
+      each.get("quotas").properties().forEach(quota -> changes.add(new ClientQuotaAlteration.Op(
+          quota.getKey(), quota.getValue().isNull() ? null : quota.getValue().asDouble())));
+      alterations.add(new ClientQuotaAlteration(new ClientQuotaEntity(entity), changes));
+    }
+    admin.alterClientQuotas(alterations).all().get();
+    return Map.of();
+  }
+
+  /** Lines such as `{client-id=null, user=alice} producer_byte_rate=1000.0`, sorted. */
+  private static Object describeQuotas(Admin admin) throws Exception {
+    List<String> lines = new ArrayList<>();
+    admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().forEach((entity, quotas) -> quotas.forEach((key, value) ->
+        lines.add(new TreeMap<>(entity.entries()) + " " + key + "=" + value)));
+    Collections.sort(lines);
+    return lines;
   }
 
   private static AclBinding binding(JsonNode acl) {

@@ -279,6 +279,7 @@ public final class WorkloadProducer {
         properties.put("transactional.id", transactionalId);
         properties.put("transaction.timeout.ms", spec.get("transactions").path("timeoutMs").asText("60000"));
       }
+      for (var property : request.path("properties").properties()) properties.put(property.getKey(), property.getValue().asText());
       return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
     }
 

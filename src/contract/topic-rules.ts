@@ -5,7 +5,7 @@
  * Excludes hold wherever they stand; of the other rules the first that matches wins. Kafka's internal topics and those
  * that begin with `__` are only copied by a rule that names them exactly.
  */
-import type { TopicRule } from '#contract/resources.ts';
+import type { StatedCondition, TopicRule } from './resources.ts';
 import {
   parseTargetTemplate,
   parseTopicPattern,
@@ -13,7 +13,7 @@ import {
   type Parsed,
   type TargetTemplate,
   type TopicPattern,
-} from '#contract/topic-pattern.ts';
+} from './topic-pattern.ts';
 import { assert } from '#util/assert.ts';
 
 /** Compiled rules. `rule` is the index in the mirror's file. */
@@ -22,8 +22,14 @@ export interface TopicRules {
     readonly rule: number;
     readonly pattern: TopicPattern;
     readonly to: TargetTemplate | null;
+    readonly filter?: TopicFilter;
   }[];
   readonly excludes: readonly TopicPattern[];
+}
+
+/** The condition of a rule; the ledger names it by the rule's index in the mirror's file. */
+export interface TopicFilter extends StatedCondition {
+  readonly rule: number;
 }
 
 export interface SourceTopic {
@@ -35,6 +41,8 @@ export interface SourceTopic {
 export interface TopicPair {
   readonly source: string;
   readonly target: string;
+  /** Other source topics go into the target topic as well. */
+  readonly isMerged?: true;
 }
 
 export interface TopicPlan {
@@ -55,22 +63,33 @@ export function compileTopicRules(rules: readonly TopicRule[]): TopicRules {
   const matches = rules.flatMap((each, rule) => {
     if (!('match' in each)) return [];
     const pattern = accepted(parseTopicPattern(each.match));
-    return [{ rule, pattern, to: each.to === null ? null : accepted(parseTargetTemplate(each.to, pattern)) }];
+    const to = each.to === null ? null : accepted(parseTargetTemplate(each.to, pattern));
+    return [{ rule, pattern, to, ...(each.filter ? { filter: { rule, ...each.filter } } : {}) }];
   });
   const excludes = rules.flatMap((each) => ('exclude' in each ? [accepted(parseTopicPattern(each.exclude))] : []));
   return { matches, excludes };
 }
 
-/** The target name of `topic` and the index of the rule that gives it; null when the topic is not copied. */
-export function targetOf(rules: TopicRules, topic: SourceTopic): { target: string; rule: number } | null {
+/** The target name of `topic`, the index of the rule that gives it, and its condition; null when the topic is not copied. */
+export function targetOf(
+  rules: TopicRules,
+  topic: SourceTopic,
+): { target: string; rule: number; filter?: TopicFilter } | null {
   if (rules.excludes.some((pattern) => isExcluded(pattern, topic.name))) return null;
   const exactOnly = topic.isInternal || topic.name.startsWith('__');
-  for (const { rule, pattern, to } of rules.matches) {
+  for (const { rule, pattern, to, filter } of rules.matches) {
     if (exactOnly && pattern.kind === 'regex') continue;
     const captures = capturesOf(pattern, topic.name);
-    if (captures !== null) return { target: to === null ? topic.name : render(to, captures), rule };
+    if (captures !== null) {
+      return { target: to === null ? topic.name : render(to, captures), rule, ...(filter ? { filter } : {}) };
+    }
   }
   return null;
+}
+
+/** The condition on the records of a topic that is copied; null where all of them are. */
+export function filterOf(rules: TopicRules, topic: SourceTopic): TopicFilter | null {
+  return targetOf(rules, topic)?.filter ?? null;
 }
 
 /** What `rules` make of the topics that the source has. */
@@ -99,6 +118,16 @@ export function planTopics(rules: TopicRules, sourceTopics: readonly SourceTopic
     invalid,
     collisions: collisionsOf([...sourcesOf.keys()]),
   };
+}
+
+/** Where offsets may be mapped, several source topics can go into one target topic. */
+export function withMerges(plan: TopicPlan, { offsets }: { readonly offsets: string }): TopicPlan {
+  if (offsets === 'identical') return plan;
+  const merged = plan.conflicts.flatMap(({ target, sources }) =>
+    sources.map((source): TopicPair => ({ source, target, isMerged: true })),
+  );
+  const pairs = [...plan.pairs, ...merged].toSorted((a, b) => compare(a.source, b.source));
+  return { ...plan, pairs, conflicts: [] };
 }
 
 /** Groups of names that `org.apache.kafka.common.internals.Topic#hasCollision` finds equal. */

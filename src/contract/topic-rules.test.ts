@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { TopicRule } from '#contract/resources.ts';
+import type { TopicRule } from './resources.ts';
 import { collisionsOf, compileTopicRules, planTopics, targetOf } from './topic-rules.ts';
 
 const match = (name: string, to: string | null = null): TopicRule => ({ match: name, to });

@@ -1,0 +1,185 @@
+/**
+ * Who gets which shard: what the leader of a group decides from what all members tell, as a pure function, and how both
+ * are written down. Every leader comes to the same from the same, so it needs no memory of its own.
+ *
+ * A shard is given away only when no member claims it. Whether the one who had it has finished is what that member says
+ * itself: it reports what it released since the generation before this one, in which nobody else can have been given it.
+ * A report from an older generation, or none, counts as an eviction.
+ */
+import { KafkaError } from '#kafka/errors.ts';
+import { Reader } from '#kafka/protocol/reader.ts';
+import { Writer } from '#kafka/protocol/writer.ts';
+import { readShards, sortShards, writeShards, type ShardName } from './shard-ranges.ts';
+
+/** Of the metadata and the assignment together. The group protocol's name carries it too (ownership.ts). */
+export const ASSIGNMENT_VERSION = 1;
+/** The state of a classic group is one record, and brokers take 1 MB by default: metadata and assignments of all members. */
+export const GROUP_BYTES_MAX = 512 * 1024;
+
+/** What a member tells the leader when it joins. */
+export interface MemberReport {
+  /** For people: host and process. */
+  readonly name: string;
+  /** Of what decides about the copy in its file: members of other content are not given anything. */
+  readonly content: string;
+  /** False for one that is about to leave. */
+  readonly isTaking: boolean;
+  /** The last generation whose assignment it knows; −1 for none. */
+  readonly generation: number;
+  /** Shards that it may still write to, or has something on its way for. */
+  readonly claims: ReadonlySet<ShardName>;
+  /** Shards that it held in `generation` and has since finished with: nothing of it is on its way any more. */
+  readonly released: ReadonlySet<ShardName>;
+}
+
+/** How a shard became free. `evicted`: nobody knows, so requests of an earlier owner may still land. */
+export type Takeover = 'handed-over' | 'evicted';
+
+export interface Assignment {
+  /** Every shard that the member may hold: those that it claimed and keeps, and new ones. */
+  readonly shards: ReadonlyMap<ShardName, Takeover>;
+  /** Why the member is given nothing; null when nothing speaks against it. */
+  readonly refusal: Refusal | null;
+}
+
+export interface Refusal {
+  /** Name and content of the member that leads. */
+  readonly leader: string;
+  readonly content: string;
+}
+
+export interface GroupView {
+  /** The one that is being formed. */
+  readonly generation: number;
+  /** All shards that there are, as the leader sees it. */
+  readonly shards: ReadonlySet<ShardName>;
+  readonly leader: Pick<MemberReport, 'name' | 'content'>;
+  /** By member id; null for a report that cannot be read. */
+  readonly members: ReadonlyMap<string, MemberReport | null>;
+}
+
+/**
+ * Balanced to within one shard as soon as everybody has released what it has too much of, sticky, and the same from the
+ * same view. While a member's report cannot be read it may claim anything: nothing that is free is given away.
+ */
+export function assign(view: GroupView): Map<string, Assignment> {
+  const reports = [...view.members].filter((entry): entry is [string, MemberReport] => entry[1] !== null);
+  const claimants = claimantsOf(reports);
+  const takers = reports
+    .filter(([, { isTaking, content }]) => isTaking && content === view.leader.content)
+    .map(([memberId, { claims }]) => ({ memberId, claims: sortShards(claims) }))
+    .toSorted((a, b) => b.claims.length - a.claims.length || (a.memberId < b.memberId ? -1 : 1));
+  const all = new Set([...view.shards, ...claimants.keys()]);
+  const given = new Map<string, Map<ShardName, Takeover>>();
+  const quotas = new Map<string, number>();
+  for (const [place, { memberId, claims }] of takers.entries()) {
+    const quota = Math.floor(all.size / takers.length) + (place < all.size % takers.length ? 1 : 0);
+    const kept = claims.filter((shard) => claimants.get(shard) === 1).slice(0, quota);
+    given.set(memberId, new Map(kept.map((shard) => [shard, 'handed-over'])));
+    quotas.set(memberId, quota - kept.length);
+  }
+  if (reports.length === view.members.size) deal(view, { claimants, reports, given, quotas });
+  return new Map([...view.members].map(([memberId, report]) => [memberId, answer(view, report, given.get(memberId))]));
+}
+
+interface Deal {
+  readonly claimants: ReadonlyMap<ShardName, number>;
+  readonly reports: readonly (readonly [string, MemberReport])[];
+  readonly given: ReadonlyMap<string, Map<ShardName, Takeover>>;
+  /** How many more each may have. */
+  readonly quotas: ReadonlyMap<string, number>;
+}
+
+/** What nobody claims, in runs, to those with the most room first. Room that is left is for what is being released. */
+function deal(view: GroupView, { claimants, reports, given, quotas }: Deal): void {
+  const known = reports.filter(([, { generation }]) => generation === view.generation - 1);
+  const released = new Set(known.flatMap(([, report]) => [...report.released]));
+  const free = sortShards([...view.shards].filter((shard) => !claimants.has(shard)));
+  const byRoom = [...quotas].toSorted(([a, roomA], [b, roomB]) => roomB - roomA || (a < b ? -1 : 1));
+  let next = 0;
+  for (const [memberId, room] of byRoom) {
+    for (const shard of free.slice(next, next + room)) {
+      given.get(memberId)?.set(shard, released.has(shard) ? 'handed-over' : 'evicted');
+    }
+    next += room;
+  }
+}
+
+function answer(
+  view: GroupView,
+  report: MemberReport | null,
+  shards: ReadonlyMap<ShardName, Takeover> = new Map(),
+): Assignment {
+  const isOther = report === null || report.content !== view.leader.content;
+  return { shards, refusal: isOther ? { leader: view.leader.name, content: view.leader.content } : null };
+}
+
+/** How many members claim a shard: more than one is a bug somewhere, and then none of them keeps it. */
+function claimantsOf(reports: readonly (readonly [string, MemberReport])[]): Map<ShardName, number> {
+  const claimants = new Map<ShardName, number>();
+  for (const [, { claims }] of reports)
+    for (const shard of claims) claimants.set(shard, (claimants.get(shard) ?? 0) + 1);
+  return claimants;
+}
+
+/** int16 version, name, content, int8 isTaking, int32 generation, claims, released. */
+export function encodeReport(report: MemberReport): Buffer {
+  const writer = new Writer();
+  writer.int16(ASSIGNMENT_VERSION);
+  writer.compactString(report.name);
+  writer.compactString(report.content);
+  writer.boolean(report.isTaking);
+  writer.int32(report.generation);
+  writeShards(writer, report.claims);
+  writeShards(writer, report.released);
+  return writer.finish();
+}
+
+/** Null for another version, and for bytes that are none of ours. */
+export function decodeReport(bytes: Buffer): MemberReport | null {
+  return decode(bytes, (reader) => ({
+    name: reader.compactString(),
+    content: reader.compactString(),
+    isTaking: reader.boolean(),
+    generation: reader.int32(),
+    claims: readShards(reader),
+    released: readShards(reader),
+  }));
+}
+
+/** int16 version, leader and content of a refusal or twice null, shards handed over, shards evicted. */
+export function encodeAssignment({ shards, refusal }: Assignment): Buffer {
+  const writer = new Writer();
+  const of = (takeover: Takeover): ShardName[] =>
+    [...shards].filter(([, how]) => how === takeover).map(([name]) => name);
+  writer.int16(ASSIGNMENT_VERSION);
+  writer.compactNullableString(refusal?.leader ?? null);
+  writer.compactNullableString(refusal?.content ?? null);
+  writeShards(writer, of('handed-over'));
+  writeShards(writer, of('evicted'));
+  return writer.finish();
+}
+
+/** Null for another version, and for bytes that are none of ours. */
+export function decodeAssignment(bytes: Buffer): Assignment | null {
+  return decode(bytes, (reader) => {
+    const leader = reader.compactNullableString();
+    const content = reader.compactNullableString();
+    const shards = new Map<ShardName, Takeover>();
+    for (const takeover of ['handed-over', 'evicted'] as const)
+      for (const name of readShards(reader)) shards.set(name, takeover);
+    return { shards, refusal: leader === null ? null : { leader, content: content ?? '' } };
+  });
+}
+
+function decode<T>(bytes: Buffer, read: (reader: Reader) => T): T | null {
+  const reader = new Reader(bytes, 0, bytes.length);
+  try {
+    if (reader.int16() !== ASSIGNMENT_VERSION) return null;
+    const value = read(reader);
+    return reader.position === bytes.length ? value : null;
+  } catch (error) {
+    if (error instanceof KafkaError) return null;
+    throw error;
+  }
+}

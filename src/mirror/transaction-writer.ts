@@ -1,0 +1,418 @@
+/**
+ * Writes the source's transactions of one partition to the target (exactness.md rule 6): one step at a time, nothing else of
+ * ours in flight meanwhile, and each step proven by its offset before the next. A batch has to be answered with the expected
+ * base offset; after the end of a transaction the watermark has to stand exactly one further.
+ *
+ * Nothing is kept outside the target: what is open there, and which transaction of the source it stands for, is found from the
+ * coordinator (DescribeTransactions), the leader (DescribeProducers) and the source's batch at the offset where it begins.
+ * InitProducerId is only for an id that has nothing open: it would end what is open at a place that nobody chose.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { assert, must } from '#util/assert.ts';
+import { BrokerError } from '#kafka/errors.ts';
+import type { ProduceResult } from '#kafka/produce.ts';
+import type { OutgoingBatch } from '#kafka/producer.ts';
+import type { ProducerState } from '#kafka/producers.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
+import { patchBatchHeader } from '#kafka/records/header-patch.ts';
+import type { DescribedTransaction, ProducerIdentity, TransactionProtocol } from '#kafka/transactions.ts';
+import { SEQUENCES } from './batch-walk.ts';
+import { diverged, tooManyTransactions, transactionCut, transactionHangs } from './shard-stop.ts';
+import { SLOTS_MAX, TransactionSlots, type OpenTransaction } from './transaction-slots.ts';
+
+/** Slots are asked for in groups: the lowest are taken first, so that a slot that is not known ends the search. Most have none. */
+const SLOTS_PER_PROBE = 8;
+/** Answers that pass within moments: the coordinator still writes the end of the transaction before, or moves. */
+const PASSING = new Set([14, 15, 16, 51]);
+const TRANSACTION_ABORTABLE = 120;
+/** The transaction is not what we take it for, or somebody else's. */
+const UNCLEAR = new Set([47, 48, 49, 90, TRANSACTION_ABORTABLE]);
+const CONCURRENT_TRANSACTIONS = 51;
+const REQUEST_TIMED_OUT = 7;
+const PASSING_WITHIN_MS = 30_000;
+const POLL_FIRST_MS = 1;
+const POLL_MAX_MS = 100;
+/** A control record is below the watermark as soon as the followers have it. */
+const VISIBLE_WITHIN_MS = 10_000;
+
+/** The target's side of one partition, and what the source holds at an offset. All but `now` throw KafkaError; one attempt for each write. */
+export interface TransactionPort {
+  describe(slots: readonly number[]): Promise<readonly (DescribedTransaction | null)[]>;
+  producers(): Promise<readonly ProducerState[]>;
+  init(slot: number): Promise<ProducerIdentity>;
+  protocolOf(slot: number): Promise<TransactionProtocol>;
+  add(slot: number, producer: ProducerIdentity): Promise<void>;
+  produce(slot: number, batch: OutgoingBatch): Promise<ProduceResult>;
+  end(
+    slot: number,
+    producer: ProducerIdentity,
+    how: { readonly isCommit: boolean; readonly protocol: TransactionProtocol },
+  ): Promise<ProducerIdentity & { readonly hasNewEpoch: boolean }>;
+  watermark(): Promise<number>;
+  /** Producer id of the source's transaction that holds the record at `offset`; null where the source has none there any more. */
+  sourceProducerAt(offset: number): Promise<number | null>;
+  /** The same of a transaction that begins at `firstOffset`, as it was recorded before the source lost it. */
+  recordedProducerAt(firstOffset: number): number | null;
+  /** The offsets at which a producer has written to the target from `from` on, as far as they can be read. */
+  offsetsOf(producerId: number, from: number): Promise<readonly number[]>;
+  /** Random within [ms/2, ms]; rejects with WithheldError when the shard stops. */
+  pause(ms: number): Promise<void>;
+  /** Monotonic, milliseconds. */
+  now(): number;
+}
+
+/** One batch of a transaction of the source, whose header has the transactional bit; offsets from baseOffset on. */
+export interface TransactionBatch extends OutgoingBatch {
+  readonly baseOffset: number;
+  readonly count: number;
+  /** The source's. */
+  readonly producerId: number;
+}
+
+export interface TransactionEnd {
+  readonly baseOffset: number;
+  /** The source's. */
+  readonly producerId: number;
+  readonly isCommit: boolean;
+}
+
+interface SlotState {
+  producer: ProducerIdentity;
+  nextSequence: number;
+  protocol: TransactionProtocol;
+  /**
+   * With sequences that go on, a late EndTxn of before would end the next transaction (KIP-890): its epoch is raised first,
+   * once, while nothing is open.
+   */
+  isOutdated: boolean;
+}
+
+export class TransactionWriter {
+  readonly #port: TransactionPort;
+  readonly #states = new Map<number, SlotState>();
+  #slots = new TransactionSlots({ open: [], begun: [] });
+  /** About how long it takes until the end of a transaction stands in the log. */
+  #visibleMs = POLL_FIRST_MS;
+  /** What the leader knew of our producers when this was restored. */
+  #found: readonly number[][] = [];
+  readonly #slotsMax: number;
+
+  private constructor(port: TransactionPort, slotsMax: number) {
+    this.#port = port;
+    this.#slotsMax = slotsMax;
+  }
+
+  /**
+   * With what is open on the target now; nothing of ours may be in flight. Waits until ends that were begun are written, so
+   * the position is to be read afterwards. Throws ShardStop when an open transaction cannot be continued, KafkaError.
+   *
+   * `isCertain`: every request of before is known to have taken effect, or never to do so.
+   */
+  static async restore(
+    port: TransactionPort,
+    options: { readonly slotsMax?: number; readonly isCertain?: boolean } = {},
+  ): Promise<TransactionWriter> {
+    const writer = new TransactionWriter(port, options.slotsMax ?? SLOTS_MAX);
+    await writer.#restore(options.isCertain ?? false);
+    return writer;
+  }
+
+  /** Producer ids that write transactions of this mirror to the partition now. */
+  get producerIds(): ReadonlySet<number> {
+    return new Set([...this.#states.values()].map(({ producer }) => producer.producerId));
+  }
+
+  /** The leader knows of the slots what it did when they were found: nothing of an earlier request has landed since. */
+  isAsFound(producers: readonly ProducerState[]): boolean {
+    return isDeepStrictEqual(
+      foundOf(
+        [...this.#states.values()].map(({ producer }) => producer),
+        producers,
+      ),
+      this.#found,
+    );
+  }
+
+  get open(): readonly OpenTransaction[] {
+    return this.#slots.open;
+  }
+
+  /** How many are open on the target, also those that hold no record. */
+  get openCount(): number {
+    return this.#slots.openSlots.length;
+  }
+
+  /** When the coordinator aborts the first of them, on its clock (ms since the epoch); null where none is open. Throws KafkaError. */
+  async openUntil(): Promise<number | null> {
+    const described = await this.#port.describe(this.#slots.openSlots);
+    const ends = described.flatMap((each) => (each?.status === 'Ongoing' ? [each.startedAtMs + each.timeoutMs] : []));
+    return ends.length === 0 ? null : Math.min(...ends);
+  }
+
+  /** Whether the transaction of a producer of the source is open on the target. */
+  isOpen(producerId: number): boolean {
+    return this.#slots.of(producerId) !== null;
+  }
+
+  /** A transaction was begun and got no record: the next hole is to be filled with its end (`endEmpty`). */
+  get hasBegun(): boolean {
+    return this.#slots.begun !== null;
+  }
+
+  /**
+   * Appends a batch to the transaction that stands for the source's, which it begins if need be. Returns the broker's answer:
+   * only one without an error and with the expected base offset counts. Throws ShardStop, KafkaError.
+   */
+  async write(batch: TransactionBatch): Promise<ProduceResult> {
+    const open = this.#slots.of(batch.producerId);
+    const slot = open?.slot ?? (await this.#begin(batch.baseOffset));
+    const state = this.#stateOf(slot);
+    patchBatchHeader(batch.buffer, batch.start, { ...state.producer, baseSequence: state.nextSequence }, 0);
+    const result = await this.#passing(() => this.#produce(slot, batch), { slot, offset: batch.baseOffset });
+    if (result.errorCode !== 0 || result.baseOffset !== batch.baseOffset) return result;
+    state.nextSequence = (state.nextSequence + batch.count) % SEQUENCES;
+    if (!open) this.#slots.begin({ slot, producerId: batch.producerId, firstOffset: batch.baseOffset });
+    return result;
+  }
+
+  /**
+   * Ends the transaction that stands for the source's, at the offset of its marker: returns true when the watermark stands
+   * behind it, false when nothing of that transaction is on the target, so that its marker is a hole. Throws ShardStop, KafkaError.
+   */
+  async end({ baseOffset, producerId, isCommit }: TransactionEnd): Promise<boolean> {
+    const open = this.#slots.of(producerId);
+    if (!open) return false;
+    await this.#end(open.slot, { baseOffset, isCommit });
+    this.#slots.end({ slot: open.slot, producerId });
+    return true;
+  }
+
+  /**
+   * Fills one offset with the end of a transaction without a record: of one that was begun (`hasBegun`), else of one that is
+   * begun for it. Some milliseconds each, but no right on the cluster. Throws as `end`.
+   */
+  async endEmpty(baseOffset: number, { isCommit = false } = {}): Promise<void> {
+    const slot = this.#slots.begun ?? (await this.#begin(baseOffset, { isEmpty: true }));
+    await this.#end(slot, { baseOffset, isCommit });
+    this.#slots.end({ slot, producerId: null });
+  }
+
+  /** `isEmpty`: no batch of it will let the partition take part. */
+  async #begin(offset: number, { isEmpty = false } = {}): Promise<number> {
+    const slot = this.#slots.free;
+    if (slot === null || slot >= this.#slotsMax) throw tooManyTransactions(offset, this.#slotsMax);
+    if (slot === this.#slots.begun) return slot; // it takes part already
+    const protocol = await this.#port.protocolOf(slot);
+    const known = this.#states.get(slot);
+    if (!known || (known.isOutdated && protocol === 'explicit')) await this.#init(slot, protocol);
+    const state = this.#stateOf(slot);
+    state.protocol = protocol;
+    if (protocol === 'explicit' || isEmpty) {
+      await this.#passing(() => this.#port.add(slot, state.producer), { slot, offset });
+      this.#slots.prepare(slot);
+    }
+    return slot;
+  }
+
+  /** Nothing of it is open. */
+  async #init(slot: number, protocol: TransactionProtocol): Promise<void> {
+    this.#states.set(slot, { producer: await this.#port.init(slot), nextSequence: 0, protocol, isOutdated: false });
+  }
+
+  async #produce(slot: number, batch: TransactionBatch): Promise<ProduceResult> {
+    const result = await this.#port.produce(slot, batch);
+    if (PASSING.has(result.errorCode) || UNCLEAR.has(result.errorCode))
+      throw new BrokerError(errorOf(result.errorCode), 'Produce', `offset ${batch.baseOffset}`, result.errorMessage);
+    return result;
+  }
+
+  async #end(slot: number, { baseOffset, isCommit }: { baseOffset: number; isCommit: boolean }): Promise<void> {
+    const state = this.#stateOf(slot);
+    const { protocol } = state;
+    const next = await this.#passing(() => this.#port.end(slot, state.producer, { isCommit, protocol }), {
+      slot,
+      offset: baseOffset,
+    });
+    state.producer = { producerId: next.producerId, producerEpoch: next.producerEpoch };
+    if (next.hasNewEpoch) state.nextSequence = 0;
+    await this.#untilVisible(baseOffset + 1);
+  }
+
+  async #untilVisible(expected: number): Promise<void> {
+    const deadline = this.#port.now() + VISIBLE_WITHIN_MS;
+    await this.#port.pause(this.#visibleMs);
+    for (let delayMs = 0; ; delayMs = Math.min(Math.max(POLL_FIRST_MS, 2 * delayMs), POLL_MAX_MS)) {
+      if (delayMs > 0) await this.#port.pause(delayMs);
+      const watermark = await this.#port.watermark();
+      if (delayMs === 0) this.#learnVisible(watermark === expected);
+      if (watermark === expected) return;
+      if (watermark > expected)
+        throw diverged(
+          expected - 1,
+          `The end of a transaction was to be at offset ${expected - 1}, and the target ends at ${watermark}: another program wrote to it, or a new coordinator has written an end once more.`,
+        );
+      if (this.#port.now() > deadline)
+        throw new BrokerError(
+          errorOf(REQUEST_TIMED_OUT),
+          'EndTxn',
+          `offset ${expected - 1}`,
+          `the target still ends at ${watermark}`,
+        );
+    }
+  }
+
+  /** A question in vain stands in the way of the broker's own work: about two of three first ones are to be in time. */
+  #learnVisible(wasInTime: boolean): void {
+    this.#visibleMs = Math.min(POLL_MAX_MS, Math.max(POLL_FIRST_MS, this.#visibleMs * (wasInTime ? 0.9 : 1.25)));
+  }
+
+  /**
+   * Tries again what is refused for a moment: certainly nothing was done then. What says that the transaction is not as it
+   * was left is looked into: where the coordinator has ended it, the target holds a control record too many.
+   */
+  async #passing<T>(attempt: () => Promise<T>, at: { readonly slot: number; readonly offset: number }): Promise<T> {
+    const deadline = this.#port.now() + PASSING_WITHIN_MS;
+    for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(2 * delayMs, POLL_MAX_MS)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof BrokerError)) throw error;
+        const isPassing = PASSING.has(error.code) || error.code === TRANSACTION_ABORTABLE;
+        if (isPassing && this.#port.now() + delayMs < deadline) await this.#explain(error, at, delayMs);
+        else {
+          if (UNCLEAR.has(error.code)) await this.#explain(error, at, 0);
+          throw error;
+        }
+      }
+    }
+  }
+
+  async #explain(error: BrokerError, at: { slot: number; offset: number }, delayMs: number): Promise<void> {
+    if (delayMs > 0) await this.#port.pause(delayMs);
+    if (!UNCLEAR.has(error.code)) return;
+    const described = await this.#settled([at.slot]);
+    const watermark = await this.#port.watermark();
+    const limitMs = described[0]?.timeoutMs ?? null;
+    if (watermark > at.offset) throw transactionCut(at.offset, limitMs);
+  }
+
+  // ---- restore
+
+  async #restore(isCertain: boolean): Promise<void> {
+    const { described, producers } = await this.#look();
+    const open: OpenTransaction[] = [];
+    const begun: number[] = [];
+    for (const [slot, transaction] of described.entries()) {
+      if (!transaction) continue;
+      const { producerId, producerEpoch, status } = transaction;
+      const state = producers.find((each) => each.producerId === producerId);
+      this.#states.set(slot, {
+        producer: { producerId, producerEpoch },
+        protocol: await this.#port.protocolOf(slot),
+        // Of another epoch the leader knows nothing that counts: the first sequence of an epoch is 0.
+        nextSequence: state?.producerEpoch === producerEpoch ? (state.lastSequence + 1) % SEQUENCES : 0,
+        isOutdated: true,
+      });
+      const firstOffset = state?.currentTxnStartOffset ?? -1;
+      if (status !== 'Ongoing') {
+        if (firstOffset >= 0) throw transactionHangs(firstOffset, producerId);
+        if (!isCertain) await this.#fence(slot);
+      } else if (firstOffset < 0) begun.push(slot);
+      else {
+        const found = await this.#sourceProducerOf(producerId, firstOffset);
+        // The source's log is not the one any more from which they were copied.
+        if (open.some((other) => other.producerId === found)) throw transactionCut(firstOffset, null);
+        open.push({ slot, producerId: found, firstOffset });
+      }
+    }
+    this.#found = foundOf(
+      [...this.#states.values()].map(({ producer }) => producer),
+      producers,
+    );
+    this.#slots = new TransactionSlots({ open, begun }, { slotsMax: this.#slotsMax });
+  }
+
+  /**
+   * Where a partition is added before its first batch, an AddPartitionsToTxn that arrives late opens a transaction that
+   * nobody knows of, and that the coordinator aborts within 15 minutes, at the end of the log: of a slot that has nothing
+   * open the epoch is raised, so that it is refused. With a Produce that comes late its sequence is refused.
+   */
+  async #fence(slot: number): Promise<void> {
+    const { protocol } = this.#stateOf(slot);
+    if (protocol === 'explicit') await this.#init(slot, protocol);
+  }
+
+  /**
+   * What coordinator and leader say of the slots, of one moment: a request that was believed lost may take effect in between,
+   * and what it begins would then be nobody's, or what it ends go on.
+   */
+  async #look(): Promise<{ described: readonly (DescribedTransaction | null)[]; producers: readonly ProducerState[] }> {
+    const deadline = this.#port.now() + PASSING_WITHIN_MS;
+    for (let before = await this.#describeAll(); ;) {
+      const producers = await this.#port.producers();
+      const described = await this.#describeAll();
+      if (isDeepStrictEqual(described, before)) return { described, producers };
+      if (this.#port.now() > deadline)
+        throw new BrokerError(errorOf(CONCURRENT_TRANSACTIONS), 'DescribeTransactions', 'the slots of a partition');
+      before = described;
+    }
+  }
+
+  async #describeAll(): Promise<readonly (DescribedTransaction | null)[]> {
+    const described: (DescribedTransaction | null)[] = [];
+    do {
+      const from = described.length;
+      const count = from === 0 ? 1 : Math.min(SLOTS_PER_PROBE, this.#slotsMax - from);
+      const slots = Array.from({ length: count }, (_, i) => from + i);
+      described.push(...(await this.#settled(slots)));
+    } while (described.at(-1) !== null && described.length < this.#slotsMax);
+    return described;
+  }
+
+  /**
+   * The source's producer of what a slot has open: of its first record, or of another where that is gone from the source, or as
+   * it was recorded where all are.
+   */
+  async #sourceProducerOf(producerId: number, firstOffset: number): Promise<number> {
+    const first = await this.#port.sourceProducerAt(firstOffset);
+    if (first !== null) return first;
+    for (const offset of await this.#port.offsetsOf(producerId, firstOffset)) {
+      const found = await this.#port.sourceProducerAt(offset);
+      if (found !== null) return found;
+    }
+    const recorded = this.#port.recordedProducerAt(firstOffset);
+    if (recorded !== null) return recorded;
+    throw transactionCut(firstOffset, null);
+  }
+
+  /** Of these slots, once no end is being written any more. */
+  async #settled(slots: readonly number[]): Promise<readonly (DescribedTransaction | null)[]> {
+    const deadline = this.#port.now() + PASSING_WITHIN_MS;
+    for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(2 * delayMs, POLL_MAX_MS)) {
+      const described = await this.#port.describe(slots);
+      assert(described.length === slots.length, 'each slot is described');
+      const isSettled = described.every((each) => each === null || !isEnding(each));
+      if (isSettled) return described;
+      if (this.#port.now() > deadline)
+        throw new BrokerError(errorOf(CONCURRENT_TRANSACTIONS), 'DescribeTransactions', 'the slots of a partition');
+      await this.#port.pause(delayMs);
+    }
+  }
+
+  #stateOf(slot: number): SlotState {
+    return must(this.#states.get(slot), 'state of a slot that is in use');
+  }
+}
+
+/** What counts of it for the producers of these slots. */
+function foundOf(slots: readonly (ProducerIdentity | null)[], producers: readonly ProducerState[]): number[][] {
+  const ids = new Set(slots.map((slot) => slot?.producerId));
+  return producers
+    .filter(({ producerId }) => ids.has(producerId))
+    .toSorted((a, b) => a.producerId - b.producerId)
+    .map((state) => [state.producerId, state.producerEpoch, state.lastSequence, state.currentTxnStartOffset]);
+}
+
+function isEnding({ status }: DescribedTransaction): boolean {
+  return status.startsWith('Prepare') || status === 'Dead';
+}

@@ -1,0 +1,82 @@
+/**
+ * A coordinator of transactions that is lost between the marker in a partition and its own record that the end is complete
+ * has its successor write the marker once more, behind what is there then. Nothing can take that out of the log of a copy,
+ * so its partition stops (docs/decisions/0005-transactions.md): what is shown here is that it was so, and that all below it is the source's.
+ */
+import { expect } from 'vitest';
+import type { Incident } from '#contract/status.ts';
+import { checkReplication } from '#testing/checker/check-replication.ts';
+import type { MirrorPolicy } from '#testing/checker/check-replication.ts';
+import { HistoryBuilder, type PartitionHistory } from '#testing/checker/history.ts';
+import { readHistories } from '#testing/checker/read-history.ts';
+import type { RawBatch } from '#testing/raw-batch.ts';
+import { RawReader } from '#testing/raw-reader.ts';
+import type { KafkaCluster } from '#testing/kafka-cluster.ts';
+import { assert } from '#util/assert.ts';
+import type { ClusterPair } from './mirror-under-test.ts';
+
+/** A partition that has stopped, and where its copy ends as the source is. */
+export interface RepeatedEnd {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** Fails unless the target holds, where the incident says, the end of a transaction that stands before it already. */
+export async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promise<RepeatedEnd> {
+  const { code, topic, partition, offsets } = incident;
+  expect(['SHARD_TRANSACTION_BROKEN', 'SHARD_DIVERGED']).toContain(code);
+  assert(topic !== null && partition !== null && offsets !== null, 'an incident of a partition');
+  const reader = new RawReader(target.bootstrap);
+  try {
+    const last = new Map<number, RawBatch>();
+    const { logStart, highWatermark } = await reader.bounds(topic, partition);
+    for await (const batch of reader.batches(topic, partition, { from: logStart, to: highWatermark })) {
+      const before = last.get(batch.producerId);
+      last.set(batch.producerId, batch);
+      // Where an end was awaited, it is that which the incident names, and the other one stands behind it.
+      if (batch.baseOffset < offsets.from) continue;
+      if (batch.baseOffset > offsets.from + 1) break;
+      const isSame = before?.marker === batch.marker && before.producerEpoch === batch.producerEpoch;
+      if (batch.marker !== null && isSame) return { topic, partition, offset: batch.baseOffset };
+    }
+  } finally {
+    reader.close();
+  }
+  throw new Error(`no end of a transaction stands twice where the partition has stopped: ${JSON.stringify(incident)}`);
+}
+
+/** The whole topic but for what lies behind the ends that stand twice. Returns the number of equal records. */
+export async function expectIdenticalBelow(
+  { source, target }: ClusterPair,
+  options: { readonly topic: string; readonly ends: readonly RepeatedEnd[]; readonly policy: MirrorPolicy },
+): Promise<number> {
+  const { topic, ends, policy } = options;
+  const read = async ({ bootstrap }: KafkaCluster): Promise<PartitionHistory[]> => {
+    const histories = await readHistories(bootstrap, topic);
+    const cut = histories.map(async (history) => {
+      const end = ends.find((each) => each.topic === topic && each.partition === history.partition);
+      return end ? historyBelow(bootstrap, end) : history;
+    });
+    return Promise.all(cut);
+  };
+  const [onTarget, onSource] = [await read(target), await read(source)];
+  const { findings, recordsEqual } = checkReplication({ source: onSource, target: onTarget, policy });
+  expect(findings.filter(({ count }) => count > 0)).toEqual([]);
+  return recordsEqual;
+}
+
+/** As if the log ended there: what is open then is so on both sides. */
+async function historyBelow(bootstrap: readonly string[], end: RepeatedEnd): Promise<PartitionHistory> {
+  const { topic, partition, offset: to } = end;
+  const reader = new RawReader(bootstrap);
+  try {
+    const { logStart } = await reader.bounds(topic, partition);
+    const range = { from: logStart, to };
+    const builder = new HistoryBuilder(range);
+    for await (const batch of reader.batches(topic, partition, range)) builder.add(batch);
+    return builder.finish({ topic, partition, logStart, lastStable: to, highWatermark: to });
+  } finally {
+    reader.close();
+  }
+}
