@@ -2,7 +2,6 @@
  * The real process killed with SIGKILL at each named point of its work. The proxy sees the request that makes the point:
  * it is lost before the broker has it, or its answer is, when the broker has done it. Nothing in the product knows of it.
  */
-import { expect } from 'vitest';
 import { drop } from '#testing/fault-kinds.ts';
 import type { Match } from '#testing/fault-rule.ts';
 import { committedBy, runGroups } from '#testing/group-client.ts';
