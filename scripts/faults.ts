@@ -1,12 +1,13 @@
 /**
- * `npm run test:faults [-- id…] [--again] [--list] [--report]`: runs the faults of test/faults/, all or those named, one
- * after the other. What passed with these very sources is not repeated unless it is named or `--again` is given, so an
- * interrupted run is continued by the same command. `--list` says what there is and how it stands, `--report` writes
- * docs/reliability.md from the results, and report.json and report.html to .cache/fault-report/. Exit code 1 when a fault that was to run has not passed.
+ * `npm run test:faults [-- id…] [--again] [--lanes N] [--list] [--report]`: runs the faults of test/faults/, all or those
+ * named, three at a time unless told otherwise: they wait more than they work. What passed with these very sources is not
+ * repeated unless it is named or `--again` is given, so an interrupted run is continued by the same command. `--list` says
+ * what there is and how it stands, `--report` writes docs/reliability.md from the results, and report.json and report.html
+ * to .cache/fault-report/. Exit code 1 when a fault that was to run has not passed.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -20,12 +21,31 @@ interface Known {
   readonly file: string;
 }
 
+/** Faults of one file, which share its clusters. */
+interface Chunk {
+  readonly file: string;
+  readonly ids: readonly string[];
+  readonly seconds: number;
+}
+
+const LANES = 3;
+/** A file whose faults take longer is cut, so that one lane is not left with it at the end. */
+const CHUNK_SECONDS = 240;
+/** Of one that has no result yet. */
+const SECONDS_UNKNOWN = 90;
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const reportFolder = join('.cache', 'fault-report');
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 
 const { values, positionals: named } = parseArgs({
   allowPositionals: true,
-  options: { again: { type: 'boolean' }, list: { type: 'boolean' }, report: { type: 'boolean' } },
+  options: {
+    again: { type: 'boolean' },
+    lanes: { type: 'string', default: String(LANES) },
+    list: { type: 'boolean' },
+    report: { type: 'boolean' },
+  },
 });
 /** By file: each takes all sources to read. */
 const digests = new Map<string, string>();
@@ -35,6 +55,9 @@ if (unknown.length > 0) {
   process.stderr.write(
     `test:faults: no fault is called ${unknown.join(', ')}; there are: ${known.map(({ id }) => id).join(', ')}\n`,
   );
+  process.exitCode = 2;
+} else if (!/^[1-9]\d?$/.test(values.lanes)) {
+  process.stderr.write(`test:faults: --lanes ${values.lanes} is no number from 1 to 99\n`);
   process.exitCode = 2;
 } else if (values.list) list();
 else if (values.report) report();
@@ -49,13 +72,8 @@ async function run(): Promise<void> {
   const due = named.length > 0 || values.again ? wanted : wanted.filter((fault) => !isDone(fault));
   const kept = wanted.length - due.length;
   if (kept > 0) console.log(`${kept} of ${wanted.length} passed with these sources already; --again repeats them`);
-  const files = [...new Set(due.map(({ file }) => file))];
   const startedAt = new Date().toISOString();
-  for (const [index, file] of files.entries()) {
-    const ids = due.filter((fault) => fault.file === file).map(({ id }) => id);
-    console.log(`${index + 1} of ${files.length} files, ${file}: ${ids.join(', ')}`);
-    if (await runFile(file, ids)) break;
-  }
+  await runChunks(chunksOf(due));
   const failed = due.filter(({ id }) => {
     const result = readResult(id);
     return result === null || result.state !== 'passed' || result.startedAt < startedAt;
@@ -65,13 +83,57 @@ async function run(): Promise<void> {
   if (failed.length > 0) process.exitCode = 1;
 }
 
+/** By file, in pieces of what took up to four minutes the last time; the longest first. */
+function chunksOf(faults: readonly Known[]): Chunk[] {
+  const chunks: Chunk[] = [];
+  for (const file of new Set(faults.map((fault) => fault.file))) {
+    let [ids, total]: [string[], number] = [[], 0];
+    for (const { id } of faults.filter((fault) => fault.file === file)) {
+      const seconds = readResult(id)?.seconds ?? SECONDS_UNKNOWN;
+      if (ids.length > 0 && total + seconds > CHUNK_SECONDS) {
+        chunks.push({ file, ids, seconds: total });
+        [ids, total] = [[], 0];
+      }
+      ids.push(id);
+      total += seconds;
+    }
+    chunks.push({ file, ids, seconds: total });
+  }
+  return chunks.sort((a, b) => b.seconds - a.seconds);
+}
+
+async function runChunks(chunks: readonly Chunk[]): Promise<void> {
+  const lanes = Math.min(Number(values.lanes), chunks.length);
+  const waiting = [...chunks];
+  let isInterrupted = false;
+  const lane = async (): Promise<void> => {
+    for (let chunk = waiting.shift(); chunk && !isInterrupted; chunk = waiting.shift()) {
+      const { file, ids } = chunk;
+      const log = lanes > 1 ? join(reportFolder, `${ids[0]}.log`) : null;
+      if (log === null) console.log(`${file}: ${ids.join(', ')}`);
+      isInterrupted ||= await runFile(file, ids, log);
+      if (log !== null) tell(chunk, log, waiting.length);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+}
+
+function tell({ file, ids }: Chunk, log: string, left: number): void {
+  const failed = ids.filter((id) => readResult(id)?.state !== 'passed');
+  const verdict = failed.length > 0 ? `NOT PASSED: ${failed.join(', ')}; see ${log}` : 'ok';
+  console.log(`${new Date().toISOString().slice(11, 19)} ${file}: ${ids.join(', ')}: ${verdict}; ${left} pieces wait`);
+}
+
 /** Runs faults of one file. True when somebody interrupted it. */
-async function runFile(file: string, ids: readonly string[]): Promise<boolean> {
+async function runFile(file: string, ids: readonly string[], log: string | null): Promise<boolean> {
+  mkdirSync(join(root, reportFolder), { recursive: true });
+  const output = log === null ? null : openSync(join(root, log), 'w');
   const child = spawn(process.execPath, [vitest, 'run', '--project', 'faults', '--reporter', 'default', file], {
     cwd: root,
-    stdio: 'inherit',
+    stdio: output === null ? 'inherit' : ['ignore', output, output],
     env: { ...process.env, [selectionVariable]: ids.join(',') },
   });
+  if (output !== null) closeSync(output);
   let isInterrupted = false;
   const forward = (signal: NodeJS.Signals): void => {
     isInterrupted = true;
@@ -125,7 +187,7 @@ function report(): void {
   });
   const path = join('docs', 'reliability.md');
   writeFileSync(join(root, path), formatReliability(faults));
-  const folder = join('.cache', 'fault-report');
+  const folder = reportFolder;
   mkdirSync(join(root, folder), { recursive: true });
   writeFileSync(join(root, folder, 'report.json'), `${JSON.stringify(toJson(faults), null, 2)}\n`);
   writeFileSync(join(root, folder, 'report.html'), formatHtml(faults));
