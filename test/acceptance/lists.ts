@@ -619,7 +619,7 @@ const faults: List = {
           'mappedSim',
           'mappedLater',
         ],
-        'a run of crash-copying in which a batch is split, which has not come about yet; 200 random ones need LOCKSTEP_FULL=1',
+        '200 random ones need LOCKSTEP_FULL=1',
       ),
     ),
     item(
