@@ -12,6 +12,7 @@ import { compareLastMapped, holdsOwn, readSharedPosition } from './mapped-positi
 import { MappedState } from './mapped-state.ts';
 import { readLogStart, readOffsetAt, readStableOffset, readWatermark } from './offsets.ts';
 import { foreignBefore, readPosition, stillWatermark, type TargetPartition } from './shard-position.ts';
+import { cutOr } from './source-end.ts';
 import { diverged, startBeyondEnd, stateLost, truncated } from './shard-stop.ts';
 import type { MappedPlace } from './state-records.ts';
 
@@ -150,23 +151,34 @@ export async function checkMappedSource(
   { leaderEpoch, compared }: { readonly leaderEpoch: number | null; readonly compared: number | null },
 ): Promise<number> {
   const { source, target, policy, sourceTopic, targetTopic, partition } = context;
-  const position = mapped.ledger.end;
+  const checkEnd = (): Promise<number> => checkMappedEnd(context, mapped.ledger.end, leaderEpoch);
+  const epoch = await checkEnd();
+  if (compared === null) return epoch;
+  try {
+    await compareLastMapped(
+      { cluster: source, topic: sourceTopic, partition },
+      { cluster: target, topic: targetTopic, partition },
+      { map: mapped.mapUpTo(compared), timestamps: policy.timestamps },
+    );
+  } catch (error) {
+    throw await cutOr(error, checkEnd);
+  }
+  return epoch;
+}
+
+/** The source's log reaches `position`, in the leader epoch of what was copied. */
+async function checkMappedEnd(context: MappedContext, position: number, leaderEpoch: number | null): Promise<number> {
+  const { source, sourceTopic: topic, partition } = context;
   let epoch = must(leaderEpoch, 'leader epoch of the last copied batch');
   if (epoch >= 0) {
-    const end = await offsetForLeaderEpoch(source, { topic: sourceTopic, partition, leaderEpoch: epoch });
+    const end = await offsetForLeaderEpoch(source, { topic, partition, leaderEpoch: epoch });
     if (end.endOffset >= 0 && end.endOffset < position) {
       const detail = `its leader's log ends at ${end.endOffset} for leader epoch ${epoch}`;
       throw truncated(end.endOffset, position, detail);
     }
     if (end.leaderEpoch >= 0) epoch = end.leaderEpoch;
   }
-  const watermark = await readWatermark(source, sourceTopic, partition);
+  const watermark = await readWatermark(source, topic, partition);
   if (watermark < position) throw truncated(watermark, position, `its log ends at ${watermark}`);
-  if (compared !== null)
-    await compareLastMapped(
-      { cluster: source, topic: sourceTopic, partition },
-      { cluster: target, topic: targetTopic, partition },
-      { map: mapped.mapUpTo(compared), timestamps: policy.timestamps },
-    );
   return epoch;
 }

@@ -721,6 +721,28 @@ describe('a foreign writer in a copy with identical offsets', () => {
   });
 });
 
+test('a source that is cut and written anew while its end is compared is named from where it was cut', async () => {
+  const { source } = newWorld();
+  const append = (offsets: readonly number[], shift = 0): void => {
+    const records = offsets.map((offset) => record(offset + shift));
+    expect(source.log.append(sourceBatch({ baseOffset: 0, records })).errorCode).toBe(0);
+  };
+  append([0, 1, 2]);
+  append([3, 4, 5]);
+  await world.copied();
+  await world.stop();
+  world.start();
+  source.onCall = (name) => {
+    if (name !== 'ListOffsets' || !source.journal.includes('OffsetForLeaderEpoch')) return undefined;
+    source.onCall = () => undefined;
+    source.log.truncate(3);
+    append([3, 4, 5, 6], 100);
+    return undefined;
+  };
+  await world.until(() => world.incidents.length > 0);
+  expect(world.incidents).toMatchObject([{ code: 'SHARD_TRUNCATED', offsets: { from: 3, to: 6 } }]);
+});
+
 describe('after a crash', () => {
   const options: Options[] = [{}, { isShared: true }, { mergeBelowBytes: 10_000 }];
 

@@ -31,6 +31,11 @@ export class ShardStop extends Error {
     super(reason.cause);
     this.reason = reason;
   }
+
+  /** The first offset that it is about; Infinity where it names none. */
+  get from(): number {
+    return this.reason.offsets?.from ?? Infinity;
+  }
 }
 
 const REBUILD =

@@ -1250,6 +1250,22 @@ describe('the source', () => {
     expect(await world.incident()).toMatchObject({ code: 'SHARD_TRUNCATED', offsets: { from: 3, to: 6 } });
   });
 
+  test('that is truncated and written anew while its end is compared: SHARD_TRUNCATED from where it was cut', async () => {
+    const { source } = newWorld();
+    write(source.log, [3, 3]);
+    expect(await world.copied()).toEqual([]);
+    await world.stop();
+    source.onCall = (name) => {
+      if (name !== 'ListOffsets' || !source.journal.includes('OffsetForLeaderEpoch')) return undefined;
+      source.onCall = () => undefined;
+      source.log.truncate(3);
+      write(source.log, [4], { bytes: 30 });
+      return undefined;
+    };
+    world.renew();
+    expect(await world.incident()).toMatchObject({ code: 'SHARD_TRUNCATED', offsets: { from: 3, to: 6 } });
+  });
+
   test('that lost a leader epoch of which nothing was copied: no truncation', async () => {
     const { source } = newWorld();
     write(source.log, [3]);

@@ -69,7 +69,7 @@ import {
 } from './shard-stop.ts';
 import type { PartitionState, ShardContext } from './shard-context.ts';
 import { ShardTrouble, type Waiting } from './shard-trouble.ts';
-import { checkSourceEnd } from './source-end.ts';
+import { checkSourceEnd, cutOr } from './source-end.ts';
 import { TopicIdentity } from './topic-identity.ts';
 import { createTransactionPort } from './transaction-port.ts';
 import { TransactionWriter } from './transaction-writer.ts';
@@ -139,10 +139,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #cursor: Cursor = { offset: 0, sequence: 0 };
   readonly #queue: ItemQueue;
   readonly #inFlight: DataItem[] = [];
-  /**
-   * One until the first is appended where the broker has no sequence of ours: it would take a second batch in the place of
-   * the first if that one is refused.
-   */
   readonly #memory: ProducerMemory;
   #isFilling = false;
   #stopAtEnd: ShardStop | null = null;
@@ -200,7 +196,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#walk = this.#newWalk();
     this.#queue = new ItemQueue(context.pool);
     this.#trouble = new ShardTrouble(context);
-    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs());
+    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs(), context.policy.timestamps);
     this.#identity = new TopicIdentity(context);
     this.#identities = new OpenIdentities({
       clock: context.clock,
@@ -477,14 +473,14 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     };
   }
 
-  /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
   /** What another program wrote in front of a transaction makes it look broken: that one is named. */
   async #foreignOr(stop: ShardStop, watermark: number): Promise<ShardStop> {
+    // What is open is not known, and whose batches of transactions are is not asked.
     const foreign = await foreignBefore({ ...this.#port(), transactionProducerIds: new Set() }, watermark);
-    const [found, told] = [foreign, stop].map((each) => each?.reason.offsets?.from ?? Infinity);
-    return foreign && must(found, 'offset') < must(told, 'offset') ? foreign : stop;
+    return foreign && foreign.from < stop.from ? foreign : stop;
   }
 
+  /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
   async #restoreTransactions(): Promise<void> {
     const { source, target, dataPath, policy, state, transactionalIdPrefix } = this.#context;
     this.#transactions = null;
@@ -532,13 +528,21 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** The source still has what was copied (exactness.md rules 1 and 8). */
   async #checkSource(port: TargetPartition, position: Position): Promise<void> {
-    const { source } = this.#context;
     await this.#checkSourceEnd(port, position.offset);
     // All that was written since the last look was ours, and was answered where it had to be; what coordinators write is
     // answered to nobody.
     const isOurs = this.#stillMs === 0 && !this.#isFirst && position.offset === this.#position;
     if (isOurs && !this.#transactions) return;
-    const place = { cluster: source, topic: this.topic, partition: this.partition };
+    try {
+      await this.#compareEnd(port, position);
+    } catch (error) {
+      throw await cutOr(error, () => this.#checkSourceEnd(port, position.offset));
+    }
+  }
+
+  /** The end of the copy is that of the source. */
+  async #compareEnd(port: TargetPartition, position: Position): Promise<void> {
+    const place = { cluster: this.#context.source, topic: this.topic, partition: this.partition };
     const { lastBatch, controlsFrom: holesFrom, offset: to } = position;
     const from = lastBatch ? await checkOrder(port, lastBatch) : holesFrom;
     if (this.#transactions) await checkControls(place, port, { from, to });
@@ -765,7 +769,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   // ---- queue
 
   takeBatch(): DataItem | null {
-    if (!this.#interrupt || this.#isFilling || !this.#hasRoomInFlight) return null;
+    if (!this.#interrupt || this.#isFilling || !this.#memory.hasRoom(this.#inFlight)) return null;
     const item = this.#queue.first;
     if (!item) return null;
     if (!this.mayWrite()) {
@@ -781,10 +785,6 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#queue.shift();
     this.#inFlight.push(item);
     return item;
-  }
-
-  get #hasRoomInFlight(): boolean {
-    return this.#inFlight.length < this.#memory.inFlightMax(this.#inFlight);
   }
 
   /** Alone on its way: the broker compares sequences of one producer only, and here there is one for each transaction. */
@@ -1047,11 +1047,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const watermark = await readWatermark(this.#context.target, this.targetTopic, this.partition);
     const foreign = await foreignBefore(this.#port(), watermark);
     const control = this.#transactions ? await this.#wrongControl(watermark) : null;
-    const from = (stop: ShardStop | null): number => stop?.reason.offsets?.from ?? Infinity;
     // The end of a transaction that is named may stand in its place: what was written behind it is found where it stands.
-    const last = from(misplaced) + (this.#isEndNamed ? 1 : 0);
-    if (foreign && from(foreign) < Math.min(from(control), this.#isEndNamed ? last + 1 : last)) return foreign;
-    if (control && from(control) <= last) return control;
+    const foreignFrom = this.#isEndNamed ? misplaced.from + 1 : misplaced.from - 1;
+    const controlFrom = this.#isEndNamed ? misplaced.from + 1 : misplaced.from;
+    if (foreign && foreign.from <= foreignFrom && foreign.from < (control?.from ?? Infinity)) return foreign;
+    if (control && control.from <= controlFrom) return control;
     return misplaced;
   }
 

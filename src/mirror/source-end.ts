@@ -3,7 +3,7 @@ import type { Cluster } from '#kafka/cluster.ts';
 import { offsetForLeaderEpoch } from '#kafka/offsets.ts';
 import { readWatermark } from './offsets.ts';
 import { foreignBefore, type TargetPartition } from './shard-position.ts';
-import { beyondSource, truncated } from './shard-stop.ts';
+import { beyondSource, ShardStop, truncated } from './shard-stop.ts';
 
 /**
  * The source's log reaches `offset`, in the leader epoch of what was copied. Returns the epoch to go on with. Throws ShardStop
@@ -29,6 +29,20 @@ export async function checkSourceEnd(
   throw (await foreignBefore(port, offset)) ?? truncated(watermark, offset, `its log ends at ${watermark}`);
 }
 
+/**
+ * What to throw for a stop that a comparison found: cut while it was compared, the source differs from its cut on, and not
+ * only where it was looked at.
+ */
+export async function cutOr(found: unknown, checkEnd: () => Promise<unknown>): Promise<unknown> {
+  if (!(found instanceof ShardStop)) return found;
+  try {
+    await checkEnd();
+    return found;
+  } catch (error) {
+    return error instanceof ShardStop && error.from > found.from ? found : error;
+  }
+}
+
 async function checkEpoch(
   { cluster, topic, partition }: Parameters<typeof checkSourceEnd>[0],
   port: TargetPartition,
@@ -40,7 +54,7 @@ async function checkEpoch(
     const isSameLeader = (await epochNow()) === leaderEpoch;
     // What another program wrote makes the target longer than the source.
     const foreign = await foreignBefore(port, offset);
-    if (foreign && (isSameLeader || (foreign.reason.offsets?.from ?? Infinity) <= end.endOffset)) throw foreign;
+    if (foreign && (isSameLeader || foreign.from <= end.endOffset)) throw foreign;
     if (isSameLeader) throw beyondSource(end.endOffset, offset);
     const detail = `its leader's log ends at ${end.endOffset} for leader epoch ${leaderEpoch}`;
     throw truncated(end.endOffset, offset, detail);

@@ -208,6 +208,8 @@ export class ShardWorld {
   readonly #open = new Map<number, number>();
   /** The first offset that each truncation lost. */
   readonly truncatedAt: number[] = [];
+  /** How much the source had been asked at each. */
+  readonly #askedBefore: number[] = [];
   foreignAt: number | null = null;
   /** After which the target's brokers forget a producer. */
   expirationMs = EXPIRATION_DEFAULT_MS;
@@ -338,9 +340,16 @@ export class ShardWorld {
     const offset = batches[this.below(batches.length)]?.baseOffset;
     if (offset === undefined || offset < (this.state?.logStart ?? log.logStart)) return;
     this.truncatedAt.push(offset);
+    this.#askedBefore.push(this.source.journal.length);
     log.truncate(offset);
     for (let i = 0; i < 1 + this.below(4); i++) this.append(-1);
     this.count('truncations');
+  }
+
+  /** Truncations that came when the mirror had its answer of an earlier one: it told what it knew. */
+  get unseenTruncations(): readonly number[] {
+    const lastAsked = this.source.journal.lastIndexOf('OffsetForLeaderEpoch');
+    return this.truncatedAt.filter((_, i) => must(this.#askedBefore[i], 'count') > lastAsked);
   }
 
   /** Another program writes to the target. */
