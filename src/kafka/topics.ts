@@ -23,7 +23,8 @@ export interface NewTopic {
 
 /**
  * Creates a topic and returns its metadata once every partition has a leader. Throws KafkaError: TOPIC_ALREADY_EXISTS
- * (36), also where an attempt whose answer was lost has created it; INVALID_REPLICATION_FACTOR (38), INVALID_CONFIG (40), POLICY_VIOLATION (44), an authorisation error.
+ * (36), also where an attempt whose answer was lost has created it; INVALID_REPLICATION_FACTOR (38), INVALID_CONFIG (40),
+ * POLICY_VIOLATION (44), an authorisation error.
  */
 export async function createTopic(cluster: Cluster, topic: NewTopic): Promise<TopicMetadata> {
   const create = async () => {

@@ -167,7 +167,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#batchBytesMax = context.batchBytesMax;
     this.#walk = this.#newWalk(-1);
     this.#queue = new ItemQueue(context.pool);
-    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs());
+    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs(), context.policy.timestamps);
     this.#keeper = this.#createKeeper();
     this.#topics = new TopicIdentity(context);
     this.#trouble = new ShardTrouble(context);
@@ -645,7 +645,7 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   }
 
   takeBatch(): MappedItem | null {
-    if (!this.#interrupt || this.#inFlight.length >= this.#memory.inFlightMax(this.#inFlight)) return null;
+    if (!this.#interrupt || !this.#memory.hasRoom(this.#inFlight)) return null;
     const item = this.#queue.first;
     if (!item || !this.#keeper.mayLeave(item.ordinal)) return null;
     if (!this.mayWrite()) {
@@ -667,7 +667,8 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
       const cause = `The batch for offset ${item.baseOffset} of the source has its place ${place} of the target, and was answered with offset ${result.baseOffset}: another program wrote to the target, or an append was lost.`;
       this.#onMisplaced(diverged(item.baseOffset, cause));
     } else if (this.#isStamped(item, result)) this.#onMisplaced(stampedByTarget(item.baseOffset, this.targetTopic));
-    else if (item.ordinal !== this.#acknowledged && this.#mapped?.head.isShared) this.#interrupt?.({ kind: 'refused' }); // where the one before it lies, if it does, the log says
+    // Where the one before it lies, if it does, the log says.
+    else if (item.ordinal !== this.#acknowledged && this.#mapped?.head.isShared) this.#interrupt?.({ kind: 'refused' });
     else this.#onAppended(item, result.baseOffset);
     this.#checkEnd();
   }

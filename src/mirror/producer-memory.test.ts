@@ -4,9 +4,9 @@ import { ProducerMemory } from './producer-memory.ts';
 
 const HOUR = 3_600_000;
 
-function newMemory() {
+function newMemory(timestamps: 'append' | 'target' = 'append') {
   const clock = new ManualClock();
-  const memory = new ProducerMemory(clock, () => 24 * HOUR);
+  const memory = new ProducerMemory(clock, () => 24 * HOUR, timestamps);
   const at = (hoursAgo: number): number => clock.now() - hoursAgo * HOUR;
   const onItsWay = (hoursAgo: number) => [{ newestTimestamp: at(hoursAgo) }];
   return { clock, memory, at, onItsWay };
@@ -40,5 +40,13 @@ test('clocks may differ by a minute, and time that passes counts', async () => {
   memory.onAppended(at(23.98));
   expect(memory.inFlightMax([])).toBe(5);
   await clock.advance(30_000);
+  expect(memory.inFlightMax([])).toBe(1);
+});
+
+test('what the target stamps is as old as its append', async () => {
+  const { clock, memory, at, onItsWay } = newMemory('target');
+  memory.onAppended(at(1_000));
+  expect(memory.inFlightMax(onItsWay(1_000))).toBe(5);
+  await clock.advance(24 * HOUR);
   expect(memory.inFlightMax([])).toBe(1);
 });

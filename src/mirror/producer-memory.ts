@@ -14,7 +14,8 @@ export const EXPIRATION = 'producer.id.expiration.ms';
 /** Of brokers, where they do not say theirs (TransactionLogConfig). */
 export const EXPIRATION_DEFAULT_MS = 86_400_000;
 
-const IN_FLIGHT_MAX = 5;
+/** Batches of one process on their way to one partition, at most: a broker knows as many of a producer (ProducerStateEntry). */
+export const IN_FLIGHT_MAX = 5;
 /** Clocks that differ, and the time on the way. */
 const SLACK_MS = 60_000;
 
@@ -35,12 +36,15 @@ export async function readExpiration(cluster: Cluster): Promise<number | null> {
 export class ProducerMemory {
   readonly #clock: Clock;
   readonly #expirationMs: () => number;
+  readonly #isStamped: boolean;
   /** Newest timestamp of the batch that was appended last; null where none was since the position was read. */
   #appended: number | null = null;
 
-  constructor(clock: Clock, expirationMs: () => number) {
+  /** With `timestamps: target` the broker knows a batch by the time of its append (LogValidator), however old its records are. */
+  constructor(clock: Clock, expirationMs: () => number, timestamps: 'append' | 'producer' | 'target') {
     this.#clock = clock;
     this.#expirationMs = expirationMs;
+    this.#isStamped = timestamps === 'target';
   }
 
   /** The position was read: how old the last batch is, and whether the broker knows of it, is not known. */
@@ -49,7 +53,12 @@ export class ProducerMemory {
   }
 
   onAppended(newestTimestamp: number): void {
-    this.#appended = newestTimestamp;
+    this.#appended = this.#timeOf(newestTimestamp);
+  }
+
+  /** Whether another batch may leave beside those that are on their way. */
+  hasRoom(inFlight: Parameters<ProducerMemory['inFlightMax']>[0]): boolean {
+    return inFlight.length < this.inFlightMax(inFlight);
   }
 
   /** How many batches may be on their way to the partition; `inFlight` are the newest timestamps of those that are. */
@@ -57,6 +66,9 @@ export class ProducerMemory {
     const remembered = this.#clock.now() - this.#expirationMs() + SLACK_MS;
     const isKept = (timestamp: number): boolean => timestamp > remembered;
     if (this.#appended === null || !isKept(this.#appended)) return 1;
-    return inFlight.every(({ newestTimestamp }) => isKept(newestTimestamp)) ? IN_FLIGHT_MAX : 1;
+    return inFlight.every(({ newestTimestamp }) => isKept(this.#timeOf(newestTimestamp))) ? IN_FLIGHT_MAX : 1;
+  }
+  #timeOf(newestTimestamp: number): number {
+    return this.#isStamped ? this.#clock.now() : newestTimestamp;
   }
 }

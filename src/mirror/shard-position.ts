@@ -25,6 +25,7 @@ import { openBatch, type BatchRecord } from '#kafka/records/open-batch.ts';
 import { readTail, type RawBatch } from '#kafka/simple-log.ts';
 import { readLogEnd, readLogStart, readStableOffset, readWatermark } from './offsets.ts';
 import { AbortedTransactions, SEQUENCES } from './batch-walk.ts';
+import { IN_FLIGHT_MAX } from './producer-memory.ts';
 import { diverged, stampedByTarget, transactionCut, type ShardStop } from './shard-stop.ts';
 import type { OpenTransaction } from './transaction-slots.ts';
 import { firstWrongControl } from './transaction-tail.ts';
@@ -34,8 +35,6 @@ const TAIL_BYTES_MAX = 4 * 1024 * 1024;
 const HOLES_BYTES_MAX = 16 * 1024 * 1024;
 /** More than twice what a process has on its way to one partition, five requests of 1 MB: each look goes twice as far back. */
 const SEARCH_BYTES_MAX = 16 * 1024 * 1024;
-/** Of one process to one partition, at most. */
-const BATCHES_ON_THEIR_WAY = 5;
 /** So many ends of transactions may have been written in front of them. */
 const CONTROLS_BEFORE = 16;
 const TAIL_OFFSETS_FIRST = 1;
@@ -265,9 +264,9 @@ async function ownLastSequence(port: TargetPartition): Promise<number | null> {
 }
 
 /**
- * Compares the last record of a target batch that the source still has (exactness.md rule 1). Throws ShardStop when it
- * differs, or where the source has none of them any more and another program wrote in front of them; returns its offset, or null where
- * the source has none of them any more.
+ * Compares the last record of a target batch that the source still has (exactness.md rule 1), and returns its offset; null
+ * where the source has none of them any more. Throws ShardStop when it differs, and where there is nothing to compare with
+ * and another program wrote in front.
  */
 export async function compareLastRecord(
   source: { cluster: Cluster; topic: string; partition: number },
@@ -326,7 +325,7 @@ export async function checkOrder(port: TargetPartition, last: Buffer): Promise<n
   let stop: ShardStop | null = null;
   let behind = last;
   let controlsFrom = baseOffsetOf(last, 0);
-  for (let left = BATCHES_ON_THEIR_WAY; left > 0; left--) {
+  for (let left = IN_FLIGHT_MAX; left > 0; left--) {
     const at = baseOffsetOf(behind, 0) - 1;
     if (at < Math.max(logStart, port.adoptedBelow ?? 0)) break;
     const read = { topic, partition, fromOffset: at, toOffset: at + 1, maxBytes: 1, isUncommitted: preserves(port) };

@@ -607,7 +607,8 @@ async function create(cluster: Cluster): Promise<void> {
   try {
     await createTopic(cluster, newStateTopic(cluster));
   } catch (error) {
-    if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error; // by another process, or by an attempt whose answer was lost
+    // Another process was first, or an attempt whose answer was lost.
+    if (!(error instanceof BrokerError) || error.code !== TOPIC_ALREADY_EXISTS) throw error;
   }
 }
 

@@ -22,7 +22,7 @@ import { TRANSACTIONAL_ID_PREFIX, type TopicClaim } from '../state-topic.ts';
 import { isSameOffsets } from './cut-places.ts';
 import { findCutTransactions } from './cut-transactions.ts';
 import { openFailover, type FailoverRun, type FailoverState } from './failover.ts';
-import { claimedTopics, measureLoss, placesOf, refused } from './steps.ts';
+import { claimedTopics, knownEnds, measureLoss, placesOf, refused } from './steps.ts';
 
 const POLL_MS = 100;
 const NAMED_MAX = 20;
@@ -112,13 +112,8 @@ async function cutNow({ target }: Pick<DrillRun, 'target'>, claims: readonly Top
   const ends = await readWatermarks(target, placesOf(claims, 'targetTopic'));
   let next = 0;
   return claims.map(({ sourceTopic, sourceTopicId, targetTopic, targetTopicId, partitions }) => {
-    const at = ends.slice(next, (next += partitions)).map((end, partition): [number, number] => {
-      if (end !== null) return [end, end];
-      throw refused(
-        `Where ${targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
-        'See that it has a leader, and give the same command again.',
-      );
-    });
+    const found = ends.slice(next, (next += partitions));
+    const at = knownEnds(found, { cluster: target.name, topic: targetTopic }).map((end) => [end, end] as const);
     return { sourceTopic, sourceTopicId, targetTopic, targetTopicId, mode: 'identical', partitions: at };
   });
 }

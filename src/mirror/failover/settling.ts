@@ -1,6 +1,9 @@
 /** When the topics of a fenced source have come to rest: what was on its way has landed, and what was open has ended. */
 
-/** Brokers keep producers out as soon as they show the ACL; coordinators still end transactions, each with one marker: who writes without a pause for so long is a super.user. */
+/**
+ * Brokers keep producers out as soon as they show the ACL; coordinators still end transactions, each with one marker: who
+ * writes without a pause for so long is a super.user.
+ */
 const WRITTEN_FOR_MS = 10_000;
 
 export type Rest = 'at rest' | 'open transactions' | 'still written' | 'unreadable';
@@ -16,7 +19,10 @@ export class Settling {
     this.#openWithinMs = openWithinMs;
   }
 
-  /** What the ends of the partitions, read `tookMs` after the fence, say; null to look again a moment later. An end is null where it could not be read. */
+  /**
+   * What the ends of the partitions, read `tookMs` after the fence, say; null to look again a moment later. An end is null
+   * where it could not be read.
+   */
   look(tookMs: number, found: { readonly ends: readonly (number | null)[]; readonly open: number }): Rest | null {
     const now = found.ends.join();
     const isStill = now === this.#before;

@@ -228,6 +228,20 @@ async function verify(options: FailoverOptions): Promise<StepOutcome> {
 
 // ---- cut
 
+/** Where the partitions of a topic end. Throws AppError FAILOVER_REFUSED where that of one could not be read. */
+export function knownEnds(
+  ends: readonly (number | null)[],
+  { cluster, topic }: { readonly cluster: string; readonly topic: string },
+): number[] {
+  return ends.map((end, partition) => {
+    if (end !== null) return end;
+    throw refused(
+      `Where ${topic}/${partition} ends on cluster "${cluster}" could not be read.`,
+      'See that it has a leader, and give the same command again.',
+    );
+  });
+}
+
 /** Where the copy ends is kept before anything is aborted: the markers of that stand behind it. */
 async function cut(options: FailoverOptions, record: FailoverRecord, save: Save): Promise<StepOutcome> {
   const { target, mirrorId } = options;
@@ -290,15 +304,8 @@ async function readCut({ target, state }: FailoverOptions, claims: readonly Topi
   await state.load();
   let next = 0;
   return claims.map((claim) => {
-    const found = Array.from({ length: claim.partitions }, (_, partition) => {
-      const end = ends[next++];
-      if (end !== null && end !== undefined) return end;
-      throw refused(
-        `Where ${claim.targetTopic}/${partition} ends on cluster "${target.name}" could not be read.`,
-        'See that it has a leader, and give the same command again.',
-      );
-    });
-    return cutOf(state, claim, found);
+    const found = ends.slice(next, (next += claim.partitions));
+    return cutOf(state, claim, knownEnds(found, { cluster: target.name, topic: claim.targetTopic }));
   });
 }
 

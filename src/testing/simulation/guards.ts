@@ -35,7 +35,7 @@ export const simulatedGuards: readonly SimulatedGuard[] = [
   {
     name: 'batches of a producer that brokers may have forgotten are alone on their way',
     kind: 'alone',
-    off: cut('shard.ts', 'this.#memory.inFlightMax(this.#inFlight)', '5'),
+    off: cut('shard.ts', 'this.#memory.hasRoom(this.#inFlight)', 'this.#inFlight.length < 5'),
   },
   {
     name: 'nothing is in flight while a hole is filled (rule 7)',
