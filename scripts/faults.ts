@@ -21,7 +21,7 @@ interface Known {
   readonly file: string;
 }
 
-/** Faults of one file, which share its clusters. */
+/** Faults of one file, one after the other: they share its clusters. */
 interface Chunk {
   readonly file: string;
   readonly ids: readonly string[];
@@ -29,8 +29,6 @@ interface Chunk {
 }
 
 const LANES = 3;
-/** A file whose faults take longer is cut, so that one lane is not left with it at the end. */
-const CHUNK_SECONDS = 240;
 /** Of one that has no result yet. */
 const SECONDS_UNKNOWN = 90;
 
@@ -83,22 +81,14 @@ async function run(): Promise<void> {
   if (failed.length > 0) process.exitCode = 1;
 }
 
-/** By file, in pieces of what took up to four minutes the last time; the longest first. */
+/** By file; what took longest the last time comes first, so that no lane is left with it at the end. */
 function chunksOf(faults: readonly Known[]): Chunk[] {
-  const chunks: Chunk[] = [];
-  for (const file of new Set(faults.map((fault) => fault.file))) {
-    let [ids, total]: [string[], number] = [[], 0];
-    for (const { id } of faults.filter((fault) => fault.file === file)) {
-      const seconds = readResult(id)?.seconds ?? SECONDS_UNKNOWN;
-      if (ids.length > 0 && total + seconds > CHUNK_SECONDS) {
-        chunks.push({ file, ids, seconds: total });
-        [ids, total] = [[], 0];
-      }
-      ids.push(id);
-      total += seconds;
-    }
-    chunks.push({ file, ids, seconds: total });
-  }
+  const files = [...new Set(faults.map(({ file }) => file))];
+  const chunks = files.map((file) => {
+    const ids = faults.filter((fault) => fault.file === file).map(({ id }) => id);
+    const seconds = ids.reduce((sum, id) => sum + (readResult(id)?.seconds || SECONDS_UNKNOWN), 0);
+    return { file, ids, seconds };
+  });
   return chunks.sort((a, b) => b.seconds - a.seconds);
 }
 
@@ -109,7 +99,7 @@ async function runChunks(chunks: readonly Chunk[]): Promise<void> {
   const lane = async (): Promise<void> => {
     for (let chunk = waiting.shift(); chunk && !isInterrupted; chunk = waiting.shift()) {
       const { file, ids } = chunk;
-      const log = lanes > 1 ? join(reportFolder, `${ids[0]}.log`) : null;
+      const log = lanes > 1 ? join(reportFolder, `${basename(file, '.fault.test.ts')}.log`) : null;
       if (log === null) console.log(`${file}: ${ids.join(', ')}`);
       isInterrupted ||= await runFile(file, ids, log);
       if (log !== null) tell(chunk, log, waiting.length);
@@ -121,7 +111,7 @@ async function runChunks(chunks: readonly Chunk[]): Promise<void> {
 function tell({ file, ids }: Chunk, log: string, left: number): void {
   const failed = ids.filter((id) => readResult(id)?.state !== 'passed');
   const verdict = failed.length > 0 ? `NOT PASSED: ${failed.join(', ')}; see ${log}` : 'ok';
-  console.log(`${new Date().toISOString().slice(11, 19)} ${file}: ${ids.join(', ')}: ${verdict}; ${left} pieces wait`);
+  console.log(`${new Date().toISOString().slice(11, 19)} ${file}: ${ids.join(', ')}: ${verdict}; ${left} files wait`);
 }
 
 /** Runs faults of one file. True when somebody interrupted it. */
