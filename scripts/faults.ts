@@ -1,6 +1,6 @@
 /**
  * `npm run test:faults [-- id…] [--again] [--lanes N] [--list] [--report]`: runs the faults of test/faults/, all or those
- * named, three at a time unless told otherwise: they wait more than they work. What passed with these very sources is not
+ * named, two files at a time unless told otherwise: they wait more than they work. What passed with these very sources is not
  * repeated unless it is named or `--again` is given, so an interrupted run is continued by the same command. `--list` says
  * what there is and how it stands, `--report` writes docs/reliability.md from the results, and report.json and report.html
  * to .cache/fault-report/. Exit code 1 when a fault that was to run has not passed.
@@ -28,7 +28,7 @@ interface Chunk {
   readonly seconds: number;
 }
 
-const LANES = 3;
+const LANES = 2;
 /** Of one that has no result yet. */
 const SECONDS_UNKNOWN = 90;
 
