@@ -92,6 +92,19 @@ function records(baseOffset: number, count = 1, bytes = 10): Buffer {
   });
 }
 
+test('over a long way more is asked for, since what was asked for always comes', async () => {
+  const { broker, fetcher } = await setUp(1);
+  const asked: (number | undefined)[] = [];
+  for (let i = 0; i < 5; i++) {
+    const fetch = broker.nextFetch();
+    asked.push(fetch.asked.positions[0]?.maxBytes);
+    await broker.clock.advance(80);
+    fetch.answer({ sessionId: 77, partitions: [{ topicId: TOPIC, partition: 0, records: records(i, 1, 950) }] });
+  }
+  expect(asked).toEqual([1000, 1000, 1000, 1000, 2000]);
+  expect(fetcher.factor).toBe(2);
+});
+
 describe('sessions', () => {
   test('name all partitions at first, then only those whose position changed', async () => {
     const { broker } = await setUp(1);

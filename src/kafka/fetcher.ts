@@ -9,6 +9,7 @@ import type { Clock } from '#util/clock.ts';
 import type { Connection } from './connection.ts';
 import { BrokerError, type ConnectionError } from './errors.ts';
 import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition, type FetchPosition } from './fetch.ts';
+import { FetchWindow } from './fetch-window.ts';
 import type { Frame, FramePool } from './frame.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { Reader } from './protocol/reader.ts';
@@ -17,6 +18,8 @@ import { Reader } from './protocol/reader.ts';
 const SESSION_ERRORS: ReadonlySet<number> = new Set([70, 71, 106]);
 /** While a partition is left out for back-pressure, the others' long poll must not keep it waiting. */
 const MAX_WAIT_MS_WITH_PAUSED = 20;
+/** A response that has such a part of what was asked for had more to come. */
+const FULL = 0.9;
 
 /** A partition as the fetcher sees it. The fields are read before each request. */
 export interface FetchSubscriber {
@@ -26,6 +29,7 @@ export interface FetchSubscriber {
   readonly fetchOffset: number;
   readonly fetchLeaderEpoch: number;
   readonly lastFetchedEpoch: number;
+  /** Over a long way it is asked for a multiple of it (fetch-window.ts). */
   readonly fetchBytesMax: number;
   /**
    * Records lie in `frame`, which is released after the call: retain it to keep them. `askedOffset` is where this request
@@ -42,7 +46,7 @@ export interface FetcherOptions {
   readonly pool: FramePool;
   readonly maxWaitMs: number;
   readonly minBytes: number;
-  /** Asked for per request; a single larger batch is still returned whole. */
+  /** Asked for per request, up to twice as much over a long way; a single larger batch is still returned whole. */
   readonly maxBytes: number;
   readonly requestTimeoutMs: number;
   /** All records of a response have been handed out and the next request is on its way. */
@@ -57,6 +61,9 @@ export class Fetcher {
   #session = new Map<string, FetchPosition>();
   #sessionId = 0;
   #sessionEpoch = 0;
+  readonly #window = new FetchWindow();
+  /** Of the last request. */
+  #roundTripMs = 0;
   #busy = false;
   #lost: ConnectionError | BrokerError | null = null;
   #cancelThrottle: (() => void) | null = null;
@@ -82,6 +89,11 @@ export class Fetcher {
     return this.#answered.has(keyOf(subscriber)) ? this.#respondedAt : null;
   }
 
+  /** How many times what they say partitions are asked for: so much more of each may have to wait for the target. */
+  get factor(): number {
+    return this.#window.factor;
+  }
+
   add(subscriber: FetchSubscriber): void {
     if (this.#lost) return subscriber.onFetchLost(this.#lost);
     this.#subscribers.set(keyOf(subscriber), subscriber);
@@ -98,7 +110,7 @@ export class Fetcher {
   }
 
   #send(): void {
-    const { connection, clock, pool, maxBytes } = this.#options;
+    const { connection, clock, pool } = this.#options;
     if (connection.throttledForMs > 0) {
       this.#cancelThrottle ??= clock.schedule(connection.throttledForMs, () => {
         this.#cancelThrottle = null;
@@ -107,7 +119,10 @@ export class Fetcher {
       return;
     }
     const ready = this.#readyPositions();
-    if (ready.size === 0 || !pool.reserve(maxBytes)) return;
+    if (ready.size === 0) return;
+    const maxBytes = this.#options.maxBytes * Math.max(1, this.#window.factor / 8);
+    if (!pool.reserve(maxBytes)) return;
+    const sentAt = clock.monotonic();
     const { positions, forgotten } = this.#changesTo(ready);
     const body = encodeFetch({
       maxWaitMs: ready.size < this.#subscribers.size ? MAX_WAIT_MS_WITH_PAUSED : this.#options.maxWaitMs,
@@ -137,6 +152,7 @@ export class Fetcher {
       },
       onResponse: ({ buffer, start, end, frame }) => {
         unreserve();
+        this.#roundTripMs = clock.monotonic() - sentAt;
         if (frame) return this.#onResponse(frame, start, end);
         const copy = pool.take(end - start); // small, and the staging buffer is reused
         buffer.copy(copy.buffer, 0, start, end);
@@ -163,11 +179,14 @@ export class Fetcher {
       this.#advanceSession(response.sessionId);
       this.#respondedAt = this.#options.clock.now();
       this.#answered = askedPositions;
+      let isFull = end - start >= FULL * this.#options.maxBytes;
       for (const result of response.partitions) {
         const key = keyOf(result);
         const asked = askedPositions.get(key);
+        if (asked) isFull ||= result.end - result.start >= FULL * asked.maxBytes;
         if (asked) this.#subscribers.get(key)?.onFetched(result, frame, asked.offset);
       }
+      if (isFull) this.#window.onFull(end - start, this.#roundTripMs);
     }
     this.#busy = false; // only now: releasing a frame above wakes us, and not every partition had moved on yet
     this.wake();
@@ -177,11 +196,12 @@ export class Fetcher {
   /** A position that the session has already is the same object: with thousands of partitions most are, at each request. */
   #readyPositions(): Map<string, FetchPosition> {
     const ready = new Map<string, FetchPosition>();
+    const { factor } = this.#window;
     for (const [key, subscriber] of this.#subscribers) {
       const offset = subscriber.fetchOffset;
       if (offset < 0) continue;
       const known = this.#session.get(key);
-      ready.set(key, known && isAt(known, offset, subscriber) ? known : positionOf(subscriber, offset));
+      ready.set(key, known && isAt(known, offset, subscriber, factor) ? known : positionOf(subscriber, offset, factor));
     }
     return ready;
   }
@@ -228,22 +248,22 @@ function keyOf(subscriber: { topicId: string; partition: number }): string {
   return `${subscriber.topicId}/${subscriber.partition}`;
 }
 
-function positionOf(subscriber: FetchSubscriber, offset: number): FetchPosition {
+function positionOf(subscriber: FetchSubscriber, offset: number, factor: number): FetchPosition {
   return {
     topicId: subscriber.topicId,
     partition: subscriber.partition,
     leaderEpoch: subscriber.fetchLeaderEpoch,
     offset,
     lastFetchedEpoch: subscriber.lastFetchedEpoch,
-    maxBytes: subscriber.fetchBytesMax,
+    maxBytes: subscriber.fetchBytesMax * factor,
   };
 }
 
-function isAt(position: FetchPosition, offset: number, subscriber: FetchSubscriber): boolean {
+function isAt(position: FetchPosition, offset: number, subscriber: FetchSubscriber, factor: number): boolean {
   return (
     position.offset === offset &&
     position.leaderEpoch === subscriber.fetchLeaderEpoch &&
     position.lastFetchedEpoch === subscriber.lastFetchedEpoch &&
-    position.maxBytes === subscriber.fetchBytesMax
+    position.maxBytes === subscriber.fetchBytesMax * factor
   );
 }

@@ -19,9 +19,9 @@ export class ItemQueue<Item extends WalkItem = WalkItem> {
     this.#pool = pool;
   }
 
-  /** Nothing more should be read until something is released. */
-  get isFull(): boolean {
-    return this.#bytes >= BYTES_MAX;
+  /** Nothing more should be read until something is released; fetches over a long way ask for `factor` times as much. */
+  isFull(factor = 1): boolean {
+    return this.#bytes >= BYTES_MAX * Math.max(1, factor / 4);
   }
 
   get isEmpty(): boolean {

@@ -214,8 +214,12 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return new BatchWalk(policy, { writer, batchBytesMax: this.#batchBytesMax, leaderEpoch: null });
   }
 
+  get #isFull(): boolean {
+    return this.#queue.isFull(this.#fetcher?.factor);
+  }
+
   get fetchOffset(): number {
-    const isWaiting = this.#queue.isFull || this.#producer?.isStalled;
+    const isWaiting = this.#isFull || this.#producer?.isStalled;
     return isWaiting ? -1 : this.#fetchOffset;
   }
 
@@ -943,9 +947,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const index = this.#inFlight.indexOf(item);
     assert(index >= 0, 'an answered batch was in flight');
     this.#inFlight.splice(index, 1);
-    const wasFull = this.#queue.isFull;
+    const wasFull = this.#isFull;
     this.#queue.release(item);
-    if (wasFull && !this.#queue.isFull) this.#fetcher?.wake();
+    if (wasFull && !this.#isFull) this.#fetcher?.wake();
   }
 
   #onAppended(item: DataItem): void {
