@@ -6,7 +6,7 @@ const MB = 1024 * 1024;
 describe('a level', () => {
   test('is 0 for an idle shard, and four more for each doubling', () => {
     expect([levelOf(0), weightOfLevel(0)]).toEqual([0, IDLE_WEIGHT]);
-    expect([levelOf(MB), levelOf(2 * MB), levelOf(4 * MB)]).toEqual([32, 36, 40]);
+    expect([levelOf(MB), levelOf(2 * MB), levelOf(4 * MB)]).toEqual([36, 40, 44]);
     expect(levelOf(Infinity)).toBe(LEVEL_MAX);
   });
 
@@ -35,7 +35,7 @@ describe('what this process copies', () => {
     measure(loads, { a: MB, b: 0 }, { fromMs: 30_000, forMs: 0 });
     expect(loads.tell(['a', 'b', 'c'], 30_000)).toEqual(
       new Map([
-        ['a', 32],
+        ['a', 36],
         ['b', 0],
       ]),
     );
@@ -52,7 +52,7 @@ describe('what this process copies', () => {
       ]),
       80_000,
     );
-    expect(loads.tell(['a', 'b'], 80_000)).toEqual(new Map([['b', 32]]));
+    expect(loads.tell(['a', 'b'], 80_000)).toEqual(new Map([['b', 36]]));
   });
 
   test('follows a change within minutes, and a burst hardly', () => {

@@ -6,9 +6,9 @@ import type { ShardName } from './shard-ranges.ts';
 
 /**
  * What an idle shard costs, as bytes per second of copy. Measured: 10,000 idle ones take 1.8 % of a core (operating/limits.md),
- * and a gigabyte about one second of it (performance.md): 1.8 kB/s, the next power of two that has some room.
+ * and a gigabyte about one second of it (performance.md): 1.8 kB/s.
  */
-export const IDLE_BYTES_PER_SECOND = 4096;
+export const IDLE_BYTES_PER_SECOND = 2048;
 /** Of a level, as one byte; 120 is 2^30 times an idle shard. */
 export const LEVEL_MAX = 120;
 /** An idle shard, in the integers that are added up: quarters of an octave do not vanish in rounding. */
