@@ -32,7 +32,7 @@ import { PlayedGroup, PlayedMachine } from '#testing/played-group.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { must } from '#util/assert.ts';
 import { systemClock } from '#util/host.ts';
-import { createRandom } from '#util/random.ts';
+import { createRandom, type Random } from '#util/random.ts';
 import { cpuUs, noTraffic, PlayedEstate, range, type EstateSize } from './played-estate.ts';
 
 const SIZE: EstateSize = {
@@ -100,9 +100,15 @@ function ratesOf(estate: PlayedEstate): Map<ShardName, number> {
   return rates;
 }
 
+function uuidOf(random: Random): string {
+  const hex = range(32).map(() => Math.floor(random.next() * 16).toString(16));
+  return hex.join('').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
 class Group {
   readonly rates: ReadonlyMap<ShardName, number>;
   readonly #shards: ReadonlySet<ShardName>;
+  readonly #random = createRandom(seed);
   #reports = new Map<string, MemberReport>();
   #levels: GroupView['levels'] = new Map();
   #generation = 0;
@@ -123,7 +129,7 @@ class Group {
       const report = { name, content: '0123456789abcdef', isTaking: true, generation: -1 };
       const none = { claims: new Set<ShardName>(), released: new Set<ShardName>(), levels: new Map() };
       // As brokers make member ids: the client's id and a UUID.
-      this.#reports.set(`lockstep-${crypto.randomUUID()}`, { ...report, ...none });
+      this.#reports.set(`lockstep-${uuidOf(this.#random)}`, { ...report, ...none });
     }
   }
 

@@ -59,11 +59,11 @@ export const COEFFICIENTS = {
   coresOfProcess: 0.007,
   coresPerPartition: 1.05e-6,
   /** Of all partitions, for each look at the topics. */
-  metadataCpuSecondsPerPartition: 3.9e-6,
+  metadataCpuSecondsPerPartition: 2.6e-6,
   /** For each partition of another process, when it is asked about. */
-  othersCpuSecondsPerPartition: 13e-6,
+  othersCpuSecondsPerPartition: 12e-6,
   /** For each place, in each round in which it moves. */
-  groupCpuSecondsPerPlace: 23e-6,
+  groupCpuSecondsPerPlace: 24e-6,
   memoryOfProcess: 160_000_000,
   memoryPerPartition: 17_600,
   memoryPerGroupPlace: 380,
