@@ -1,4 +1,5 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
+import { capacityOf, type MirrorCapacity } from '#contract/capacity.ts';
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
 import type { ClusterResource, Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
@@ -22,6 +23,7 @@ import { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import { accessOf } from '#mirror/access.ts';
+import { sampleLoad } from '#mirror/load.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
 import { drillOnCopies } from '#mirror/failover/copy-drill.ts';
 import { drill } from '#mirror/failover/drill.ts';
@@ -99,6 +101,53 @@ export function planMirrors(
       plans.push({ ...plan, findings: [...plan.findings, ...used.flatMap(limitFindings)] });
     }
     return plans;
+  });
+}
+
+export interface CapacityOptions {
+  /** How long the source is looked at. */
+  readonly sampleMs: number;
+  /** Stated instead of measured. */
+  readonly recordsPerSecond: number | null;
+  readonly recordBytes: number | null;
+  /** Null: as many as are needed. */
+  readonly processes: number | null;
+}
+
+/** What the load of each mirror takes, in the order of the files. Changes nothing. Throws an AppError where a cluster cannot be asked. */
+export function capacityOfMirrors(
+  documents: Documents,
+  host: Host,
+  { sampleMs, recordsPerSecond, recordBytes, processes }: CapacityOptions,
+): Promise<MirrorCapacity[]> {
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const one = async (mirror: MirrorResource): Promise<MirrorCapacity> => {
+      const { spec } = mirror;
+      const [source, target] = await Promise.all([clusterOf(spec.source), clusterOf(spec.target)]);
+      const isStated = recordsPerSecond !== null && recordBytes !== null;
+      const sampled = await asAppError(`mirror "${mirror.metadata.name}"`, () =>
+        sampleLoad(mirror, source, { sampleMs: isStated ? 0 : sampleMs }),
+      );
+      const load = {
+        ...sampled,
+        recordsPerSecond: recordsPerSecond ?? sampled.recordsPerSecond,
+        recordBytes: recordBytes ?? sampled.recordBytes,
+        sampledMs: isStated ? null : sampled.sampledMs,
+      };
+      const bytesPerSecond = load.recordsPerSecond === 0 ? 0 : load.recordsPerSecond * (load.recordBytes ?? NaN);
+      const used = documents.clusters.filter(({ metadata }) => [spec.source, spec.target].includes(metadata.name));
+      const question = {
+        ...load,
+        bytesPerSecond,
+        brokers: { source: source.brokers().length, target: target.brokers().length },
+        tlsSides: used.filter(({ spec: { security } }) => security.protocol.endsWith('SSL')).length,
+        groupsEveryMs: spec.sync.groups?.everyMs ?? Infinity, // never
+        refreshMs: spec.refreshMs,
+      };
+      const plan = Number.isNaN(bytesPerSecond) ? null : capacityOf(question, processes ?? undefined);
+      return { mirror: mirror.metadata.name, source: source.name, target: target.name, load, plan };
+    };
+    return Promise.all(documents.mirrors.map(one));
   });
 }
 

@@ -1,5 +1,6 @@
 import type {
   abandonMirrorFailover,
+  capacityOfMirrors,
   describeClusters,
   describeTopics,
   drillMirror,
@@ -26,6 +27,7 @@ export interface App {
   readonly drillMirror: typeof drillMirror;
   readonly failBackMirror: typeof failBackMirror;
   readonly abandonMirrorFailover: typeof abandonMirrorFailover;
+  readonly capacityOfMirrors: typeof capacityOfMirrors;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
   readonly verifyMirrors: typeof verifyMirrors;

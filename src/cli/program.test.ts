@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { capacityOf } from '#contract/capacity.ts';
 import type { MirrorPlan, PlannedChange, PlannedTopic } from '#contract/plan.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
@@ -86,6 +87,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     abandonMirrorFailover: unexpected,
     failBackMirror: unexpected,
     drillMirror: unexpected,
+    capacityOfMirrors: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
     verifyMirrors: unexpected,
@@ -432,6 +434,36 @@ test.each([
   };
   expect((await lockstep(`plan -f link.yaml --rate ${rate}`, { planMirrors })).code).toBe(0);
   expect(asked).toEqual({ rateBytesPerSecond });
+});
+
+test('plan --capacity says what the mirrors take, and what is not known', async () => {
+  const load = { topics: 1, partitions: 12, groups: 2, groupPlaces: 24, recordsPerSecond: 1_000 };
+  const sampled = { ...load, recordBytes: 500, sampledMs: 10_000, unanswered: 0 };
+  const question = { ...sampled, bytesPerSecond: 500_000, brokers: { source: 3, target: 3 }, tlsSides: 0 };
+  const plan = capacityOf({ ...question, groupsEveryMs: 5_000, refreshMs: 5_000 });
+  const names = { mirror: 'east-to-west', source: 'east', target: 'west' };
+  let asked: unknown;
+  const capacityOfMirrors: App['capacityOfMirrors'] = (_documents, _host, options) => {
+    asked = options;
+    const unknown = { ...names, load: { ...sampled, recordBytes: null, unanswered: 1 }, plan: null };
+    return Promise.resolve([{ ...names, load: sampled, plan }, unknown]);
+  };
+  const { code, out } = await lockstep('plan -f link.yaml --capacity --sample 60 --processes 2', { capacityOfMirrors });
+  expect([code, asked]).toEqual([0, { sampleMs: 60_000, recordsPerSecond: null, recordBytes: null, processes: 2 }]);
+  expect(out).toContain('1 topic, 12 partitions; 1,000 records/s of 500 B, 500 kB/s (measured over 10 s)');
+  expect(out).toContain('  connections  13 a process\n');
+  expect(out).toContain('State it with --record-bytes');
+  const { out: json } = await lockstep('plan -f link.yaml --capacity --json', { capacityOfMirrors });
+  expect(JSON.parse(json)).toMatchObject({ mirrors: [{ plan: { processes: 1 } }, { plan: null }] });
+});
+
+test.each([
+  ['--sample 5', '--sample is for --capacity'],
+  ['--capacity --processes 1.5', '--processes: "1.5" is no whole number above 0'],
+  ['--capacity --record-bytes much', '--record-bytes: "much" is no number above 0'],
+])('plan %s is refused', async (options, problem) => {
+  const { code, err } = await lockstep(`plan -f link.yaml ${options}`);
+  expect([code, err.split('\n')[0]]).toEqual([2, `REQUEST_INVALID: ${problem}`]);
 });
 
 test('plan --rate refuses what is no size', async () => {

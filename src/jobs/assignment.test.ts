@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { must } from '#util/assert.ts';
 import {
   assign,
+  ASSIGNMENT_VERSION,
   decodeAssignment,
   decodeReport,
   encodeAssignment,
@@ -26,6 +27,7 @@ const report = (change: Partial<MemberReport> = {}): MemberReport => ({
   generation: 4,
   claims: new Set(),
   released: new Set(),
+  levels: new Map(),
   ...change,
 });
 const view = (members: Record<string, MemberReport | null>, all = shards(6)): GroupView => ({
@@ -33,6 +35,7 @@ const view = (members: Record<string, MemberReport | null>, all = shards(6)): Gr
   shards: new Set(all),
   leader: { name: 'host', content: CONTENT },
   members: new Map(Object.entries(members)),
+  levels: new Map(),
 });
 const dealt = (state: GroupView): Record<string, string[]> =>
   Object.fromEntries(
@@ -83,6 +86,33 @@ describe('a shard that somebody claims', () => {
   });
 });
 
+describe('what shards cost', () => {
+  const costs = (levels: readonly (number | null)[]): GroupView['levels'] =>
+    new Map(
+      levels.flatMap((level, p): [ShardName, number][] => (level === null ? [] : [[shardName(TOPIC, p), level]])),
+    );
+
+  test('decides how many each gets', () => {
+    const state = { ...view({ a: report(), b: report() }, shards(5)), levels: costs([0, 0, 12, 0, 0]) };
+    expect(dealt(state)).toEqual({
+      a: ['2 evicted'],
+      b: ['0 evicted', '1 evicted', '3 evicted', '4 evicted'],
+    });
+  });
+
+  test('is taken for that of the others where nobody knows it', () => {
+    const a = report({ claims: new Set(shards(1)) });
+    const state = { ...view({ a, b: report() }, shards(4)), levels: costs([20, null, null, null]) };
+    expect(dealt(state)).toEqual({ a: ['0 handed-over', '1 evicted'], b: ['2 evicted', '3 evicted'] });
+  });
+
+  test('takes from who has the most what makes both more equal', () => {
+    const [a, b] = [report({ claims: new Set(shards(4)) }), report({ claims: new Set([shardName(TOPIC, 4)]) })];
+    const state = { ...view({ a, b }, shards(5)), levels: costs([24, 16, 20, 16, 8]) };
+    expect(dealt(state)).toEqual({ a: ['0 handed-over'], b: ['4 handed-over'] });
+  });
+});
+
 describe('a member', () => {
   test('that is about to leave, or runs another file, gives up what it has', () => {
     const claims = new Set(shards(1));
@@ -119,6 +149,9 @@ const views = fc
             ...member,
             content: content[index] ? CONTENT : 'other',
             claims: new Set(all.filter((_, place) => owners[place] === index)),
+            levels: new Map(
+              all.filter((_, place) => owners[place] === index && place % 3 > 0).map((each) => [each, 5]),
+            ),
           }),
     ]);
     return { ...view({}, all.slice(0, count)), members: new Map(entries) };
@@ -218,10 +251,21 @@ describe('what is written down', () => {
   test('is not read when it is of another version, damaged, or goes on', () => {
     const whole = encodeReport(report({ claims: new Set([...shards(9), ...shards(3, OTHER_TOPIC)]) }));
     const later = Buffer.from(whole);
-    later.writeInt16BE(2);
+    later.writeInt16BE(ASSIGNMENT_VERSION + 1);
     expect(decodeReport(later)).toBeNull();
     expect(decodeReport(Buffer.concat([whole, Buffer.of(0)]))).toBeNull();
     for (let length = 0; length < whole.length; length++) expect(decodeReport(whole.subarray(0, length))).toBeNull();
+    const levelled = encodeReport(report({ claims: new Set(shards(9)), levels: new Map([[shardName(TOPIC, 0), 7]]) }));
+    expect(decodeReport(levelled)?.levels).toEqual(new Map([[shardName(TOPIC, 0), 7]]));
+    for (const [back, byte] of [
+      [1, 200], // no such level
+      [2, 9], // of more shards than are claimed
+      [2, 0], // of none
+    ] as const) {
+      const wrong = Buffer.from(levelled);
+      wrong[wrong.length - back] = byte;
+      expect(decodeReport(wrong), `${back} ${byte}`).toBeNull();
+    }
   });
 
   test('claims no more shards than there can be', () => {

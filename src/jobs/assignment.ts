@@ -6,13 +6,15 @@
  * itself: it reports what it released since the generation before this one, in which nobody else can have been given it.
  * A report from an older generation, or none, counts as an eviction.
  */
-import { KafkaError } from '#kafka/errors.ts';
+import { KafkaError, MalformedFrameError } from '#kafka/errors.ts';
 import { Reader } from '#kafka/protocol/reader.ts';
 import { Writer } from '#kafka/protocol/writer.ts';
+import { balance } from './balance.ts';
+import { IDLE_WEIGHT, LEVEL_MAX, weightOfLevel } from './shard-load.ts';
 import { readShards, sortShards, writeShards, type ShardName } from './shard-ranges.ts';
 
 /** Of the metadata and the assignment together. The group protocol's name carries it too (ownership.ts). */
-export const ASSIGNMENT_VERSION = 1;
+export const ASSIGNMENT_VERSION = 2;
 /** The state of a classic group is one record, and brokers take 1 MB by default: metadata and assignments of all members. */
 export const GROUP_BYTES_MAX = 512 * 1024;
 
@@ -30,6 +32,8 @@ export interface MemberReport {
   readonly claims: ReadonlySet<ShardName>;
   /** Shards that it held in `generation` and has since finished with: nothing of it is on its way any more. */
   readonly released: ReadonlySet<ShardName>;
+  /** What its claims cost (shard-load.ts), of those that it knows it of. */
+  readonly levels: ReadonlyMap<ShardName, number>;
 }
 
 /** How a shard became free. `evicted`: nobody knows, so requests of an earlier owner may still land. */
@@ -56,53 +60,76 @@ export interface GroupView {
   readonly leader: Pick<MemberReport, 'name' | 'content'>;
   /** By member id; null for a report that cannot be read. */
   readonly members: ReadonlyMap<string, MemberReport | null>;
+  /** What shards cost, as was told last. Which member is given a shard depends on it, never whether one may be. */
+  readonly levels: ReadonlyMap<ShardName, number>;
 }
 
 /**
- * Balanced to within one shard as soon as everybody has released what it has too much of, sticky, and the same from the
- * same view. While a member's report cannot be read it may claim anything: nothing that is free is given away.
+ * Balanced by weight (balance.ts) as soon as everybody has released what it has too much of, sticky, and the same from the
+ * same view. While a member's report cannot be read it may claim anything: nothing that is free is given away, and so
+ * nothing is taken from who may have it.
  */
 export function assign(view: GroupView): Map<string, Assignment> {
   const reports = [...view.members].filter((entry): entry is [string, MemberReport] => entry[1] !== null);
   const claimants = claimantsOf(reports);
-  const takers = reports
-    .filter(([, { isTaking, content }]) => isTaking && content === view.leader.content)
-    .map(([memberId, { claims }]) => ({ memberId, claims: sortShards(claims) }))
-    .toSorted((a, b) => b.claims.length - a.claims.length || (a.memberId < b.memberId ? -1 : 1));
-  const all = new Set([...view.shards, ...claimants.keys()]);
-  const given = new Map<string, Map<ShardName, Takeover>>();
-  const quotas = new Map<string, number>();
-  for (const [place, { memberId, claims }] of takers.entries()) {
-    const quota = Math.floor(all.size / takers.length) + (place < all.size % takers.length ? 1 : 0);
-    const kept = claims.filter((shard) => claimants.get(shard) === 1).slice(0, quota);
-    given.set(memberId, new Map(kept.map((shard) => [shard, 'handed-over'])));
-    quotas.set(memberId, quota - kept.length);
-  }
-  if (reports.length === view.members.size) deal(view, { claimants, reports, given, quotas });
+  const held = new Map(
+    reports
+      .filter(([, { isTaking, content }]) => isTaking && content === view.leader.content)
+      .map(([memberId, { claims }]) => [memberId, [...claims].filter((shard) => claimants.get(shard) === 1)]),
+  );
+  const given = reports.length === view.members.size ? deal(view, { reports, claimants, held }) : onlyKept(held);
   return new Map([...view.members].map(([memberId, report]) => [memberId, answer(view, report, given.get(memberId))]));
 }
 
-interface Deal {
-  readonly claimants: ReadonlyMap<ShardName, number>;
+interface Claims {
   readonly reports: readonly (readonly [string, MemberReport])[];
-  readonly given: ReadonlyMap<string, Map<ShardName, Takeover>>;
-  /** How many more each may have. */
-  readonly quotas: ReadonlyMap<string, number>;
+  readonly claimants: ReadonlyMap<ShardName, number>;
+  /** What those who may have some claim alone. */
+  readonly held: ReadonlyMap<string, readonly ShardName[]>;
 }
 
-/** What nobody claims, in runs, to those with the most room first. Room that is left is for what is being released. */
-function deal(view: GroupView, { claimants, reports, given, quotas }: Deal): void {
+type Given = Map<string, ReadonlyMap<ShardName, Takeover>>;
+
+function deal(view: GroupView, { reports, claimants, held }: Claims): Given {
   const known = reports.filter(([, { generation }]) => generation === view.generation - 1);
   const released = new Set(known.flatMap(([, report]) => [...report.released]));
-  const free = sortShards([...view.shards].filter((shard) => !claimants.has(shard)));
-  const byRoom = [...quotas].toSorted(([a, roomA], [b, roomB]) => roomB - roomA || (a < b ? -1 : 1));
-  let next = 0;
-  for (const [memberId, room] of byRoom) {
-    for (const shard of free.slice(next, next + room)) {
-      given.get(memberId)?.set(shard, released.has(shard) ? 'handed-over' : 'evicted');
-    }
-    next += room;
+  const mine = new Set([...held.values()].flat());
+  const portions = balance({
+    held,
+    free: [...view.shards].filter((shard) => !claimants.has(shard)),
+    coming: [...claimants.keys()].filter((shard) => !mine.has(shard)),
+    weightOf: weigher(view, new Set([...view.shards, ...claimants.keys()])),
+  });
+  const keptBy = onlyKept(new Map([...portions].map(([memberId, { kept }]) => [memberId, kept])));
+  for (const [memberId, { dealt }] of portions) {
+    const news = dealt.map((shard): [ShardName, Takeover] => [shard, released.has(shard) ? 'handed-over' : 'evicted']);
+    keptBy.set(memberId, new Map([...(keptBy.get(memberId) ?? []), ...news]));
   }
+  return keptBy;
+}
+
+function onlyKept(held: ReadonlyMap<string, readonly ShardName[]>): Given {
+  return new Map(
+    [...held].map(([memberId, shards]) => [
+      memberId,
+      new Map(sortShards(shards).map((shard) => [shard, 'handed-over' as const])),
+    ]),
+  );
+}
+
+/** A shard of which nobody knows what it costs is taken for one like the others. */
+function weigher({ levels }: GroupView, all: ReadonlySet<ShardName>): (shard: ShardName) => number {
+  let [sum, count] = [0, 0];
+  for (const [shard, level] of levels) {
+    if (!all.has(shard)) continue;
+    sum += weightOfLevel(level);
+    count++;
+  }
+  const mean = count === 0 ? IDLE_WEIGHT : Math.round(sum / count);
+  return (shard) => {
+    const level = levels.get(shard);
+    return level === undefined ? mean : weightOfLevel(level);
+  };
 }
 
 function answer(
@@ -122,7 +149,7 @@ function claimantsOf(reports: readonly (readonly [string, MemberReport])[]): Map
   return claimants;
 }
 
-/** int16 version, name, content, int8 isTaking, int32 generation, claims, released. */
+/** int16 version, name, content, int8 isTaking, int32 generation, claims, released, levels of the claims in their order. */
 export function encodeReport(report: MemberReport): Buffer {
   const writer = new Writer();
   writer.int16(ASSIGNMENT_VERSION);
@@ -132,19 +159,51 @@ export function encodeReport(report: MemberReport): Buffer {
   writer.int32(report.generation);
   writeShards(writer, report.claims);
   writeShards(writer, report.released);
+  writeLevels(
+    writer,
+    sortShards(report.claims).map((shard) => report.levels.get(shard)),
+  );
   return writer.finish();
 }
 
 /** Null for another version, and for bytes that are none of ours. */
 export function decodeReport(bytes: Buffer): MemberReport | null {
-  return decode(bytes, (reader) => ({
-    name: reader.compactString(),
-    content: reader.compactString(),
-    isTaking: reader.boolean(),
-    generation: reader.int32(),
-    claims: readShards(reader),
-    released: readShards(reader),
-  }));
+  return decode(bytes, (reader) => {
+    const head = {
+      name: reader.compactString(),
+      content: reader.compactString(),
+      isTaking: reader.boolean(),
+      generation: reader.int32(),
+    };
+    const [claims, released] = [readShards(reader), readShards(reader)];
+    return { ...head, claims, released, levels: readLevels(reader, sortShards(claims)) };
+  });
+}
+
+/** Runs of one level: how many, and one more than the level; 0 for those that are not known. */
+function writeLevels(writer: Writer, levels: readonly (number | undefined)[]): void {
+  for (let at = 0; at < levels.length;) {
+    const level = levels[at];
+    let end = at + 1;
+    while (end < levels.length && levels[end] === level) end++;
+    writer.unsignedVarint(end - at);
+    writer.unsignedVarint(level === undefined ? 0 : level + 1);
+    at = end;
+  }
+}
+
+/** Throws MalformedFrameError. */
+function readLevels(reader: Reader, shards: readonly ShardName[]): Map<ShardName, number> {
+  const levels = new Map<ShardName, number>();
+  for (let at = 0; at < shards.length;) {
+    const end = at + reader.unsignedVarint();
+    const level = reader.unsignedVarint() - 1;
+    if (end === at || end > shards.length || level > LEVEL_MAX)
+      throw new MalformedFrameError('levels that are none of the claims');
+    if (level >= 0) for (const shard of shards.slice(at, end)) levels.set(shard, level);
+    at = end;
+  }
+  return levels;
 }
 
 /** int16 version, leader and content of a refusal or twice null, shards handed over, shards evicted. */

@@ -70,6 +70,7 @@ class Process {
       random: createRandom(1),
       name,
       content,
+      levels: () => new Map(),
       shards: () => new Set(SHARDS),
       times: TIMES,
       onTerm: (term) => {

@@ -22,6 +22,8 @@ function startWorld() {
     await clock.advance(ms);
   };
   const shards = new Set(SHARDS);
+  /** What each costs, as everybody measures it. */
+  const levels = new Map<ShardName, number>();
   const start = (name: string, options: { content?: string; keeps?: boolean; times?: Partial<typeof TIMES> } = {}) => {
     const machine = new PlayedMachine(clock, group, createRandom(7));
     const terms: Term[] = [];
@@ -39,6 +41,8 @@ function startWorld() {
       name,
       content: options.content ?? 'same',
       shards: () => shards,
+      levels: (held) =>
+        new Map([...held].flatMap((shard) => (levels.has(shard) ? [[shard, levels.get(shard) ?? 0]] : []))),
       times: { ...TIMES, ...options.times },
       onTerm: (term) => {
         terms.push(term);
@@ -53,7 +57,7 @@ function startWorld() {
     const mine = (): ShardName[] => SHARDS.filter((shard) => ownership.mayWrite(shard));
     return { machine, ownership, terms, troubles, ran, mine, hasEnded: () => hasEnded };
   };
-  return { clock, pass, group, shards, start };
+  return { clock, pass, group, shards, levels, start };
 }
 
 describe('a process alone', () => {
@@ -247,6 +251,36 @@ describe('a second process', () => {
     expect(paused).toBe(0);
   });
 
+  test('gets what costs as much as what the first keeps, and more when that changes and is told', async () => {
+    const { levels, start, pass } = startWorld();
+    for (const shard of SHARDS) levels.set(shard, shard === SHARDS[0] ? 40 : 8);
+    const a = start('a');
+    await pass(500);
+    const b = start('b');
+    await pass(10_000);
+    expect([a.mine(), b.mine()]).toEqual([[SHARDS[0]], SHARDS.slice(1)]);
+    for (const shard of SHARDS) levels.set(shard, 8);
+    await pass(10_000);
+    expect(b.mine()).toHaveLength(3);
+    b.ownership.reweigh();
+    await pass(10_000);
+    expect([a.mine().length, b.mine().length]).toEqual([2, 2]);
+    expect(a.terms.at(-1)?.takeover).toBe('handed-over');
+  });
+
+  test('that knows nothing of what its shards cost is asked for none of them while the first does', async () => {
+    const { levels, start, pass } = startWorld();
+    const a = start('a');
+    await pass(500);
+    const b = start('b');
+    await pass(10_000);
+    const [mine, others] = [a.mine(), b.mine()];
+    for (const shard of mine) levels.set(shard, 30);
+    a.ownership.reweigh();
+    await pass(10_000);
+    expect([a.mine(), b.mine()]).toEqual([mine, others]);
+  });
+
   test('with another file is given nothing and says so, until the first is gone', async () => {
     const { start, pass } = startWorld();
     const a = start('a');
@@ -274,7 +308,7 @@ describe('a second process', () => {
     const b = start('b');
     const c = start('c');
     await pass(10_000);
-    expect([a.mine().length, b.mine().length, c.mine().length]).toEqual([2, 0, 0]);
+    expect([a.mine().length, b.mine().length, c.mine().length]).toEqual([4, 0, 0]);
     expect(a.troubles.at(-1)).toMatchObject({
       code: 'MIRROR_PEERS_DIFFER',
       message: expect.stringContaining('member-2'),
@@ -312,6 +346,7 @@ const strangerReport = {
   generation: -1,
   claims: new Set<ShardName>(),
   released: new Set<ShardName>(),
+  levels: new Map<ShardName, number>(),
 };
 
 describe('what the brokers refuse', () => {

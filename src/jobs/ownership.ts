@@ -26,6 +26,7 @@ import {
   encodeAssignment,
   encodeReport,
   GROUP_BYTES_MAX,
+  type MemberReport,
   type Takeover,
 } from './assignment.ts';
 import type { ShardName } from './shard-ranges.ts';
@@ -73,6 +74,8 @@ export interface OwnershipOptions {
   readonly content: string;
   /** All shards that there are, as this process sees it now. */
   readonly shards: () => ReadonlySet<ShardName>;
+  /** What those shards cost, as far as this process knows (shard-load.ts); asked at each join. */
+  readonly levels: (shards: ReadonlySet<ShardName>) => ReadonlyMap<ShardName, number>;
   readonly times: Omit<typeof TIMES, 'sessionTimeoutMs'>;
   /** A shard is ours. Called again for it only after the term before was lost. */
   onTerm(term: Term): void;
@@ -100,6 +103,8 @@ export class Ownership {
   #assigned: ReadonlyMap<ShardName, Takeover> = new Map();
   #generation = -1;
   #isLeader = false;
+  /** Told to us while we lead: it decides who is given a shard, not whether. Another leader begins without. */
+  #levels: ReadonlyMap<ShardName, number> = new Map();
   /** Member ids whose reports we could not read when we dealt out last. */
   #strangers: readonly string[] = [];
   #isAlone = false;
@@ -153,6 +158,11 @@ export class Ownership {
   /** What `shards` returns has changed: if it is ours to deal out, it is dealt out. */
   changed(): void {
     if (this.#isLeader) this.#rejoin();
+  }
+
+  /** What our shards cost has changed: the group is told, and deals out anew. */
+  reweigh(): void {
+    if (this.#generation >= 0) this.#rejoin();
   }
 
   /** Takes part until `stop` has been heard or `close` is called. Never throws for a state of the world. */
@@ -209,7 +219,7 @@ export class Ownership {
 
   /** Joins and learns what is ours; false when the generation was over before we knew, or we are no member any more. */
   async #takePart(): Promise<boolean> {
-    const { member, name, content } = this.#options;
+    const { member, name, content, levels } = this.#options;
     this.#mustRejoin = false;
     const claims = this.held;
     const reported = [...this.#released];
@@ -220,6 +230,7 @@ export class Ownership {
       generation: this.#generation,
       claims,
       released: this.#released,
+      levels: levels(claims),
     });
     const joined = await member.join(report);
     if (joined.kind !== 'accepted') return this.#wasRefused(joined.kind);
@@ -274,11 +285,14 @@ export class Ownership {
   #deal(generation: number, members: ReadonlyMap<string, Buffer>): Map<string, Buffer> {
     const { name, content, shards, member } = this.#options;
     const reports = new Map([...members].map(([memberId, bytes]) => [memberId, decodeReport(bytes)]));
-    const assignments = assign({ generation, shards: shards(), leader: { name, content }, members: reports });
+    const all = shards();
+    this.#levels = levelsAfter(this.#levels, [...reports.values()], all);
+    const leader = { name, content };
+    const assignments = assign({ generation, shards: all, leader, members: reports, levels: this.#levels });
     const encoded = new Map([...assignments].map(([memberId, assignment]) => [memberId, encodeAssignment(assignment)]));
     const bytes = [...members.values(), ...encoded.values()].reduce((sum, { length }) => sum + length, 0);
     if (bytes > GROUP_BYTES_MAX) {
-      const message = `group "${member.groupId}": its members and ${shards().size} shards take ${bytes} bytes, and a group may have ${GROUP_BYTES_MAX}`;
+      const message = `group "${member.groupId}": its members and ${all.size} shards take ${bytes} bytes, and a group may have ${GROUP_BYTES_MAX}`;
       throw new AppError('FEATURE_NOT_BUILT', message, { nextStep: 'Divide the topics among several Mirrors.' });
     }
     this.#strangers = [...reports].filter(([, report]) => report === null).map(([memberId]) => memberId);
@@ -413,6 +427,17 @@ export class Ownership {
     }
     return toAppError(error, subject);
   }
+}
+
+/** What was known of the shards that there are, and what the reports say. */
+function levelsAfter(
+  before: ReadonlyMap<ShardName, number>,
+  reports: readonly (MemberReport | null)[],
+  shards: ReadonlySet<ShardName>,
+): Map<ShardName, number> {
+  const levels = new Map([...before].filter(([shard]) => shards.has(shard)));
+  for (const report of reports) for (const [shard, level] of report?.levels ?? []) levels.set(shard, level);
+  return levels;
 }
 
 function peersDiffer(message: string, cause?: unknown): AppError {

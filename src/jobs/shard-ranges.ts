@@ -15,6 +15,10 @@ export function shardName(topicId: string, partition: number): ShardName {
   return `${topicId}/${partition}`;
 }
 
+export function topicIdOf(name: ShardName): string {
+  return name.slice(0, name.indexOf('/'));
+}
+
 /** By topic id, then by partition: the order in which shards are dealt out. */
 export function sortShards(names: Iterable<ShardName>): ShardName[] {
   return partitionsByTopic(names).flatMap(([topicId, partitions]) =>
@@ -58,11 +62,11 @@ export function readShards(reader: Reader): Set<ShardName> {
 function partitionsByTopic(names: Iterable<ShardName>): [string, number[]][] {
   const topics = new Map<string, number[]>();
   for (const name of names) {
-    const slash = name.indexOf('/');
-    const topicId = name.slice(0, slash);
+    const topicId = topicIdOf(name);
+    const partition = Number(name.slice(topicId.length + 1));
     const partitions = topics.get(topicId);
-    if (partitions) partitions.push(Number(name.slice(slash + 1)));
-    else topics.set(topicId, [Number(name.slice(slash + 1))]);
+    if (partitions) partitions.push(partition);
+    else topics.set(topicId, [partition]);
   }
   for (const partitions of topics.values()) partitions.sort((a, b) => a - b);
   return [...topics].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -7,7 +7,7 @@ import { deleteGroups, hasMembers, readGroupOffsets, readShareGroupOffsets, type
 import { isDenied } from '#kafka/permissions.ts';
 import type { GroupMemory } from './group-memory.ts';
 import { ACTIVE, isOwn } from './group-moves.ts';
-import { bySourceTopic, reasonOf, type SyncedTopic } from './group-places.ts';
+import { bySourceTopic, reasonOf, sourceNames, type SyncedTopic } from './group-places.ts';
 
 const GROUP_ID_NOT_FOUND = 69;
 
@@ -73,7 +73,7 @@ async function deleteCopy(
   const read = type === 'share' ? readShareGroupOffsets : readGroupOffsets;
   const found = (await read(target, [groupId])).get(groupId) ?? [];
   if (found instanceof KafkaError) return isMissing(found) ? undefined : reasonOf(found);
-  const places = bySourceTopic(found, topics);
+  const places = bySourceTopic(found, sourceNames(topics));
   const { notes } = memory.recall(groupId, places, (topic) => topics.get(topic)?.targetTopicId);
   if (notes.size === 0) return undefined;
   const isOurs = places.size === found.length && [...places].every(([key, place]) => isOwn(place, notes.get(key)));

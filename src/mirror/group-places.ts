@@ -135,12 +135,16 @@ async function readOffsets(
   );
 }
 
-/** Commits of the target under the names of the source; those on other topics are left out. */
+/** Names of the source by names of the target. */
+export function sourceNames(topics: ReadonlyMap<string, SyncedTopic>): Map<string, string> {
+  return new Map([...topics.values()].map(({ sourceTopic, targetTopic }) => [targetTopic, sourceTopic]));
+}
+
+/** Commits of the target under the `names` of the source; those on other topics are left out. */
 export function bySourceTopic(
   offsets: readonly GroupOffset[],
-  topics: ReadonlyMap<string, SyncedTopic>,
+  names: ReadonlyMap<string, string>,
 ): Map<string, GroupOffset> {
-  const names = new Map([...topics.values()].map(({ sourceTopic, targetTopic }) => [targetTopic, sourceTopic]));
   return new Map(
     offsets.flatMap((each) => {
       const topic = names.get(each.topic);

@@ -437,6 +437,15 @@ test('a process that stood still between the look and the commit writes nothing'
   expect(target.groups.get('g')?.offset).toBe(40);
 });
 
+test('many groups that all move are all moved in one round, though that takes longer than a look may be old', async () => {
+  const { source, target, sync, last } = start();
+  for (let group = 0; group < 600; group++) source.groups.set(`g${group}`, { state: 'Stable', offset: 40 });
+  target.onLeave = () => void source.clock.advance(30); // 18 s in all
+  await sync.pass();
+  expect(last()).toMatchObject({ inPlace: 600, leftAloneCount: 0 });
+  expect([...target.groups.values()].every(({ offset }) => offset === 40)).toBe(true);
+});
+
 describe('a group that is gone from the source', () => {
   async function gone(options: Parameters<typeof start>[0] = {}) {
     const played = start(options);

@@ -24,13 +24,15 @@ import { Checkpoints, type Checkpoint } from './checkpoints.ts';
 import { movesOf, placeKey, type GroupFacts, type GroupMoves, type Note, type Translate } from './group-moves.ts';
 import { followGone, isMissing } from './gone-groups.ts';
 import type { GroupMemory, TopicIds } from './group-memory.ts';
-import { bySourceTopic, readTranslation, reasonOf, targetKey, type SyncedTopic } from './group-places.ts';
+import { bySourceTopic, readTranslation, reasonOf, sourceNames, targetKey, type SyncedTopic } from './group-places.ts';
 
 /**
  * Nothing is written that was decided from an older look at the target: a process that stood still for a while must not
  * undo what consumers have committed there meanwhile.
  */
 const LOOK_MS_MAX = 10_000;
+/** So many are looked at and moved before the next are: a round over thousands takes longer than a look may be old. */
+const GROUPS_AT_ONCE = 250;
 /** An event names at most so many groups that were left alone. */
 const LEFT_NAMED_MAX = 100;
 
@@ -144,10 +146,13 @@ export class GroupSync {
     let inPlace = 0;
     for (const kind of KINDS) {
       const groups = onSource.filter((group) => this.#isMeant(group) && kind.isOf(group));
-      const outcome = await this.#syncKind(kind, groups, { topics, listed });
-      left.push(...outcome.left);
-      inPlace += outcome.inPlace;
-      checkpoints.push(...outcome.checkpoints);
+      for (let from = 0; from < groups.length; from += GROUPS_AT_ONCE) {
+        const some = groups.slice(from, from + GROUPS_AT_ONCE);
+        const outcome = await this.#syncSome(kind, some, { topics, listed });
+        left.push(...outcome.left);
+        inPlace += outcome.inPlace;
+        checkpoints.push(...outcome.checkpoints);
+      }
     }
     const ids = new Set(onSource.map(({ groupId }) => groupId));
     const gone = await followGone(this.#options, { onSource: ids, onTarget: listed, topics });
@@ -156,7 +161,7 @@ export class GroupSync {
     await this.#checkpoints?.write(checkpoints);
   }
 
-  async #syncKind(
+  async #syncSome(
     kind: Kind,
     groups: readonly ListedGroup[],
     { topics, listed }: { topics: ReadonlyMap<string, SyncedTopic>; listed: ReadonlyMap<string, ListedGroup> },
@@ -179,13 +184,14 @@ export class GroupSync {
     const permit = this.#permit();
     const present = await kind.read(target, [...commits.keys()]);
     const facts: GroupFacts[] = [];
+    const names = sourceNames(topics);
     for (const [group, offsets] of commits) {
       const [found, known] = [present.get(group), listed.get(group)];
       if (found instanceof KafkaError && !isMissing(found)) {
         left.push({ group, why: reasonOf(found) });
         continue;
       }
-      const onTarget = bySourceTopic(found instanceof KafkaError ? [] : (found ?? []), topics);
+      const onTarget = bySourceTopic(found instanceof KafkaError ? [] : (found ?? []), names);
       facts.push({
         groupId: group,
         source: offsets,

@@ -93,6 +93,8 @@ const OTHERS_MS = { idle: 10_000, goal: 1_000 };
 const DEAL_MS = 500;
 /** How old the source's offsets of a partition may grow. */
 const MEASURE_MS = 10_000;
+/** Of more partitions of others than 10,000 each is asked about less often: 10 processes with 50,000 would ask 90,000 times a second. */
+const OTHERS_PER_SECOND = 1_000;
 /** A mirror that was recorded so long ago begins now: by this process, by one beside it, or by one that died at once. */
 const BEGINNING_MS = 60_000;
 /** How often the settings of topics are compared while the mirror runs. */
@@ -588,7 +590,7 @@ export class Mirror {
   async #followOthers(signal: AbortSignal): Promise<void> {
     const { clock, target, until } = this.#options;
     for (;;) {
-      await sleep(clock, until === null ? OTHERS_MS.idle : OTHERS_MS.goal, signal);
+      await sleep(clock, until === null ? this.#othersMs() : OTHERS_MS.goal, signal);
       if (signal.aborted) return;
       await this.#attempt('How far other processes are could not be read', () => this.#followMapped());
       if (until !== null) this.#followStopped();
@@ -597,6 +599,12 @@ export class Mirror {
         this.#all().filter((each) => each.isElsewhere && !this.#isMapped(each)),
       );
     }
+  }
+
+  /** How old what is known of the partitions of others may grow. */
+  #othersMs(): number {
+    const others = this.#all().filter(({ isElsewhere }) => isElsewhere).length;
+    return Math.max(OTHERS_MS.idle, (others * 1000) / OTHERS_PER_SECOND);
   }
 
   async #followMapped(): Promise<void> {
@@ -1013,10 +1021,12 @@ export class Mirror {
     for (;;) {
       await sleep(clock, MEASURE_MS, signal);
       if (signal.aborted) return;
-      const before = clock.now() - MEASURE_MS;
+      const now = clock.now();
+      const othersMs = this.#othersMs();
       const stale = this.#all().filter(
         // The offsets of a topic created anew say nothing of the one that was copied.
-        ({ measuredAt, incident }) => (measuredAt ?? 0) <= before && incident?.code !== 'TOPIC_RECREATED',
+        ({ measuredAt, isElsewhere, incident }) =>
+          (measuredAt ?? 0) <= now - (isElsewhere ? othersMs : MEASURE_MS) && incident?.code !== 'TOPIC_RECREATED',
       );
       await measureSource(source, stale);
     }

@@ -34,6 +34,7 @@ export type RunningShard = Pick<
   | 'measure'
   | 'quietAtMs'
   | 'isSettled'
+  | 'bytesCopied'
 > & {
   /** Where the records lie of a copy with other offsets, in a target of its own; null until it is known. */
   readonly places?: NextPlaces | null;
@@ -230,6 +231,11 @@ export class MirroredPartition {
     if (this.#refusal) return this.#refusal.incident;
     if (this.isElsewhere) return this.#elsewhere;
     return this.#isChanging ? null : (this.#shard?.incident ?? null);
+  }
+
+  /** Since this process started, by the shards of all its terms. */
+  get bytesCopied(): number {
+    return this.#counted.bytesCopied + (this.#shard?.bytesCopied ?? 0);
   }
 
   get waiting(): Waiting | null {

@@ -279,6 +279,11 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     return this.#isUnknown ? this.#sentMs + TIMES.writeTimeoutMs : -Infinity;
   }
 
+  /** Of the source, in this term. */
+  get bytesCopied(): number {
+    return this.#bytesCopied;
+  }
+
   /** What was written in this term, and before it, is known to have landed, or never to land. */
   get isSettled(): boolean {
     return this.#isSettled && !this.#isUnknown;

@@ -16,6 +16,7 @@ class Partition {
   readonly topic = 'orders';
   readonly partition: number;
   isHeld = false;
+  bytesCopied = 0;
 
   constructor(partition: number) {
     this.partition = partition;
@@ -79,7 +80,7 @@ function startWorld() {
       );
     const incidents = (): Incident[] => events.flatMap((each) => (each.event === 'incident' ? [each.incident] : []));
     const held = (): number => [...partitions.values()].filter(({ isHeld }) => isHeld).length;
-    return { machine, sharing, events, warnings, shares, incidents, held, add };
+    return { machine, sharing, events, warnings, shares, incidents, held, add, partitions };
   };
   /** As the mirror does: `tell` each second. */
   const pass = async (ms: number): Promise<void> => {
@@ -107,6 +108,25 @@ describe('the processes of a mirror', () => {
     await pass(6_000);
     expect([a.shares().at(-1), a.sharing.hasPeers]).toEqual(['0,1,2,3 of 4', false]);
     expect([...a.incidents(), ...b.incidents()]).toEqual([]);
+  });
+
+  test('divide anew by what was measured, once, some minutes later, and never what costs the same', async () => {
+    const { group, start, pass } = startWorld();
+    const [a, b] = [start('a', { partitions: 8 }), start('b', { partitions: 8 })];
+    const copy = async (seconds: number, rateOf: (partition: number) => number): Promise<void> => {
+      for (let second = 0; second < seconds; second++) {
+        for (const { partitions } of [a, b])
+          for (const each of partitions.values()) if (each.isHeld) each.bytesCopied += rateOf(each.partition);
+        await pass(1_000);
+      }
+    };
+    await copy(900, () => 4_000_000);
+    expect([a.held(), b.held()]).toEqual([4, 4]);
+    await copy(900, (partition) => (partition === 0 ? 60_000_000 : 4_000_000));
+    expect(new Set([a.held(), b.held()])).toEqual(new Set([1, 7]));
+    const { generation } = group;
+    await copy(1_800, (partition) => (partition === 0 ? 60_000_000 : 4_000_000));
+    expect(group.generation - generation).toBeLessThanOrEqual(1); // what was told while it still grew
   });
 
   test('a partition that another has seen first is begun when it is seen here', async () => {

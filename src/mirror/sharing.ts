@@ -9,6 +9,7 @@ import type { AppError, ErrorCode } from '#contract/errors.ts';
 import type { MirrorResource } from '#contract/resources.ts';
 import type { Incident, RunEvent } from '#contract/status.ts';
 import { groupIdOf, Ownership, PROTOCOL_NAME, PROTOCOL_TYPE, TIMES, type Term } from '#jobs/ownership.ts';
+import { ShardLoads } from '#jobs/shard-load.ts';
 import type { ShardName } from '#jobs/shard-ranges.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { KafkaError } from '#kafka/errors.ts';
@@ -16,11 +17,15 @@ import { GroupMember } from '#kafka/group-member.ts';
 
 /** Longer than brokers wait for the first members of a group (group.initial.rebalance.delay.ms, 3 s). */
 const LONG_JOIN_MS = 5_000;
+/** How often it is looked what each partition copies. */
+const SAMPLE_MS = 10_000;
 
 interface SharedPartition {
   readonly topic: string;
   readonly partition: number;
   readonly isHeld: boolean;
+  /** Since this process started. */
+  readonly bytesCopied: number;
   hold(term: Term): Promise<void>;
 }
 
@@ -47,6 +52,8 @@ export class Sharing {
   readonly #ownership: Ownership;
   /** Terms of partitions that are not known here yet: another process has seen them first. */
   readonly #early = new Map<ShardName, Term>();
+  readonly #loads = new ShardLoads();
+  #sampledMs = -Infinity;
   #incident: Incident | null = null;
   /** Monotonic time since when we are no member; Infinity when that was told. */
   #waitsSinceMs: number | null = null;
@@ -70,6 +77,7 @@ export class Sharing {
       name: process,
       content: createHash('sha256').update(JSON.stringify(resource)).digest('hex').slice(0, 16),
       shards: () => new Set(partitions.keys()),
+      levels: (shards) => this.#loads.tell(shards, clock.monotonic()),
       times: TIMES,
       onTerm: (term) => this.#begin(term),
       onTrouble: (error) => this.#onTrouble(error),
@@ -114,6 +122,7 @@ export class Sharing {
   /** To be called each second: tells what is ours when that has changed, and has then been the same twice. */
   tell(): void {
     this.#tellWait();
+    this.#weigh();
     const all = [...this.#options.partitions.values()];
     const held = all.filter(({ isHeld }) => isHeld);
     const names = held.map(({ topic, partition }) => `${topic}/${partition}`).join(' ');
@@ -132,6 +141,16 @@ export class Sharing {
       of: all.length,
       at: clock.now(),
     });
+  }
+
+  /** What is copied here is measured, and told to the others when it has changed. */
+  #weigh(): void {
+    const nowMs = this.#options.clock.monotonic();
+    if (nowMs - this.#sampledMs < SAMPLE_MS) return;
+    this.#sampledMs = nowMs;
+    const held = [...this.#options.partitions].filter(([, { isHeld }]) => isHeld);
+    this.#loads.sample(new Map(held.map(([shard, { bytesCopied }]) => [shard, bytesCopied])), nowMs);
+    if (this.hasPeers && this.#loads.hasShifted(nowMs)) this.#ownership.reweigh();
   }
 
   /** A member that is gone is waited for, by everybody who joins, until its session has ended. */

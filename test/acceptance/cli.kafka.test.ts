@@ -2,13 +2,15 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { MirrorCapacity } from '#contract/capacity.ts';
 import type { MirrorPlan } from '#contract/plan.ts';
 import type { MirrorStatus, RunEvent } from '#contract/status.ts';
+import { waitUntil } from '#testing/process-stat.ts';
 import { readDigests } from '#testing/java-reader.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics, deleteTopics, describeTopics, runAdmin } from '#testing/topic-admin.ts';
-import { writeWorkloads } from '#testing/workload.ts';
+import { spawnLiveTraffic, writeWorkloads } from '#testing/workload.ts';
 import * as workloads from '#testing/workloads.ts';
 import { must } from '#util/assert.ts';
 import { Command, lockstep, type Ended } from './command.ts';
@@ -126,6 +128,32 @@ test('--until offset=N and time=T end by themselves, and say so', async () => {
   expectExit(time, 0);
   expect(time.tookMs).toBeGreaterThan(3_000);
   expect(time.out).toMatch(/Z at: reached --until: [\d,]+ records?, .* in \d+\.\d s\n/);
+});
+
+const sized = declare({ sized: { topics: [{ match: 'sized' }] } });
+
+test('plan --capacity measures what is written to the source, and how large it is', async () => {
+  const { bootstrap } = cluster('source');
+  await createTopics(bootstrap, [{ name: 'sized', partitions: 3 }]);
+  const rate = { recordsPerSecond: 200, valueBytes: 1_000, oneRecordBatches: true };
+  const traffic = await spawnLiveTraffic(bootstrap, [
+    { name: 'sized', topic: 'sized', partitions: [0, 1, 2], ...rate },
+  ]);
+  await waitUntil(
+    () => traffic.progress.records > 200,
+    () => 'a second of traffic',
+    { timeoutMs: 30_000 },
+  );
+  const planned = await lockstep('plan', '-f', sized(), '--capacity', '--sample', '5', '--json');
+  await traffic.stop();
+  expectExit(planned, 0);
+  const { mirrors } = JSON.parse(planned.out) as { mirrors: MirrorCapacity[] };
+  expect(mirrors).toMatchObject([{ load: { topics: 1, partitions: 3, unanswered: 0 }, plan: { processes: 1 } }]);
+  const { recordsPerSecond, recordBytes } = must(mirrors[0], 'mirror').load;
+  expect(recordsPerSecond).toBeGreaterThan(50); // whatever else the machine has to do
+  expect(recordsPerSecond).toBeLessThan(400);
+  expect(recordBytes).toBeGreaterThan(1_000);
+  expect(recordBytes).toBeLessThan(1_200);
 });
 
 const two = declare({ one: { topics: renamed('one', 'orders') }, two: { topics: renamed('two', 'audit') } });

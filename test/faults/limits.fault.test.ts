@@ -135,6 +135,33 @@ for (const partitions of [2_000, 10_000])
     },
   );
 
+fault(
+  {
+    id: 'start-1000-partitions',
+    title: '1,000 partitions that are mirrored already, started again',
+    timeoutMs: 600_000,
+  },
+  async (run) => {
+    const { source, target } = await single();
+    const topics = Array.from({ length: 10 }, (_, i) => ({ name: `${run.id}.${i}`, partitions: 100 }));
+    await createTopics(source.bootstrap, topics);
+    for (const what of ['first start, target topics created too', 'started again'] as const) {
+      const startedAt = performance.now();
+      const link = { source: source.bootstrap, target: target.bootstrap };
+      const lockstep = start(link, run.id, [{ match: `/^${run.id}\\..*$/` }]);
+      const copying = (): number =>
+        lockstep.status(run.id)?.shards.filter(({ state }) => state === 'copying').length ?? 0;
+      await lockstep.until(() => copying() === PARTITIONS, 'every partition is copying', 300_000);
+      run.figure(`${what}: all copying within s`, (performance.now() - startedAt) / 1000);
+      run.figure(`${what}: CPU-seconds of the mirror`, processCpuSeconds(lockstep.pid));
+      const ended = await lockstep.interrupt();
+      expect(ended.incidents, told(ended)).toEqual([]);
+    }
+    run.tookEffect(`${PARTITIONS} partitions were copying, twice`);
+    run.outcome('no incident');
+  },
+);
+
 /** RSS and share of a core over 30 s without anything to copy. */
 async function measureIdle(run: FaultRun, lockstep: LockstepProcess): Promise<void> {
   const [cpuS, atMs] = [processCpuSeconds(lockstep.pid), performance.now()];

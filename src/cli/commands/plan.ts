@@ -1,4 +1,5 @@
 import { AppError } from '#contract/errors.ts';
+import type { MirrorCapacity } from '#contract/capacity.ts';
 import { printable, printableJson } from '#util/printable.ts';
 import {
   isChange,
@@ -15,6 +16,8 @@ import {
   type Right,
   type SettingDifference,
 } from '#contract/plan.ts';
+import type { CapacityOptions } from '../../main.ts';
+import { describeCapacity } from '../capacity-text.ts';
 import type { CommonOptions } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readMirrors } from '../files.ts';
@@ -26,6 +29,11 @@ import type { Verb } from '../verb.ts';
 interface Options extends CommonOptions {
   readonly permissions?: true;
   readonly rate?: string;
+  readonly capacity?: true;
+  readonly sample?: string;
+  readonly recordsPerSecond?: string;
+  readonly recordBytes?: string;
+  readonly processes?: string;
 }
 
 const RATE = /^(\d+(?:\.\d+)?)(MB|GB)$/;
@@ -39,14 +47,25 @@ export const plan: Verb<Options> = {
     'lockstep plan -f link.yaml --json | jq .mirrors[].topics[].action',
     'lockstep plan -f link.yaml --permissions',
     'lockstep plan -f link.yaml --rate 20MB',
+    'lockstep plan -f link.yaml --capacity --sample 60',
+    'lockstep plan -f link.yaml --capacity --records-per-second 500000 --record-bytes 1000',
   ],
   options: {
     '--permissions': 'list the rights that the mirrors may need, and what grants them; asks no cluster',
     '--rate <size>': 'what can be copied in a second (20MB, 1GB), against the retention of the source; 50MB by default',
+    '--capacity':
+      'what the mirrors take instead: CPU, memory, connections, requests, processes; from the rates of the source',
+    '--sample <seconds>': 'with --capacity: how long the source is looked at; 10 by default',
+    '--records-per-second <number>': 'with --capacity: of a mirror, instead of what is measured',
+    '--record-bytes <number>': 'with --capacity: as records lie in the log, instead of what is measured',
+    '--processes <number>': 'with --capacity: with so many, instead of as many as are needed',
   },
   async run({ io, host, app }, options) {
     const documents = readMirrors(host.disk, options.file);
     if (options.permissions) return printPermissions(io, app.permissionsOfMirrors(documents), options);
+    if (options.capacity)
+      return printCapacity(io, await app.capacityOfMirrors(documents, host, capacityOptions(options)), options);
+    refuseWithoutCapacity(options);
     const rate = options.rate === undefined ? {} : { rateBytesPerSecond: parseRate(options.rate) };
     const mirrors = await app.planMirrors(documents, host, rate);
     const refused = mirrors.some(isRefused);
@@ -56,6 +75,45 @@ export const plan: Verb<Options> = {
     return refused ? exitCodes.findings : pending ? exitCodes.pending : exitCodes.ok;
   },
 };
+
+function refuseWithoutCapacity({ sample, recordsPerSecond, recordBytes, processes }: Options): void {
+  const given = Object.entries({
+    '--sample': sample,
+    '--records-per-second': recordsPerSecond,
+    '--record-bytes': recordBytes,
+    '--processes': processes,
+  });
+  const [first] = given.filter(([, value]) => value !== undefined);
+  if (!first) return;
+  throw new AppError('REQUEST_INVALID', `${first[0]} is for --capacity`, {
+    nextStep: 'Write --capacity too, or leave it out.',
+  });
+}
+
+function capacityOptions({ sample, recordsPerSecond, recordBytes, processes }: Options): CapacityOptions {
+  return {
+    sampleMs: (positive('--sample', sample) ?? 10) * 1000,
+    recordsPerSecond: positive('--records-per-second', recordsPerSecond),
+    recordBytes: positive('--record-bytes', recordBytes),
+    processes: positive('--processes', processes, { isWhole: true }),
+  };
+}
+
+/** Null for what is not written. */
+function positive(option: string, text: string | undefined, { isWhole = false } = {}): number | null {
+  if (text === undefined) return null;
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0 && (!isWhole || Number.isInteger(value))) return value;
+  throw new AppError('REQUEST_INVALID', `${option}: "${text}" is no ${isWhole ? 'whole ' : ''}number above 0`, {
+    nextStep: '"lockstep plan --help" shows what can be written.',
+  });
+}
+
+function printCapacity(io: Io, mirrors: readonly MirrorCapacity[], options: Options): number {
+  if (options.json) io.out(`${printableJson({ mirrors })}\n`);
+  else io.out(mirrors.map((mirror) => describeCapacity(io, mirror)).join('\n'));
+  return exitCodes.ok;
+}
 
 function parseRate(text: string): number {
   const [, number, unit] = RATE.exec(text) ?? [];

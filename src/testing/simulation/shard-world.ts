@@ -86,6 +86,7 @@ export class MirrorProcess {
       random: this.#world.random,
       name: 'process',
       content: 'content',
+      levels: () => new Map(),
       shards: () => new Set([SHARD]),
       times: TIMES,
       onTerm: (term) => {
