@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { FetchAsked } from '#testing/broker-frames.ts';
 import { PlayedBroker } from '#testing/played-broker.ts';
 import { sourceBatch } from '#testing/source-batches.ts';
+import { must } from '#util/assert.ts';
 import { BrokerError, type ConnectionError, UnsupportedApiError } from './errors.ts';
 import type { FetchedPartition } from './fetch.ts';
 import { Fetcher, type FetchSubscriber } from './fetcher.ts';
@@ -312,6 +313,50 @@ describe('bytes in flight', () => {
 
     expect(other.waiting).toBe(1);
     expect(partitions[0]!.losses).toEqual([]);
+  });
+
+  test.each([5, 10, 40])('are had by all of %d brokers, where each asks for a quarter of what there is', async (count) => {
+    const brokers = [await PlayedBroker.open({ bytesMax: 4 * REQUEST_BYTES })];
+    while (brokers.length < count) brokers.push(await PlayedBroker.open({ shared: brokers[0]! }));
+    for (const broker of brokers) newFetcher(broker).add(new Partition(0));
+    const answered = brokers.map(() => 0);
+    for (let round = 0; round < 20; round++) {
+      for (const [index, broker] of brokers.entries()) {
+        if (broker.waiting === 0) continue;
+        answered[index]!++;
+        broker.nextFetch().answer({ sessionId: 77 });
+      }
+    }
+    expect(Math.min(...answered)).toBeGreaterThanOrEqual(Math.max(...answered) / 3);
+  });
+
+  test('wait with nobody for news: there is room for all brokers to be asked at once', async () => {
+    const brokers = [await PlayedBroker.open({ bytesMax: 4 * REQUEST_BYTES })];
+    while (brokers.length < 10) brokers.push(await PlayedBroker.open({ shared: brokers[0]! }));
+    for (const broker of brokers) newFetcher(broker).add(new Partition(0));
+    for (const broker of brokers) if (broker.waiting > 0) broker.nextFetch().answer({ sessionId: 77 });
+    for (const broker of brokers) if (broker.waiting > 0) broker.nextFetch().answer({ sessionId: 77 });
+    expect(brokers.map(({ waiting }) => waiting)).toEqual(brokers.map(() => 1));
+  });
+
+  test('are had by who wants more of them than others too', async () => {
+    const { broker, fetcher } = await setUp(1, { bytesMax: 3 * REQUEST_BYTES });
+    for (let offset = 0; fetcher.factor < 16; offset++) {
+      const { asked, answer } = broker.nextFetch();
+      await broker.clock.advance(80);
+      const bytes = must(asked.positions[0]?.maxBytes, 'bytes') - 50;
+      answer({ sessionId: 77, partitions: [{ topicId: TOPIC, partition: 0, records: records(offset, 1, bytes) }] });
+    }
+    const other = await PlayedBroker.open({ shared: broker });
+    await setUp(1, { broker: other });
+    broker.nextFetch().answer({ sessionId: 77 });
+    broker.pool.charge(1.6 * REQUEST_BYTES);
+    let answered = 0;
+    for (let round = 0; round < 20; round++) {
+      if (broker.waiting > 0) answered++;
+      for (const each of [broker, other]) if (each.waiting > 0) each.nextFetch().answer({ sessionId: 77 });
+    }
+    expect(answered).toBeGreaterThan(5);
   });
 
   test('are given back once when a response is damaged', async () => {

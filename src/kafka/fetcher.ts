@@ -46,7 +46,10 @@ export interface FetcherOptions {
   readonly pool: FramePool;
   readonly maxWaitMs: number;
   readonly minBytes: number;
-  /** Asked for per request, up to twice as much over a long way; a single larger batch is still returned whole. */
+  /**
+   * Asked for per request, up to twice as much over a long way, and less where there are many brokers for the room of the
+   * pool; a single larger batch is still returned whole.
+   */
   readonly maxBytes: number;
   readonly requestTimeoutMs: number;
   /** All records of a response have been handed out and the next request is on its way. */
@@ -64,10 +67,11 @@ export class Fetcher {
   readonly #window = new FetchWindow();
   /** Of the last request. */
   #roundTripMs = 0;
+  #askedBytes = 0;
   #busy = false;
   #lost: ConnectionError | BrokerError | null = null;
   #cancelThrottle: (() => void) | null = null;
-  readonly #stopListening: () => void;
+  #stopListening: () => void;
   /** Wall time of the last response. */
   #respondedAt: number | null = null;
   /** What the last response was about. */
@@ -120,8 +124,8 @@ export class Fetcher {
     }
     const ready = this.#readyPositions();
     if (ready.size === 0) return;
-    const maxBytes = this.#options.maxBytes * Math.max(1, this.#window.factor / 8);
-    if (!pool.reserve(maxBytes)) return;
+    const maxBytes = this.#reserve();
+    if (maxBytes === 0) return;
     const sentAt = clock.monotonic();
     const { positions, forgotten } = this.#changesTo(ready);
     const body = encodeFetch({
@@ -165,6 +169,22 @@ export class Fetcher {
     });
   }
 
+  /**
+   * How much may be asked for; 0: there is no room. Who wants more takes what all want where there is no more: else the
+   * others would always be served before it. And who has been served listens behind those who wait.
+   */
+  #reserve(): number {
+    const { pool, maxBytes } = this.#options;
+    const wanted = [maxBytes * Math.max(1, this.#window.factor / 8), maxBytes];
+    const bytes = wanted.map((each) => Math.min(each, pool.shareBytes)).find((each) => pool.reserve(each)) ?? 0;
+    if (bytes > 0) {
+      this.#stopListening();
+      this.#stopListening = pool.onFree(() => this.wake());
+      this.#askedBytes = bytes;
+    }
+    return bytes;
+  }
+
   #onResponse(frame: Frame, start: number, end: number): void {
     const response = decodeFetch(new Reader(frame.buffer, start, end));
     this.#options.connection.throttle(response.throttleTimeMs);
@@ -179,7 +199,7 @@ export class Fetcher {
       this.#advanceSession(response.sessionId);
       this.#respondedAt = this.#options.clock.now();
       this.#answered = askedPositions;
-      let isFull = end - start >= FULL * this.#options.maxBytes;
+      let isFull = end - start >= FULL * this.#askedBytes;
       for (const result of response.partitions) {
         const key = keyOf(result);
         const asked = askedPositions.get(key);

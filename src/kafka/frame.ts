@@ -3,6 +3,8 @@ import { assert, must } from '#util/assert.ts';
 const SLAB_BYTES_MAX = 16 * 1024 * 1024;
 /** Room is given out in pages. */
 const PAGE_BYTES = 4 * 1024;
+/** No smaller reads for lack of room: with more readers than have room for so much, they take turns. */
+const SHARE_BYTES_MIN = 256 * 1024;
 
 /**
  * The bytes of one response, shared by the batches that are slices of it. Whoever keeps a slice retains the frame, and
@@ -60,6 +62,11 @@ export class FramePool {
     return this.#bytesInUse;
   }
 
+  /** What each of those who listen to `onFree` may reserve so that all have room: one that waits for news holds what it reserved. */
+  get shareBytes(): number {
+    return Math.max(SHARE_BYTES_MIN, Math.floor(this.#baseBytesMax / Math.max(1, this.#freeListeners.size)));
+  }
+
   /** Takes `bytes` of the bound for a response to come. False: none is left, `onFree` will tell. */
   reserve(bytes: number): boolean {
     const taken = this.#bytesInUse + this.#bytesReserved;
@@ -100,7 +107,7 @@ export class FramePool {
     this.#tellFree();
   }
 
-  /** Called whenever bytes become free. Returns the function that ends it. */
+  /** Called whenever bytes become free, in the order in which they began to listen. Returns the function that ends it. */
   onFree(listener: () => void): () => void {
     this.#freeListeners.add(listener);
     return () => void this.#freeListeners.delete(listener);
