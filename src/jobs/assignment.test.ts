@@ -276,6 +276,16 @@ describe('what is written down', () => {
     expect(decodeReport(endless)).toBeNull();
   });
 
+  test('says no shard so often that reading takes long', () => {
+    const range = Buffer.concat([Buffer.alloc(16, 1), Buffer.of(1, 0, 0xc0, 0xc4, 0x07)]); // 123,456 of one topic
+    const again = Array.from({ length: 100 }, () => range);
+    const claims = (count: number): Buffer =>
+      Buffer.concat([encodeReport(report()).subarray(0, -2), Buffer.of(count), ...again.slice(0, count), Buffer.of(0)]);
+    const levels = Buffer.of(0xc0, 0xc4, 0x07, 0);
+    expect(decodeReport(Buffer.concat([claims(1), levels]))?.claims.size).toBe(123_456);
+    expect(decodeReport(Buffer.concat([claims(100), levels]))).toBeNull();
+  });
+
   test('has room for 20,000 shards of 20 members, each second one somebody else’s', () => {
     const all = shards(20_000);
     const members = Object.fromEntries(
