@@ -40,8 +40,7 @@ interface Taker {
   readonly memberId: string;
   load: number;
   /** By weight, the lightest first. */
-  readonly kept: Unit[];
-  readonly dealt: Unit[];
+  kept: Unit[];
 }
 
 /** By member id. Without members nobody has anything. */
@@ -53,13 +52,13 @@ export function balance({ held, free, coming, weightOf }: Estate): Map<string, P
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([memberId, shards]): Taker => {
       const kept = unitsOf(shards).toSorted((a, b) => a.weight - b.weight);
-      return { memberId, kept, dealt: [], load: kept.reduce((sum, { weight }) => sum + weight, 0) };
+      return { memberId, kept, load: kept.reduce((sum, { weight }) => sum + weight, 0) };
     });
-  for (const [taker, units] of deal(unitsOf(free), takers)) taker.dealt.push(...units);
+  const dealt = deal(unitsOf(free), takers);
   deal(unitsOf(coming), takers); // what they will be
   if (spreadOf(takers) > share * TOLERANCE) takeAway(takers, share);
   return new Map(
-    takers.map(({ memberId, kept, dealt }) => [memberId, { kept: shardsOf(kept), dealt: shardsOf(dealt) }]),
+    takers.map((taker) => [taker.memberId, { kept: shardsOf(taker.kept), dealt: shardsOf(dealt.get(taker) ?? []) }]),
   );
 }
 
@@ -102,7 +101,10 @@ function deal(units: readonly Unit[], takers: readonly Taker[]): Map<Taker, Unit
       counts.set(taker, must(counts.get(taker), 'count') + 1);
     }
     let at = 0;
-    for (const [taker, count] of counts) given.get(taker)?.push(...equal.slice(at, (at += count)));
+    for (const [taker, count] of counts) {
+      const units = must(given.get(taker), 'units');
+      for (const end = at + count; at < end; at++) units.push(must(equal[at], 'unit')); // more than a call takes arguments
+    }
   }
   return given;
 }
@@ -131,7 +133,7 @@ function takeAway(takers: readonly Taker[], share: number): void {
   for (const [index, taker] of takers.entries()) {
     const { load, kept } = must(before[index], 'member before');
     taker.load = load;
-    taker.kept.splice(0, taker.kept.length, ...kept);
+    taker.kept = kept;
   }
 }
 
