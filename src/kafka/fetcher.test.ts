@@ -315,20 +315,23 @@ describe('bytes in flight', () => {
     expect(partitions[0]!.losses).toEqual([]);
   });
 
-  test.each([5, 10, 40])('are had by all of %d brokers, where each asks for a quarter of what there is', async (count) => {
-    const brokers = [await PlayedBroker.open({ bytesMax: 4 * REQUEST_BYTES })];
-    while (brokers.length < count) brokers.push(await PlayedBroker.open({ shared: brokers[0]! }));
-    for (const broker of brokers) newFetcher(broker).add(new Partition(0));
-    const answered = brokers.map(() => 0);
-    for (let round = 0; round < 20; round++) {
-      for (const [index, broker] of brokers.entries()) {
-        if (broker.waiting === 0) continue;
-        answered[index]!++;
-        broker.nextFetch().answer({ sessionId: 77 });
+  test.each([5, 10, 40])(
+    'are had by all of %d brokers, where each asks for a quarter of what there is',
+    async (count) => {
+      const brokers = [await PlayedBroker.open({ bytesMax: 4 * REQUEST_BYTES })];
+      while (brokers.length < count) brokers.push(await PlayedBroker.open({ shared: brokers[0]! }));
+      for (const broker of brokers) newFetcher(broker).add(new Partition(0));
+      const answered = brokers.map(() => 0);
+      for (let round = 0; round < 20; round++) {
+        for (const [index, broker] of brokers.entries()) {
+          if (broker.waiting === 0) continue;
+          answered[index]!++;
+          broker.nextFetch().answer({ sessionId: 77 });
+        }
       }
-    }
-    expect(Math.min(...answered)).toBeGreaterThanOrEqual(Math.max(...answered) / 3);
-  });
+      expect(Math.min(...answered)).toBeGreaterThanOrEqual(Math.max(...answered) / 3);
+    },
+  );
 
   test('wait with nobody for news: there is room for all brokers to be asked at once', async () => {
     const brokers = [await PlayedBroker.open({ bytesMax: 4 * REQUEST_BYTES })];
