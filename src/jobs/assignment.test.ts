@@ -9,6 +9,7 @@ import {
   encodeAssignment,
   encodeReport,
   GROUP_BYTES_MAX,
+  hasRoomForLevels,
   type GroupView,
   type MemberReport,
 } from './assignment.ts';
@@ -302,4 +303,30 @@ describe('what is written down', () => {
     expect(bytes).toBeGreaterThan(20_000);
     expect(bytes).toBeLessThan(GROUP_BYTES_MAX);
   });
+
+  test.each([
+    [5_000, 10, true],
+    [7_000, 10, true],
+    [9_500, 10, false],
+    [12_500, 3, false],
+    [4_000, 25, true],
+    [20, 6_000, true],
+  ])(
+    'with %d topics of %d partitions fits with what they cost where it fits without, or does not say it',
+    (topics, count, isTold) => {
+      const all = Array.from({ length: topics }, (_, topic) => {
+        const id = Buffer.alloc(16, 1);
+        id.writeInt32BE(topic);
+        return shards(count, id.toString('base64url'));
+      }).flat();
+      const costs = new Map(all.map((shard, at) => [shard, (at * 7919) % 61]));
+      expect(hasRoomForLevels(new Set(all))).toBe(isTold);
+      const levels = isTold ? costs : new Map<ShardName, number>();
+      const assigned = new Map(all.map((shard) => [shard, 'handed-over' as const]));
+      const bytes =
+        encodeReport(report({ claims: new Set(all), levels })).length +
+        encodeAssignment({ shards: assigned, refusal: null }).length;
+      expect(bytes).toBeLessThan(GROUP_BYTES_MAX);
+    },
+  );
 });

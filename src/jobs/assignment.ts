@@ -11,12 +11,16 @@ import { Reader } from '#kafka/protocol/reader.ts';
 import { Writer } from '#kafka/protocol/writer.ts';
 import { balance } from './balance.ts';
 import { IDLE_WEIGHT, LEVEL_MAX, weightOfLevel } from './shard-load.ts';
-import { readShards, sortShards, writeShards, type ShardName } from './shard-ranges.ts';
+import { readShards, sortShards, topicIdOf, writeShards, type ShardName } from './shard-ranges.ts';
 
 /** Of the metadata and the assignment together. The group protocol's name carries it too (ownership.ts). */
 export const ASSIGNMENT_VERSION = 2;
 /** The state of a classic group is one record, and brokers take 1 MB by default: metadata and assignments of all members. */
 export const GROUP_BYTES_MAX = 512 * 1024;
+/** Of a topic in a report or an assignment, with its partitions in one range; and of a level in a report, at most. */
+const [TOPIC_BYTES, LEVEL_BYTES] = [20, 2];
+/** What is left is for names, and for topics of several members. */
+const LEVELS_UP_TO = (7 / 8) * GROUP_BYTES_MAX;
 
 /** What a member tells the leader when it joins. */
 export interface MemberReport {
@@ -139,6 +143,15 @@ function answer(
 ): Assignment {
   const isOther = report === null || report.content !== view.leader.content;
   return { shards, refusal: isOther ? { leader: view.leader.name, content: view.leader.content } : null };
+}
+
+/**
+ * Whether a group of so many shards may tell what they cost: a mirror that has begun, when nothing was measured, must not be
+ * refused for want of room when it is. Where not, members divide by number.
+ */
+export function hasRoomForLevels(shards: ReadonlySet<ShardName>): boolean {
+  const topics = new Set([...shards].map(topicIdOf)).size;
+  return 2 * TOPIC_BYTES * topics + LEVEL_BYTES * shards.size <= LEVELS_UP_TO;
 }
 
 /** How many members claim a shard: more than one is a bug somewhere, and then none of them keeps it. */

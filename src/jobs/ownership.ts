@@ -26,6 +26,7 @@ import {
   encodeAssignment,
   encodeReport,
   GROUP_BYTES_MAX,
+  hasRoomForLevels,
   type MemberReport,
   type Takeover,
 } from './assignment.ts';
@@ -219,9 +220,10 @@ export class Ownership {
 
   /** Joins and learns what is ours; false when the generation was over before we knew, or we are no member any more. */
   async #takePart(): Promise<boolean> {
-    const { member, name, content, levels } = this.#options;
+    const { member, name, content, shards, levels } = this.#options;
     this.#mustRejoin = false;
     const claims = this.held;
+    const costs = levels(claims); // asked in any case: it also says that we have joined
     const reported = [...this.#released];
     const report = encodeReport({
       name,
@@ -230,7 +232,7 @@ export class Ownership {
       generation: this.#generation,
       claims,
       released: this.#released,
-      levels: levels(claims),
+      levels: hasRoomForLevels(shards()) ? costs : new Map<ShardName, number>(),
     });
     const joined = await member.join(report);
     if (joined.kind !== 'accepted') return this.#wasRefused(joined.kind);
