@@ -12,7 +12,8 @@ const EARLIEST = -2;
 interface Log {
   start: number;
   end: number;
-  bytes: number;
+  /** Null: its leader has no log of it to tell of, as while leaders move. */
+  bytes: number | null;
 }
 
 /** One broker; partitions grow while time passes. */
@@ -45,11 +46,9 @@ function play(logs: Readonly<Record<string, readonly Log[]>>, options: { isSizeD
         {
           topics: Object.entries(logs).map(([name, partitions]) => ({
             name,
-            partitions: partitions.map(({ bytes }, partitionIndex) => ({
-              partitionIndex,
-              partitionSize: bytes,
-              isFutureKey: false,
-            })),
+            partitions: partitions.flatMap(({ bytes }, partitionIndex) =>
+              bytes === null ? [] : [{ partitionIndex, partitionSize: bytes, isFutureKey: false }],
+            ),
           })),
         },
       ],
@@ -138,4 +137,16 @@ test('sizes that nobody tells, or of nothing that was written, are not known', a
     await clock.advance(1_000);
     expect(await sampling).toMatchObject({ recordsPerSecond: grown, recordBytes: null, groups: 0, groupPlaces: 0 });
   }
+});
+
+test('a partition whose size was not told has records like the others, not empty ones', async () => {
+  const orders = { start: 0, end: 1_000, bytes: 100_000 };
+  const payments = { start: 0, end: 1_000, bytes: null };
+  const { clock, cluster } = play({ orders: [orders], payments: [payments] });
+  const sampling = sampleLoad(mirror(), cluster, { sampleMs: 1_000 });
+  for (let i = 0; i < 20; i++) await settle();
+  orders.end += 10;
+  payments.end += 90;
+  await clock.advance(1_000);
+  expect(await sampling).toMatchObject({ recordsPerSecond: 100, recordBytes: 100 });
 });

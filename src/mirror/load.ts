@@ -62,8 +62,9 @@ export async function sampleLoad(
     const grown = Math.max(0, last - first);
     const held = first - start;
     offsets += grown;
-    if (sizes === null || held <= 0) continue;
-    bytes += grown * ((sizes.get(`${topic}/${partition}`) ?? 0) / held);
+    const size = sizes?.get(`${topic}/${partition}`);
+    if (size === undefined || held <= 0) continue;
+    bytes += grown * (size / held);
     counted += grown;
   }
   return {
