@@ -47,7 +47,8 @@ const writers: readonly { id: string; title: string; share?: boolean; stream: Pa
   {
     id: 'foreign-transaction',
     title: 'another program writes to the target in a transaction and aborts it, under load',
-    stream: { records: 10, transactions: { producers: 1, abortRate: 1, records: [10, 10] } },
+    // One batch: of two the mirror's may come between.
+    stream: { records: 10, lingerMs: 50, transactions: { producers: 1, abortRate: 1, records: [10, 10] } },
   },
 ];
 
