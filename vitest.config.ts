@@ -9,6 +9,9 @@ const faultFiles = globSync(`test/faults/${FAULT_SUITES}`).filter(
   (path) => process.env[selectionVariable] || readFileSync(path, 'utf8').includes('share: true'),
 );
 
+/** After the unit tests, three files at a time: brokers are JVMs, and each file waits more than it works. */
+const withBrokers = { maxWorkers: 3, sequence: { groupOrder: 1 } };
+
 export default defineConfig({
   test: {
     pool: 'threads',
@@ -32,10 +35,7 @@ export default defineConfig({
           name: 'kafka',
           include: [`{src,test,scripts}/${KAFKA_SUITES}`],
           globalSetup: ['test/global-setup.ts'],
-          // Brokers are JVMs: after the unit tests, two suites at a time, since each waits more than it works, and time
-          // for a loaded machine.
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          ...withBrokers,
           testTimeout: 240_000,
           hookTimeout: 240_000,
         },
@@ -46,8 +46,7 @@ export default defineConfig({
           name: 'faults',
           include: faultFiles,
           globalSetup: ['test/global-setup.ts'],
-          fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          ...withBrokers,
           hookTimeout: 240_000,
         },
       },
