@@ -19,7 +19,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{src,test,scripts}/**/*.test.ts'],
+          include: ['{bench,src,test,scripts}/**/*.test.ts'],
           exclude: [KAFKA_SUITES, FAULT_SUITES],
           // Unit files share nothing that a test changes, and a fresh thread per file costs more than most of them run.
           isolate: false,

@@ -25,14 +25,16 @@ export function lockstep(options: LockstepOptions = {}): System {
   return {
     name,
     description: `lockstep run -f link.yaml --until caught-up ${['--json', ...more].join(', ')}`,
-    endsByItself: true,
-    start(task) {
+    ends: 'when caught up',
+    isOverTls: overTls,
+    start(task, { isLive = false } = {}) {
       const file = join(task.directory, 'link.yaml');
       writeFileSync(file, linkOf(task, { overTls, offsets }));
       const { NODE_OPTIONS: _options, ...env } = process.env;
       const program = join(checkout, 'bin', 'lockstep.js');
-      const args = [...nodeFlags, program, 'run', '-f', file, '--until', 'caught-up', '--json'];
-      return CopyProcess.start(process.execPath, args, { directory: task.directory, env });
+      const until = isLive ? [] : ['--until', 'caught-up'];
+      const args = [...nodeFlags, program, 'run', '-f', file, ...until, '--json'];
+      return Promise.resolve(CopyProcess.start(process.execPath, args, { directory: task.directory, env }));
     },
   };
 }
