@@ -22,6 +22,7 @@ test('a cell is named by everything that its figures depend on', () => {
     cell({ kind: 'kill' }),
     cell({ mbPerSecond: 10 }),
     cell({ seconds: 5 }),
+    cell({ link: '80ms' }),
   ];
   expect(new Set(cells.map(cellId)).size).toBe(cells.length);
   expect(cellId(cell({}))).toBe('copy n1k_16 8p 0.5GB go #1');

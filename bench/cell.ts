@@ -1,6 +1,6 @@
 /** The smallest thing that is measured, and kept: one run of one system under one condition. */
 
-export const cellKinds = ['copy', 'latency', 'catch-up', 'kill', 'idle', 'soak'] as const;
+export const cellKinds = ['copy', 'latency', 'catch-up', 'kill', 'idle', 'soak', 'dead-target'] as const;
 export type CellKind = (typeof cellKinds)[number];
 
 /** What all runs of all systems of one row have in common: they compare. */
@@ -11,10 +11,12 @@ export interface Condition {
   readonly partitions: number;
   /** Logical, in 10^9 bytes, of what is there before (copy, kill). */
   readonly gigabytes?: number;
-  /** Logical, in 10^6 bytes, of what is written meanwhile (latency, catch-up, soak). */
+  /** Logical, in 10^6 bytes, of what is written meanwhile (latency, catch-up, soak, dead-target). */
   readonly mbPerSecond?: number;
   /** Of what is watched, or of the pause (catch-up). */
   readonly seconds?: number;
+  /** Between the source and the mirror, such as `80ms`; without it they are on one machine. */
+  readonly link?: string;
 }
 
 export interface Cell extends Condition {
@@ -24,11 +26,13 @@ export interface Cell extends Condition {
 }
 
 /** `copy n1k_16 8p 0.5GB`: the same for all that compare with each other. */
-export function conditionOf({ kind, dataSet, partitions, gigabytes, mbPerSecond, seconds }: Condition): string {
+export function conditionOf(condition: Condition): string {
+  const { kind, dataSet, partitions, gigabytes, mbPerSecond, seconds, link = null } = condition;
   const parts = [kind, dataSet, `${partitions}p`];
   if (gigabytes !== undefined) parts.push(`${gigabytes}GB`);
   if (mbPerSecond !== undefined) parts.push(`${mbPerSecond}MB/s`);
   if (seconds !== undefined) parts.push(`${seconds}s`);
+  parts.push(link);
   return parts.filter((part) => part !== null).join(' ');
 }
 

@@ -7,6 +7,7 @@ import { dataSetOf, type BatchSizes, type DataSet } from './data-set.ts';
 import { measureBatches, writeDataSet } from './data-writer.ts';
 import * as estates from './estate.ts';
 import type { Figures } from './figure.ts';
+import { applyLink } from './link.ts';
 import { measureCopy } from './measure.ts';
 import type { Found, Stage, StageOptions } from './stage.ts';
 import type { Copy, System } from './system.ts';
@@ -23,6 +24,7 @@ export interface Filled extends estates.Estate {
   readonly dataSet: DataSet;
   readonly topic: string;
   readonly partitions: number;
+  readonly link: string | null;
   readonly data: { readonly records: number; readonly gigabytes: number; readonly batches: BatchSizes };
 }
 
@@ -34,10 +36,10 @@ export async function openCopyStage(condition: Condition, options: StageOptions)
 /** Starts two clusters and fills the source. */
 export async function openFilled(condition: Condition, options: StageOptions): Promise<Filled> {
   const dataSet = dataSetOf(must(condition.dataSet, 'data set'));
-  const { partitions, gigabytes = 1 } = condition;
-  const estate = await estates.startEstate(options);
+  const { partitions, gigabytes = 1, link = null } = condition;
+  const estate = await estates.startEstate({ ...options, isProxied: link !== null });
   try {
-    const filled = await fill(estate, { dataSet, partitions, gigabytes });
+    const filled = { ...(await fill(estate, { dataSet, partitions, gigabytes })), link };
     const { records, batches } = filled.data;
     options.say(`  ${records} records in batches of ${batches.recordsMedian} with ${batches.bytesMedian} B (median)`);
     return filled;
@@ -50,7 +52,7 @@ export async function openFilled(condition: Condition, options: StageOptions): P
 async function fill(
   estate: estates.Estate,
   { dataSet, partitions, gigabytes: wanted }: { dataSet: DataSet; partitions: number; gigabytes: number },
-): Promise<Filled> {
+): Promise<Omit<Filled, 'link'>> {
   const topic = `bench-${dataSet.name}`;
   const { bootstrap } = estate.source;
   const records = await writeDataSet(bootstrap, dataSet, { topic, gigabytes: wanted, partitions });
@@ -61,15 +63,17 @@ async function fill(
 }
 
 async function runCopy(filled: Filled, { run }: Cell, system: System): Promise<Found> {
-  const { source, target, topic, partitions, dataSet, data } = filled;
+  const { source, target, topic, partitions, dataSet, data, link } = filled;
   await estates.emptyCluster(target, system.needsTopic ? { name: topic, partitions } : null);
   const directory = temporaryDirectory(`${system.name}-${run}`);
   // Digests take longer than the copy, so one of each kind is enough; the others have the broker's own counts.
   const compared = system.isRelay ? 'bytes' : run === 1 ? 'record by record' : 'counts';
   let copy: Copy | null = null;
+  if (link !== null) applyLink(link, source.proxies);
   try {
     copy = await system.start({
       ...taskOf(filled, system),
+      ...(link === null ? {} : { source: source.proxiedBootstrap }),
       topic,
       codec: dataSet.codec,
       directory,
@@ -77,11 +81,13 @@ async function runCopy(filled: Filled, { run }: Cell, system: System): Promise<F
     });
     const figures = await watch(filled, copy);
     await endCopy(system, copy);
+    for (const proxy of source.proxies) proxy.clear();
     if (compared === 'record by record') await expectEqual({ source, target }, topic);
     return { figures, data, compared };
   } catch (error) {
     throw new Error(toldBy(copy, error), { cause: error });
   } finally {
+    for (const proxy of source.proxies) proxy.clear();
     await copy?.end(0);
     removeDirectory(directory);
   }
@@ -112,7 +118,7 @@ export function toldBy(copy: Copy | null, error: unknown): string {
 async function watch({ source, target, topic, partitions, dataSet, data }: Filled, copy: Copy): Promise<Figures> {
   const { recordBytes } = dataSet;
   const timeoutMs = START_TIMEOUT_MS + (data.records * recordBytes) / 1e3 / SLOWEST_MB_PER_SECOND;
-  const { relayed, pid: mirror } = copy;
+  const { relayed, pids: mirror } = copy;
   if (relayed) {
     const total = data.records * relayed.times;
     const count = async (): Promise<number> => Math.floor((await relayed.share()) * total);

@@ -60,6 +60,7 @@ export const columns: Readonly<Record<CellKind, readonly FigureName[]>> = {
   'catch-up': ['behindMb', 'catchUpSeconds', 'catchUpMbPerSecond', 'timesIngest', 'peakRssMb'],
   kill: ['killedAtPercent', 'recoverySeconds', 'lostRecords', 'duplicateRecords'],
   idle: ['startSeconds', 'cpuPercent', 'rssMb', 'peakRssMb', 'sourceRequestsPerSecond', 'targetRequestsPerSecond'],
+  'dead-target': ['rssMb', 'growthMb', 'peakRssMb', 'cpuPercent'],
   soak: ['cpuPerGb', 'p50Ms', 'p99Ms', 'p999Ms', 'maxMs', 'rssMb', 'growthMb', 'peakRssMb'],
 };
 

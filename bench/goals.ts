@@ -1,6 +1,7 @@
 /** What Lockstep is held to: ratios to what ran beside it on the same machine, medians. */
+import { must } from '#util/assert.ts';
 import type { CellKind, Condition } from './cell.ts';
-import { dataSetOf } from './data-set.ts';
+import { dataSetOf, type DataSet } from './data-set.ts';
 import type { FigureName } from './figure.ts';
 import { medianIn, OURS, quotient, ratioTo, type Goal, type Reading } from './goal.ts';
 import type { Row } from './row.ts';
@@ -13,10 +14,15 @@ const SAME_BYTES_OF_LARGER_RECORDS = { n100_16: 'n1k_16' } as const;
 /** Of what all cores could do: nobody reaches it exactly, and the wall is noisy. */
 const CEILING_SHARE = 0.9;
 
+/** On one machine: a line to the source has goals of its own. */
 const isOf =
   (kind: CellKind, ...dataSets: string[]) =>
   (condition: Condition): boolean =>
-    condition.kind === kind && (dataSets.length === 0 || dataSets.includes(condition.dataSet ?? ''));
+    condition.kind === kind &&
+    condition.link === undefined &&
+    (dataSets.length === 0 || dataSets.includes(condition.dataSet ?? ''));
+
+const isAnyCopy = isOf('copy');
 
 type Test = (condition: Condition) => boolean;
 type Bound = { readonly atMost: number } | { readonly atLeast: number };
@@ -46,10 +52,13 @@ function limit(text: string, appliesTo: Test, figure: FigureName, bound: Bound, 
   return goal(text, appliesTo, bound, (row) => medianIn(row, system, figure));
 }
 
-const isCompressedOrSmall: Test = ({ kind, dataSet }) =>
-  kind === 'copy' && dataSet !== null && (dataSetOf(dataSet).codec !== 'none' || dataSetOf(dataSet).valueBytes === 100);
-const isUncompressed: Test = ({ kind, dataSet }) =>
-  kind === 'copy' && dataSet !== null && dataSetOf(dataSet).codec === 'none' && dataSetOf(dataSet).valueBytes !== 100;
+const isCompressedOrSmall: Test = (condition) =>
+  isAnyCopy(condition) && (shapeOf(condition).codec !== 'none' || shapeOf(condition).valueBytes === 100);
+const isUncompressed: Test = (condition) => isAnyCopy(condition) && !isCompressedOrSmall(condition);
+
+function shapeOf({ dataSet }: Condition): DataSet {
+  return dataSetOf(must(dataSet, 'data set of a copy'));
+}
 
 /** Of the other systems that write to a target broker, ours in other modes left out. */
 function peersOf({ systems }: Row): string[] {
@@ -81,7 +90,7 @@ function toLargerRecords(row: Row, rows: readonly Row[]): Reading {
   const larger = Object.entries(SAME_BYTES_OF_LARGER_RECORDS).find(([small]) => small === dataSet)?.[1];
   const other = rows.find(
     ({ condition }) =>
-      condition.kind === 'copy' &&
+      isAnyCopy(condition) &&
       condition.dataSet === larger &&
       condition.partitions === partitions &&
       condition.gigabytes === gigabytes,
@@ -89,8 +98,6 @@ function toLargerRecords(row: Row, rows: readonly Row[]): Reading {
   if (!other) return `there is no row of ${larger}`;
   return quotient(medianIn(row, OURS, 'cpuPerGb'), medianIn(other, OURS, 'cpuPerGb'));
 }
-
-const isAnyCopy = isOf('copy');
 
 export const goals: readonly Goal[] = [
   ...cpuGoals(['n1k_16', 'n1k_64', 'n1k_1m'], { [TUNED]: 1 / 12, [GO]: 1 / 2.5, [RELAY]: 1.4 }),
@@ -140,6 +147,17 @@ export const goals: readonly Goal[] = [
   goal(`added latency of ${TUNED} at p99, at most 1/4`, isOf('latency'), { atMost: 1 / 4 }, (row) =>
     ratioTo(row, TUNED, 'p99Ms'),
   ),
+  limit('wall MB/s of one partition 80 ms away, at least 50', isAway('80ms'), 'mbPerSecond', { atLeast: 50 }),
+  limit('wall MB/s of one partition 250 ms away, at least 25', isAway('250ms'), 'mbPerSecond', { atLeast: 25 }),
+  goal('wall MB/s of mm2-default, at least 10', isAway('80ms', '250ms'), { atLeast: 10 }, (row) =>
+    ratioTo(row, 'mm2-default', 'mbPerSecond'),
+  ),
+  {
+    ...goal('wall MB/s of two processes of one, at least 1.8', isAnyCopy, { atLeast: 1.8 }, (row) =>
+      ratioTo(row, OURS, 'mbPerSecond', 'lockstep-x2'),
+    ),
+    system: 'lockstep-x2',
+  },
   limit('records lost after kill -9, at most 0', isOf('kill'), 'lostRecords', { atMost: 0 }),
   limit('duplicates after kill -9, at most 0', isOf('kill'), 'duplicateRecords', { atMost: 0 }),
   limit('% of a core, at most 3', isIdle10k, 'cpuPercent', { atMost: 3 }),
@@ -147,7 +165,12 @@ export const goals: readonly Goal[] = [
   limit('requests/s to the source, at most 2', isIdle10k, 'sourceRequestsPerSecond', { atMost: 2 }),
   limit('requests/s to the target, at most 2', isIdle10k, 'targetRequestsPerSecond', { atMost: 2 }),
   limit('peak RSS in MB, at most 110', isOf('soak'), 'peakRssMb', { atMost: 110 }),
+  limit('peak RSS in MB, at most 160', isOf('dead-target'), 'peakRssMb', { atMost: 160 }),
 ];
+
+function isAway(...links: string[]): Test {
+  return ({ kind, link }) => kind === 'copy' && link !== undefined && links.includes(link);
+}
 
 function isIdle10k({ kind, partitions }: Condition): boolean {
   return kind === 'idle' && partitions >= 10_000;

@@ -1,4 +1,4 @@
-/** Cells in which records are written at a fixed rate while they are copied: latency, a pause of the mirror, a soak. */
+/** Cells in which records are written at a fixed rate while they are copied: latency, a pause of the mirror, a soak, a dead target. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processCpuSeconds, processMemory, processState, waitUntil } from '#testing/process-stat.ts';
 import { removeDirectory, temporaryDirectory } from '#testing/supervisor.ts';
@@ -83,7 +83,8 @@ interface Scene extends Watches {
 }
 
 function figuresOf(scene: Scene): Promise<Figures> {
-  return scene.cell.kind === 'catch-up' ? afterPause(scene) : whileRunning(scene);
+  if (scene.cell.kind === 'catch-up') return afterPause(scene);
+  return scene.cell.kind === 'dead-target' ? withoutTarget(scene) : whileRunning(scene);
 }
 
 /** A producer for each partition, as many clients of one topic are. */
@@ -142,7 +143,6 @@ async function whileRunning(scene: Scene): Promise<Figures> {
     addedLatency(arrivals, must(atTarget.arrivals[p], 'arrivals at the target'), fromMs),
   );
   const [p50Ms = 0, p99Ms = 0, p999Ms = 0, maxMs = 0] = quantiles(samples, [0.5, 0.99, 0.999, 1]);
-  const quarter = Math.max(1, rss.length >> 2);
   return {
     mbPerSecond,
     cpuPerGb,
@@ -150,10 +150,35 @@ async function whileRunning(scene: Scene): Promise<Figures> {
     p99Ms,
     p999Ms,
     maxMs,
-    rssMb: median(rss.slice(-quarter)),
-    growthMb: median(rss.slice(-quarter)) - median(rss.slice(0, quarter)),
+    ...growthOf(rss),
     peakRssMb: processMemory(copy.pid).peakRssBytes / 1e6,
   };
+}
+
+/** The target's broker is killed while records go on being written; it comes back afterwards, for the next cell. */
+async function withoutTarget({ live, cell, copy, atTarget }: Scene): Promise<Figures> {
+  const broker = must(live.target.brokers[0], 'broker of the target');
+  const seconds = must(cell.seconds, 'seconds');
+  await broker.kill();
+  await atTarget.stop().catch(() => {}); // it has lost its broker
+  const fromCpu = processCpuSeconds(copy.pid);
+  const rss: number[] = [];
+  for (let second = 0; second < seconds; second++) {
+    await sleep(SAMPLE_MS);
+    rss.push(processMemory(copy.pid).rssBytes / 1e6);
+  }
+  if (processState(copy.pid) === null) throw new Error('the mirror has ended without its target');
+  const cpuPercent = ((processCpuSeconds(copy.pid) - fromCpu) / seconds) * 100;
+  const peakRssMb = processMemory(copy.pid).peakRssBytes / 1e6;
+  await broker.start();
+  return { ...growthOf(rss), peakRssMb, cpuPercent };
+}
+
+/** Resident memory in the last quarter of the samples, and by how much that is more than in the first. */
+function growthOf(rss: readonly number[]): Figures {
+  const quarter = Math.max(1, rss.length >> 2);
+  const [first, last] = [median(rss.slice(0, quarter)), median(rss.slice(-quarter))];
+  return { rssMb: last, growthMb: last - first };
 }
 
 function expectRate(mbPerSecond: number, wanted: number): void {

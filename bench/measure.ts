@@ -22,7 +22,7 @@ export interface Sample extends Costs {
 
 export interface Watched {
   /** Process ids. Both brokers null where none takes part. */
-  readonly mirror: number;
+  readonly mirror: readonly number[];
   readonly source: number | null;
   readonly target: number | null;
   readonly count: () => Promise<number>;
@@ -46,26 +46,32 @@ export async function measureCopy(watched: Watched, options: WatchOptions): Prom
   const { total, recordBytes, timeoutMs, sampleMs = SAMPLE_MS } = options;
   const start = performance.now();
   const samples: Sample[] = [];
-  let peakRssBytes = 0;
+  /** By process. */
+  const [seconds, peaks] = [new Map<number, number>(), new Map<number, number>()];
   for (;;) {
     const records = await watched.count();
     const atSeconds = (performance.now() - start) / 1000;
-    const isAlive = processState(watched.mirror) !== null;
-    const last = samples.at(-1);
-    // A mirror that has copied everything may be gone before we look: its time as of the last sample is what we know.
-    const mirrorCpu = isAlive ? processCpuSeconds(watched.mirror) : (last?.mirrorCpu ?? 0);
+    // A process that has copied everything may be gone before we look: its time as of the last sample is what we know.
+    const alive = watched.mirror.filter((pid) => processState(pid) !== null);
+    for (const pid of alive) seconds.set(pid, Math.max(seconds.get(pid) ?? 0, processCpuSeconds(pid)));
+    const mirrorCpu = sum(seconds.values());
     const [sourceCpu, targetCpu] = [watched.source, watched.target].map((pid) =>
       pid === null ? null : processCpuSeconds(pid),
     );
     samples.push({ atSeconds, records, mirrorCpu, sourceCpu: sourceCpu ?? null, targetCpu: targetCpu ?? null });
-    peakRssBytes = Math.max(peakRssBytes, processMemory(watched.mirror).peakRssBytes);
-    if (records === total) return { ...summarize(samples, { total, recordBytes }), peakRssMb: peakRssBytes / 1e6 };
+    for (const pid of alive) peaks.set(pid, Math.max(peaks.get(pid) ?? 0, processMemory(pid).peakRssBytes));
+    if (records === total)
+      return { ...summarize(samples, { total, recordBytes }), peakRssMb: sum(peaks.values()) / 1e6 };
     const state = `${records} of ${total} records are on the target after ${atSeconds.toFixed(1)} s`;
     if (records > total) throw new Error(`more records than there are: ${state}`);
-    if (!isAlive) throw new Error(`the mirror ended too early: ${state}`);
+    if (alive.length === 0) throw new Error(`the mirror ended too early: ${state}`);
     if (atSeconds * 1000 > timeoutMs) throw new Error(`the mirror is too slow, or stands: ${state}`);
     await sleep(sampleMs);
   }
+}
+
+function sum(numbers: Iterable<number>): number {
+  return [...numbers].reduce((total, each) => total + each, 0);
 }
 
 /** The figures of a copy whose last sample has all records. Divided by what was really copied between the two samples. */

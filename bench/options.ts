@@ -22,7 +22,9 @@ suites (default: core)
   full       core, and every codec, record and batch size; 50 MB/s; catch-up, kill, idle
   latency    added latency of live traffic        catch-up   after a pause of the mirror
   kill       lost and doubled after kill -9       idle       10,000 partitions without traffic
-  soak       30 minutes of live traffic           smoke      2 minutes: whether figures are there and plausible
+  soak       30 minutes of live traffic, and of a dead target
+  wan        a line of 80 and 250 ms to the source, one partition
+  workers    1, 2 and 3 processes of one mirror   smoke      2 minutes: whether figures are there and plausible
 options
   --dataset NAMES    such as n1k_16,l1k_64: [nlz](100|1k|10k)_(1|4|16|64|1m)
   --systems NAMES    of ${systemsOf()

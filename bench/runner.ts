@@ -96,6 +96,7 @@ function openStage(condition: Condition, options: StageOptions): Promise<Stage> 
     case 'latency':
     case 'catch-up':
     case 'soak':
+    case 'dead-target':
       return openLiveStage(condition, options);
     case 'kill':
       return openKillStage(condition, options);

@@ -2,7 +2,18 @@
 import { byCondition, interleaved, type Cell, type Condition } from './cell.ts';
 import { allDataSets, coreDataSets } from './data-set.ts';
 
-export const suiteNames = ['core', 'full', 'latency', 'idle', 'catch-up', 'kill', 'soak', 'smoke'] as const;
+export const suiteNames = [
+  'core',
+  'full',
+  'latency',
+  'idle',
+  'catch-up',
+  'kill',
+  'soak',
+  'wan',
+  'workers',
+  'smoke',
+] as const;
 export type SuiteName = (typeof suiteNames)[number];
 
 /** What is told on the command line goes before what a suite says. */
@@ -30,7 +41,16 @@ const IDLE_PARTITIONS = 10_000;
 const GIGABYTES = 0.5;
 const RECORDS = 'n1k_16';
 const WATCHED_SECONDS = 30;
+/** CPU time is known in steps of 10 ms: a few of them at the least. */
+const SMOKE_GIGABYTES = 0.1;
 const SOAK_SECONDS = 1_800;
+/** Between the source and a mirror beside the target. */
+const LINKS = ['80ms', '250ms', '80ms+stalls', '80ms+1000Mbit', '80ms+10Mbit'];
+const WAN_GIGABYTES = 0.2;
+/** Processes of one mirror. */
+const WORKERS = ['lockstep', 'lockstep-x2', 'lockstep-x3'];
+/** Long enough that the shares are dealt out before much is copied. */
+const WORKERS_GIGABYTES = 2;
 
 const PEERS = ['relay', 'go', 'mm2', 'mm2-default'] as const;
 /** Where the other modes run too. */
@@ -77,6 +97,8 @@ function plansOf(suite: SuiteName, choice: Choice): Plan[] {
         ...plansOf('catch-up', choice),
         ...plansOf('kill', choice),
         ...plansOf('idle', choice),
+        ...plansOf('wan', choice),
+        ...plansOf('workers', choice),
       ];
     case 'latency':
       return [latencyPlan(choice, 10)];
@@ -96,11 +118,26 @@ function plansOf(suite: SuiteName, choice: Choice): Plan[] {
       return [{ condition: { kind: 'idle', dataSet: null, partitions, seconds }, systems: ['lockstep'], runs: 1 }];
     }
     case 'soak':
-      return [live(choice, { kind: 'soak', mbPerSecond: 10, seconds: SOAK_SECONDS, systems: ['lockstep'], runs: 1 })];
+      return (['soak', 'dead-target'] as const).map((kind) =>
+        live(choice, { kind, mbPerSecond: 10, seconds: SOAK_SECONDS, systems: ['lockstep'], runs: 1 }),
+      );
+    case 'wan':
+      return LINKS.map((link): Plan => {
+        const { condition } = copyPlan({ gigabytes: WAN_GIGABYTES, ...choice }, { dataSet: RECORDS, partitions: 1 });
+        return { condition: { ...condition, link }, systems: ['lockstep', 'mm2-default'], runs: RUNS };
+      });
+    case 'workers':
+      return [
+        copyPlan({ gigabytes: WORKERS_GIGABYTES, ...choice }, { dataSet: 'z1k_1', systems: WORKERS }),
+        copyPlan({ gigabytes: WORKERS_GIGABYTES, ...choice }, { dataSet: RECORDS, systems: WORKERS }),
+      ];
     case 'smoke':
       return [
         {
-          ...copyPlan({ gigabytes: 0.02, ...choice }, { dataSet: RECORDS, systems: ['relay', 'go', 'lockstep'] }),
+          ...copyPlan(
+            { gigabytes: SMOKE_GIGABYTES, ...choice },
+            { dataSet: RECORDS, systems: ['relay', 'go', 'lockstep'] },
+          ),
           runs: 1,
         },
         live(choice, { kind: 'latency', mbPerSecond: 1, seconds: 5, systems: ['lockstep'], runs: 1 }),
@@ -130,7 +167,7 @@ function latencyPlan(choice: Choice, mbPerSecond: number): Plan {
 }
 
 interface LivePlan {
-  readonly kind: 'latency' | 'catch-up' | 'soak';
+  readonly kind: 'latency' | 'catch-up' | 'soak' | 'dead-target';
   readonly mbPerSecond: number;
   readonly seconds: number;
   readonly systems: readonly string[];

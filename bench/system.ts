@@ -47,7 +47,10 @@ export interface System {
 
 /** A running copy. */
 export interface Copy {
+  /** The process that is measured. */
   readonly pid: number;
+  /** That one, and others where a system is several. */
+  readonly pids: readonly number[];
   /** The exit code, once the program has ended by itself within `timeoutMs`; null when it had to be killed. */
   end(timeoutMs: number): Promise<number | null>;
   /** The end of what it wrote to standard error, for failure messages. */
@@ -61,6 +64,7 @@ const LOG_LINES_MAX = 20;
 /** A copy that is one process. It ends with the benchmark at the latest. */
 export class CopyProcess implements Copy {
   readonly pid: number;
+  readonly pids: readonly number[];
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | null>;
   readonly #logFile: string;
@@ -69,6 +73,7 @@ export class CopyProcess implements Copy {
     this.#child = child;
     this.#logFile = logFile;
     this.pid = must(child.pid, 'process id of the mirror');
+    this.pids = [this.pid];
     this.#exited = new Promise((resolve) => {
       child.once('exit', resolve);
     });
@@ -106,5 +111,29 @@ export class CopyProcess implements Copy {
 
   logTail(): string {
     return readFileSync(this.#logFile, 'utf8').trimEnd().split('\n').slice(-LOG_LINES_MAX).join('\n');
+  }
+}
+
+/** Several processes that share one copy. */
+export class CopyGroup implements Copy {
+  readonly pid: number;
+  readonly pids: readonly number[];
+  readonly #copies: readonly Copy[];
+
+  constructor(copies: readonly Copy[]) {
+    this.#copies = copies;
+    this.pids = copies.flatMap(({ pids }) => pids);
+    this.pid = must(this.pids[0], 'process id of the mirror');
+  }
+
+  /** The first code that is not 0. */
+  async end(timeoutMs: number): Promise<number | null> {
+    const codes = await Promise.all(this.#copies.map((copy) => copy.end(timeoutMs)));
+    const failed = codes.find((code) => code !== 0);
+    return failed === undefined ? 0 : failed;
+  }
+
+  logTail(): string {
+    return must(this.#copies[0], 'process').logTail(); // they write to one file
   }
 }

@@ -20,6 +20,8 @@ export function systemsOf({ profiles, checkout }: SystemOptions = {}): System[] 
     lockstep({ nodeFlags }),
     lockstep({ name: 'lockstep-mapped', nodeFlags, offsets: 'mapped' }),
     lockstep({ name: 'lockstep-tls', nodeFlags, overTls: true }),
+    lockstep({ name: 'lockstep-x2', nodeFlags, processes: 2 }),
+    lockstep({ name: 'lockstep-x3', nodeFlags, processes: 3 }),
     goMirror,
     mirrorMaker,
     mirrorMakerUncompressed,

@@ -25,6 +25,7 @@ const titles: Readonly<Record<CellKind, string>> = {
   kill: 'After kill -9',
   idle: 'Partitions without traffic',
   soak: 'Soak',
+  'dead-target': 'While the target is dead',
 };
 const charted: readonly (readonly [CellKind, FigureName])[] = [
   ['copy', 'cpuPerGb'],

@@ -37,9 +37,10 @@ async function startRelay({ topic, sourceDataDir }: CopyTask): Promise<Copy> {
   };
   const [sink, sender] = [start('relay-sink', []), start('relay-sender', [String(times), ...files])];
   const ports = await Promise.all([sender, sink].map(portOf));
-  const { pid } = start('relay', ports.map(String));
+  const relayPid = must(start('relay', ports.map(String)).pid, 'process id of the relay');
   return {
-    pid: must(pid, 'process id of the relay'),
+    pid: relayPid,
+    pids: [relayPid],
     async end() {
       await Promise.all(processes.map((child) => endOf(child)));
       return null;
