@@ -37,6 +37,7 @@ export const figures = {
   rssMb: { label: 'RSS MB', digits: 0, plausible: [1, 20_000] },
   growthMb: { label: 'RSS growth MB', digits: 0, plausible: [-20_000, 20_000] },
   sourceRequestsPerSecond: { label: 'requests/s to the source', digits: 2, plausible: [0, 1e6] },
+  requestsPerConnection: { label: 'requests/s per connection, busier side', digits: 2, plausible: [0, 1e6] },
   targetRequestsPerSecond: { label: 'requests/s to the target', digits: 2, plausible: [0, 1e6] },
 } as const satisfies Record<string, FigureSpec>;
 
@@ -59,7 +60,15 @@ export const columns: Readonly<Record<CellKind, readonly FigureName[]>> = {
   latency: ['mbPerSecond', 'p50Ms', 'p99Ms', 'p999Ms', 'maxMs', 'cpuPerGb', 'peakRssMb'],
   'catch-up': ['behindMb', 'catchUpSeconds', 'catchUpMbPerSecond', 'timesIngest', 'peakRssMb'],
   kill: ['killedAtPercent', 'recoverySeconds', 'lostRecords', 'duplicateRecords'],
-  idle: ['startSeconds', 'cpuPercent', 'rssMb', 'peakRssMb', 'sourceRequestsPerSecond', 'targetRequestsPerSecond'],
+  idle: [
+    'startSeconds',
+    'cpuPercent',
+    'rssMb',
+    'peakRssMb',
+    'sourceRequestsPerSecond',
+    'targetRequestsPerSecond',
+    'requestsPerConnection',
+  ],
   'dead-target': ['rssMb', 'growthMb', 'peakRssMb', 'cpuPercent'],
   soak: ['cpuPerGb', 'p50Ms', 'p99Ms', 'p999Ms', 'maxMs', 'rssMb', 'growthMb', 'peakRssMb'],
 };

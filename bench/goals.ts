@@ -162,8 +162,7 @@ export const goals: readonly Goal[] = [
   limit('duplicates after kill -9, at most 0', isOf('kill'), 'duplicateRecords', { atMost: 0 }),
   limit('% of a core, at most 3', isIdle10k, 'cpuPercent', { atMost: 3 }),
   limit('RSS in MB, at most 200', isIdle10k, 'rssMb', { atMost: 200 }),
-  limit('requests/s to the source, at most 2', isIdle10k, 'sourceRequestsPerSecond', { atMost: 2 }),
-  limit('requests/s to the target, at most 2', isIdle10k, 'targetRequestsPerSecond', { atMost: 2 }),
+  limit('requests/s per connection of the busier side, at most 2', isIdle10k, 'requestsPerConnection', { atMost: 2 }),
   limit('peak RSS in MB, at most 110', isOf('soak'), 'peakRssMb', { atMost: 110 }),
   limit('peak RSS in MB, at most 160', isOf('dead-target'), 'peakRssMb', { atMost: 160 }),
 ];

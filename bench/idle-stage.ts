@@ -46,7 +46,7 @@ async function runIdle(estate: estates.Estate, cell: Cell, system: System): Prom
   await estates.emptyCluster(target);
   const directory = temporaryDirectory(`${system.name}-${cell.run}`);
   const proxied = { source: source.proxiedBootstrap, target: target.proxiedBootstrap };
-  const requests = { source: countRequests(source), target: countRequests(target) };
+  const sides = { source: sideOf(source), target: sideOf(target) };
   let copy: Copy | null = null;
   try {
     const startedMs = performance.now();
@@ -54,7 +54,7 @@ async function runIdle(estate: estates.Estate, cell: Cell, system: System): Prom
     copy = await system.start({ ...task, directory, runId: `idle${cell.run}` }, { isLive: true });
     await ready(copy, target, cell.partitions);
     const startSeconds = (performance.now() - startedMs - RESTING_MS) / 1_000;
-    const rates = await watch(copy, must(cell.seconds, 'seconds'), requests);
+    const rates = await watch(copy, must(cell.seconds, 'seconds'), sides);
     return { figures: { startSeconds, ...rates } };
   } catch (error) {
     throw new Error(toldBy(copy, error), { cause: error });
@@ -65,14 +65,25 @@ async function runIdle(estate: estates.Estate, cell: Cell, system: System): Prom
   }
 }
 
-function countRequests({ proxies }: KafkaCluster): () => number {
+/** What a mirror does at one cluster, as its proxies see it. */
+interface Side {
+  /** So far. */
+  requests(): number;
+  /** That are open. */
+  connections(): number;
+}
+
+function sideOf({ proxies }: KafkaCluster): Side {
   const rules = proxies.map((proxy) =>
     proxy.inject({
       match: { direction: 'request' },
       fault: { name: 'is counted', apply: ({ head, isEnd }) => head !== null && !isEnd },
     }),
   );
-  return () => rules.reduce((sum, { count }) => sum + count, 0);
+  return {
+    requests: () => rules.reduce((sum, { count }) => sum + count, 0),
+    connections: () => proxies.reduce((sum, { connections }) => sum + connections, 0),
+  };
 }
 
 /** All topics are there, and the work of the start is done. */
@@ -102,18 +113,21 @@ async function isResting({ pid }: Copy): Promise<boolean> {
 async function watch(
   { pid }: Copy,
   seconds: number,
-  requests: { readonly source: () => number; readonly target: () => number },
+  { source, target }: { readonly source: Side; readonly target: Side },
 ): Promise<Figures> {
   const [fromMs, fromCpu] = [performance.now(), processCpuSeconds(pid)];
-  const [fromSource, fromTarget] = [requests.source(), requests.target()];
+  const [fromSource, fromTarget] = [source.requests(), target.requests()];
   await sleep(seconds * 1_000);
   const passed = (performance.now() - fromMs) / 1_000;
   const { rssBytes, peakRssBytes } = processMemory(pid);
+  const toSource = (source.requests() - fromSource) / passed;
+  const toTarget = (target.requests() - fromTarget) / passed;
   return {
     cpuPercent: ((processCpuSeconds(pid) - fromCpu) / passed) * 100,
     rssMb: rssBytes / 1e6,
     peakRssMb: peakRssBytes / 1e6,
-    sourceRequestsPerSecond: (requests.source() - fromSource) / passed,
-    targetRequestsPerSecond: (requests.target() - fromTarget) / passed,
+    sourceRequestsPerSecond: toSource,
+    targetRequestsPerSecond: toTarget,
+    requestsPerConnection: Math.max(toSource / source.connections(), toTarget / target.connections()),
   };
 }

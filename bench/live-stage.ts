@@ -17,6 +17,7 @@ import type { Copy, System } from './system.ts';
 
 /** As producers of live traffic set it. */
 const LINGER_MS = 5;
+const PRODUCERS_MAX = 8;
 /** A JVM that has just started needs it. */
 const STEADY_TIMEOUT_MS = 120_000;
 const WARM_UP_MS = 10_000;
@@ -87,12 +88,16 @@ function figuresOf(scene: Scene): Promise<Figures> {
   return scene.cell.kind === 'dead-target' ? withoutTarget(scene) : whileRunning(scene);
 }
 
-/** A producer for each partition, as many clients of one topic are. */
+/** As many producers as there are partitions, up to 8 that share them. */
 function startTraffic({ source, dataSet, partitions, recordsPerSecond }: Live, topic: string): Promise<LiveTraffic> {
   const { codec, valueBytes, batchBytes } = dataSet;
   const packing = batchBytes === null ? { oneRecordBatches: true } : { batchBytes, lingerMs: LINGER_MS };
-  const common = { topic, codec, valueBytes, ...packing, recordsPerSecond: recordsPerSecond / partitions };
-  const streams = partitionsUpTo(partitions).map((p) => ({ ...common, name: `p${p}`, partitions: [p] }));
+  const producers = Math.min(partitions, PRODUCERS_MAX);
+  const common = { topic, codec, valueBytes, ...packing, recordsPerSecond: recordsPerSecond / producers };
+  const streams = partitionsUpTo(producers).map((i) => {
+    const own = partitionsUpTo(partitions).filter((partition) => partition % producers === i);
+    return { ...common, name: `p${i}`, partitions: own };
+  });
   return spawnLiveTraffic(source.bootstrap, streams);
 }
 

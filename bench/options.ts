@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dataSetOf } from './data-set.ts';
+import { linkOf } from './link.ts';
 import { suiteNames, type Choice, type SuiteName } from './suite.ts';
 import { systemsOf } from './systems.ts';
 import type { System } from './system.ts';
@@ -35,6 +36,7 @@ options
   --partitions N     of the topic (default: 8)
   --rate N           of live traffic, in 10^6 logical bytes a second
   --seconds N        that are watched, or of the pause
+  --links NAMES      of the suite wan, such as 80ms,250ms+10Mbit,80ms+stalls
   --again            also what has a result of these sources; without it an interrupted run goes on where it was
   --list             what there is to do, and do nothing
   --results FILE     where results are kept and looked for (default: bench/results/local.jsonl)
@@ -58,6 +60,7 @@ export function parseOptions(args: readonly string[]): Options | null {
       partitions: text,
       rate: text,
       seconds: text,
+      links: text,
       again: flag,
       list: flag,
       results: text,
@@ -75,6 +78,7 @@ export function parseOptions(args: readonly string[]): Options | null {
   });
   const chosen = values.systems?.split(',');
   for (const name of chosen ?? []) named(systems, name);
+  for (const name of values.links?.split(',') ?? []) linkOf(name);
   for (const name of values.dataset?.split(',') ?? []) dataSetOf(name);
   const runs = wholeNumber(values.runs, '--runs');
   const partitions = wholeNumber(values.partitions, '--partitions');
@@ -91,6 +95,7 @@ export function parseOptions(args: readonly string[]): Options | null {
       ...(gigabytes === null ? {} : { gigabytes }),
       ...(mbPerSecond === null ? {} : { mbPerSecond }),
       ...(seconds === null ? {} : { seconds }),
+      ...(values.links === undefined ? {} : { links: values.links.split(',') }),
     },
     systems,
     again: values.again,

@@ -25,6 +25,7 @@ export interface Choice {
   readonly partitions?: number;
   readonly mbPerSecond?: number;
   readonly seconds?: number;
+  readonly links?: readonly string[];
 }
 
 interface Plan {
@@ -122,15 +123,14 @@ function plansOf(suite: SuiteName, choice: Choice): Plan[] {
         live(choice, { kind, mbPerSecond: 10, seconds: SOAK_SECONDS, systems: ['lockstep'], runs: 1 }),
       );
     case 'wan':
-      return LINKS.map((link): Plan => {
+      return (choice.links ?? LINKS).map((link): Plan => {
         const { condition } = copyPlan({ gigabytes: WAN_GIGABYTES, ...choice }, { dataSet: RECORDS, partitions: 1 });
         return { condition: { ...condition, link }, systems: ['lockstep', 'mm2-default'], runs: RUNS };
       });
     case 'workers':
-      return [
-        copyPlan({ gigabytes: WORKERS_GIGABYTES, ...choice }, { dataSet: 'z1k_1', systems: WORKERS }),
-        copyPlan({ gigabytes: WORKERS_GIGABYTES, ...choice }, { dataSet: RECORDS, systems: WORKERS }),
-      ];
+      return (choice.dataSets ?? ['z1k_1', RECORDS]).map((dataSet) =>
+        copyPlan({ gigabytes: WORKERS_GIGABYTES, ...choice }, { dataSet, systems: WORKERS }),
+      );
     case 'smoke':
       return [
         {
