@@ -10,18 +10,19 @@ export interface Account {
   readonly duplicates: number;
 }
 
-/** `recordsPerPartition` were written to each partition of the source. Throws for a key that was never written. */
+/** `recordsPerPartition` were written to each partition of the source, with numbers below `keys`. Throws for another key. */
 export async function accountOf(
   bootstrap: readonly string[],
   topic: string,
-  { partitions, recordsPerPartition }: { readonly partitions: number; readonly recordsPerPartition: number },
+  written: { readonly partitions: number; readonly recordsPerPartition: number; readonly keys: number },
 ): Promise<Account> {
+  const { partitions, recordsPerPartition, keys } = written;
   const reader = new RawReader(bootstrap);
   let [records, distinct] = [0, 0];
   try {
     for (const partition of partitionsUpTo(partitions)) {
       const { logStart, highWatermark } = await reader.bounds(topic, partition);
-      const tally = new KeyTally(recordsPerPartition);
+      const tally = new KeyTally(keys);
       for await (const batch of reader.batches(topic, partition, { from: logStart, to: highWatermark }))
         if (!batch.isControl) for (const { key } of batch.records()) tally.add(key);
       records += tally.records;

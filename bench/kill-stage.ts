@@ -4,6 +4,7 @@ import { processState, waitUntil } from '#testing/process-stat.ts';
 import { removeDirectory, temporaryDirectory } from '#testing/supervisor.ts';
 import type { Cell, Condition } from './cell.ts';
 import { openFilled, taskOf, toldBy, type Filled } from './copy-stage.ts';
+import { keysMax } from './data-writer.ts';
 import { accountOf } from './distinct-records.ts';
 import * as estates from './estate.ts';
 import type { Figures } from './figure.ts';
@@ -38,7 +39,8 @@ async function runKill(filled: Filled, { run }: Cell, system: System): Promise<F
     copy = await system.start(task);
     const allMs = await untilQuiet(copy, { counter, total: data.records, system });
     const recordsPerPartition = data.records / partitions;
-    const { lost, duplicates } = await accountOf(target.bootstrap, topic, { partitions, recordsPerPartition });
+    const keys = keysMax(recordsPerPartition, partitions);
+    const { lost, duplicates } = await accountOf(target.bootstrap, topic, { partitions, recordsPerPartition, keys });
     const figures: Figures = {
       killedAtPercent: (killedAt / data.records) * 100,
       recoverySeconds: (allMs - startedMs) / 1_000,
