@@ -30,7 +30,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'kafka',
-          include: [`{src,test,scripts}/${KAFKA_SUITES}`],
+          include: [`{bench,src,test,scripts}/${KAFKA_SUITES}`],
           globalSetup: ['test/global-setup.ts'],
           // Brokers are JVMs: after the unit tests, two suites at a time, since each waits more than it works, and time
           // for a loaded machine.

@@ -226,14 +226,14 @@ describe('documents', () => {
     ]);
   });
 
-  test('the README names the two commands, and CI runs exactly the second and a smoke of the benchmark', () => {
+  test('the README names the two commands, and CI runs exactly the second', () => {
     const readme = read('README.md');
     expect(readme).toContain('npm run demo');
     expect(readme).toContain('npm test');
     const commands = read('.ci/run')
       .split('\n')
       .filter((line) => line !== '' && !/^(#|set -|cd )/.test(line));
-    expect(commands).toEqual(['npm test', 'npm run bench -- smoke --again']);
+    expect(commands).toEqual(['npm test']);
   });
 
   test('ARCHITECTURE.md shows the table of rooms as it is', () => {
