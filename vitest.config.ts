@@ -22,7 +22,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{src,test,scripts}/**/*.test.ts'],
+          include: ['{bench,src,test,scripts}/**/*.test.ts'],
           exclude: [KAFKA_SUITES, FAULT_SUITES],
           // Unit files share nothing that a test changes, and a fresh thread per file costs more than most of them run.
           isolate: false,
@@ -33,7 +33,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'kafka',
-          include: [`{src,test,scripts}/${KAFKA_SUITES}`],
+          include: [`{bench,src,test,scripts}/${KAFKA_SUITES}`],
           globalSetup: ['test/global-setup.ts'],
           ...withBrokers,
           testTimeout: 240_000,

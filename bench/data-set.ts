@@ -1,33 +1,59 @@
-/** What is copied: topics of 1 KB records in batches of a wanted size, written by Kafka's own producer. */
-import { must } from '#util/assert.ts';
-import { runJava } from '#testing/java.ts';
-import { RawReader } from '#testing/raw-reader.ts';
-import { createTopics } from '#testing/topic-admin.ts';
-import type { Codec, RecordStream } from '#testing/workload.ts';
-
-/** Key, value and the record's own fields: what a gigabyte is counted in, compressed or not, so that codecs compare. */
-export const RECORD_BYTES = 1040;
-const VALUE_BYTES = 1024;
-/** Long enough that only full batches are sent, but for the last one of each partition. */
-const LINGER_MS = 2_000;
-const WRITE_TIMEOUT_MS = 300_000;
-/** Batches looked at in each partition; the last one, which was never full, is not among them. */
-const SAMPLED_BATCHES = 100;
+/** What is copied: records of one size in batches of one size in one codec. */
+import type { Codec } from '#testing/workload.ts';
 
 export interface DataSet {
+  /** `n1k_16`: codec (none, lz4, zstd), bytes of a value, `_`, KB of a batch; `_1` is one record a batch, `_1m` 1 MB. */
   readonly name: string;
   readonly description: string;
   readonly codec: Codec;
-  /** The producer's batch.size. */
-  readonly batchBytes: number;
+  readonly valueBytes: number;
+  /** The producer's batch.size; null: one record a batch. */
+  readonly batchBytes: number | null;
+  /** Value, key and the record's own fields: what a gigabyte is counted in, compressed or not, so that codecs compare. */
+  readonly recordBytes: number;
 }
 
-export const dataSets: readonly DataSet[] = [
-  { name: 'l1k_64', description: '1 KB records in 64 KB lz4 batches', codec: 'lz4', batchBytes: 65_536 },
-  { name: 'n1k_16', description: '1 KB records in 16 KB uncompressed batches', codec: 'none', batchBytes: 16_384 },
-];
+/** Keys such as `key-12345`, lengths and deltas, in round figures. */
+const BESIDE_VALUE_BYTES = 16;
 
+const codecsByLetter = { n: 'none', l: 'lz4', z: 'zstd' } as const satisfies Record<string, Codec>;
+const valuesBySize = { '100': 100, '1k': 1_024, '10k': 10_240 } as const;
+const batchesBySize = { '1': null, '4': 4_096, '16': 16_384, '64': 65_536, '1m': 1_048_576 } as const;
+
+const descriptionOfValue = { '100': '100 B', '1k': '1 KB', '10k': '10 KB' } as const;
+
+/** Throws for a name that is none. */
+export function dataSetOf(name: string): DataSet {
+  const [, letter = '', size = '', batch = ''] = /^([nlz])(100|1k|10k)_(1|4|16|64|1m)$/.exec(name) ?? [];
+  if (!isKey(codecsByLetter, letter) || !isKey(valuesBySize, size) || !isKey(batchesBySize, batch))
+    throw new Error(`'${name}' is no data set; one is called like n1k_16: [nlz] (100|1k|10k) _ (1|4|16|64|1m)`);
+  const [codec, valueBytes, batchBytes] = [codecsByLetter[letter], valuesBySize[size], batchesBySize[batch]];
+  const packing = batchBytes === null ? 'one a batch' : `in ${batch === '1m' ? '1 MB' : `${batch} KB`} batches`;
+  return {
+    name,
+    description: `${descriptionOfValue[size]} records, ${packing}, ${codec === 'none' ? 'uncompressed' : codec}`,
+    codec,
+    valueBytes,
+    batchBytes,
+    recordBytes: valueBytes + BESIDE_VALUE_BYTES,
+  };
+}
+
+/** The rows of design §9 and of the goals. */
+export const coreDataSets: readonly string[] = ['n1k_16', 'n1k_1m', 'l1k_64', 'z1k_64', 'n100_16', 'n1k_1', 'z1k_1'];
+
+/** All codecs, sizes and batches that a record fits into more than once, or alone. */
+export const allDataSets: readonly string[] = Object.keys(codecsByLetter).flatMap((letter) =>
+  Object.entries(valuesBySize).flatMap(([size, valueBytes]) =>
+    Object.entries(batchesBySize)
+      .filter(([, batchBytes]) => batchBytes === null || batchBytes >= valueBytes)
+      .map(([batch]) => `${letter}${size}_${batch}`),
+  ),
+);
+
+/** What the broker holds of a topic. */
 export interface BatchSizes {
+  /** Looked at. */
   readonly batches: number;
   readonly bytesMedian: number;
   readonly bytesMax: number;
@@ -36,73 +62,6 @@ export interface BatchSizes {
   readonly compression: number;
 }
 
-/** Creates `topic` and writes about `gigabytes` of logical data into it. Returns the number of records. */
-export async function writeDataSet(
-  bootstrap: readonly string[],
-  dataSet: DataSet,
-  options: { topic: string; gigabytes: number; partitions: number },
-): Promise<number> {
-  const { topic, gigabytes, partitions } = options;
-  const records = Math.ceil((gigabytes * 1e9) / RECORD_BYTES / partitions);
-  await createTopics(bootstrap, [{ name: topic, partitions }]);
-  // A producer for each partition: one that serves several sends whatever its other partitions hold along with a full batch.
-  const streams = Array.from({ length: partitions }, (_, partition): RecordStream => {
-    const { codec, batchBytes } = dataSet;
-    return {
-      name: `p${partition}`,
-      topic,
-      partitions: [partition],
-      records,
-      codec,
-      batchBytes,
-      lingerMs: LINGER_MS,
-      valueBytes: VALUE_BYTES,
-    };
-  });
-  const request = { bootstrap: bootstrap.join(','), seed: 1, run: 'bench', phases: [streams] };
-  const { stderr, code } = await runJava('WorkloadProducer', [JSON.stringify(request)], {
-    profile: 'plain',
-    heapMb: 1024,
-    timeoutMs: WRITE_TIMEOUT_MS,
-  });
-  if (code !== 0)
-    throw new Error(`writing data set ${dataSet.name} failed with exit code ${code}\n${stderr.trimEnd()}`);
-  return records * partitions;
-}
-
-/** What the broker really holds, read by the raw reader. */
-export async function measureBatches(
-  bootstrap: readonly string[],
-  topic: string,
-  partitions: number,
-): Promise<BatchSizes> {
-  const reader = new RawReader(bootstrap);
-  const bytes: number[] = [];
-  const records: number[] = [];
-  try {
-    for (let partition = 0; partition < partitions; partition++) {
-      const { highWatermark } = await reader.bounds(topic, partition);
-      let seen = 0;
-      for await (const batch of reader.batches(topic, partition, { from: 0, to: highWatermark })) {
-        if (++seen > SAMPLED_BATCHES || batch.lastOffset + 1 === highWatermark) break;
-        bytes.push(batch.bytes);
-        records.push(batch.recordCount);
-      }
-    }
-  } finally {
-    reader.close();
-  }
-  const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
-  return {
-    batches: bytes.length,
-    bytesMedian: median(bytes),
-    bytesMax: Math.max(...bytes),
-    recordsMedian: median(records),
-    compression: (sum(records) * RECORD_BYTES) / sum(bytes),
-  };
-}
-
-/** The middle value, or the upper one of two. */
-export function median(numbers: readonly number[]): number {
-  return must(numbers.toSorted((a, b) => a - b)[numbers.length >> 1], 'a value to take the median of');
+function isKey<T extends object>(table: T, key: string): key is Extract<keyof T, string> {
+  return Object.hasOwn(table, key);
 }

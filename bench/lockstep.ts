@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { repository } from '#testing/kafka-home.ts';
 import { must } from '#util/assert.ts';
 import type { CopyTask, System, TlsDoor } from './system.ts';
-import { CopyProcess } from './system.ts';
+import { CopyGroup, CopyProcess } from './system.ts';
 
 export interface LockstepOptions {
   /** Default: lockstep. */
@@ -14,25 +14,34 @@ export interface LockstepOptions {
   readonly nodeFlags?: readonly string[];
   /** Goes to the encrypted listeners of both clusters. */
   readonly overTls?: boolean;
+  /** That share one mirror. Default: 1. */
+  readonly processes?: number;
   /** Default: as the program chooses, identical. */
   readonly offsets?: 'identical' | 'mapped';
 }
 
 /** The command as an operator types it, with its defaults. */
 export function lockstep(options: LockstepOptions = {}): System {
-  const { name = 'lockstep', checkout = repository, nodeFlags = [], overTls = false, offsets } = options;
-  const more = [...(overTls ? ['with TLS to both clusters'] : []), ...(offsets ? [`offsets: ${offsets}`] : [])];
+  const { name = 'lockstep', checkout = repository, nodeFlags = [], overTls = false, offsets, processes = 1 } = options;
+  const more = [
+    ...(overTls ? ['with TLS to both clusters'] : []),
+    ...(offsets ? [`offsets: ${offsets}`] : []),
+    ...(processes > 1 ? [`${processes} processes`] : []),
+  ];
   return {
     name,
     description: `lockstep run -f link.yaml --until caught-up ${['--json', ...more].join(', ')}`,
-    endsByItself: true,
-    start(task) {
+    ends: 'when caught up',
+    isOverTls: overTls,
+    start(task, { isLive = false } = {}) {
       const file = join(task.directory, 'link.yaml');
       writeFileSync(file, linkOf(task, { overTls, offsets }));
       const { NODE_OPTIONS: _options, ...env } = process.env;
       const program = join(checkout, 'bin', 'lockstep.js');
-      const args = [...nodeFlags, program, 'run', '-f', file, '--until', 'caught-up', '--json'];
-      return CopyProcess.start(process.execPath, args, { directory: task.directory, env });
+      const until = isLive ? [] : ['--until', 'caught-up'];
+      const args = [...nodeFlags, program, 'run', '-f', file, ...until, '--json'];
+      const start = (): CopyProcess => CopyProcess.start(process.execPath, args, { directory: task.directory, env });
+      return Promise.resolve(processes === 1 ? start() : new CopyGroup(Array.from({ length: processes }, start)));
     },
   };
 }

@@ -17,17 +17,35 @@ const JVM_FLAGS = [
 ];
 
 /** MirrorMaker 2 of the same jars, tuned for throughput, with everything off that is not copying records. */
-export const mirrorMaker = system('mm2', 'lz4');
+export const mirrorMaker = system('mm2', 'tuned, compression.type lz4, zstd where the data is', (task) =>
+  tunedSettings(task, { 'compression.type': task.codec === 'zstd' ? 'zstd' : 'lz4' }),
+);
 
 /** The same, but what it writes is not compressed: less work for it where the source is not compressed either. */
-export const mirrorMakerUncompressed = system('mm2-none', 'none');
+export const mirrorMakerUncompressed = system('mm2-none', 'tuned, compression.type none', (task) =>
+  tunedSettings(task, { 'compression.type': 'none' }),
+);
 
-function system(name: string, compression: string): System {
+/** The same for short delays. */
+export const mirrorMakerQuick = system(
+  'mm2-quick',
+  'tuned, linger.ms 0, batch.size 65536, compression.type lz4',
+  (task) => tunedSettings(task, { 'compression.type': 'lz4', 'linger.ms': '0', 'batch.size': '65536' }),
+);
+
+/** With nothing set but what one broker a side and equal names on both need. */
+export const mirrorMakerDefaults = system(
+  'mm2-default',
+  'with its defaults, but for replication factors of 1',
+  defaultSettings,
+);
+
+function system(name: string, what: string, settings: (task: CopyTask) => Record<string, string>): System {
   return {
     name,
-    description: `MirrorMaker 2 of Kafka 4.3.1, dedicated mode, tuned, compression.type ${compression}`,
-    endsByItself: false,
-    start: (task) => startMirrorMaker(task, mirrorMakerSettings(task, compression)),
+    description: `MirrorMaker 2 of Kafka 4.3.1, dedicated mode, ${what}`,
+    ends: 'never',
+    start: (task) => Promise.resolve(startMirrorMaker(task, settings(task))),
   };
 }
 
@@ -47,15 +65,43 @@ function startMirrorMaker({ directory }: CopyTask, settings: Readonly<Record<str
   return CopyProcess.start('java', args, { directory, env: jvmEnvironment() });
 }
 
+/** Of both: where it copies from and to, on single brokers. */
+function commonSettings({ topic, source, target, runId }: CopyTask): Record<string, string> {
+  const { from, to } = aliasesOf(runId);
+  return {
+    clusters: `${from}, ${to}`,
+    [`${from}.bootstrap.servers`]: source.join(','),
+    [`${to}.bootstrap.servers`]: target.join(','),
+    'replication.policy.class': 'org.apache.kafka.connect.mirror.IdentityReplicationPolicy',
+    'config.storage.replication.factor': '1',
+    'offset.storage.replication.factor': '1',
+    'status.storage.replication.factor': '1',
+    'replication.factor': '1',
+    [`${from}->${to}.enabled`]: 'true',
+    [`${to}->${from}.enabled`]: 'false',
+    [`${from}->${to}.topics`]: topic.replaceAll('.', '\\\\.'),
+  };
+}
+
 /**
  * Source and target are named anew for each run: worker group and internal topics carry the source's name, and a new
  * worker in the group of one that was killed would wait for the latter's session to end.
  */
-function mirrorMakerSettings({ topic, source, target, runId }: CopyTask, compression: string): Record<string, string> {
-  const [from, to] = [`source${runId}`, `target${runId}`];
+function aliasesOf(runId: string): { from: string; to: string } {
+  return { from: `source${runId}`, to: `target${runId}` };
+}
+
+function defaultSettings(task: CopyTask): Record<string, string> {
+  const internal = ['offset-syncs', 'checkpoints', 'heartbeats'];
+  return {
+    ...commonSettings(task),
+    ...Object.fromEntries(internal.map((name) => [`${name}.topic.replication.factor`, '1'])),
+  };
+}
+
+function tunedSettings(task: CopyTask, producerSettings: Readonly<Record<string, string>>): Record<string, string> {
+  const { from, to } = aliasesOf(task.runId);
   const connector: Record<string, string> = {
-    enabled: 'true',
-    topics: topic.replaceAll('.', '\\\\.'),
     'tasks.max': '8',
     'emit.checkpoints.enabled': 'false',
     // Together with any offset-syncs.topic.* key this is an invalid configuration in 4.3.1: an ERROR in the log, and nothing is copied.
@@ -78,20 +124,13 @@ function mirrorMakerSettings({ topic, source, target, runId }: CopyTask, compres
     'linger.ms': '20',
     'buffer.memory': '268435456',
     'max.request.size': '10485760',
-    'compression.type': compression,
+    ...producerSettings,
   };
   return {
-    clusters: `${from}, ${to}`,
-    [`${from}.bootstrap.servers`]: source.join(','),
-    [`${to}.bootstrap.servers`]: target.join(','),
-    'replication.policy.class': 'org.apache.kafka.connect.mirror.IdentityReplicationPolicy',
+    ...commonSettings(task),
     'plugin.discovery': 'service_load',
-    'config.storage.replication.factor': '1',
-    'offset.storage.replication.factor': '1',
-    'status.storage.replication.factor': '1',
     'offset.flush.interval.ms': '10000',
     'offset.flush.timeout.ms': '60000',
-    [`${to}->${from}.enabled`]: 'false',
     // Also for the way back: with heartbeats it would have a worker of its own although nothing is copied.
     'emit.heartbeats.enabled': 'false',
     ...withPrefix(`${from}->${to}.`, connector),

@@ -9,10 +9,14 @@ import { must } from '#util/assert.ts';
 /** A client whose broker does not answer is given up on after this. */
 const requestTimeoutMs = 30_000;
 
-/** Appends big-endian fields. Fields of at most 4 KB in all: these are requests, not data. */
+/** Appends big-endian fields. Fields of at most `bytesMax` (4 KB) in all: these are requests, not data. */
 export class FieldWriter {
-  readonly #bytes = Buffer.alloc(4096);
+  readonly #bytes: Buffer;
   #at = 0;
+
+  constructor(bytesMax = 4096) {
+    this.#bytes = Buffer.alloc(bytesMax);
+  }
 
   int8(value: number): this {
     this.#at = this.#bytes.writeInt8(value, this.#at);

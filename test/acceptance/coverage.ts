@@ -231,8 +231,8 @@ const tests = {
     'mirror/schedules.sim',
     '%s: the target is the source, or one incident names the place, in %i schedules',
   ),
-  benchModes: { file: 'test/bench.test.ts', title: 'hold identical offsets to 1.05 times the CPU of mapped ones' },
-  benchPeer: { file: 'test/bench.test.ts', title: 'are not met by the median of runs that miss them' },
+  benchModes: { file: 'bench/goal.test.ts', title: 'hold identical offsets to 1.05 times the CPU of mapped ones' },
+  benchPeer: { file: 'bench/goal.test.ts', title: 'are not met by the median of runs that miss them' },
   faultCounts: {
     file: 'test/faults/report.test.ts',
     title: 'counts are of what passed: scenarios, records, kills, differences, incidents',
