@@ -71,11 +71,12 @@ async function run(): Promise<void> {
   const kept = wanted.length - due.length;
   if (kept > 0) console.log(`${kept} of ${wanted.length} passed with these sources already; --again repeats them`);
   const startedAt = new Date().toISOString();
-  await runChunks(chunksOf(due));
-  const failed = due.filter(({ id }) => {
+  const hasFailed = (id: string): boolean => {
     const result = readResult(id);
     return result === null || result.state !== 'passed' || result.startedAt < startedAt;
-  });
+  };
+  await runChunks(chunksOf(due), hasFailed);
+  const failed = due.filter(({ id }) => hasFailed(id));
   for (const { id } of failed) console.log(`not passed: ${id}: ${readResult(id)?.error?.split('\n')[0] ?? 'not run'}`);
   console.log(`${wanted.length - failed.length} passed, ${failed.length} failed`);
   if (failed.length > 0) process.exitCode = 1;
@@ -92,31 +93,29 @@ function chunksOf(faults: readonly Known[]): Chunk[] {
   return chunks.sort((a, b) => b.seconds - a.seconds);
 }
 
-async function runChunks(chunks: readonly Chunk[]): Promise<void> {
+async function runChunks(chunks: readonly Chunk[], hasFailed: (id: string) => boolean): Promise<void> {
   const lanes = Math.min(Number(values.lanes), chunks.length);
   const waiting = [...chunks];
+  mkdirSync(join(root, reportFolder), { recursive: true });
   let isInterrupted = false;
   const lane = async (): Promise<void> => {
     for (let chunk = waiting.shift(); chunk && !isInterrupted; chunk = waiting.shift()) {
       const { file, ids } = chunk;
       const log = lanes > 1 ? join(reportFolder, `${basename(file, '.fault.test.ts')}.log`) : null;
       if (log === null) console.log(`${file}: ${ids.join(', ')}`);
-      isInterrupted ||= await runFile(file, ids, log);
-      if (log !== null) tell(chunk, log, waiting.length);
+      if (await runFile(file, ids, log)) isInterrupted = true;
+      if (log === null) continue;
+      const failed = ids.filter(hasFailed);
+      const verdict = failed.length > 0 ? `NOT PASSED: ${failed.join(', ')}; see ${log}` : 'ok';
+      const at = new Date().toISOString().slice(11, 19);
+      console.log(`${at} ${file}: ${ids.join(', ')}: ${verdict}; ${waiting.length} files wait`);
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
 }
 
-function tell({ file, ids }: Chunk, log: string, left: number): void {
-  const failed = ids.filter((id) => readResult(id)?.state !== 'passed');
-  const verdict = failed.length > 0 ? `NOT PASSED: ${failed.join(', ')}; see ${log}` : 'ok';
-  console.log(`${new Date().toISOString().slice(11, 19)} ${file}: ${ids.join(', ')}: ${verdict}; ${left} files wait`);
-}
-
 /** Runs faults of one file. True when somebody interrupted it. */
 async function runFile(file: string, ids: readonly string[], log: string | null): Promise<boolean> {
-  mkdirSync(join(root, reportFolder), { recursive: true });
   const output = log === null ? null : openSync(join(root, log), 'w');
   const child = spawn(process.execPath, [vitest, 'run', '--project', 'faults', '--reporter', 'default', file], {
     cwd: root,
@@ -177,11 +176,12 @@ function report(): void {
   });
   const path = join('docs', 'reliability.md');
   writeFileSync(join(root, path), formatReliability(faults));
-  const folder = reportFolder;
-  mkdirSync(join(root, folder), { recursive: true });
-  writeFileSync(join(root, folder, 'report.json'), `${JSON.stringify(toJson(faults), null, 2)}\n`);
-  writeFileSync(join(root, folder, 'report.html'), formatHtml(faults));
+  mkdirSync(join(root, reportFolder), { recursive: true });
+  writeFileSync(join(root, reportFolder, 'report.json'), `${JSON.stringify(toJson(faults), null, 2)}\n`);
+  writeFileSync(join(root, reportFolder, 'report.html'), formatHtml(faults));
   const passed = faults.filter((fault) => fault.isCurrent && fault.result?.state === 'passed').length;
   console.log(`${path}: ${faults.length} faults, ${passed} passed with these sources`);
-  console.log(`${folder}: report.json and report.html, with what took effect, what happened and what was expected`);
+  console.log(
+    `${reportFolder}: report.json and report.html, with what took effect, what happened and what was expected`,
+  );
 }
