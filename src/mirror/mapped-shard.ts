@@ -167,7 +167,10 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     this.#batchBytesMax = context.batchBytesMax;
     this.#walk = this.#newWalk(-1);
     this.#queue = new ItemQueue(context.pool);
-    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs(), context.policy.timestamps);
+    this.#memory = new ProducerMemory(context.clock, {
+      expirationMs: () => context.expirationMs(),
+      timestamps: context.policy.timestamps,
+    });
     this.#keeper = this.#createKeeper();
     this.#topics = new TopicIdentity(context);
     this.#trouble = new ShardTrouble(context);

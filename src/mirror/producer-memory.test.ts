@@ -6,7 +6,7 @@ const HOUR = 3_600_000;
 
 function newMemory(timestamps: 'append' | 'target' = 'append') {
   const clock = new ManualClock();
-  const memory = new ProducerMemory(clock, () => 24 * HOUR, timestamps);
+  const memory = new ProducerMemory(clock, { expirationMs: () => 24 * HOUR, timestamps });
   const at = (hoursAgo: number): number => clock.now() - hoursAgo * HOUR;
   const onItsWay = (hoursAgo: number) => [{ newestTimestamp: at(hoursAgo) }];
   return { clock, memory, at, onItsWay };

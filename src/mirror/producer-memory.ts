@@ -33,6 +33,11 @@ export async function readExpiration(cluster: Cluster): Promise<number | null> {
   }
 }
 
+/** A batch that left and was not answered yet. */
+interface InFlight {
+  readonly newestTimestamp: number;
+}
+
 export class ProducerMemory {
   readonly #clock: Clock;
   readonly #expirationMs: () => number;
@@ -41,7 +46,10 @@ export class ProducerMemory {
   #appended: number | null = null;
 
   /** With `timestamps: target` the broker knows a batch by the time of its append (LogValidator), however old its records are. */
-  constructor(clock: Clock, expirationMs: () => number, timestamps: 'append' | 'producer' | 'target') {
+  constructor(
+    clock: Clock,
+    { expirationMs, timestamps }: { expirationMs: () => number; timestamps: 'append' | 'producer' | 'target' },
+  ) {
     this.#clock = clock;
     this.#expirationMs = expirationMs;
     this.#isStamped = timestamps === 'target';
@@ -57,17 +65,18 @@ export class ProducerMemory {
   }
 
   /** Whether another batch may leave beside those that are on their way. */
-  hasRoom(inFlight: Parameters<ProducerMemory['inFlightMax']>[0]): boolean {
+  hasRoom(inFlight: readonly InFlight[]): boolean {
     return inFlight.length < this.inFlightMax(inFlight);
   }
 
   /** How many batches may be on their way to the partition; `inFlight` are the newest timestamps of those that are. */
-  inFlightMax(inFlight: readonly { readonly newestTimestamp: number }[]): number {
+  inFlightMax(inFlight: readonly InFlight[]): number {
     const remembered = this.#clock.now() - this.#expirationMs() + SLACK_MS;
     const isKept = (timestamp: number): boolean => timestamp > remembered;
     if (this.#appended === null || !isKept(this.#appended)) return 1;
     return inFlight.every(({ newestTimestamp }) => isKept(this.#timeOf(newestTimestamp))) ? IN_FLIGHT_MAX : 1;
   }
+
   #timeOf(newestTimestamp: number): number {
     return this.#isStamped ? this.#clock.now() : newestTimestamp;
   }

@@ -196,7 +196,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#walk = this.#newWalk();
     this.#queue = new ItemQueue(context.pool);
     this.#trouble = new ShardTrouble(context);
-    this.#memory = new ProducerMemory(context.clock, () => context.expirationMs(), context.policy.timestamps);
+    this.#memory = new ProducerMemory(context.clock, {
+      expirationMs: () => context.expirationMs(),
+      timestamps: context.policy.timestamps,
+    });
     this.#identity = new TopicIdentity(context);
     this.#identities = new OpenIdentities({
       clock: context.clock,
@@ -484,9 +487,13 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** What another program wrote in front of a transaction makes it look broken: that one is named. */
   async #foreignOr(stop: ShardStop, watermark: number): Promise<ShardStop> {
-    // What is open is not known, and whose batches of transactions are is not asked.
-    const foreign = await foreignBefore({ ...this.#port(), transactionProducerIds: new Set() }, watermark);
+    const foreign = await foreignBefore(this.#portWithoutTransactions(), watermark);
     return foreign && foreign.from < stop.from ? foreign : stop;
+  }
+
+  /** What is open is not known, and whose batches of transactions are is not asked. */
+  #portWithoutTransactions(): TargetPartition {
+    return { ...this.#port(), transactionProducerIds: new Set() };
   }
 
   /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
@@ -519,8 +526,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   /** What the source has lost explains why a transaction cannot be continued, and has its own stops (exactness.md rule 8). */
   async #checkSourceHas({ leaderEpochs }: PartitionState, offset: number): Promise<void> {
     this.#walk.leaderEpoch = must(leaderEpochs.at(-1), 'last leader epoch')[0];
-    // What is open is not known, and whose batches of transactions are is not asked.
-    await this.#checkSourceEnd({ ...this.#port(), transactionProducerIds: new Set() }, offset);
+    await this.#checkSourceEnd(this.#portWithoutTransactions(), offset);
     const logStart = await readLogStart(this.#context.source, this.topic, this.partition);
     if (logStart > offset) throw retentionLoss(offset, logStart);
   }
@@ -1057,10 +1063,10 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     const foreign = await foreignBefore(this.#port(), watermark);
     const control = this.#transactions ? await this.#wrongControl(watermark) : null;
     // The end of a transaction that is named may stand in its place: what was written behind it is found where it stands.
-    const foreignFrom = this.#isEndNamed ? misplaced.from + 1 : misplaced.from - 1;
-    const controlFrom = this.#isEndNamed ? misplaced.from + 1 : misplaced.from;
-    if (foreign && foreign.from <= foreignFrom && foreign.from < (control?.from ?? Infinity)) return foreign;
-    if (control && control.from <= controlFrom) return control;
+    const foreignUpTo = this.#isEndNamed ? misplaced.from + 1 : misplaced.from - 1;
+    const controlUpTo = this.#isEndNamed ? misplaced.from + 1 : misplaced.from;
+    if (foreign && foreign.from <= foreignUpTo && foreign.from < (control?.from ?? Infinity)) return foreign;
+    if (control && control.from <= controlUpTo) return control;
     return misplaced;
   }
 

@@ -185,7 +185,7 @@ class Schedule {
     const [incident] = world.incidents;
     if (!incident) {
       const found = world.differences();
-      const isCut = world.truncatedAt.length > 0;
+      const isCut = world.truncations.length > 0;
       assert(
         found.length === 0,
         `${isCut ? 'a truncation was not seen; ' : ''}${found.join('; ')}; ${world.describe()}`,
@@ -209,10 +209,10 @@ class Schedule {
 
   /** Of several truncations the one that the mirror met: what lies below it is compared. */
   #expectedStop(from: number): { code: string; from: number } | null {
-    const { truncatedAt, foreignAt, source, target } = this.#world;
+    const { truncations, foreignAt, source, target } = this.#world;
     if (foreignAt !== null) return { code: 'SHARD_DIVERGED', from: foreignAt };
-    const cut = truncatedAt.find((offset) => offset === from) ?? truncatedAt[0];
-    if (cut !== undefined) return { code: 'SHARD_TRUNCATED', from: cut };
+    const cut = truncations.find(({ offset }) => offset === from) ?? truncations[0];
+    if (cut) return { code: 'SHARD_TRUNCATED', from: cut.offset };
     if (source.log.logStart > target.log.end) return { code: 'SHARD_RETENTION_LOSS', from: target.log.end };
     return null;
   }
@@ -301,7 +301,7 @@ class Schedule {
 
   #turn(twist: Exclude<Twist, null>): void {
     const world = this.#world;
-    if (twist === 'truncation' && world.truncatedAt.length < 2) world.truncate();
+    if (twist === 'truncation' && world.truncations.length < 2) world.truncate();
     else if (twist === 'foreign') world.writeForeign();
     else if (twist === 'retention') {
       const { log } = world.source;

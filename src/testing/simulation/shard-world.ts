@@ -207,10 +207,8 @@ export class ShardWorld {
   /** All records that the source ever showed, by their offsets; `null` where several were there. */
   readonly #original = new Map<number, string>();
   readonly #open = new Map<number, number>();
-  /** The first offset that each truncation lost. */
-  readonly truncatedAt: number[] = [];
-  /** How much the source had been asked at each. */
-  readonly #askedBefore: number[] = [];
+  /** The first offset that each lost, and how much the source had been asked before. */
+  readonly truncations: { readonly offset: number; readonly asked: number }[] = [];
   foreignAt: number | null = null;
   /** After which the target's brokers forget a producer. */
   expirationMs = EXPIRATION_DEFAULT_MS;
@@ -340,8 +338,7 @@ export class ShardWorld {
     const batches = log.parsed().slice(-4);
     const offset = batches[this.below(batches.length)]?.baseOffset;
     if (offset === undefined || offset < (this.state?.logStart ?? log.logStart)) return;
-    this.truncatedAt.push(offset);
-    this.#askedBefore.push(this.source.journal.length);
+    this.truncations.push({ offset, asked: this.source.journal.length });
     log.truncate(offset);
     for (let i = 0; i < 1 + this.below(4); i++) this.append(-1);
     this.count('truncations');
@@ -350,7 +347,7 @@ export class ShardWorld {
   /** Truncations that came when the mirror had its answer of an earlier one: it told what it knew. */
   get unseenTruncations(): readonly number[] {
     const lastAsked = this.source.journal.lastIndexOf('OffsetForLeaderEpoch');
-    return this.truncatedAt.filter((_, i) => must(this.#askedBefore[i], 'count') > lastAsked);
+    return this.truncations.filter(({ asked }) => asked > lastAsked).map(({ offset }) => offset);
   }
 
   /** Another program writes to the target. */
