@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
+import type { Incident } from '#contract/status.ts';
 import { checks } from '#testing/checker/check-replication.ts';
 import { verifyMirror } from '#testing/checker/verify-mirror.ts';
 import { waitUntil } from '#testing/process-stat.ts';
@@ -17,6 +18,7 @@ import { fault } from './fault.ts';
 import type { FaultRun } from './fault.ts';
 import { waitForInSync, waitForOther } from './leaders.ts';
 import { clusterPair } from './mirror-under-test.ts';
+import { expectIdenticalBelow, repeatedEndOf } from './repeated-ends.ts';
 
 /** Producers whose last record is older than a day are forgotten within a second. */
 const sweeps = { 'producer.id.expiration.check.interval.ms': '1000' };
@@ -180,24 +182,87 @@ for (const age of ages) {
   });
 }
 
+/**
+ * Incidents of partitions that may have stopped because an end of a transaction was written twice. That does not take a new
+ * coordinator: to the next leader of a partition the same one sends again what the lost one had appended (decision 5).
+ */
+function stopsOf({ all }: Lane): Incident[] {
+  const codes: readonly string[] = ['SHARD_TRANSACTION_BROKEN', 'SHARD_DIVERGED'];
+  return all.flatMap(({ incidents }) => incidents).filter(({ code }) => codes.includes(code));
+}
+
+/** As `advances`, of one process; but for partitions that have stopped. */
+async function goesOnOrStops(lane: Lane, what: string): Promise<void> {
+  const positions = (): Map<string, number> => {
+    const shards = lane.live.flatMap((lockstep) => lockstep.status(lane.mirror)?.shards ?? []);
+    return new Map(shards.map(({ topic, partition, position }) => [`${topic}/${partition}`, position ?? 0]));
+  };
+  const before = positions();
+  const isAhead = (): boolean => {
+    const stopped = new Set(stopsOf(lane).map(({ topic, partition }) => `${topic}/${partition}`));
+    const now = positions();
+    const isOne = ([place, position]: [string, number]): boolean =>
+      position > (before.get(place) ?? 0) || stopped.has(place);
+    return now.size === lane.count && [...now].every(isOne);
+  };
+  await waitUntil(isAhead, () => `${lane.mirror} goes on or stops ${what}\n${lane.describe()}`, { timeoutMs: 120_000 });
+}
+
+/** Identical without an incident, or stopped at ends that stand twice, each shown, and identical below them. */
+async function judgeEnds(run: FaultRun, campaign: Campaign): Promise<void> {
+  const lane = must(campaign.lanes[0], 'lane');
+  const stops = stopsOf(lane);
+  if (stops.length === 0) {
+    await campaign.finish();
+    return campaign.expectIdentical();
+  }
+  await campaign.stopTraffic();
+  await lane.standsStill(5_000);
+  const ended = await Promise.all(lane.live.map((lockstep) => lockstep.interrupt()));
+  const incidents = ended.flatMap((each) => each.incidents);
+  expect(incidents, 'no other incident, and none twice').toHaveLength(stops.length);
+  run.expects(incidents.map(({ code }) => code));
+  const ends = await Promise.all(incidents.map((incident) => repeatedEndOf(campaign.pair, incident)));
+  let records = 0;
+  for (const topic of lane.content.topics)
+    records += await expectIdenticalBelow(campaign.pair, {
+      topic,
+      ends,
+      policy: { transactions: 'preserve', timestamps: 'equal' },
+    });
+  const places = ends.map(({ topic, partition, offset }) => `${topic}/${partition} at ${offset}`);
+  run.outcome(
+    `of the transactions ${records} records identical, but that an end was written twice: stopped at exactly that by ${incidents.map(({ code }) => code).join(', ')}, ${places.join(', ')}, identical below`,
+  );
+}
+
 for (const age of ages) {
   const title = `5 leaders of 3+3 brokers killed with SIGKILL under mirrors of 5 kinds of topics, ${agedTitle[age]}`;
   fault({ id: `campaign-brokers-${age}`, title, timeoutMs: 900_000 }, async (run) => {
     const pair = await triple();
-    const campaign = await Campaign.open(run, pair, { age, kinds: kindsOf(age), recordsPerSecond: 40 });
-    for (const lane of campaign.lanes) lane.start(lane.isOwned ? 1 : 2);
-    await Promise.all(campaign.lanes.map((lane) => lane.shared('with all brokers')));
-    const topics = campaign.lanes.flatMap(({ content }) => content.topics);
+    const options = { age, recordsPerSecond: 40 };
+    const kinds = kindsOf(age).filter((kind) => kind !== 'transactions');
+    const campaign = await Campaign.open(run, pair, { ...options, kinds });
+    const ending = await Campaign.open(run, pair, { ...options, kinds: ['transactions'] });
+    const lanes = [...campaign.lanes, ...ending.lanes];
+    for (const lane of lanes) lane.start(lane.isOwned ? 1 : 2);
+    await Promise.all(lanes.map((lane) => lane.shared('with all brokers')));
+    const topics = lanes.flatMap(({ content }) => content.topics);
+    const go = (what: string): Promise<unknown> =>
+      Promise.all([
+        ...campaign.lanes.map((lane) => lane.advances(what)),
+        ...ending.lanes.map((lane) => goesOnOrStops(lane, what)),
+      ]);
     const moves: string[] = [];
     let slowestMs = 0;
     for (const side of ['target', 'source', 'target', 'source', 'target'] as const) {
       await waitForInSync(pair[side], topics);
-      await Promise.all(campaign.lanes.map((lane) => lane.advances('before a broker is killed')));
+      await go('before a broker is killed');
       const { broker, topic, partition } = await leaderToLose(pair, side, { topics, random: campaign.random });
       const startedAt = performance.now();
       await broker.kill();
       const after = await waitForOther(pair[side], topic, { than: broker.id, partition });
-      await Promise.all(campaign.lanes.map((lane) => lane.advances(`without broker ${broker.id} of the ${side}`)));
+      await go(`without broker ${broker.id} of the ${side}`);
       slowestMs = Math.max(slowestMs, performance.now() - startedAt);
       moves.push(`${side} ${broker.id}→${after}`);
       process.stdout.write(`fault ${run.id}: ${moves.at(-1)}, all went on\n`);
@@ -207,10 +272,11 @@ for (const age of ages) {
     run.figure('all partitions went on within s', slowestMs / 1000);
     run.figure(
       'writes refused by brokers for their sequence',
-      campaign.lanes.reduce((sum, lane) => sum + lane.refusals(), 0),
+      lanes.reduce((sum, lane) => sum + lane.refusals(), 0),
     );
     await campaign.finish();
     await campaign.expectIdentical();
+    await judgeEnds(run, ending);
   });
 }
 
@@ -259,14 +325,18 @@ for (const { kind, age, off, ...spec } of controls) {
     const isWorking = (): boolean => hasStopped() || mirrors.every((each) => lane.held(each).length === lane.count);
     await waitUntil(isWorking, () => `three copy everything\n${lane.describe()}`, { timeoutMs: 60_000 });
     const until = performance.now() + 60_000;
-    while (performance.now() < until && !hasStopped()) {
+    // Who stops tells no lie: only those who go on beside it may do what is looked for.
+    const isAtRest = ({ incidents }: (typeof mirrors)[number]): boolean => incidents.length === lane.count;
+    let stoppedAt: number | null = null;
+    while (performance.now() < until && !mirrors.every(isAtRest)) {
+      if (hasStopped()) stoppedAt ??= performance.now();
       const lockstep = campaign.draw(mirrors);
       lockstep.signal('SIGSTOP');
       await campaign.moment(900);
       lockstep.signal('SIGCONT');
       await campaign.moment(400);
     }
-    run.figure('until the first stopped in s', (performance.now() - startedAt) / 1000);
+    if (stoppedAt !== null) run.figure('until the first stopped in s', (stoppedAt - startedAt) / 1000);
     await campaign.stopTraffic();
     await lane.standsStill(3_000);
     for (const lockstep of mirrors) await lockstep.interrupt();
