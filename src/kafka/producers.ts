@@ -85,6 +85,8 @@ export interface MarkerWrite {
   readonly topic: string;
   readonly partition: number;
   readonly producerId: number;
+  /** Default: 0. A lower one than the partition has seen of it is refused with 47. */
+  readonly producerEpoch?: number;
   /** A lower one than the partition has seen for the producer is refused with 52. */
   readonly coordinatorEpoch: number;
   /** How many, 1 to MARKERS_PER_REQUEST. */
@@ -106,7 +108,7 @@ export async function writeTxnMarkers(cluster: Cluster, write: MarkerWrite): Pro
   assert(count >= 1 && count <= MARKERS_PER_REQUEST, `a request has 1 to ${MARKERS_PER_REQUEST} markers`);
   const marker = {
     producerId: write.producerId,
-    producerEpoch: 0,
+    producerEpoch: write.producerEpoch ?? 0,
     topics: [{ name: topic, partitionIndexes: [partition] }],
     coordinatorEpoch: write.coordinatorEpoch,
     transactionVersion: 0,

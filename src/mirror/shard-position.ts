@@ -405,11 +405,21 @@ export async function checkControls(
     open: port.openTransactions ?? [],
   });
   if (!found) return;
-  if (!found.isMarker) throw transactionCut(found.offset, null);
+  if (!found.isMarker) throw (await foreignTransaction(port, found)) ?? transactionCut(found.offset, null);
   throw diverged(
     found.offset,
     `The target holds a control record at offset ${found.offset}, where the source holds a record.`,
   );
+}
+
+/** The transaction that ends there is another program's: it is wrong from its first batch on. */
+async function foreignTransaction(
+  port: TargetPartition,
+  { producerId, offset }: { readonly producerId: number; readonly offset: number },
+): Promise<ShardStop | null> {
+  if (port.transactionProducerIds?.has(producerId)) return null;
+  const first = await firstInTail(port, offset + 1, (batch) => producerIdOf(batch, 0) === producerId);
+  return first ? foreign(first) : null;
 }
 
 /** Offset of the first record that a batch shows to a read_committed reader within the range; null for none. */

@@ -177,10 +177,10 @@ export function transactionHangs(offset: number, producerId: number): ShardStop 
   return new ShardStop({
     code: 'SHARD_TRANSACTION_BROKEN',
     offsets: { from: offset, to: offset + 1 },
-    cause: `The transaction of producer id ${producerId} that begins at offset ${offset} hangs on the target: its coordinator does not know it any more.`,
+    cause: `The transaction of producer id ${producerId} that begins at offset ${offset} hangs on the target: its coordinator has ended it, and the end never came to the partition.`,
     consequence: `Readers of the target at read_committed stop at offset ${offset}. Nothing more is written.`,
-    nextStep: `End it with kafka-transactions.sh abort on the target, then delete the target topic if the source still has everything that it holds, and start the mirror again.`,
-    endsByItself: false,
+    nextStep: `Grant the mirror's principal ALTER (brokers before 3.8: CLUSTER_ACTION) on the target's cluster: it then writes the end itself, and goes on. Or end it with kafka-transactions.sh abort, delete the target topic if the source still has everything that it holds, and start the mirror again.`,
+    endsByItself: true,
   });
 }
 

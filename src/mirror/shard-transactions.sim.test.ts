@@ -578,6 +578,23 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: 3, to: 4 } }]);
   });
 
+  test('a transaction of another program is named from its first batch, after a restart too', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL, 1);
+    world.end(100, true);
+    expect(await world.copied()).toEqual([]);
+    await world.restart();
+    const at = world.target.log.end;
+    const records = [1, 2, 3].map(() => ({ timestamp: 1, key: null, value: Buffer.from('foreign') }));
+    const batch = sourceBatch({ baseOffset: 0, records, attributes: TRANSACTIONAL, producerId: 55, baseSequence: 0 });
+    world.target.log.append(batch, { isTransactional: true });
+    world.target.log.appendEnd({ producerId: 55, producerEpoch: 0 }, false);
+    for (let i = 0; i < 6; i++) world.append(99, 0, 1);
+    world.start();
+    await world.until(() => world.incidents.length > 0);
+    expect(world.incidents).toMatchObject([{ code: 'SHARD_DIVERGED', offsets: { from: at, to: at + 1 } }]);
+  });
+
   test('neighbouring holes and ends of nothing are one request, each of its kind', async () => {
     world = new World(1, protocol);
     world.append(99, 0);

@@ -7,7 +7,7 @@ import { BrokerError, WithheldError } from '#kafka/errors.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import type { Permit } from '#kafka/permit.ts';
 import type { Producer } from '#kafka/producer.ts';
-import { describeProducers } from '#kafka/producers.ts';
+import { describeProducers, writeTxnMarkers } from '#kafka/producers.ts';
 import {
   ATTRIBUTE_CONTROL,
   ATTRIBUTE_TRANSACTIONAL,
@@ -86,6 +86,17 @@ export function createTransactionPort(place: TransactionPlace): TransactionPort 
       (await place.producer(lane)).produceAlone(idOf(slot), { targetTopic: topic, partition, ...permit }, batch),
     end: (slot, producer, how) =>
       endTransaction(target, { transactionalId: idOf(slot), producer, lane, ...how, ...permit }),
+    mark: ({ producerId, producerEpoch }, { isCommit, coordinatorEpoch }) =>
+      writeTxnMarkers(target, {
+        topic,
+        partition,
+        producerId,
+        producerEpoch,
+        coordinatorEpoch,
+        count: 1,
+        isCommit: () => isCommit,
+        ...permit,
+      }),
     watermark: () => readWatermark(target, topic, partition, lane),
     recordedProducerAt: (firstOffset) => place.recordedProducerAt(firstOffset),
     sourceProducerAt: (offset) => transactionalProducerAt(source, { topic: sourceTopic, partition, offset }),

@@ -35,6 +35,7 @@ export interface WrongControl {
   readonly offset: number;
   /** It is one that fills a hole, not the end of a transaction. */
   readonly isMarker: boolean;
+  readonly producerId: number;
 }
 
 /**
@@ -55,15 +56,16 @@ export function firstWrongControl(
   let next = 0;
   for (const control of controls) {
     const offset = baseOffsetOf(control, 0);
-    const isMarker = producerIdOf(control, 0) === of.markerProducerId;
-    if (offset >= source.stableOffset) return { offset, isMarker };
+    const producerId = producerIdOf(control, 0);
+    const isMarker = producerId === of.markerProducerId;
+    if (offset >= source.stableOffset) return { offset, isMarker, producerId };
     while (next < source.batches.length && lastOffsetOf(source.batches[next]!, 0) < offset) next++;
     const batch = source.batches[next];
     if (!batch || baseOffsetOf(batch, 0) > offset) continue;
     const isWrong = isControl(batch)
       ? endsOpen(batch, of.open) || (!isMarker && isCommit(batch, 0) !== isCommit(control, 0))
       : holdsRecord(batch, offset);
-    if (isWrong) return { offset, isMarker };
+    if (isWrong) return { offset, isMarker, producerId };
   }
   return null;
 }

@@ -38,6 +38,8 @@ class World {
   takesEffect = false;
   refusals = 0;
   fillsWithTransactions = false;
+  mayMark = true;
+  marks = 0;
   readonly recorded = new Map<number, number>();
   #now = 0;
   readonly #open = new Set<number>();
@@ -83,6 +85,13 @@ class World {
       ...this.#answered('EndTxn', () => this.coordinator.end(`slot-${slot}`, producer, isCommit)),
       hasNewEpoch: protocol === 'implicit',
     }),
+    mark: async (producer, { isCommit }) => {
+      if (!this.mayMark) throw new BrokerError(errorOf(31), 'WriteTxnMarkers', 'the cluster');
+      this.step(() => {
+        this.marks++;
+        this.target.appendEnd(producer, isCommit, false);
+      });
+    },
     watermark: async () => this.step(() => this.target.end),
     recordedProducerAt: (offset) => this.recorded.get(offset) ?? null,
     sourceProducerAt: async (offset) => this.step(() => batchAt(this.source, offset)?.producerId ?? null),
@@ -316,6 +325,61 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
       }
       expect(world.differences(), `seed ${seed}`).toEqual([]);
     }
+  });
+
+  test('an end that never came to the partition is written in its place, killed again and again too', async () => {
+    let marks = 0;
+    for (const seed of SEEDS) {
+      const world = new World(seed, protocol);
+      world.write(40);
+      world.endAll();
+      for (let isRunning = true, runs = 0; isRunning; runs++) {
+        expect(runs, `seed ${seed}`).toBeLessThan(1_000);
+        world.takesEffect = world.below(2) === 0;
+        world.stepsLeft = 4 + world.below(40);
+        world.coordinator.losesEnds = world.below(2) === 0;
+        isRunning = await isKilled(world);
+      }
+      marks += world.marks;
+      expect(world.differences(), `seed ${seed}`).toEqual([]);
+    }
+    expect(marks).toBeGreaterThan(SEEDS.length === 1 ? -1 : 5);
+  });
+
+  test('without the right to write an end that never came it stops where the transaction begins, until it has the right', async () => {
+    const world = new World(1, protocol);
+    append(world.source, 100);
+    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+    world.coordinator.losesEnds = true;
+    world.mayMark = false;
+    await expect(world.copy()).rejects.toThrow('the target still ends at 1');
+    const stop = await stopOf(world.copy());
+    expect(stop.reason).toMatchObject({
+      code: 'SHARD_TRANSACTION_BROKEN',
+      offsets: { from: 0, to: 1 },
+      cause: expect.stringContaining('hangs on the target'),
+      endsByItself: true,
+    });
+    world.mayMark = true;
+    await world.copy();
+    expect(world.differences()).toEqual([]);
+  });
+
+  test('a transaction whose abort never came stops it where the source goes on with it', async () => {
+    const world = new World(1, protocol);
+    append(world.source, 100);
+    append(world.source, 100);
+    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+    const writer = await TransactionWriter.restore(world.port);
+    await writer.write(itemAt(world.source, 0));
+    world.coordinator.losesEnds = true;
+    world.coordinator.expire();
+    const stop = await stopOf(world.copy());
+    expect(stop.reason).toMatchObject({
+      code: 'SHARD_TRANSACTION_BROKEN',
+      offsets: { from: 0, to: 1 },
+      endsByItself: false,
+    });
   });
 
   test('a transaction that the coordinator ended meanwhile stops it, at the offset of that end', async () => {

@@ -27,6 +27,7 @@ const PASSING = new Set([14, 15, 16, 51]);
 const TRANSACTION_ABORTABLE = 120;
 /** The transaction is not what we take it for, or somebody else's. */
 const UNCLEAR = new Set([47, 48, 49, 90, TRANSACTION_ABORTABLE]);
+const CLUSTER_AUTHORIZATION_FAILED = 31;
 const CONCURRENT_TRANSACTIONS = 51;
 const REQUEST_TIMED_OUT = 7;
 const PASSING_WITHIN_MS = 30_000;
@@ -48,6 +49,11 @@ export interface TransactionPort {
     producer: ProducerIdentity,
     how: { readonly isCommit: boolean; readonly protocol: TransactionProtocol },
   ): Promise<ProducerIdentity & { readonly hasNewEpoch: boolean }>;
+  /** Writes the end to the partition itself, without the coordinator. Nothing is idempotent in it; a right on the cluster is needed (31). */
+  mark(
+    producer: ProducerIdentity,
+    how: { readonly isCommit: boolean; readonly coordinatorEpoch: number },
+  ): Promise<void>;
   watermark(): Promise<number>;
   /** Producer id of the source's transaction that holds the record at `offset`; null where the source has none there any more. */
   sourceProducerAt(offset: number): Promise<number | null>;
@@ -91,6 +97,12 @@ export class TransactionWriter {
   readonly #port: TransactionPort;
   readonly #states = new Map<number, SlotState>();
   #slots = new TransactionSlots({ open: [], begun: [] });
+  /**
+   * Slots whose end the coordinator believes written while the partition has them open, with its epoch there: a broker that is
+   * told of an end before it has taken the partition over writes nothing and reports no error (seen on 4.3.1, when all
+   * brokers of a cluster had been killed and came back; `writeTxnMarkers`).
+   */
+  readonly #unended = new Map<number, number>();
   /** About how long it takes until the end of a transaction stands in the log. */
   #visibleMs = POLL_FIRST_MS;
   /** What the leader knew of our producers when this was restored. */
@@ -167,6 +179,8 @@ export class TransactionWriter {
     const open = this.#slots.of(batch.producerId);
     const slot = open?.slot ?? (await this.#begin(batch.baseOffset));
     const state = this.#stateOf(slot);
+    // Ended, where the source did not: not by us.
+    if (open && this.#unended.has(slot)) throw transactionCut(open.firstOffset, null);
     patchBatchHeader(batch.buffer, batch.start, { ...state.producer, baseSequence: state.nextSequence }, 0);
     const result = await this.#passing(() => this.#produce(slot, batch), { slot, offset: batch.baseOffset });
     if (result.errorCode !== 0 || result.baseOffset !== batch.baseOffset) return result;
@@ -182,7 +196,8 @@ export class TransactionWriter {
   async end({ baseOffset, producerId, isCommit }: TransactionEnd): Promise<boolean> {
     const open = this.#slots.of(producerId);
     if (!open) return false;
-    await this.#end(open.slot, { baseOffset, isCommit });
+    if (this.#unended.has(open.slot)) await this.#mark(open, { baseOffset, isCommit });
+    else await this.#end(open.slot, { baseOffset, isCommit });
     this.#slots.end({ slot: open.slot, producerId });
     return true;
   }
@@ -238,6 +253,23 @@ export class TransactionWriter {
     await this.#untilVisible(baseOffset + 1);
   }
 
+  /** The end that did not come. Whatever the coordinator has decided, the source's is the one that counts. */
+  async #mark(
+    { slot, firstOffset }: OpenTransaction,
+    { baseOffset, isCommit }: { baseOffset: number; isCommit: boolean },
+  ): Promise<void> {
+    const { producer } = this.#stateOf(slot);
+    const coordinatorEpoch = must(this.#unended.get(slot), 'epoch of the coordinator');
+    try {
+      await this.#port.mark(producer, { isCommit, coordinatorEpoch });
+    } catch (error) {
+      const isDenied = error instanceof BrokerError && error.code === CLUSTER_AUTHORIZATION_FAILED;
+      throw isDenied ? transactionHangs(firstOffset, producer.producerId) : error;
+    }
+    await this.#untilVisible(baseOffset + 1);
+    this.#unended.delete(slot);
+  }
+
   async #untilVisible(expected: number): Promise<void> {
     const deadline = this.#port.now() + VISIBLE_WITHIN_MS;
     await this.#port.pause(this.#visibleMs);
@@ -249,7 +281,7 @@ export class TransactionWriter {
       if (watermark > expected)
         throw diverged(
           expected - 1,
-          `The end of a transaction was to be at offset ${expected - 1}, and the target ends at ${watermark}: another program wrote to it, or a new coordinator has written an end once more.`,
+          `The end of a transaction was to be at offset ${expected - 1}, and the target ends at ${watermark}: another program wrote to it, or an end was written once more when a broker was lost.`,
         );
       if (this.#port.now() > deadline)
         throw new BrokerError(
@@ -314,16 +346,17 @@ export class TransactionWriter {
         isOutdated: true,
       });
       const firstOffset = state?.currentTxnStartOffset ?? -1;
-      if (status !== 'Ongoing') {
-        if (firstOffset >= 0) throw transactionHangs(firstOffset, producerId);
-        if (!isCertain) await this.#fence(slot);
-      } else if (firstOffset < 0) begun.push(slot);
-      else {
-        const found = await this.#sourceProducerOf(producerId, firstOffset);
-        // The source's log is not the one any more from which they were copied.
-        if (open.some((other) => other.producerId === found)) throw transactionCut(firstOffset, null);
-        open.push({ slot, producerId: found, firstOffset });
+      const isOngoing = status === 'Ongoing';
+      if (firstOffset < 0) {
+        if (isOngoing) begun.push(slot);
+        else if (!isCertain) await this.#fence(slot);
+        continue;
       }
+      if (!isOngoing) this.#unended.set(slot, Math.max(0, state?.coordinatorEpoch ?? 0));
+      const found = await this.#sourceProducerOf(producerId, firstOffset);
+      // The source's log is not the one any more from which they were copied.
+      if (open.some((other) => other.producerId === found)) throw transactionCut(firstOffset, null);
+      open.push({ slot, producerId: found, firstOffset });
     }
     this.#found = foundOf(
       [...this.#states.values()].map(({ producer }) => producer),

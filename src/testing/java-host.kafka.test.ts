@@ -35,6 +35,15 @@ test("a tool that closes its output closes nobody else's", async () => {
   expect(await host.ask('TopicAdmin', nothing, 60_000)).toBe('[]\n');
 });
 
+test('what a question waits for counts from its own beginning', async () => {
+  const host = await newHost();
+  for (let times = 0; times < 2; times++) {
+    const startedAt = performance.now();
+    await host.ask('TopicAdmin', JSON.stringify({ bootstrap, steps: [{ at: 300 }] }), 60_000);
+    expect(performance.now() - startedAt).toBeGreaterThan(290);
+  }
+});
+
 test('a question that takes too long fails alone, and the JVM takes no others', async () => {
   const host = await newHost();
   const late = host.ask('TopicAdmin', JSON.stringify({ bootstrap, steps: [{ describe: ['x'] }] }), 1_000);

@@ -37,6 +37,8 @@ export class ModelTransactions {
   readonly protocol: TransactionProtocol;
   /** Ends that InitProducerId and timeouts have written: none, for who does it right. */
   unasked = 0;
+  /** The leader of the partition has not taken over yet: it writes no end, and says nothing of that. */
+  losesEnds = false;
   /** The leader of the partition does not answer it. */
   isStuck = false;
   readonly #transactions = new Map<string, Transaction>();
@@ -139,7 +141,8 @@ export class ModelTransactions {
     for (const transaction of this.#transactions.values()) {
       if (!transaction.status.startsWith('Prepare')) continue;
       const isCommit = transaction.status === 'PrepareCommit';
-      if (transaction.takesPart) this.log.appendEnd(transaction, isCommit, this.protocol === 'implicit');
+      if (transaction.takesPart && !this.losesEnds)
+        this.log.appendEnd(transaction, isCommit, this.protocol === 'implicit');
       transaction.status = isCommit ? 'CompleteCommit' : 'CompleteAbort';
       transaction.takesPart = false;
     }

@@ -592,8 +592,8 @@ const faults: List = {
   intro:
     'The faults themselves run with `npm run test:faults`; [reliability.md](reliability.md) has what came of them. Those of brokers, clusters and network ' +
     'copy with the default `transactions: preserve`, most of them a plain and a transactional topic, and end with `lockstep verify`; those of holes and most of rights ' +
-    'copy with `committed-only`; those of topics, logs, settings and writers copy plain topics, but for a few with transactions. Where the coordinator of the ' +
-    "target's transactions is lost, a partition may stop at an end that the next one writes again (decision 5): that it was so is then part of the judgement. " +
+    'copy with `committed-only`; those of topics, logs, settings and writers copy plain topics, but for a few with transactions. Where a broker of the ' +
+    'target is lost, a partition may stop at an end of a transaction that is written again (decision 5): that it was so is then part of the judgement. ' +
     'How soon each recovers is measured, and held to a bound only where that is said.',
   items: [
     item(
@@ -868,11 +868,12 @@ const faults: List = {
         [
           'logs/transaction-hanging',
           'transactions/transaction-hangs-preserved',
+          'transactions/end-never-came',
           'openTransaction',
           'transactionEnded',
           'transactions',
         ],
-        'a run of transaction-hangs-preserved; 10 minutes (it has less than two)',
+        '10 minutes (it has less than two)',
       ),
     ),
     item(
@@ -944,7 +945,7 @@ const across: List = {
           'transactions',
           'transactionsLeft',
         ],
-        'a run of those of brokers and coordinators since the harness knows of ends that stand twice; faults of topics, logs, settings and writers copy plain topics. An end that a new coordinator writes again stops its partition: a limit, which is shown to be just that',
+        'faults of topics, logs, settings and writers copy plain topics. An end that is written again when a broker is lost stops its partition: a limit, which is shown to be just that',
       ),
     ),
     item(

@@ -124,6 +124,12 @@ fault(
           const at = (topic: string): number | undefined => places[`${way.prefix}.${topic}/0`]?.[0];
           return at(EMPTY) === 0 && all.every((topic) => at(topic) === offset);
         }, `group ${way.group} is at ${offset}, and at 0 where nothing is`);
+        // A group is moved however far the copy is, and a reader waits for nothing.
+        const isCopied = (): boolean => {
+          const shards = mirror.status(way.name)?.shards ?? [];
+          return shards.length === 2 * all.length + 1 && shards.every(({ lagRecords }) => lagRecords === 0);
+        };
+        await mirror.until(isCopied, 'everything is copied');
       }
     };
     const files = ways.map(({ name, pair: each, spec }) => fileOf(each, { [name]: spec }));

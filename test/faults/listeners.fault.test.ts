@@ -65,7 +65,7 @@ fault(
     await front.leadTo(must(proxies[0], 'proxy').brokerPort);
     const mirror = await startMirror(run, clusters, {
       name: run.id,
-      partitions: 2,
+      partitions: brokers.length, // else one of them may lead none
       recordsPerSecond: 60,
       link: { source: [front.address] },
     });

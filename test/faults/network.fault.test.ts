@@ -143,7 +143,8 @@ for (const [side, match] of [
       title: `bits of records flip now and then on the way ${side === 'source' ? 'from' : 'to'} the ${side}`,
     },
     async (run) => {
-      const mirror = await startProxied(run, await pair());
+      // So many that the next one is not the same batch again.
+      const mirror = await startProxied(run, await pair(), { recordsPerSecond: 150 });
       // Apart from each other: of a batch that is damaged twice in a row a person is told.
       const nth = Array.from({ length: 1_000 }, (_, i) => 25 * (i + 1));
       const flips = injectInto(mirror.pair, side, { match: { ...match, nth }, fault: flipRecordBit() });

@@ -1,6 +1,7 @@
 /** Several processes of one mirror: while topics come and grow, processes die, the file changes, and another version knocks. */
 import { writeFileSync } from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
+import { ASSIGNMENT_VERSION } from '#jobs/assignment.ts';
 import { expectIdentical } from '#testing/checker/verify-mirror.ts';
 import { plantBug } from '#testing/planted-bug.ts';
 import { waitUntil } from '#testing/process-stat.ts';
@@ -126,8 +127,8 @@ fault(
 
     const newer = plantBug({
       file: 'src/jobs/assignment.ts',
-      find: 'export const ASSIGNMENT_VERSION = 1;',
-      replace: 'export const ASSIGNMENT_VERSION = 2;',
+      find: `export const ASSIGNMENT_VERSION = ${ASSIGNMENT_VERSION};`,
+      replace: `export const ASSIGNMENT_VERSION = ${ASSIGNMENT_VERSION + 1};`,
     });
     const stranger = start(newer.env);
     await stranger.until(() => stranger.incidents.length > 0, 'the other version is refused');

@@ -30,15 +30,19 @@ export async function repeatedEndOf({ target }: ClusterPair, incident: Incident)
   const reader = new RawReader(target.bootstrap);
   try {
     const last = new Map<number, RawBatch>();
+    // Where the source has an end of the same kind too, the second one passes for that, and what follows stands one further:
+    // the first of them is meant, behind which there are only ends until the one where it was found.
+    let repeated: number | null = null;
     const { logStart, highWatermark } = await reader.bounds(topic, partition);
     for await (const batch of reader.batches(topic, partition, { from: logStart, to: highWatermark })) {
+      // Where an end was awaited, it is that which the incident names, and the other one stands behind it.
+      if (batch.baseOffset > offsets.from + 1) break;
       const before = last.get(batch.producerId);
       last.set(batch.producerId, batch);
-      // Where an end was awaited, it is that which the incident names, and the other one stands behind it.
-      if (batch.baseOffset < offsets.from) continue;
-      if (batch.baseOffset > offsets.from + 1) break;
       const isSame = before?.marker === batch.marker && before.producerEpoch === batch.producerEpoch;
-      if (batch.marker !== null && isSame) return { topic, partition, offset: batch.baseOffset };
+      if (batch.marker === null) repeated = null;
+      else if (isSame) repeated ??= batch.baseOffset;
+      if (batch.baseOffset >= offsets.from && repeated !== null) return { topic, partition, offset: repeated };
     }
   } finally {
     reader.close();

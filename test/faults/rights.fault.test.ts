@@ -179,6 +179,7 @@ for (const taken of TAKEN) {
       ),
       'the right',
     );
+    await mirror.advances('with the right');
     await take(run, clusters, right);
     await mirror.until(() => all(mirror).length === PARTITIONS, 'an incident for each partition', NOTICED_WITHIN_MS);
     run.tookEffect(`refused: ${all(mirror)[0]?.cause}`);

@@ -1,11 +1,14 @@
 /** Faults in the middle of preserved transactions: lost and late answers, coordinators that go, transactions that hang. */
 import { expect, onTestFinished } from 'vitest';
 import { encodeProduce, decodeProduce, produceApi } from '#kafka/produce.ts';
-import { writeTxnMarkers } from '#kafka/producers.ts';
+import { describeProducers, writeTxnMarkers } from '#kafka/producers.ts';
 import { callRaw } from '#kafka/raw-call.ts';
+import { ATTRIBUTE_CONTROL, attributesOf, baseOffsetOf, recordCountOf } from '#kafka/records/batch-header.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
+import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import { leaderOf as leaderIdOf } from '#kafka/retry.ts';
-import { initTransactionalId } from '#kafka/transactions.ts';
+import { readTail } from '#kafka/simple-log.ts';
+import { describeTransactions, initTransactionalId, listTransactions } from '#kafka/transactions.ts';
 import { capture, drop, hold, latency } from '#testing/fault-kinds.ts';
 import type { ApiName } from '#testing/fault-rule.ts';
 import { committedBy, runGroups } from '#testing/group-client.ts';
@@ -13,6 +16,7 @@ import type { KafkaVersion } from '#testing/kafka-home.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { runAdmin } from '#testing/topic-admin.ts';
 import { must } from '#util/assert.ts';
+import { runUntilCaughtUp, told } from '../acceptance/lockstep-process.ts';
 import { fault } from './fault.ts';
 import { leaderEpochs, leaderOf, waitForInSync, waitForOther } from './leaders.ts';
 import { clusterPair, startMirror, type MirrorUnderTest } from './mirror-under-test.ts';
@@ -256,6 +260,64 @@ fault(
   },
 );
 
+/** As a broker leaves it that is told of an end before it has taken the partition over (decision 5). */
+const trusting = clusterPair({
+  source: {},
+  target: { properties: { 'transaction.partition.verification.enable': 'false' } },
+});
+
+fault(
+  {
+    id: 'end-never-came',
+    title:
+      'a commit and an abort that the coordinator of the target has as complete never came to the partition: the mirror writes them',
+  },
+  async (run) => {
+    const clusters = await trusting();
+    const shapeOf = (abortRate: number) => ({ transactions: { producers: 1, abortRate, records: [5, 5] } }) as const;
+    const scene = await TwoTopics.open(run, clusters, { shape: shapeOf(0), policy: { transactions: 'preserve' } });
+    const copy = async (): Promise<void> => {
+      const copied = await runUntilCaughtUp(scene.file);
+      expect([copied.code, copied.incidents], told(copied)).toEqual([0, []]);
+    };
+    await copy();
+    const [source, target] = [openCluster(clusters.source.bootstrap), openCluster(clusters.target.bootstrap)];
+    for (const cluster of [source, target]) {
+      await cluster.connect();
+      onTestFinished(() => cluster.close());
+    }
+    const place = { topic: scene.hit, partition: 0 };
+    for (const abortRate of [0, 1]) {
+      await scene.write(5, [scene.hit], shapeOf(abortRate));
+      const { highWatermark: end } = await scene.bounds('target');
+      const slots = (await listTransactions(target, { producerIds: [] })).filter(({ transactionalId }) =>
+        transactionalId.includes(`${scene.hit}-0-`),
+      );
+      const { transactionalId } = must(slots[0], 'a slot');
+      const slot = must((await describeTransactions(target, [transactionalId]))[0], 'its transaction');
+      expect(slot.status).toMatch(/^Complete/);
+      const known = (await describeProducers(target, place)).find(({ producerId }) => producerId === slot.producerId);
+      let baseSequence = known?.producerEpoch === slot.producerEpoch ? known.lastSequence + 1 : 0;
+      const { batches } = await readTail(source, { ...place, fromOffset: end, maxBytes: 1_000_000 });
+      for (const { buffer, at, size } of batches) {
+        const batch = Buffer.from(buffer.subarray(at, at + size));
+        if ((attributesOf(batch, 0) & ATTRIBUTE_CONTROL) !== 0) break;
+        const offset = baseOffsetOf(batch, 0);
+        patchBatchHeader(batch, 0, { ...slot, baseSequence }, 0);
+        batch.writeBigInt64BE(0n, 0);
+        expect(await produceUnasked(target, { ...place, transactionalId, batch })).toBe(offset);
+        baseSequence += recordCountOf(batch, 0);
+      }
+      const { lastStable } = await scene.bounds('target');
+      expect(lastStable, 'nobody will end it').toBe(end);
+      run.tookEffect(`open on the target from ${end} on, ${slot.status} for its coordinator`);
+      await copy();
+      expect((await scene.bounds('target')).lastStable).toBe(await scene.end('source'));
+    }
+    await scene.expectSame();
+  },
+);
+
 /** Writes a record in a transaction of which the coordinator never hears. */
 async function hangTransaction(
   cluster: ReturnType<typeof openCluster>,
@@ -264,13 +326,28 @@ async function hangTransaction(
   const producer = await initTransactionalId(cluster, transactionalId, { timeoutMs: 60_000 });
   const writer = new BatchWriter({ codec: 0, baseOffset: 0 });
   writer.appendRecord({ timestamp: Date.now(), key: null, value: Buffer.from('hangs') });
-  const buffer = writer.finish({ ...producer, baseSequence: 0 }, { isTransactional: true });
-  const topics = [{ name: topic, partitions: [{ partition: 0, buffer, start: 0, end: buffer.length }] }];
+  const batch = writer.finish({ ...producer, baseSequence: 0 }, { isTransactional: true });
+  const offset = await produceUnasked(cluster, { topic, partition: 0, transactionalId, batch });
+  return { producerId: producer.producerId, offset };
+}
+
+/** Has a leader append a batch of a transaction of which the coordinator is not told; returns its offset. */
+async function produceUnasked(
+  cluster: ReturnType<typeof openCluster>,
+  write: {
+    readonly topic: string;
+    readonly partition: number;
+    readonly transactionalId: string;
+    readonly batch: Buffer;
+  },
+): Promise<number> {
+  const { topic, partition, transactionalId, batch: buffer } = write;
+  const topics = [{ name: topic, partitions: [{ partition, buffer, start: 0, end: buffer.length }] }];
   await cluster.refresh([topic]);
-  const connection = await cluster.connection(await leaderIdOf(cluster, topic, 0));
+  const connection = await cluster.connection(await leaderIdOf(cluster, topic, partition));
   const request = { api: produceApi, chunks: encodeProduce(topics, 10_000, { transactionalId }), timeoutMs: 10_000 };
   const { results } = await callRaw(connection, request, decodeProduce);
   const { errorCode, baseOffset } = must(results[0], 'result');
   expect(errorCode).toBe(0);
-  return { producerId: producer.producerId, offset: baseOffset };
+  return baseOffset;
 }

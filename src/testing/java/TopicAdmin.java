@@ -63,9 +63,11 @@ import org.apache.kafka.common.resource.ResourceType;
 public final class TopicAdmin {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final long DEADLINE_MS = 30_000;
-  private static final long STARTED_AT = System.nanoTime();
+  /** Of the request that this thread answers: a ToolHost runs many. */
+  private static final ThreadLocal<Long> STARTED_AT = new ThreadLocal<>();
 
   public static void main(String[] args) throws Exception {
+    STARTED_AT.set(System.nanoTime());
     JsonNode request = JSON.readTree(args[0]);
     Properties properties = new Properties();
     properties.put("bootstrap.servers", request.get("bootstrap").asText());
@@ -339,9 +341,9 @@ public final class TopicAdmin {
     });
   }
 
-  /** Waits until so long after the start of this program. */
+  /** Waits until so long after the start of this request. */
   private static Object waitUntilAge(long ageMs) throws Exception {
-    Thread.sleep(Math.max(0, ageMs - (System.nanoTime() - STARTED_AT) / 1_000_000));
+    Thread.sleep(Math.max(0, ageMs - (System.nanoTime() - STARTED_AT.get()) / 1_000_000));
     return Map.of();
   }
 
