@@ -405,7 +405,8 @@ export async function checkControls(
     open: port.openTransactions ?? [],
   });
   if (!found) return;
-  if (!found.isMarker) throw (await foreignTransaction(port, found)) ?? transactionCut(found.offset, null);
+  if (found.producerId !== port.markerProducerId)
+    throw (await foreignTransaction(port, found)) ?? transactionCut(found.offset, null);
   throw diverged(
     found.offset,
     `The target holds a control record at offset ${found.offset}, where the source holds a record.`,

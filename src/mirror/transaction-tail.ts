@@ -33,8 +33,7 @@ export interface Tail {
 
 export interface WrongControl {
   readonly offset: number;
-  /** It is one that fills a hole, not the end of a transaction. */
-  readonly isMarker: boolean;
+  /** Of the control record: that of markers where it fills a hole. */
   readonly producerId: number;
 }
 
@@ -58,14 +57,14 @@ export function firstWrongControl(
     const offset = baseOffsetOf(control, 0);
     const producerId = producerIdOf(control, 0);
     const isMarker = producerId === of.markerProducerId;
-    if (offset >= source.stableOffset) return { offset, isMarker, producerId };
+    if (offset >= source.stableOffset) return { offset, producerId };
     while (next < source.batches.length && lastOffsetOf(source.batches[next]!, 0) < offset) next++;
     const batch = source.batches[next];
     if (!batch || baseOffsetOf(batch, 0) > offset) continue;
     const isWrong = isControl(batch)
       ? endsOpen(batch, of.open) || (!isMarker && isCommit(batch, 0) !== isCommit(control, 0))
       : holdsRecord(batch, offset);
-    if (isWrong) return { offset, isMarker, producerId };
+    if (isWrong) return { offset, producerId };
   }
   return null;
 }

@@ -269,6 +269,17 @@ function written(seed: number, protocol: TransactionProtocol): World {
   return world;
 }
 
+/** A transaction of two batches, of which the first is written. */
+async function halfWritten(protocol: TransactionProtocol): Promise<{ world: World; writer: TransactionWriter }> {
+  const world = new World(1, protocol);
+  append(world.source, 100);
+  append(world.source, 100);
+  world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+  const writer = await TransactionWriter.restore(world.port);
+  await writer.write(itemAt(world.source, 0));
+  return { world, writer };
+}
+
 async function stopOf(running: Promise<unknown>): Promise<ShardStop> {
   const error = await running.then(
     () => null,
@@ -366,12 +377,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
   });
 
   test('a transaction whose abort never came stops it where the source goes on with it', async () => {
-    const world = new World(1, protocol);
-    append(world.source, 100);
-    append(world.source, 100);
-    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
-    const writer = await TransactionWriter.restore(world.port);
-    await writer.write(itemAt(world.source, 0));
+    const { world } = await halfWritten(protocol);
     world.coordinator.losesEnds = true;
     world.coordinator.expire();
     const stop = await stopOf(world.copy());
@@ -417,12 +423,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
   });
 
   test('a transaction that ends while it runs stops it at once', async () => {
-    const world = new World(1, protocol);
-    append(world.source, 100);
-    append(world.source, 100);
-    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
-    const writer = await TransactionWriter.restore(world.port);
-    await writer.write(itemAt(world.source, 0));
+    const { world, writer } = await halfWritten(protocol);
     world.coordinator.expire();
     const stop = await stopOf(writer.write(itemAt(world.source, 1)));
     expect(stop.reason).toMatchObject({ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: 1, to: 2 } });

@@ -10,6 +10,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { assert, must } from '#util/assert.ts';
 import { BrokerError } from '#kafka/errors.ts';
+import { isDenied } from '#kafka/permissions.ts';
 import type { ProduceResult } from '#kafka/produce.ts';
 import type { OutgoingBatch } from '#kafka/producer.ts';
 import type { ProducerState } from '#kafka/producers.ts';
@@ -27,7 +28,6 @@ const PASSING = new Set([14, 15, 16, 51]);
 const TRANSACTION_ABORTABLE = 120;
 /** The transaction is not what we take it for, or somebody else's. */
 const UNCLEAR = new Set([47, 48, 49, 90, TRANSACTION_ABORTABLE]);
-const CLUSTER_AUTHORIZATION_FAILED = 31;
 const CONCURRENT_TRANSACTIONS = 51;
 const REQUEST_TIMED_OUT = 7;
 const PASSING_WITHIN_MS = 30_000;
@@ -263,8 +263,7 @@ export class TransactionWriter {
     try {
       await this.#port.mark(producer, { isCommit, coordinatorEpoch });
     } catch (error) {
-      const isDenied = error instanceof BrokerError && error.code === CLUSTER_AUTHORIZATION_FAILED;
-      throw isDenied ? transactionHangs(firstOffset, producer.producerId) : error;
+      throw isDenied(error) ? transactionHangs(firstOffset, producer.producerId) : error;
     }
     await this.#untilVisible(baseOffset + 1);
     this.#unended.delete(slot);

@@ -12,8 +12,10 @@ const LOGGED_MAX = 20_000;
 const answerSchema = z.object({ id: z.number(), out: z.string().optional(), error: z.string().optional() });
 
 interface Question {
-  readonly answered: (out: string) => void;
-  readonly failed: (error: Error) => void;
+  readonly tool: string;
+  readonly timer: NodeJS.Timeout;
+  readonly resolve: (out: string) => void;
+  readonly reject: (error: Error) => void;
 }
 
 export class JavaHost {
@@ -55,18 +57,9 @@ export class JavaHost {
     return new Promise<string>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.retire();
-        this.#settle(id)?.failed(new Error(`${tool} ${argument} did not end within ${timeoutMs} ms\n${this.#logged}`));
+        this.#settle(id)?.reject(this.#failed(tool, `${argument} did not end within ${timeoutMs} ms`));
       }, timeoutMs);
-      this.#questions.set(id, {
-        answered: (out) => {
-          clearTimeout(timer);
-          resolve(out);
-        },
-        failed: (error) => {
-          clearTimeout(timer);
-          reject(new Error(`${tool} failed: ${error.message}`));
-        },
-      });
+      this.#questions.set(id, { tool, timer, resolve, reject });
       must(this.#child.stdin, 'standard input of a JVM').write(`${JSON.stringify({ id, tool, argument })}\n`);
     });
   }
@@ -80,18 +73,25 @@ export class JavaHost {
   #onAnswer(line: string): void {
     const { id, out, error } = answerSchema.parse(JSON.parse(line));
     const question = this.#settle(id);
-    if (error === undefined) question?.answered(must(out, 'output of a tool'));
-    else question?.failed(new Error(`${error.trimEnd()}\n${this.#logged}`));
+    if (error === undefined) question?.resolve(must(out, 'output of a tool'));
+    else question?.reject(this.#failed(question.tool, error.trimEnd()));
   }
 
   #onGone(why: string): void {
     this.#isGone = true;
-    for (const id of this.#questions.keys())
-      this.#settle(id)?.failed(new Error(`its JVM is gone, ${why}\n${this.#logged}`));
+    for (const [id, { tool, reject }] of this.#questions) {
+      this.#settle(id);
+      reject(this.#failed(tool, `its JVM is gone, ${why}`));
+    }
+  }
+
+  #failed(tool: string, why: string): Error {
+    return new Error(`${tool} failed: ${why}\n${this.#logged}`);
   }
 
   #settle(id: number): Question | undefined {
     const question = this.#questions.get(id);
+    if (question) clearTimeout(question.timer);
     this.#questions.delete(id);
     if (this.#questions.size === 0) this.#hold(false);
     return question;

@@ -94,8 +94,8 @@ export class Lane {
     return held;
   }
 
-  /** Waits until every partition has moved on since the call. They need traffic. */
-  async advances(what: string): Promise<void> {
+  /** Waits until every partition has moved on since the call, but for those that have stopped. They need traffic. */
+  async advances(what: string, stopped: () => ReadonlySet<string> = () => new Set()): Promise<void> {
     const positions = (): Map<string, number> => {
       const furthest = new Map<string, number>();
       for (const lockstep of this.live)
@@ -108,7 +108,11 @@ export class Lane {
     const before = positions();
     const isAhead = (): boolean => {
       const now = positions();
-      return now.size === this.count && [...now].every(([place, position]) => position > (before.get(place) ?? 0));
+      const left = stopped();
+      return (
+        now.size === this.count &&
+        [...now].every(([place, position]) => position > (before.get(place) ?? 0) || left.has(place))
+      );
     };
     const describe = (): string => `${this.mirror} goes on ${what}\n${this.describe()}`;
     await waitUntil(isAhead, describe, { timeoutMs: sharedWithinMs, everyMs: 50 });

@@ -18,7 +18,7 @@ import { fault } from './fault.ts';
 import type { FaultRun } from './fault.ts';
 import { waitForInSync, waitForOther } from './leaders.ts';
 import { clusterPair } from './mirror-under-test.ts';
-import { expectIdenticalBelow, repeatedEndOf } from './repeated-ends.ts';
+import { expectStoppedAtRepeatedEnds, mayBeRepeatedEnd, placesOf } from './repeated-ends.ts';
 
 /** Producers whose last record is older than a day are forgotten within a second. */
 const sweeps = { 'producer.id.expiration.check.interval.ms': '1000' };
@@ -187,25 +187,7 @@ for (const age of ages) {
  * coordinator: to the next leader of a partition the same one sends again what the lost one had appended (decision 5).
  */
 function stopsOf({ all }: Lane): Incident[] {
-  const codes: readonly string[] = ['SHARD_TRANSACTION_BROKEN', 'SHARD_DIVERGED'];
-  return all.flatMap(({ incidents }) => incidents).filter(({ code }) => codes.includes(code));
-}
-
-/** As `advances`, of one process; but for partitions that have stopped. */
-async function goesOnOrStops(lane: Lane, what: string): Promise<void> {
-  const positions = (): Map<string, number> => {
-    const shards = lane.live.flatMap((lockstep) => lockstep.status(lane.mirror)?.shards ?? []);
-    return new Map(shards.map(({ topic, partition, position }) => [`${topic}/${partition}`, position ?? 0]));
-  };
-  const before = positions();
-  const isAhead = (): boolean => {
-    const stopped = new Set(stopsOf(lane).map(({ topic, partition }) => `${topic}/${partition}`));
-    const now = positions();
-    const isOne = ([place, position]: [string, number]): boolean =>
-      position > (before.get(place) ?? 0) || stopped.has(place);
-    return now.size === lane.count && [...now].every(isOne);
-  };
-  await waitUntil(isAhead, () => `${lane.mirror} goes on or stops ${what}\n${lane.describe()}`, { timeoutMs: 120_000 });
+  return all.flatMap(({ incidents }) => incidents).filter(mayBeRepeatedEnd);
 }
 
 /** Identical without an incident, or stopped at ends that stand twice, each shown, and identical below them. */
@@ -222,18 +204,12 @@ async function judgeEnds(run: FaultRun, campaign: Campaign): Promise<void> {
   const incidents = ended.flatMap((each) => each.incidents);
   expect(incidents, 'no other incident, and none twice').toHaveLength(stops.length);
   run.expects(incidents.map(({ code }) => code));
-  const ends = await Promise.all(incidents.map((incident) => repeatedEndOf(campaign.pair, incident)));
-  let records = 0;
-  for (const topic of lane.content.topics)
-    records += await expectIdenticalBelow(campaign.pair, {
-      topic,
-      ends,
-      policy: { transactions: 'preserve', timestamps: 'equal' },
-    });
-  const places = ends.map(({ topic, partition, offset }) => `${topic}/${partition} at ${offset}`);
-  run.outcome(
-    `of the transactions ${records} records identical, but that an end was written twice: stopped at exactly that by ${incidents.map(({ code }) => code).join(', ')}, ${places.join(', ')}, identical below`,
-  );
+  const { told } = await expectStoppedAtRepeatedEnds(campaign.pair, {
+    incidents,
+    topics: lane.content.topics,
+    policy: { transactions: 'preserve', timestamps: 'equal' },
+  });
+  run.outcome(`of the transactions ${told}`);
 }
 
 for (const age of ages) {
@@ -251,7 +227,7 @@ for (const age of ages) {
     const go = (what: string): Promise<unknown> =>
       Promise.all([
         ...campaign.lanes.map((lane) => lane.advances(what)),
-        ...ending.lanes.map((lane) => goesOnOrStops(lane, what)),
+        ...ending.lanes.map((lane) => lane.advances(what, () => placesOf(stopsOf(lane)))),
       ]);
     const moves: string[] = [];
     let slowestMs = 0;

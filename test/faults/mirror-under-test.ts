@@ -22,7 +22,7 @@ import { LogEnds } from '../acceptance/log-ends.ts';
 import { expectVerified, runVerify } from '../acceptance/verified.ts';
 import { expectDenseCopies } from './dense-copy.ts';
 import type { FaultRun } from './fault.ts';
-import { expectIdenticalBelow, repeatedEndOf } from './repeated-ends.ts';
+import { expectStoppedAtRepeatedEnds, mayBeRepeatedEnd, placesOf } from './repeated-ends.ts';
 
 const VERIFIED_WITHIN_MS = 60_000;
 
@@ -270,15 +270,14 @@ export class MirrorUnderTest {
 
   /** Incidents of partitions that may have stopped for the reason of `mayRepeatEnds`. */
   #broken(): Incident[] {
-    const isBroken = ({ code, topic }: Incident): boolean =>
-      (code === 'SHARD_TRANSACTION_BROKEN' || code === 'SHARD_DIVERGED') &&
-      topic === topicOf(this.name, 'transactional');
+    const isBroken = (incident: Incident): boolean =>
+      mayBeRepeatedEnd(incident) && incident.topic === topicOf(this.name, 'transactional');
     return this.#options.mayRepeatEnds ? openIncidents(this.process.events).filter(isBroken) : [];
   }
 
   /** Places of partitions, `topic/partition`. */
   #stoppedAt(): ReadonlySet<string> {
-    return new Set(this.#broken().map(({ topic, partition }) => `${topic}/${partition}`));
+    return placesOf(this.#broken());
   }
 
   /** Ends the traffic, then waits until every partition (of these topics) has all that the source has. */
@@ -328,15 +327,16 @@ export class MirrorUnderTest {
     return records;
   }
 
-  /** Each has stopped once, at an end that stands twice; all that lies below those, and every other partition, is identical. */
-  async #judgeBroken(broken: readonly Incident[], policy: Partial<MirrorPolicy> = {}): Promise<number> {
-    const ends = [];
-    for (const incident of broken) ends.push(await repeatedEndOf(this.pair, incident));
-    const places = ends.map(({ topic, partition, offset }) => `${topic}/${partition} at ${offset}`);
-    expect(new Set(ends.map(({ partition }) => partition)).size, 'one incident for each').toBe(ends.length);
-    const judged: MirrorPolicy = { transactions: 'preserve', timestamps: 'equal', ...policy };
-    let records = 0;
-    for (const topic of this.topics) records += await expectIdenticalBelow(this.pair, { topic, ends, policy: judged });
+  async #judgeBroken(incidents: readonly Incident[], policy: Partial<MirrorPolicy> = {}): Promise<number> {
+    const {
+      ends,
+      records,
+      told: outcome,
+    } = await expectStoppedAtRepeatedEnds(this.pair, {
+      incidents,
+      topics: this.topics,
+      policy: { transactions: 'preserve', timestamps: 'equal', ...policy },
+    });
     const { partitions } = await runVerify(this.#openLink(), [], VERIFIED_WITHIN_MS);
     for (const { topic, partition, verdict, provenThrough } of partitions) {
       const end = ends.find((each) => each.topic === topic && each.partition === partition);
@@ -346,9 +346,7 @@ export class MirrorUnderTest {
         true,
       );
     }
-    this.#run.outcome(
-      `identical, ${records} records, but that an end was written twice by a new coordinator: stopped at exactly that, ${places.join(', ')}, identical below`,
-    );
+    this.#run.outcome(outcome);
     return records;
   }
 

@@ -4,6 +4,7 @@
  * so its partition stops (docs/decisions/0005-transactions.md): what is shown here is that it was so, and that all below it is the source's.
  */
 import { expect } from 'vitest';
+import type { ErrorCode } from '#contract/errors.ts';
 import type { Incident } from '#contract/status.ts';
 import { checkReplication } from '#testing/checker/check-replication.ts';
 import type { MirrorPolicy } from '#testing/checker/check-replication.ts';
@@ -22,10 +23,42 @@ export interface RepeatedEnd {
   readonly offset: number;
 }
 
+const CODES: readonly ErrorCode[] = ['SHARD_TRANSACTION_BROKEN', 'SHARD_DIVERGED'];
+
+/** Whether a partition may have stopped for it. */
+export function mayBeRepeatedEnd({ code }: Incident): boolean {
+  return CODES.includes(code);
+}
+
+/** Places of partitions, `topic/partition`. */
+export function placesOf(incidents: readonly Incident[]): ReadonlySet<string> {
+  return new Set(incidents.map(({ topic, partition }) => `${topic}/${partition}`));
+}
+
+/** Each has stopped once, at an end that stands twice; all that lies below those, and every other partition, is identical. */
+export async function expectStoppedAtRepeatedEnds(
+  pair: ClusterPair,
+  stopped: {
+    readonly incidents: readonly Incident[];
+    readonly topics: readonly string[];
+    readonly policy: MirrorPolicy;
+  },
+): Promise<{ readonly ends: readonly RepeatedEnd[]; readonly records: number; readonly told: string }> {
+  const { incidents, topics, policy } = stopped;
+  expect(placesOf(incidents).size, 'one incident for each').toBe(incidents.length);
+  const ends: RepeatedEnd[] = [];
+  for (const incident of incidents) ends.push(await repeatedEndOf(pair, incident));
+  let records = 0;
+  for (const topic of topics) records += await expectIdenticalBelow(pair, { topic, ends, policy });
+  const places = ends.map(({ topic, partition, offset }) => `${topic}/${partition} at ${offset}`);
+  const told = `identical, ${records} records, but that an end was written twice: stopped at exactly that, ${places.join(', ')}, identical below`;
+  return { ends, records, told };
+}
+
 /** Fails unless the target holds, where the incident says, the end of a transaction that stands before it already. */
-export async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promise<RepeatedEnd> {
+async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promise<RepeatedEnd> {
   const { code, topic, partition, offsets } = incident;
-  expect(['SHARD_TRANSACTION_BROKEN', 'SHARD_DIVERGED']).toContain(code);
+  expect(CODES).toContain(code);
   assert(topic !== null && partition !== null && offsets !== null, 'an incident of a partition');
   const reader = new RawReader(target.bootstrap);
   try {
@@ -51,7 +84,7 @@ export async function repeatedEndOf({ target }: ClusterPair, incident: Incident)
 }
 
 /** The whole topic but for what lies behind the ends that stand twice. Returns the number of equal records. */
-export async function expectIdenticalBelow(
+async function expectIdenticalBelow(
   { source, target }: ClusterPair,
   options: { readonly topic: string; readonly ends: readonly RepeatedEnd[]; readonly policy: MirrorPolicy },
 ): Promise<number> {

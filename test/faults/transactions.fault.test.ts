@@ -1,5 +1,6 @@
 /** Faults in the middle of preserved transactions: lost and late answers, coordinators that go, transactions that hang. */
 import { expect, onTestFinished } from 'vitest';
+import type { Cluster } from '#kafka/cluster.ts';
 import { encodeProduce, decodeProduce, produceApi } from '#kafka/produce.ts';
 import { describeProducers, writeTxnMarkers } from '#kafka/producers.ts';
 import { callRaw } from '#kafka/raw-call.ts';
@@ -12,6 +13,7 @@ import { describeTransactions, initTransactionalId, listTransactions } from '#ka
 import { capture, drop, hold, latency } from '#testing/fault-kinds.ts';
 import type { ApiName } from '#testing/fault-rule.ts';
 import { committedBy, runGroups } from '#testing/group-client.ts';
+import type { KafkaCluster } from '#testing/kafka-cluster.ts';
 import type { KafkaVersion } from '#testing/kafka-home.ts';
 import { openCluster } from '#testing/open-cluster.ts';
 import { runAdmin } from '#testing/topic-admin.ts';
@@ -221,9 +223,7 @@ fault(
     const shape = { transactions: { producers: 2, abortRate: 0.2, records: [1, 20] } } as const;
     const scene = await TwoTopics.open(run, clusters, { shape, policy: { transactions: 'preserve' } });
     const lockstep = await scene.start();
-    const source = openCluster(clusters.source.bootstrap);
-    await source.connect();
-    onTestFinished(() => source.close());
+    const source = await connectedTo(clusters.source);
     const hung = await hangTransaction(source, { topic: scene.hit, transactionalId: `${run.id}.orders` });
     const { lastStable, highWatermark } = await scene.bounds('source');
     expect([lastStable, highWatermark]).toEqual([hung.offset, hung.offset + 1]);
@@ -281,11 +281,8 @@ fault(
       expect([copied.code, copied.incidents], told(copied)).toEqual([0, []]);
     };
     await copy();
-    const [source, target] = [openCluster(clusters.source.bootstrap), openCluster(clusters.target.bootstrap)];
-    for (const cluster of [source, target]) {
-      await cluster.connect();
-      onTestFinished(() => cluster.close());
-    }
+    const source = await connectedTo(clusters.source);
+    const target = await connectedTo(clusters.target);
     const place = { topic: scene.hit, partition: 0 };
     for (const abortRate of [0, 1]) {
       await scene.write(5, [scene.hit], shapeOf(abortRate));
@@ -318,9 +315,16 @@ fault(
   },
 );
 
+async function connectedTo({ bootstrap }: KafkaCluster): Promise<Cluster> {
+  const cluster = openCluster(bootstrap);
+  onTestFinished(() => cluster.close());
+  await cluster.connect();
+  return cluster;
+}
+
 /** Writes a record in a transaction of which the coordinator never hears. */
 async function hangTransaction(
-  cluster: ReturnType<typeof openCluster>,
+  cluster: Cluster,
   { topic, transactionalId }: { readonly topic: string; readonly transactionalId: string },
 ): Promise<{ readonly producerId: number; readonly offset: number }> {
   const producer = await initTransactionalId(cluster, transactionalId, { timeoutMs: 60_000 });
@@ -333,7 +337,7 @@ async function hangTransaction(
 
 /** Has a leader append a batch of a transaction of which the coordinator is not told; returns its offset. */
 async function produceUnasked(
-  cluster: ReturnType<typeof openCluster>,
+  cluster: Cluster,
   write: {
     readonly topic: string;
     readonly partition: number;
