@@ -1,10 +1,14 @@
 /** The `lockstep` program: gives the commands the real terminal and the real host. */
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import { systemHost as host } from '#util/host.ts';
 import * as app from '../main.ts';
 import { systemIo } from './io.ts';
 import { runCommandLine } from './program.ts';
 import { reportError } from './report-error.ts';
+
+// V8 lets a heap that grows fast reach four times what was alive before it looks again. What is fetched lies outside of it.
+setFlagsFromString('--heap-growing-percent=50');
 
 const packageFile = fileURLToPath(new URL('../../package.json', import.meta.url));
 const { version } = JSON.parse(host.disk.readText(packageFile)) as { version: string };

@@ -302,15 +302,16 @@ export class Connection {
     const flexible = request.version >= request.api.flexibleVersion;
     const correlationId = this.#nextCorrelationId;
     this.#nextCorrelationId = (correlationId + 1) & 0x7fffffff;
+    const deadlineMs = this.#options.clock.monotonic() + request.timeoutMs;
     this.#inFlight.push({
       correlationId,
-      deadlineMs: this.#options.clock.monotonic() + request.timeoutMs,
+      deadlineMs,
       rawBytesExpected: request.rawBytesExpected,
       flexible: flexible && request.api.key !== apiVersions.key, // its response header stays version 0 (KIP-511)
       onResponse: (response) => request.onResponse(response),
       onError: (error) => request.onError(error),
     });
-    this.#watchDeadline();
+    this.#watchDeadline(deadlineMs);
     this.#socket.write([this.#header(request, correlationId, flexible), ...request.chunks]);
   }
 
@@ -486,18 +487,20 @@ export class Connection {
   }
 
   /** One timer, for the earliest deadline in flight: a short one may stand behind a long one. */
-  #watchDeadline(): void {
-    const earliest = this.#inFlight.reduce((least, request) => Math.min(least, request.deadlineMs), Infinity);
-    if (earliest >= this.#watchedUntilMs || this.#failure) return;
+  #watchDeadline(deadlineMs: number): void {
+    if (deadlineMs >= this.#watchedUntilMs || this.#failure) return;
     this.#cancelDeadline?.();
-    this.#watchedUntilMs = earliest;
-    this.#cancelDeadline = this.#options.clock.schedule(Math.max(0, earliest - this.#options.clock.monotonic()), () => {
-      this.#watchedUntilMs = Infinity;
-      const now = this.#options.clock.monotonic();
-      if (this.#inFlight.some((request) => request.deadlineMs <= now)) {
-        this.#fail('timeout', `${this.address} did not answer within the deadline`);
-      } else this.#watchDeadline();
-    });
+    this.#watchedUntilMs = deadlineMs;
+    this.#cancelDeadline = this.#options.clock.schedule(
+      Math.max(0, deadlineMs - this.#options.clock.monotonic()),
+      () => {
+        this.#watchedUntilMs = Infinity;
+        const earliest = this.#inFlight.reduce((least, request) => Math.min(least, request.deadlineMs), Infinity);
+        if (earliest <= this.#options.clock.monotonic()) {
+          this.#fail('timeout', `${this.address} did not answer within the deadline`);
+        } else this.#watchDeadline(earliest);
+      },
+    );
   }
 
   #shown(): Shown | null {

@@ -39,6 +39,8 @@ export interface CampaignOptions {
   readonly off?: string;
   /** Default: newSeed(). */
   readonly seed?: number;
+  /** Begins the names of topics and mirrors. Default: that of the fault. */
+  readonly name?: string;
 }
 
 /** LOCKSTEP_SEED, else another one each time; printed. */
@@ -82,15 +84,15 @@ export class Campaign {
   /** Makes the topics and starts the traffic. No process runs yet. */
   static async open(run: FaultRun, pair: ClusterPair, options: CampaignOptions): Promise<Campaign> {
     const { age, kinds, recordsPerSecond = 100, off = '' } = options;
-    const { seed = newSeed(run) } = options;
+    const { seed = newSeed(run), name = run.id } = options;
     const link = { source: pair.source.bootstrap, target: pair.target.bootstrap };
     const replicationFactor = pair.source.brokers.length;
     const lanes: Lane[] = [];
     for (const kind of kinds) {
-      const content = topicsOf(run.id, kind, { age, replicationFactor, recordsPerSecond });
+      const content = topicsOf(name, kind, { age, replicationFactor, recordsPerSecond });
       const ends = await LogEnds.open(link.target, content.topics);
       const rules = kind === 'bare' && off === '' ? 'ownership' : off;
-      lanes.push(new Lane({ kind, mirror: `${run.id}-${kind}`, content, link, ends, off: rules }));
+      lanes.push(new Lane({ kind, mirror: `${name}-${kind}`, content, link, ends, off: rules }));
     }
     const client = openCluster(link.target);
     await client.connect();
@@ -102,7 +104,7 @@ export class Campaign {
     const before = lanes.flatMap(({ content }) => content.before);
     await writeWorkloads(link.source, before, { seed });
     const streams = lanes.flatMap(({ content }) => content.streams);
-    const traffic = await spawnLiveTraffic(link.source, streams, { seed, run: run.id });
+    const traffic = await spawnLiveTraffic(link.source, streams, { seed, run: name });
     onTestFinished(async () => {
       const stopped = traffic.stop().catch(() => {}); // a fault that failed may have left it without brokers
       await Promise.race([stopped, sleep(10_000)]);

@@ -21,7 +21,7 @@ const large = { 'max.message.bytes': '6000000' };
 
 /** What is deleted is gone from the disk a second later. */
 const properties = { 'log.segment.delete.delay.ms': '1000' };
-const single = clusterPair({ source: { heapMb: 512, properties }, target: { heapMb: 512, properties } });
+const single = clusterPair({ source: { heapMb: 1024, properties }, target: { heapMb: 1024, properties } });
 const three = clusterPair({ source: {}, target: { brokers: 3 } });
 
 function start(
