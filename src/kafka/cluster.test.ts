@@ -143,6 +143,61 @@ describe('the shared connection to a broker', () => {
   });
 });
 
+describe('a cluster of which no address answers', () => {
+  test('is asked by one for all who wait, with growing distances, until it answers', async () => {
+    const { cluster, network, clock } = await connected();
+    network.peer.close(null);
+    await settle();
+    const waiting = Array.from({ length: 100 }, () => cluster.untilReachable(new AbortController().signal));
+    expect(cluster.unreachable).toBe(null);
+    const failed: number[] = [];
+    while (failed.length < 12) {
+      if (network.peer.isDestroyed) await clock.advance(10);
+      else await refuse(network);
+      if (cluster.unreachable && cluster.unreachable.toldMs !== failed.at(-1)) failed.push(cluster.unreachable.toldMs);
+    }
+    expect(cluster.unreachable).toMatchObject({
+      error: { name: 'ClusterUnreachableError', cluster: 'east', failures: [{}, {}] },
+    });
+    const distances = failed.slice(1).map((toldMs, i) => toldMs - failed[i]!);
+    expect(distances.at(-1)).toBeGreaterThan(2_000);
+    expect(Math.max(...distances)).toBeLessThan(5_100);
+
+    while (network.peer.isDestroyed) await clock.advance(10);
+    await serve(network.peer);
+    await Promise.all(waiting);
+    expect(cluster.unreachable).toBe(null);
+  });
+
+  test('is one error for all who ask meanwhile', async () => {
+    const { cluster, network, clock } = await connected();
+    network.peer.close(null);
+    await settle();
+    const asking = Array.from({ length: 100 }, (_, i) =>
+      cluster.refresh([`topic-${i}`]).catch((error: unknown) => error),
+    );
+    await refuse(network);
+    await clock.advance(1);
+    await refuse(network);
+    const errors = new Set(await Promise.all(asking));
+    expect([...errors]).toMatchObject([{ name: 'ClusterUnreachableError' }]);
+  });
+
+  test('is not waited for beyond a signal, nor beyond its close', async () => {
+    const { cluster, network } = await connected();
+    network.peer.close(null);
+    await settle();
+    const abort = new AbortController();
+    const given = cluster.untilReachable(abort.signal);
+    const other = cluster.untilReachable(new AbortController().signal);
+    abort.abort();
+    await given;
+    cluster.close();
+    await other;
+    expect(cluster.unreachable).toBe(null);
+  });
+});
+
 test('another cluster id at a known address is an error, and its metadata is not taken', async () => {
   const { cluster, network } = await connected();
   const refreshing = cluster.refresh([]).catch((error: unknown) => error);

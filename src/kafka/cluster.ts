@@ -7,10 +7,11 @@ import { assert, must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Network } from '#util/network.ts';
 import type { Random } from '#util/random.ts';
+import { untilAborted } from '#util/until-aborted.ts';
 import { createAddressCheck, type AdvertisedRules } from './advertised.ts';
 import type { Api } from './api.ts';
 import { openConnection, type Connection, type ConnectionOptions } from './connection.ts';
-import { BrokerError, ClusterIdChangedError, ClusterUnreachableError, ConnectionError } from './errors.ts';
+import { BrokerError, ClusterIdChangedError, ClusterUnreachableError, ConnectionError, KafkaError } from './errors.ts';
 import type { FramePool } from './frame.ts';
 import { assertAnswered, brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
 import { errorOf } from './protocol/error-codes.ts';
@@ -58,6 +59,13 @@ export interface CallOptions {
   readonly lane?: number;
 }
 
+/** No address of a cluster answers. */
+export interface Unreachable {
+  readonly error: ClusterUnreachableError;
+  /** Monotonic: when the last attempt failed. */
+  readonly toldMs: number;
+}
+
 export class Cluster {
   readonly name: string;
   /** As brokers know us; quotas may be for it. */
@@ -78,6 +86,9 @@ export class Cluster {
   #controllerId = -1;
   #topics = new Map<string, TopicMetadata>();
   #clusterId: string | null = null;
+  #opening: Promise<Connection> | null = null;
+  #returning: Promise<void> | null = null;
+  #unreachable: Unreachable | null = null;
 
   constructor(options: ClusterOptions) {
     assert(options.bootstrap.length > 0, 'a cluster has a bootstrap address');
@@ -126,6 +137,20 @@ export class Cluster {
     } finally {
       signal?.removeEventListener('abort', giveUp);
     }
+  }
+
+  /**
+   * Resolves when an address answers again, when `signal` aborts, or at `close`. One attempt at a time for all who wait,
+   * with a growing distance, however many they are.
+   */
+  async untilReachable(signal: AbortSignal): Promise<void> {
+    this.#returning ??= this.#awaitReturn();
+    await untilAborted(this.#returning, signal);
+  }
+
+  /** What the last attempt came to while somebody waits in `untilReachable`; null otherwise. */
+  get unreachable(): Unreachable | null {
+    return this.#unreachable;
   }
 
   /** Closes the shared connections; calls under way fail. Dedicated connections are their owners'. */
@@ -283,11 +308,37 @@ export class Cluster {
     }
   }
 
-  /** An open connection if there is one, else the first that can be opened: those that failed last come last. */
-  async #anyConnection(): Promise<Connection> {
+  async #awaitReturn(): Promise<void> {
+    try {
+      while (!this.#closed.signal.aborted) {
+        try {
+          await this.#anyConnection();
+          return;
+        } catch (error) {
+          if (!(error instanceof KafkaError)) throw error;
+          if (!(error instanceof ClusterUnreachableError)) return; // somebody answers: who asks is told what
+          this.#unreachable = { error, toldMs: this.clock.monotonic() };
+        }
+      }
+    } finally {
+      this.#unreachable = null;
+      this.#returning = null;
+    }
+  }
+
+  /** An open connection if there is one, else the outcome of one attempt for all who ask meanwhile. */
+  #anyConnection(): Promise<Connection> {
     const candidates = [...this.#brokers, ...this.#bootstrap].map(({ host, port }) => this.#shared(host, port));
     const open = candidates.find((candidate) => candidate.isOpen);
     if (open) return open.get();
+    this.#opening ??= this.#openAny(candidates).finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  /** The first that can be opened: those that failed last come last. */
+  async #openAny(candidates: readonly SharedConnection[]): Promise<Connection> {
     const failures: ConnectionError[] = [];
     for (const candidate of new Set(candidates.toSorted((a, b) => a.waitMs - b.waitMs))) {
       try {

@@ -85,6 +85,7 @@ export class ClusterUnreachableError extends ConnectionError {
       definite: true,
     });
     this.failures = failures;
+    this.cluster = cluster;
   }
 }
 

@@ -6,6 +6,7 @@ import { deleteRecords as deleteRecordsApi } from './protocol/delete-records.ts'
 import { errorOf } from './protocol/error-codes.ts';
 import { listOffsets as listOffsetsApi, type ListOffsetsResponse } from './protocol/list-offsets.ts';
 import { offsetForLeaderEpoch as offsetForLeaderEpochApi } from './protocol/offset-for-leader-epoch.ts';
+import { Gatherers, type Gatherer } from './gatherer.ts';
 import type { Permit } from './permit.ts';
 import { isStaleMetadata, isUnknownTopic, leaderOf, noLeader, Retries, retrying } from './retry.ts';
 
@@ -41,7 +42,7 @@ type Answers = (OffsetAnswer | undefined)[];
 type PartitionAnswer = ListOffsetsResponse['topics'][number]['partitions'][number];
 
 /**
- * One answer per query, in their order; one request per leader. A partition that fails has its error and leaves the
+ * One answer per query, in their order; one request per leader, together with what others ask it meanwhile. A partition that fails has its error and leaves the
  * others alone; stale leaders and lost connections are tried again within the cluster's request timeout.
  */
 export async function listOffsets(
@@ -101,46 +102,48 @@ async function askLeader(
   leader: number,
   indexes: readonly number[],
 ): Promise<void> {
-  // One partition may be asked for several timestamps, and the broker refuses duplicates in one request.
-  for (const round of withoutDuplicates(queries, indexes)) {
-    try {
+  try {
+    const asked = indexes.map((index) => queries[index]!);
+    const found = await gathererOf(cluster, leader, options).ask(asked);
+    for (const [i, index] of indexes.entries()) answers[index] = found[i];
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    for (const index of indexes) answers[index] = failed(error);
+  }
+}
+
+const gatherers = new Gatherers<Cluster, OffsetQuery, OffsetAnswer>();
+
+function gathererOf(
+  cluster: Cluster,
+  broker: number,
+  { isolation = 'read_uncommitted', lane = 0 }: Round['options'],
+): Gatherer<OffsetQuery, OffsetAnswer> {
+  return gatherers.of(cluster, `${broker} ${isolation} ${lane}`, () => ({
+    // One partition may be asked for several timestamps, and the broker refuses duplicates in one request.
+    keyOf: ({ topic, partition }) => `${topic}/${partition}`,
+    request: async (queries) => {
       const response = await cluster.call(
         listOffsetsApi,
         {
-          replicaId: options.isolation === 'log_end' ? DEBUGGING_REPLICA : CONSUMER,
-          isolationLevel: options.isolation === 'read_committed' ? 1 : 0,
-          topics: byTopic(queries, round),
+          replicaId: isolation === 'log_end' ? DEBUGGING_REPLICA : CONSUMER,
+          isolationLevel: isolation === 'read_committed' ? 1 : 0,
+          topics: byTopic(queries),
           timeoutMs: cluster.requestTimeoutMs,
         },
-        { broker: leader, lane: options.lane ?? 0 },
+        { broker, lane },
       );
       const found = new Map<string, PartitionAnswer>();
       for (const { name, partitions } of response.topics)
         for (const answer of partitions) found.set(`${name}/${answer.partitionIndex}`, answer);
-      for (const index of round) answers[index] = toAnswer(queries[index]!, found);
-    } catch (error) {
-      if (!(error instanceof KafkaError)) throw error;
-      for (const index of round) answers[index] = failed(error);
-    }
-  }
+      return queries.map((query) => toAnswer(query, found));
+    },
+  }));
 }
 
-function withoutDuplicates(queries: readonly OffsetQuery[], indexes: readonly number[]): number[][] {
-  const rounds: number[][] = [];
-  const seen = new Map<string, number>();
-  for (const index of indexes) {
-    const key = `${queries[index]!.topic}/${queries[index]!.partition}`;
-    const round = seen.get(key) ?? 0;
-    seen.set(key, round + 1);
-    (rounds[round] ??= []).push(index);
-  }
-  return rounds;
-}
-
-function byTopic(queries: readonly OffsetQuery[], indexes: readonly number[]) {
+function byTopic(queries: readonly OffsetQuery[]) {
   const topics = new Map<string, { partitionIndex: number; currentLeaderEpoch: number; timestamp: number }[]>();
-  for (const index of indexes) {
-    const { topic, partition, timestamp } = queries[index]!;
+  for (const { topic, partition, timestamp } of queries) {
     const entry = { partitionIndex: partition, currentLeaderEpoch: ANY_EPOCH, timestamp };
     const partitions = topics.get(topic);
     if (partitions) partitions.push(entry);

@@ -176,4 +176,27 @@ describe('trouble', () => {
     await pass(31_000);
     expect(told()).toEqual(['incident CLUSTER_UNREACHABLE', 'incident SHARD_WAITING']);
   });
+
+  test('of a cluster that partitions wait for without asking is told by its last attempt, and beside that of the other', async () => {
+    wait(lost('target:9092'), 0, 1, 2);
+    const waiting = source.untilReachable(new AbortController().signal);
+    const refuseAll = async (seconds: number): Promise<void> => {
+      for (let second = 0; second < seconds; second += 1) {
+        for (const peer of network.peers.filter(({ isDestroyed }) => !isDestroyed))
+          peer.close(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
+        await pass(1_000, { isSilent: true });
+      }
+    };
+    await refuseAll(65);
+    expect(told()).toEqual(['incident CLUSTER_UNREACHABLE', 'incident CLUSTER_UNREACHABLE']);
+    expect(events).toMatchObject([
+      { incident: { cause: expect.stringContaining('no address of cluster "source" answers') } },
+      { incident: { cause: expect.stringContaining('target:9092: reset') } },
+    ]);
+    source.close();
+    await waiting;
+    for (const shard of shards) shard.waiting = null;
+    await pass(1_000);
+    expect(told().slice(2)).toEqual(['incident-ended CLUSTER_UNREACHABLE', 'incident-ended CLUSTER_UNREACHABLE']);
+  });
 });

@@ -85,11 +85,17 @@ export class Outages {
       if (known && this.#isOver(known, waiting)) troubles.delete(place);
     }
     if (!waiting) return;
-    const { error, toldMs } = waiting;
-    const troubles = must(this.#troubles.get(this.#clusterOf(error)), 'troubles of a cluster');
+    const told = new Map<Cluster, Pick<Waiting, 'error' | 'toldMs'>>([[this.#clusterOf(waiting.error), waiting]]);
+    for (const cluster of this.#troubles.keys()) {
+      const { unreachable } = cluster; // partitions that wait for it do not ask by themselves
+      if (unreachable) told.set(cluster, unreachable);
+    }
     const isFirst = [...this.#troubles.values()].every((each) => !each.has(place));
-    const sinceMs = troubles.get(place)?.sinceMs ?? (isFirst ? waiting.sinceMs : toldMs);
-    troubles.set(place, { shard, waitMs: waiting.sinceMs, sinceMs, toldMs, error });
+    for (const [cluster, { error, toldMs }] of told) {
+      const troubles = must(this.#troubles.get(cluster), 'troubles of a cluster');
+      const sinceMs = troubles.get(place)?.sinceMs ?? (isFirst ? waiting.sinceMs : toldMs);
+      troubles.set(place, { shard, waitMs: waiting.sinceMs, sinceMs, toldMs, error });
+    }
   }
 
   /** The partition went on, or has been told of the other cluster alone for long. */

@@ -2,7 +2,7 @@
 import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import type { Incident } from '#contract/status.ts';
-import type { KafkaError } from '#kafka/errors.ts';
+import { ClusterUnreachableError, type KafkaError } from '#kafka/errors.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { ShardStop } from './shard-stop.ts';
 
@@ -20,7 +20,16 @@ const RETRY_MS = { baseMs: 1_000, maxMs: 30_000 };
 
 type Context = Pick<
   ShardContext,
-  'mirrorName' | 'sourceTopic' | 'partition' | 'clock' | 'random' | 'onTrouble' | 'onIncident' | 'onIncidentEnded'
+  | 'source'
+  | 'target'
+  | 'mirrorName'
+  | 'sourceTopic'
+  | 'partition'
+  | 'clock'
+  | 'random'
+  | 'onTrouble'
+  | 'onIncident'
+  | 'onIncidentEnded'
 >;
 
 export class ShardTrouble {
@@ -45,13 +54,16 @@ export class ShardTrouble {
     return this.#incident;
   }
 
-  /** Tells what is waited out, and waits before the next attempt. */
+  /** Tells what is waited out, and waits before the next attempt: while nobody answers, until somebody does. */
   async waitOut(error: KafkaError, signal: AbortSignal): Promise<void> {
-    const { clock, sourceTopic: topic, partition } = this.#context;
+    const { clock, sourceTopic: topic, partition, source, target } = this.#context;
     const toldMs = clock.monotonic();
     this.#waiting = { error, sinceMs: this.#waiting?.sinceMs ?? toldMs, toldMs };
     this.#context.onTrouble({ topic, partition }, error);
     await this.pause(signal);
+    if (!(error instanceof ClusterUnreachableError)) return;
+    // One attempt for all partitions: thousands that each ask again take half a core and a gigabyte.
+    await Promise.all([source, target].map((cluster) => cluster.untilReachable(signal)));
   }
 
   /** Before the next attempt: longer each time until something has advanced. */

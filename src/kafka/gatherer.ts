@@ -1,0 +1,84 @@
+/**
+ * Questions of one kind to one broker. It serves one request of a connection at a time (SocketServer), so what is asked
+ * while one is on its way loses nothing by waiting for the answer, and goes with everything else that waits in the next.
+ */
+import { must } from '#util/assert.ts';
+import { ConnectionError } from './errors.ts';
+
+/** Of a request; one for 10,000 partitions takes 3 ms to make. */
+const QUESTIONS_MAX = 10_000;
+
+export interface GathererOptions<Question, Answer> {
+  /** One request. An answer for each question, in their order. */
+  request(questions: readonly Question[]): Promise<readonly Answer[]>;
+  /** Two questions of the same key cannot be in one request. */
+  keyOf(question: Question): string;
+}
+
+interface Waiting<Question, Answer> {
+  readonly question: Question;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Gatherer<Question, Answer> {
+  readonly #options: GathererOptions<Question, Answer>;
+  #waiting: Waiting<Question, Answer>[] = [];
+  #isAsking = false;
+
+  constructor(options: GathererOptions<Question, Answer>) {
+    this.#options = options;
+  }
+
+  /** In the order of the questions. Throws what `request` throws for one of them. */
+  ask(questions: readonly Question[]): Promise<Answer[]> {
+    const answers = questions.map((question) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+      this.#waiting.push({ question, resolve, reject });
+      return promise;
+    });
+    if (!this.#isAsking) void this.#run();
+    return Promise.all(answers);
+  }
+
+  async #run(): Promise<void> {
+    this.#isAsking = true;
+    while (this.#waiting.length > 0) {
+      const asked = this.#take();
+      try {
+        const answers = await this.#options.request(asked.map(({ question }) => question));
+        for (const [i, { resolve }] of asked.entries()) resolve(must(answers[i], 'an answer for each question'));
+      } catch (error) {
+        // What waits behind it would have been on the same connection.
+        const behind = error instanceof ConnectionError ? this.#waiting.splice(0) : [];
+        for (const { reject } of [...asked, ...behind]) reject(error);
+      }
+    }
+    this.#isAsking = false;
+  }
+
+  #take(): Waiting<Question, Answer>[] {
+    const taken = new Map<string, Waiting<Question, Answer>>();
+    const left: Waiting<Question, Answer>[] = [];
+    for (const each of this.#waiting) {
+      const key = this.#options.keyOf(each.question);
+      if (taken.size < QUESTIONS_MAX && !taken.has(key)) taken.set(key, each);
+      else left.push(each);
+    }
+    this.#waiting = left;
+    return [...taken.values()];
+  }
+}
+
+/** Kept for as long as the owner is there, made when first asked for. */
+export class Gatherers<Owner extends object, Question, Answer> {
+  readonly #byOwner = new WeakMap<Owner, Map<string, Gatherer<Question, Answer>>>();
+
+  of(owner: Owner, key: string, options: () => GathererOptions<Question, Answer>): Gatherer<Question, Answer> {
+    let gatherers = this.#byOwner.get(owner);
+    if (!gatherers) this.#byOwner.set(owner, (gatherers = new Map()));
+    let gatherer = gatherers.get(key);
+    if (!gatherer) gatherers.set(key, (gatherer = new Gatherer(options())));
+    return gatherer;
+  }
+}
