@@ -215,6 +215,22 @@ describe('a second process', () => {
     expect([b.hasEnded(), group.memberIds.length]).toEqual([true, 1]);
   });
 
+  test('that is gone does not keep the first from leaving, nor the next from taking over when it has been evicted', async () => {
+    const { group, start, pass } = startWorld();
+    const [a, b] = [start('a'), start('b')];
+    await pass(10_000);
+    expect([a.mine().length, b.mine().length]).toEqual([2, 2]);
+    b.machine.isCutOff = true;
+    a.ownership.stop();
+    await pass(6_000);
+    expect([a.hasEnded(), group.memberIds.length]).toEqual([true, 1]);
+    const c = start('c');
+    await pass(TIMES.sessionTimeoutMs + 1_000);
+    expect(group.evictions).toBe(1);
+    expect(c.mine()).toEqual(SHARDS);
+    expect(new Set(c.terms.map(({ takeover }) => takeover))).toEqual(new Set(['evicted']));
+  });
+
   test('takes over by hand what the first has when that one stops', async () => {
     const { start, group, pass } = startWorld();
     const [a, b] = [start('a'), start('b')];

@@ -44,6 +44,8 @@ export const PROTOCOL_NAME = `shards-${ASSIGNMENT_VERSION}`;
 export const TIMES = { sessionTimeoutMs: 20_000, marginMs: 10_000, writeTimeoutMs: 10_000, heartbeatMs: 2_000 };
 
 const RETRY_MS = { baseMs: 500, maxMs: 5_000 };
+/** In heartbeats: by then who lives has heard of the rebalance and joined. */
+const PASS_ON_HEARTBEATS = 2.5;
 const INCONSISTENT_GROUP_PROTOCOL = 23;
 const INVALID_SESSION_TIMEOUT = 26;
 const GROUP_MAX_SIZE_REACHED = 81;
@@ -118,6 +120,7 @@ export class Ownership {
   #difference: AppError | null = null;
   #told: ErrorCode | null = null;
   #wake = new AbortController();
+  #cancelPassingOn: (() => void) | null = null;
   readonly #closed = new AbortController();
 
   constructor(options: OwnershipOptions) {
@@ -172,6 +175,7 @@ export class Ownership {
     let isLastRound = false;
     while (!this.#closed.signal.aborted) {
       try {
+        if (this.#isStopping && this.#terms.size === 0) this.#boundPassingOn();
         if (this.#isStopping && this.#terms.size === 0 && (this.#isAlone || this.#released.size === 0)) {
           await this.#letOthersLearn();
           await this.#options.member.leave();
@@ -208,9 +212,22 @@ export class Ownership {
     this.#wakeUp();
   }
 
+  /**
+   * A member that is gone would hold the join up until its session ends. Nothing of ours is on its way any more, so we may
+   * leave without having passed on: who takes the shards over waits as if we had been evicted.
+   */
+  #boundPassingOn(): void {
+    const { clock, times, member } = this.#options;
+    this.#cancelPassingOn ??= clock.schedule(PASS_ON_HEARTBEATS * times.heartbeatMs, () => {
+      this.#released.clear();
+      member.interrupt();
+    });
+  }
+
   /** Ends at once, and tells the group nothing: it must not give away what may still have requests on their way. */
   close(): void {
     this.#closed.abort();
+    this.#cancelPassingOn?.();
     this.#loseAll();
     this.#options.member.close();
     this.#wakeUp();
