@@ -41,7 +41,8 @@ async function catchUp(mirror: MirrorUnderTest, topic: string): Promise<Rate> {
 }
 
 fault({ id: 'target-down', title: 'the whole target killed, and started again after 2 minutes' }, async (run) => {
-  const mirror = await startMirror(run, await pair(), { name: run.id, recordsPerSecond: 300 });
+  const options = { name: run.id, recordsPerSecond: 300, mayRepeatEnds: true };
+  const mirror = await startMirror(run, await pair(), options);
   const { brokers } = mirror.pair.target;
   const before = processMemory(mirror.process.pid).rssBytes;
   await Promise.all(brokers.map((broker) => broker.kill()));
