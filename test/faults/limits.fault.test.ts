@@ -114,7 +114,7 @@ for (const partitions of [2_000, 10_000])
   fault(
     {
       id: `idle-${partitions}-partitions`,
-      title: `${partitions} partitions known, mirrored and idle`,
+      title: `${partitions} partitions known, mirrored and idle, and without their source for a minute`,
       timeoutMs: 1_800_000,
     },
     async (run) => {
@@ -130,8 +130,29 @@ for (const partitions of [2_000, 10_000])
       await lockstep.until(() => copying() === partitions, 'every partition is copying', 1_500_000);
       run.figure('all copying within s, target topics created too', (performance.now() - startedAt) / 1000);
       run.tookEffect(`${copying()} partitions were copying, and nothing was written`);
-      await measureIdle(run, lockstep);
-      run.outcome('no incident, within the bound');
+      run.figure('processor, % of a core', (await shareOfCore(lockstep, 30_000)) * 100);
+      run.figure('RSS in MiB', processMemory(lockstep.pid).rssBytes / MEBIBYTE);
+      run.figure('peak RSS in MiB', processMemory(lockstep.pid).peakRssBytes / MEBIBYTE);
+
+      await Promise.all(source.brokers.map((broker) => broker.kill()));
+      const share = await shareOfCore(lockstep, 60_000);
+      run.figure('processor without the source, % of a core', share * 100);
+      const wallMs = Date.now();
+      await Promise.all(source.brokers.map((broker) => broker.start()));
+      const returnedAt = performance.now();
+      const isBack = (): boolean =>
+        (lockstep.status(run.id)?.shards ?? []).every(({ measuredAt }) => (measuredAt ?? 0) > wallMs);
+      await lockstep.until(isBack, 'every partition hears from the source again', 300_000);
+      run.figure('all heard from the source again within s', (performance.now() - returnedAt) / 1000);
+      run.tookEffect('the source was gone for 60 s');
+      const { peakRssBytes } = processMemory(lockstep.pid);
+      run.figure('peak RSS with that in MiB', peakRssBytes / MEBIBYTE);
+      const ended = await lockstep.interrupt();
+      expect(ended.incidents, told(ended)).toEqual([]);
+      expectOutages(ended, { outages: ['CLUSTER_UNREACHABLE'] });
+      expect(peakRssBytes).toBeLessThan(RSS_MAX);
+      expect(share, 'partitions that wait cost next to nothing').toBeLessThan(0.1);
+      run.outcome('no incident but CLUSTER_UNREACHABLE, within the bound');
     },
   );
 
@@ -162,19 +183,10 @@ fault(
   },
 );
 
-/** RSS and share of a core over 30 s without anything to copy. */
-async function measureIdle(run: FaultRun, lockstep: LockstepProcess): Promise<void> {
+async function shareOfCore(lockstep: LockstepProcess, ms: number): Promise<number> {
   const [cpuS, atMs] = [processCpuSeconds(lockstep.pid), performance.now()];
-  await lockstep.until(() => performance.now() - atMs > 30_000, '30 s have passed', 90_000);
-  const share = (processCpuSeconds(lockstep.pid) - cpuS) / ((performance.now() - atMs) / 1000);
-  const { rssBytes, peakRssBytes } = processMemory(lockstep.pid);
-  run.figure('processor, % of a core', share * 100);
-  run.figure('RSS in MiB', rssBytes / MEBIBYTE);
-  run.figure('peak RSS in MiB', peakRssBytes / MEBIBYTE);
-  const ended = await lockstep.interrupt();
-  expect(ended.incidents, told(ended)).toEqual([]);
-  expectOutages(ended);
-  expect(peakRssBytes).toBeLessThan(RSS_MAX);
+  await lockstep.until(() => performance.now() - atMs > ms, `${ms / 1000} s have passed`, 3 * ms);
+  return (processCpuSeconds(lockstep.pid) - cpuS) / ((performance.now() - atMs) / 1000);
 }
 
 fault(
