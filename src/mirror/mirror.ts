@@ -45,7 +45,12 @@ import { findLostTopics } from './lost-topics.ts';
 import { Goals } from './goals.ts';
 import { GroupMemory } from './group-memory.ts';
 import { GroupSync } from './group-sync.ts';
-import { incidentElsewhere, MirroredPartition, type RunningShard } from './mirrored-partition.ts';
+import {
+  incidentElsewhere,
+  MirroredPartition,
+  type MirroredPartitionOptions,
+  type RunningShard,
+} from './mirrored-partition.ts';
 import { readEnds } from './offsets.ts';
 import { OpenTransactions } from './open-transactions.ts';
 import { Outages } from './outages.ts';
@@ -503,25 +508,31 @@ export class Mirror {
 
   #startPartitions(topic: PreparedTopic): void {
     if (this.#isStopping) return;
-    const start = this.#startOf(topic);
+    const options = this.#partitionOptions(topic); // one for all: there may be thousands
     for (let index = 0; index < topic.partitions; index++) {
       const name = shardName(topic.sourceTopicId, index);
       if (this.#partitions.has(name)) continue;
       const place = { name, topic: topic.sourceTopic, targetTopic: topic.targetTopic, partition: index };
-      const partition = new MirroredPartition(place, {
-        clock: this.#options.clock,
-        createShard: (term) => this.#createShard(topic, { partition: index, start, term }),
-        successorOf: (incident, term) => this.#goOnMapped(topic, incident, { partition: index, start, term }),
-        hasPeers: () => this.#sharing?.hasPeers === true,
-        isStopping: () => this.#isStopping,
-        closed: this.#closed.signal,
-        onIncidentGone: (incident) => this.#emit({ event: 'incident-ended', incident, at: this.#options.clock.now() }),
-        onStopped: (incident) => void this.#recordStop(topic, index, incident).catch(this.#bug.reject),
-      });
+      const partition = new MirroredPartition(place, options);
       this.#partitions.set(name, partition);
       if (!this.#sharing) partition.hold(soleTerm(this.#stopping.signal)).catch(this.#bug.reject);
     }
     this.#started.add(topic.sourceTopic);
+  }
+
+  #partitionOptions(topic: PreparedTopic): MirroredPartitionOptions {
+    const { clock } = this.#options;
+    const context = this.#contextOf(topic);
+    return {
+      clock,
+      createShard: (place) => this.#createShard(topic, { ...context, ...place }),
+      successorOf: (incident, place) => this.#goOnMapped(topic, incident, { ...context, ...place }),
+      hasPeers: () => this.#sharing?.hasPeers === true,
+      isStopping: () => this.#isStopping,
+      closed: this.#closed.signal,
+      onIncidentGone: (incident) => this.#emit({ event: 'incident-ended', incident, at: clock.now() }),
+      onStopped: (incident, partition) => void this.#recordStop(topic, partition, incident).catch(this.#bug.reject),
+    };
   }
 
   // ---- sharing
@@ -634,15 +645,19 @@ export class Mirror {
     return start.at === 'latest' && !isThere ? { at: 'earliest' } : start;
   }
 
-  #createShard(
-    topic: PreparedTopic,
-    { partition, start, term }: { partition: number; start: MirrorStart; term: ShardContext['term'] },
-  ): RunningShard {
+  #createShard(topic: PreparedTopic, context: ShardContext): RunningShard {
+    if (topic.copy.mode === 'mapped') return this.#createMappedShard(topic.copy, context);
+    const isMisaligned = this.#isMisaligned(topic, context.partition);
+    return isMisaligned ? this.#createMappedShard({ isShared: true }, context) : new Shard(context);
+  }
+
+  /** What the shards of all its partitions are given. */
+  #contextOf(topic: PreparedTopic): Omit<ShardContext, 'partition' | 'term'> {
     const { source, target, clock, random, pool, resource, guards } = this.#options;
     const state = must(this.#state, 'state topic');
     let gate = this.#gates.get(topic.targetTopic);
     if (!gate) this.#gates.set(topic.targetTopic, (gate = new CleanupGate(target, topic.targetTopic)));
-    const context: ShardContext = {
+    return {
       mirrorName: this.#name,
       source,
       target,
@@ -651,7 +666,6 @@ export class Mirror {
       pool,
       dataPath: this.#dataPath,
       logStartGate: gate,
-      term,
       state: {
         // Who begins a term after a failover has stopped the others sees it here, before anything is written.
         load: async () => {
@@ -687,7 +701,6 @@ export class Mirror {
       sourceTopicId: topic.sourceTopicId,
       targetTopic: topic.targetTopic,
       targetTopicId: topic.targetTopicId,
-      partition,
       policy: {
         transactions: resource.spec.transactions,
         timestamps: resource.spec.timestamps,
@@ -701,7 +714,7 @@ export class Mirror {
       dataProducerId: guards?.sequence === false ? -1 : this.#producers.data,
       markerProducerId: this.#producers.marker,
       transactionalIdPrefix: `${TRANSACTIONAL_ID_PREFIX}${this.#mirrorId}`,
-      start,
+      start: this.#startOf(topic),
       expirationMs: () => this.#expirationMs,
       fillOffsetsMax: resource.spec.offsets === 'auto' ? FILL_OFFSETS_MAX : Infinity,
       countBytes: (reason: ReencodeReason | null, bytes: number) => {
@@ -715,9 +728,6 @@ export class Mirror {
       onIncident: (incident) => this.#emit({ event: 'incident', incident }),
       onIncidentEnded: (incident) => this.#emit({ event: 'incident-ended', incident, at: clock.now() }),
     };
-    if (topic.copy.mode === 'mapped') return this.#createMappedShard(topic.copy, context);
-    const isMisaligned = this.#isMisaligned(topic, partition);
-    return isMisaligned ? this.#createMappedShard({ isShared: true }, context) : new Shard(context);
   }
 
   /** Its offsets were identical until another program wrote to the target. */
@@ -727,13 +737,9 @@ export class Mirror {
   }
 
   /** `onMisalignment: map`. Null where the partition stays stopped. */
-  async #goOnMapped(
-    topic: PreparedTopic,
-    incident: Incident,
-    place: { partition: number; start: MirrorStart; term: ShardContext['term'] },
-  ): Promise<RunningShard | null> {
+  async #goOnMapped(topic: PreparedTopic, incident: Incident, context: ShardContext): Promise<RunningShard | null> {
     if (incident.code !== 'SHARD_DIVERGED' || topic.copy.mode === 'mapped') return null;
-    const { partition, term } = place;
+    const { partition, term } = context;
     try {
       const state = must(this.#state, 'state topic');
       await state.load(); // another process may have decided it
@@ -748,7 +754,7 @@ export class Mirror {
       'SHARD_DIVERGED',
       `${topic.sourceTopic}/${partition} goes on mapped from offset ${at} on: ${incident.cause}`,
     );
-    return this.#createShard(topic, place);
+    return this.#createShard(topic, context);
   }
 
   async #mapBehind(

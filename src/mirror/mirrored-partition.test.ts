@@ -54,7 +54,7 @@ function newScene({ endsWhenLost = false } = {}) {
       { name: 'id/0', topic: 'orders', targetTopic: 'copy', partition: 0 },
       {
         clock,
-        createShard: ({ lost }) => {
+        createShard: ({ term: { lost } }) => {
           const shard = new PlayedShard();
           if (endsWhenLost) lost.addEventListener('abort', () => shard.ended.resolve(), { once: true });
           if (endsWhenLost && lost.aborted) shard.ended.resolve();

@@ -45,11 +45,17 @@ export type RunningShard = Pick<
 /** Parts of a shard's term that the shard does not need. */
 type HeldTerm = Omit<Term, 'shard' | 'quietAtMs'>;
 
+export interface HeldPartition {
+  readonly partition: number;
+  readonly term: HeldTerm;
+}
+
+/** Partitions may share one. */
 export interface MirroredPartitionOptions {
   readonly clock: Clock;
-  createShard(term: HeldTerm): RunningShard;
+  createShard(held: HeldPartition): RunningShard;
   /** What goes on in the place of a shard that has stopped for good; null for nothing. */
-  successorOf?(incident: Incident, term: HeldTerm): Promise<RunningShard | null>;
+  successorOf?(incident: Incident, held: HeldPartition): Promise<RunningShard | null>;
   /** There are other processes, and what is not ours is theirs. */
   hasPeers(): boolean;
   /** What is shown stays as it is from now on. */
@@ -59,7 +65,7 @@ export interface MirroredPartitionOptions {
   /** The incident is another process's from now on. */
   onIncidentGone(incident: Incident): void;
   /** A shard has stopped for good, which others cannot see; null: another one begins. */
-  onStopped?(incident: Incident | null): void;
+  onStopped?(incident: Incident | null, partition: number): void;
 }
 
 /** Nothing is copied until it is lifted, whoever's turn it is. */
@@ -170,23 +176,27 @@ export class MirroredPartition {
       lost: AbortSignal.any([term.lost, refused]),
       mayWrite: () => !refused.aborted && term.mayWrite(),
     };
-    let shard = this.#options.createShard(held);
+    let shard = this.#options.createShard({ partition: this.partition, term: held });
     this.#shard = shard;
     this.#watermark = null;
-    this.#options.onStopped?.(null);
+    this.#options.onStopped?.(null, this.partition);
     this.#running = shard.run();
     await this.#running;
     const isOver = (): boolean => held.lost.aborted || this.#options.isStopping();
     const { incident } = shard;
     this.#isChanging = !isOver() && incident !== null && this.#options.successorOf !== undefined;
-    const successor = this.#isChanging && incident ? await this.#options.successorOf?.(incident, held) : null;
+    const successor =
+      this.#isChanging && incident
+        ? await this.#options.successorOf?.(incident, { partition: this.partition, term: held })
+        : null;
     this.#isChanging = false;
     if (successor) {
       this.#detach(shard);
       this.#shard = shard = successor;
       await shard.run();
     }
-    if (!isOver() && shard.incident && !shard.incident.endsByItself) this.#options.onStopped?.(shard.incident);
+    if (!isOver() && shard.incident && !shard.incident.endsByItself)
+      this.#options.onStopped?.(shard.incident, this.partition);
     return shard;
   }
 

@@ -71,7 +71,7 @@ import type { PartitionState, ShardContext } from './shard-context.ts';
 import { ShardTrouble, type Waiting } from './shard-trouble.ts';
 import { checkSourceEnd, cutOr } from './source-end.ts';
 import { TopicIdentity } from './topic-identity.ts';
-import { createTransactionPort } from './transaction-port.ts';
+import { TargetTransactions } from './target-transactions.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
 const FETCH_BYTES_FIRST = 512 * 1024;
@@ -502,7 +502,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#transactions = null;
     this.#mayNotMark = false;
     if (policy.transactions !== 'preserve') return;
-    const port = createTransactionPort({
+    const port = new TargetTransactions({
       source,
       sourceTopic: this.topic,
       target,

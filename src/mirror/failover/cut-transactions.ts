@@ -16,7 +16,7 @@ import {
 import { Backoff } from '#util/backoff.ts';
 import { sleep } from '#util/clock.ts';
 import { readEnds } from '../offsets.ts';
-import { transactionalIdOf } from '../transaction-port.ts';
+import { transactionalIdOf } from '../target-transactions.ts';
 import { SLOTS_MAX } from '../transaction-slots.ts';
 
 /** The coordinator loads, moves, or still writes the end of the transaction before. */

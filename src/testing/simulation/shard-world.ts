@@ -97,7 +97,7 @@ export class MirrorProcess {
     });
     const partition = new MirroredPartition(PLACE, {
       clock,
-      createShard: (term) => (this.shard = this.#newShard(term)),
+      createShard: ({ term }) => (this.shard = this.#newShard(term)),
       hasPeers: () => true,
       isStopping: () => false,
       closed: this.#end.signal,
