@@ -88,6 +88,7 @@ const SHARD_STOPS: { readonly [Name in keyof Stops]: readonly Parameters<Stops[N
   ],
   transactionCut: [[1500, 900_000]],
   transactionHangs: [[1500, 4711]],
+  transactionForgotten: [[1500, 4711]],
   tooManyTransactions: [[1500, 256]],
   recordTooLarge: [[1500, 2_097_229, 1_048_588]],
   conditionFailed: [[1500, 0, 'asks for a header that is not there: "region"']],

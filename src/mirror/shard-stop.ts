@@ -184,6 +184,19 @@ export function transactionHangs(offset: number, producerId: number): ShardStop 
   });
 }
 
+/** `offset`: where the copy ends; what it holds is all the source's. */
+export function transactionForgotten(offset: number, producerId: number): ShardStop {
+  return new ShardStop({
+    code: 'SHARD_TRANSACTION_BROKEN',
+    offsets: { from: offset, to: offset },
+    cause: `The end of a transaction of producer id ${producerId} stands on the target below offset ${offset}, and its coordinator has forgotten it when a broker was lost: it holds the transaction open, and will end it once more.`,
+    consequence: `Everything below offset ${offset} is the source's. Nothing more is written: the second end would take an offset that the source has for something else.`,
+    nextStep:
+      'Delete the target topic if the source still has everything that it holds, or give the copy another name with "to", and start the mirror again.',
+    endsByItself: false,
+  });
+}
+
 export function tooManyTransactions(offset: number, slotsMax: number): ShardStop {
   return new ShardStop({
     code: 'SHARD_TRANSACTION_BROKEN',

@@ -388,6 +388,31 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     });
   });
 
+  test('one whose end its coordinator forgot with a lost broker is never ended twice', async () => {
+    for (const goesOn of [false, true]) {
+      const world = new World(1, protocol);
+      for (let i = 0; i < 2; i++) {
+        append(world.source, 100);
+        world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+      }
+      const writer = await TransactionWriter.restore(world.port);
+      await writer.write(itemAt(world.source, 0));
+      await writer.end({ baseOffset: 1, producerId: 100, isCommit: true });
+      world.coordinator.forget();
+      const ended = await (goesOn ? writer.write(itemAt(world.source, 2)) : world.copy()).catch((e: unknown) => e);
+      // Without KIP-890 its coordinator goes on with the transaction, which is then that of the next records.
+      if (protocol === 'explicit' && !goesOn) expect(world.differences()).toEqual([]);
+      if (protocol === 'implicit')
+        expect((ended as ShardStop).reason).toMatchObject({
+          code: 'SHARD_TRANSACTION_BROKEN',
+          offsets: { from: 2, to: 2 },
+          cause: expect.stringContaining('has forgotten it'),
+          endsByItself: false,
+        });
+      expect(world.target.parsed().filter(({ isControl }) => isControl).length).toBeLessThanOrEqual(2);
+    }
+  });
+
   test('a transaction that the coordinator ended meanwhile stops it, at the offset of that end', async () => {
     let stops = 0;
     for (const seed of SEEDS) {

@@ -18,7 +18,7 @@ import { errorOf } from '#kafka/protocol/error-codes.ts';
 import { patchBatchHeader } from '#kafka/records/header-patch.ts';
 import type { DescribedTransaction, ProducerIdentity, TransactionProtocol } from '#kafka/transactions.ts';
 import { SEQUENCES } from './batch-walk.ts';
-import { diverged, tooManyTransactions, transactionCut, transactionHangs } from './shard-stop.ts';
+import { diverged, tooManyTransactions, transactionCut, transactionForgotten, transactionHangs } from './shard-stop.ts';
 import { SLOTS_MAX, TransactionSlots, type OpenTransaction } from './transaction-slots.ts';
 
 /** Slots are asked for in groups: the lowest are taken first, so that a slot that is not known ends the search. Most have none. */
@@ -321,10 +321,11 @@ export class TransactionWriter {
   async #explain(error: BrokerError, at: { slot: number; offset: number }, delayMs: number): Promise<void> {
     if (delayMs > 0) await this.#port.pause(delayMs);
     if (!UNCLEAR.has(error.code)) return;
-    const described = await this.#settled([at.slot]);
+    const described = (await this.#settled([at.slot]))[0] ?? null;
     const watermark = await this.#port.watermark();
-    const limitMs = described[0]?.timeoutMs ?? null;
-    if (watermark > at.offset) throw transactionCut(at.offset, limitMs);
+    if (watermark > at.offset) throw transactionCut(at.offset, described?.timeoutMs ?? null);
+    const state = (await this.#port.producers()).find(({ producerId }) => producerId === described?.producerId);
+    if (described && isForgotten(described, state)) throw transactionForgotten(at.offset, described.producerId);
   }
 
   // ---- restore
@@ -346,6 +347,7 @@ export class TransactionWriter {
       });
       const firstOffset = state?.currentTxnStartOffset ?? -1;
       const isOngoing = status === 'Ongoing';
+      if (isForgotten(transaction, state)) throw transactionForgotten(await this.#port.watermark(), producerId);
       if (firstOffset < 0) {
         if (isOngoing) begun.push(slot);
         else if (!isCertain) await this.#fence(slot);
@@ -443,6 +445,16 @@ function foundOf(slots: readonly (ProducerIdentity | null)[], producers: readonl
     .filter(({ producerId }) => ids.has(producerId))
     .toSorted((a, b) => a.producerId - b.producerId)
     .map((state) => [state.producerId, state.producerEpoch, state.lastSequence, state.currentTxnStartOffset]);
+}
+
+/**
+ * With each end its coordinator raises the epoch (KIP-890), and the leader of the partition learns that from the end. A
+ * coordinator that is behind has lost it: one that comes back after a crash reads what it had decided from the end of its log,
+ * replicated or not (TransactionStateManager.loadTransactionMetadata), and has the end written; another one may then lead
+ * that log without it, and holds the transaction open (seen on 4.3.1).
+ */
+function isForgotten({ status, producerEpoch }: DescribedTransaction, state: ProducerState | undefined): boolean {
+  return status === 'Ongoing' && state !== undefined && state.producerEpoch > producerEpoch;
 }
 
 function isEnding({ status }: DescribedTransaction): boolean {

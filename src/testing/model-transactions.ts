@@ -156,6 +156,17 @@ export class ModelTransactions {
     }
   }
 
+  /** Another broker leads its log from now on, in which the ends that were decided last are missing. */
+  forget(): void {
+    for (const transaction of this.#transactions.values()) {
+      if (!transaction.status.startsWith('Complete')) continue;
+      transaction.status = 'Ongoing';
+      transaction.takesPart = true;
+      if (this.protocol === 'implicit') transaction.producerEpoch--;
+      transaction.lastProducerEpoch = -1;
+    }
+  }
+
   #abort(transaction: Transaction): void {
     this.unasked++;
     transaction.producerEpoch++;
