@@ -6,6 +6,8 @@
 import { expect } from 'vitest';
 import type { ErrorCode } from '#contract/errors.ts';
 import type { Incident } from '#contract/status.ts';
+import { describeProducers } from '#kafka/producers.ts';
+import { describeTransactions, listTransactions } from '#kafka/transactions.ts';
 import { checkReplication } from '#testing/checker/check-replication.ts';
 import type { MirrorPolicy } from '#testing/checker/check-replication.ts';
 import { HistoryBuilder, type PartitionHistory } from '#testing/checker/history.ts';
@@ -13,7 +15,8 @@ import { readHistories } from '#testing/checker/read-history.ts';
 import type { RawBatch } from '#testing/raw-batch.ts';
 import { RawReader } from '#testing/raw-reader.ts';
 import type { KafkaCluster } from '#testing/kafka-cluster.ts';
-import { assert } from '#util/assert.ts';
+import { openCluster } from '#testing/open-cluster.ts';
+import { assert, must } from '#util/assert.ts';
 import type { ClusterPair } from './mirror-under-test.ts';
 
 /** A partition that has stopped, and where its copy ends as the source is. */
@@ -55,11 +58,16 @@ export async function expectStoppedAtRepeatedEnds(
   return { ends, records, told };
 }
 
-/** Fails unless the target holds, where the incident says, the end of a transaction that stands before it already. */
+/** Fails unless the target holds, where the incident says, the end of a transaction that stands before it already, or will. */
 async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promise<RepeatedEnd> {
   const { code, topic, partition, offsets } = incident;
   expect(CODES).toContain(code);
   assert(topic !== null && partition !== null && offsets !== null, 'an incident of a partition');
+  const forgotten = /end of a transaction of producer id (\d+) stands .* has forgotten it/.exec(incident.cause)?.[1];
+  if (forgotten !== undefined) {
+    await expectForgotten(target, { topic, partition, producerId: Number(forgotten) });
+    return { topic, partition, offset: offsets.from };
+  }
   const reader = new RawReader(target.bootstrap);
   try {
     const last = new Map<number, RawBatch>();
@@ -81,6 +89,28 @@ async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promi
     reader.close();
   }
   throw new Error(`no end of a transaction stands twice where the partition has stopped: ${JSON.stringify(incident)}`);
+}
+
+/** The leader of the partition knows of an end, with which comes a new epoch (KIP-890), that the coordinator has still to write. */
+async function expectForgotten(
+  { bootstrap }: KafkaCluster,
+  { producerId, ...place }: { readonly topic: string; readonly partition: number; readonly producerId: number },
+): Promise<void> {
+  const cluster = openCluster(bootstrap);
+  try {
+    await cluster.connect();
+    const [listed] = await listTransactions(cluster, { producerIds: [producerId] });
+    const [transaction] = await describeTransactions(cluster, [must(listed, 'a transaction').transactionalId]);
+    const producers = await describeProducers(cluster, place);
+    const onPartition = must(
+      producers.find((each) => each.producerId === producerId),
+      'the producer',
+    );
+    expect([transaction?.status, onPartition.currentTxnStartOffset]).toEqual(['Ongoing', -1]);
+    expect(onPartition.producerEpoch).toBeGreaterThan(must(transaction, 'what the coordinator says').producerEpoch);
+  } finally {
+    cluster.close();
+  }
 }
 
 /** The whole topic but for what lies behind the ends that stand twice. Returns the number of equal records. */
