@@ -1,6 +1,7 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
 import { capacityOf, type MirrorCapacity } from '#contract/capacity.ts';
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
+import type { SecretRef } from '#contract/cluster-security.ts';
 import type { ClusterResource, Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import { limitFindings, withLimits } from '#contract/provider-limits.ts';
@@ -41,11 +42,17 @@ import { permissionsOf } from '#mirror/rights.ts';
 import { Evidence } from '#prove/evidence.ts';
 import { VerifyJob } from '#prove/verify-job.ts';
 import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
+import { readSecret } from '#jobs/secret-host.ts';
+import type { MonitoringSettings } from '#contract/monitoring-settings.ts';
+import { formatAddress } from '#contract/option-types.ts';
+import { Monitoring } from '#watch/monitoring.ts';
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
+import type { Listen } from '#util/http.ts';
 import type { Network } from '#util/network.ts';
+import type { ProcessFigures } from '#util/process-figures.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 
@@ -63,8 +70,10 @@ export interface Host {
   readonly disk: Disk;
   /** Of this process, where secrets may stand. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** For tokens. */
+  /** For tokens, and receivers of metrics and events. */
   readonly web: Web;
+  readonly listen: Listen;
+  readonly figures: ProcessFigures;
   /** Text that nobody can foretell. */
   readonly nonce: () => string;
   /** Host name and process id, for people. */
@@ -276,6 +285,40 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
     return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
   };
   return withClusters(documents.clusters, host, run, warn);
+}
+
+/** Of `openMonitoring`: hears all events of a run, and tells of them until it is closed. */
+export type OpenMonitoring = Pick<Monitoring, 'address' | 'observe' | 'close'>;
+
+/** Serves and pushes what the jobs of the files say in numbers. Throws AppError REQUEST_INVALID where it cannot listen. */
+export async function openMonitoring(
+  { mirrors, verifications }: Documents,
+  host: Host,
+  options: {
+    readonly settings: MonitoringSettings;
+    readonly version: string;
+    readonly onWarning: (event: RunEvent) => void;
+  },
+): Promise<OpenMonitoring> {
+  const { settings, version, onWarning } = options;
+  const ports = { ...host, readSecret: (ref: SecretRef, what: string) => readSecret(ref, what, host) };
+  const jobs = [
+    ...mirrors.map(({ metadata }) => ({ name: metadata.name, kind: 'mirror' as const })),
+    ...verifications.map(({ metadata }) => ({ name: metadata.name, kind: 'verify' as const })),
+  ];
+  const onTrouble = (receiver: string, why: string): void => {
+    const message = `What is pushed to ${receiver} does not arrive: ${why}. It is tried again; the mirrors go on.`;
+    onWarning({ event: 'warning', mirror: null, code: 'RECEIVER_UNAVAILABLE', message, at: host.clock.now() });
+  };
+  try {
+    return await Monitoring.open(ports, { settings, jobs, version, onTrouble });
+  } catch (cause) {
+    if (!settings.listen) throw cause;
+    throw new AppError('REQUEST_INVALID', `--metrics: cannot listen on ${formatAddress(settings.listen)}`, {
+      cause,
+      nextStep: 'Name an address of this machine, and a port that is free.',
+    });
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ import type {
   failBackMirror,
   failOverMirror,
   Host,
+  openMonitoring,
   permissionsOfMirrors,
   planMirrorFailover,
   exportLedgers,
@@ -30,6 +31,7 @@ export interface App {
   readonly capacityOfMirrors: typeof capacityOfMirrors;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
+  readonly openMonitoring: typeof openMonitoring;
   readonly verifyMirrors: typeof verifyMirrors;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;

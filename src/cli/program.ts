@@ -2,6 +2,11 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { listClusters } from './commands/clusters/list.ts';
+import { checkConfig } from './commands/config/check.ts';
+import { configure } from './commands/config/configure.ts';
+import { editConfig } from './commands/config/edit.ts';
+import { getConfig } from './commands/config/get.ts';
+import { setConfig } from './commands/config/set.ts';
 import { ledger } from './commands/ledger.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
@@ -50,6 +55,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     });
   const clusters = addNoun(program, 'clusters', 'look at the clusters of the files', listClusters);
   const topics = addNoun(program, 'topics', 'look at the topics of a cluster', listTopics);
+  const config = addNoun(program, 'config', 'the options of the processes: file, environment, defaults', checkConfig);
   const verbs: [Command, string, Verb<never>][] = [
     [program, 'validate', validate],
     [program, 'plan', plan],
@@ -63,6 +69,11 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],
+    [config, 'check', checkConfig],
+    [config, 'get [key]', getConfig],
+    [config, 'set <key> [value...]', setConfig],
+    [config, 'edit <section> [words...]', editConfig],
+    [config, 'configure', configure],
   ];
   for (const [parent, name, verb] of verbs) addVerb(parent, name, verb, context, exit);
   const lines = [
@@ -96,13 +107,14 @@ function addVerb(
     .exitOverride(failUsage(`${pathOf(parent)} ${name.replace(/ .*/, '')}`))
     .summary(verb.summary)
     .description(verb.description ?? verb.summary);
-  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
+  if (verb.takesFiles !== false)
+    command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
   for (const [flags, description] of Object.entries(verb.options)) command.option(flags, description);
   command.option('--json', 'print JSON for machines');
   command.addHelpText('after', examples(verb.examples));
   command.action(async () => {
     // Commander knows options by name only; each verb states the type of its own beside the table that produces them.
-    exit(await verb.run(context, command.opts(), command.args[0] ?? ''));
+    exit(await verb.run(context, command.opts(), command.args[0] ?? '', command.args));
   });
 }
 
