@@ -45,6 +45,12 @@ import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
 import { readSecret } from '#jobs/secret-host.ts';
 import type { MonitoringSettings } from '#contract/monitoring-settings.ts';
 import { formatAddress } from '#contract/option-types.ts';
+import type { Check } from '#contract/check.ts';
+import type { CertificateRequest, MadeCertificates } from '#watch/certificates/certificate-files.ts';
+import { parseCertificates, problemsOf } from '#watch/certificates/certificate-facts.ts';
+import { inspectServer, type InspectedServer } from '#watch/certificates/inspect-server.ts';
+import { checkCertificate as checkCertificateFile, checkClock, checkServer } from '#watch/checks/cluster.ts';
+import { checkNode, checkOpenFiles } from '#watch/checks/machine.ts';
 import { Monitoring } from '#watch/monitoring.ts';
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
@@ -52,6 +58,7 @@ import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
 import type { Listen } from '#util/http.ts';
 import type { Network } from '#util/network.ts';
+import type { ProbeTls } from '#util/tls-probe.ts';
 import type { ProcessFigures } from '#util/process-figures.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
@@ -74,6 +81,7 @@ export interface Host {
   readonly web: Web;
   readonly listen: Listen;
   readonly figures: ProcessFigures;
+  readonly probeTls: ProbeTls;
   /** Text that nobody can foretell. */
   readonly nonce: () => string;
   /** Host name and process id, for people. */
@@ -285,6 +293,134 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
     return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
   };
   return withClusters(documents.clusters, host, run, warn);
+}
+
+/** An authority, and certificates that it signs, as files. Throws AppError REQUEST_INVALID; replaces nothing. */
+export async function makeCertificates(host: Host, request: CertificateRequest): Promise<MadeCertificates> {
+  // Its library is large, and no other command needs it.
+  const { makeCertificateFiles } = await import('#watch/certificates/certificate-files.ts');
+  return makeCertificateFiles(host, request);
+}
+
+/** What speaks against a certificate with its key; empty: nothing. */
+export const checkCertificate = problemsOf;
+
+/** What speaks against a file of authorities; empty: nothing. */
+export function checkAuthority(pem: string): string[] {
+  return parseCertificates(pem) ? [] : ['the authority file holds no certificate in PEM'];
+}
+
+/** What a server shows in a TLS handshake. Throws AppError CLUSTER_TLS_FAILED where none comes about. */
+export async function inspectTls(host: Host, options: Parameters<typeof inspectServer>[1]): Promise<InspectedServer> {
+  try {
+    return await inspectServer(host, options);
+  } catch (cause) {
+    const address = formatAddress(options);
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('CLUSTER_TLS_FAILED', `No encrypted connection to ${address} comes about: ${why}`, {
+      cause,
+      nextStep: 'Name a port that speaks TLS 1.2 or later, and a certificate of ours where it asks for one.',
+    });
+  }
+}
+
+/** What around this process and the clusters of the files could stand in the way. Changes nothing. */
+export async function diagnose(documents: Documents | null, host: Host): Promise<Check[]> {
+  const checks = [checkNode(process.version), checkOpenFiles(readIfThere(host.disk, '/proc/self/limits'))];
+  if (!documents) return checks;
+  const ofClusters = await withClusters(documents.clusters, host, (clusterOf) =>
+    Promise.all([
+      ...documents.clusters.map((resource) => diagnoseCluster(resource, host, clusterOf)),
+      ...documents.mirrors.map((mirror) => diagnoseMirror(mirror, documents, clusterOf)),
+    ]),
+  );
+  return [...checks, ...ofClusters.flat()];
+}
+
+async function diagnoseCluster(resource: ClusterResource, host: Host, clusterOf: ClusterOf): Promise<Check[]> {
+  const { name } = resource.metadata;
+  const subject = `cluster "${name}"`;
+  const tls = await diagnoseTls(resource, host);
+  try {
+    const cluster = await clusterOf(name);
+    const found = `${cluster.brokers().length} brokers, id ${cluster.clusterId}`;
+    const reached: Check = { subject, what: 'reachable', verdict: 'ok', found, nextStep: null };
+    return [reached, ...tls, await checkClock(cluster)];
+  } catch (error) {
+    return [failedCheck(error, subject, 'reachable'), ...tls];
+  }
+}
+
+async function diagnoseTls({ metadata, spec }: ClusterResource, host: Host): Promise<Check[]> {
+  const { tls } = spec.security;
+  if (!tls) return [];
+  const subject = `cluster "${metadata.name}"`;
+  const now = host.clock.now();
+  const checks: Check[] = [];
+  const files = { ca: tls.ca, certificate: tls.identity?.certificate ?? null };
+  for (const [what, ref] of Object.entries(files)) {
+    if (!ref) continue;
+    try {
+      checks.push(checkCertificateFile(subject, what, readSecret(ref, what, host), now));
+    } catch (error) {
+      checks.push(failedCheck(error, subject, what));
+    }
+  }
+  const probes = spec.bootstrap.map(async (address): Promise<Check> => {
+    const [, name = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
+    const server = name.replace(/^\[|\]$/g, '');
+    try {
+      const security = createSecurity(spec.security, host, {
+        onTrouble: () => {},
+        signal: new AbortController().signal,
+      });
+      const options = must(security?.tls, 'TLS of a cluster that has it')(server);
+      const shown = await inspectTls(host, { ...options, host: server, port: Number(port) });
+      return checkServer(subject, address, shown);
+    } catch (error) {
+      return failedCheck(error, subject, `TLS of ${address}`);
+    }
+  });
+  return [...checks, ...(await Promise.all(probes))];
+}
+
+async function diagnoseMirror(mirror: MirrorResource, documents: Documents, clusterOf: ClusterOf): Promise<Check[]> {
+  const subject = `mirror "${mirror.metadata.name}"`;
+  try {
+    const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+    const plan = await planMirror(mirror, source, target, { access: accessesOf(mirror, documents) });
+    const missing = plan.grants.map(({ what, cluster, command }): Check => {
+      const found = `missing on cluster "${cluster}": ${what}`;
+      return { subject, what: 'rights', verdict: 'failed', found, nextStep: command };
+    });
+    const findings = [...plan.findings, ...plan.topics.flatMap((topic) => topic.findings)];
+    const unfit = findings.map(({ code, severity, message, nextStep }): Check => ({
+      subject,
+      what: code,
+      verdict: severity === 'error' ? 'failed' : 'warning',
+      found: message,
+      nextStep,
+    }));
+    if (missing.length + unfit.length > 0) return [...missing, ...unfit];
+    const found = `${plan.topics.length} topics, all rights, nothing that stands against it`;
+    return [{ subject, what: 'rights and settings', verdict: 'ok', found, nextStep: null }];
+  } catch (error) {
+    return [failedCheck(error, subject, 'rights and settings')];
+  }
+}
+
+function failedCheck(error: unknown, subject: string, what: string): Check {
+  const { message, nextStep } = toAppError(error, subject);
+  return { subject, what, verdict: 'failed', found: message, nextStep };
+}
+
+/** Null where it is not there: not every system has it. */
+function readIfThere(disk: Disk, path: string): string | null {
+  try {
+    return disk.readText(path);
+  } catch {
+    return null;
+  }
 }
 
 /** Of `openMonitoring`: hears all events of a run, and tells of them until it is closed. */

@@ -8,6 +8,11 @@ import type {
   failOverMirror,
   Host,
   openMonitoring,
+  makeCertificates,
+  checkCertificate,
+  checkAuthority,
+  inspectTls,
+  diagnose,
   permissionsOfMirrors,
   planMirrorFailover,
   exportLedgers,
@@ -32,6 +37,11 @@ export interface App {
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
   readonly openMonitoring: typeof openMonitoring;
+  readonly makeCertificates: typeof makeCertificates;
+  readonly checkCertificate: typeof checkCertificate;
+  readonly checkAuthority: typeof checkAuthority;
+  readonly inspectTls: typeof inspectTls;
+  readonly diagnose: typeof diagnose;
   readonly verifyMirrors: typeof verifyMirrors;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;

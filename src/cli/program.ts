@@ -7,6 +7,11 @@ import { configure } from './commands/config/configure.ts';
 import { editConfig } from './commands/config/edit.ts';
 import { getConfig } from './commands/config/get.ts';
 import { setConfig } from './commands/config/set.ts';
+import { doctor } from './commands/doctor.ts';
+import { configureClient } from './commands/tls/configure-client.ts';
+import { generateCerts } from './commands/tls/generate-certs.ts';
+import { importCert } from './commands/tls/import-cert.ts';
+import { verifyTls } from './commands/tls/verify.ts';
 import { ledger } from './commands/ledger.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
@@ -56,6 +61,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
   const clusters = addNoun(program, 'clusters', 'look at the clusters of the files', listClusters);
   const topics = addNoun(program, 'topics', 'look at the topics of a cluster', listTopics);
   const config = addNoun(program, 'config', 'the options of the processes: file, environment, defaults', checkConfig);
+  const tls = addNoun(program, 'tls', 'certificates of servers and clients', generateCerts);
   const verbs: [Command, string, Verb<never>][] = [
     [program, 'validate', validate],
     [program, 'plan', plan],
@@ -74,6 +80,11 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [config, 'set <key> [value...]', setConfig],
     [config, 'edit <section> [words...]', editConfig],
     [config, 'configure', configure],
+    [program, 'doctor', doctor],
+    [tls, 'generate-certs', generateCerts],
+    [tls, 'import-cert', importCert],
+    [tls, 'configure-client', configureClient],
+    [tls, 'verify <address>', verifyTls],
   ];
   for (const [parent, name, verb] of verbs) addVerb(parent, name, verb, context, exit);
   const lines = [

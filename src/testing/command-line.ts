@@ -85,6 +85,7 @@ export async function runLine(
     web: { send: unexpected, postForm: unexpected },
     listen: unexpected,
     figures: systemFigures,
+    probeTls: unexpected,
     nonce: () => 'nonce',
     process: 'host 1',
     ...given.host,

@@ -26,12 +26,19 @@ import {
 } from 'node:net';
 import { hostname } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { checkServerIdentity, connect as connectTls, type ConnectionOptions as NodeTlsOptions } from 'node:tls';
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  type ConnectionOptions as NodeTlsOptions,
+  type DetailedPeerCertificate,
+  type TLSSocket,
+} from 'node:tls';
 import type { Clock } from './clock.ts';
 import type { Listen } from './http.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
 import type { ProcessFigures } from './process-figures.ts';
 import type { Random } from './random.ts';
+import type { ProbeTls } from './tls-probe.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -207,6 +214,40 @@ function open(url: string, { body, ca, ...rest }: WebRequest): Promise<IncomingM
   });
 }
 
+const PROBE_DEADLINE_MS = 10_000;
+
+export const systemProbeTls: ProbeTls = ({ host, port, ...tls }) =>
+  new Promise((resolve, reject) => {
+    let socket: TLSSocket;
+    try {
+      // Looked at, not believed: whoever asks is told the problem, and nothing is sent.
+      socket = connectTls({ ...nodeTlsOptions(tls), host, port, rejectUnauthorized: false });
+    } catch (error) {
+      return reject(error as Error); // certificate, key or authority cannot be used
+    }
+    socket.setTimeout(PROBE_DEADLINE_MS, () => socket.destroy(new Error('no handshake within 10 s')));
+    socket.on('error', reject);
+    socket.on('secureConnect', () => {
+      const chain: string[] = [];
+      const seen = new Set<string>();
+      let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+      while (certificate?.raw && !seen.has(certificate.fingerprint256)) {
+        seen.add(certificate.fingerprint256);
+        chain.push(pemOf(certificate.raw));
+        certificate = certificate.issuerCertificate;
+      }
+      const { authorizationError: error } = socket as { authorizationError?: unknown };
+      const problem = error instanceof Error ? error.message : error ? String(error as string) : null;
+      resolve({ protocol: socket.getProtocol() ?? '', cipher: socket.getCipher().name, chain, problem });
+      socket.destroy();
+    });
+  });
+
+function pemOf(der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+}
+
 /** Scrapers keep their connection; more than these are no scrapers. */
 const DOOR_CONNECTIONS_MAX = 16;
 
@@ -331,6 +372,7 @@ export const systemHost = {
   environment: systemEnvironment,
   web: systemWeb,
   listen: systemListen,
+  probeTls: systemProbeTls,
   figures: systemFigures,
   nonce: systemNonce,
   process: `${hostname()} ${process.pid}`,
