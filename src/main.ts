@@ -51,7 +51,7 @@ import { parseCertificates, problemsOf } from '#watch/certificates/certificate-f
 import { inspectServer, type InspectedServer } from '#watch/certificates/inspect-server.ts';
 import { checkCertificate as checkCertificateFile, checkClock, checkServer } from '#watch/checks/cluster.ts';
 import { checkNode, checkOpenFiles } from '#watch/checks/machine.ts';
-import { Monitoring } from '#watch/monitoring.ts';
+import { Monitoring, type NamedCertificate } from '#watch/monitoring.ts';
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
@@ -351,21 +351,24 @@ async function diagnoseCluster(resource: ClusterResource, host: Host, clusterOf:
   }
 }
 
+/** Files of certificates that the security of a cluster names. */
+function certificatesOf({ metadata, spec }: Pick<ClusterResource, 'metadata' | 'spec'>): NamedCertificate[] {
+  const { tls } = spec.security;
+  const files = { ca: tls?.ca, certificate: tls?.identity?.certificate };
+  return Object.entries(files).flatMap(([name, ref]) => (ref ? [{ cluster: metadata.name, name, ref }] : []));
+}
+
 async function diagnoseTls({ metadata, spec }: ClusterResource, host: Host): Promise<Check[]> {
   const { tls } = spec.security;
   if (!tls) return [];
   const subject = `cluster "${metadata.name}"`;
-  const now = host.clock.now();
-  const checks: Check[] = [];
-  const files = { ca: tls.ca, certificate: tls.identity?.certificate ?? null };
-  for (const [what, ref] of Object.entries(files)) {
-    if (!ref) continue;
+  const checks = certificatesOf({ metadata, spec }).map(({ name, ref }): Check => {
     try {
-      checks.push(checkCertificateFile(subject, what, readSecret(ref, what, host), now));
+      return checkCertificateFile({ subject, what: name }, readSecret(ref, name, host), host.clock.now());
     } catch (error) {
-      checks.push(failedCheck(error, subject, what));
+      return failedCheck(error, subject, name);
     }
-  }
+  });
   const probes = spec.bootstrap.map(async (address): Promise<Check> => {
     const [, name = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
     const server = name.replace(/^\[|\]$/g, '');
@@ -428,7 +431,7 @@ export type OpenMonitoring = Pick<Monitoring, 'address' | 'observe' | 'close'>;
 
 /** Serves and pushes what the jobs of the files say in numbers. Throws AppError REQUEST_INVALID where it cannot listen. */
 export async function openMonitoring(
-  { mirrors, verifications }: Documents,
+  { clusters, mirrors, verifications }: Documents,
   host: Host,
   options: {
     readonly settings: MonitoringSettings;
@@ -447,7 +450,8 @@ export async function openMonitoring(
     onWarning({ event: 'warning', mirror: null, code: 'RECEIVER_UNAVAILABLE', message, at: host.clock.now() });
   };
   try {
-    return await Monitoring.open(ports, { settings, jobs, version, onTrouble });
+    const certificates = clusters.flatMap(certificatesOf);
+    return await Monitoring.open(ports, { settings, jobs, certificates, version, onTrouble });
   } catch (cause) {
     if (!settings.listen) throw cause;
     throw new AppError('REQUEST_INVALID', `--metrics: cannot listen on ${formatAddress(settings.listen)}`, {

@@ -102,6 +102,11 @@ export const metricTable = {
   lockstep_incidents_open: gauge('Incidents that have not ended.', ['job_name', 'severity', 'code']),
   lockstep_warnings_total: counter('Warnings by code.', ['job_name', 'code']),
 
+  lockstep_certificate_end_timestamp_seconds: gauge(
+    'When the first certificate ends of a file that the security of a cluster names; read every hour.',
+    ['cluster', 'certificate'],
+  ),
+
   lockstep_metrics_left_out_partitions: gauge(
     'Partitions without series of their own: they are within those of their topic, or of their job.',
     ['job_name'],

@@ -9,11 +9,12 @@ import { incident, shard, status } from '#testing/sample-status.ts';
 import { must } from '#util/assert.ts';
 import { systemFigures, systemListen, systemWeb } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
-import { Monitoring } from './monitoring.ts';
+import { createAuthority } from './certificates/issue.ts';
+import { Monitoring, type NamedCertificate } from './monitoring.ts';
 
 const CANARY = 'canary-5e1f';
 
-async function open(stated: Partial<Record<OptionKey, unknown>>) {
+async function open(stated: Partial<Record<OptionKey, unknown>>, certificates: NamedCertificate[] = [], pem = '') {
   const clock = new ManualClock();
   const troubles: string[] = [];
   const file = new Map(Object.entries(stated) as [OptionKey, unknown][]);
@@ -25,12 +26,13 @@ async function open(stated: Partial<Record<OptionKey, unknown>>) {
       web: systemWeb,
       listen: systemListen,
       figures: systemFigures,
-      readSecret: () => CANARY,
+      readSecret: (_, what) => (what === 'ca' ? pem : CANARY),
       process: 'host 1',
     },
     {
       settings,
       jobs: [{ name: 'east-to-west', kind: 'mirror' }],
+      certificates,
       version: '1.2.3',
       onTrouble: (receiver, why) => void troubles.push(`${receiver}: ${why}`),
     },
@@ -203,4 +205,19 @@ test('M-333: receivers that hang, fail or are not there delay nobody, and are na
   expect(queued).toBeGreaterThan(0);
   expect(queued).toBeLessThanOrEqual(10_000);
   await close();
+});
+
+test('it says when the certificates of clusters end, and nothing of what it cannot read', async () => {
+  const clock = new ManualClock();
+  const { certificate } = await createAuthority({ commonName: 'a', organisation: 'b' }, { clock, days: 90 });
+  const ref = { file: 'ca.pem' };
+  const named = [
+    { cluster: 'east', name: 'ca', ref },
+    { cluster: 'west', name: 'certificate', ref },
+  ];
+  const { get } = await open(listening, named, certificate);
+  const lines = (await (await get('/metrics')).text()).split('\n').filter((line) => line.startsWith('lockstep_cert'));
+  expect(lines).toEqual([
+    `lockstep_certificate_end_timestamp_seconds{cluster="east",certificate="ca"} ${clock.now() / 1000 + 90 * 86_400}`,
+  ]);
 });

@@ -7,6 +7,7 @@ import type { HttpAnswer, HttpDoor, HttpRequest, Listen } from '#util/http.ts';
 import { printableJson } from '#util/printable.ts';
 import type { EventLoopDelay, EventLoopWatch, ProcessFigures } from '#util/process-figures.ts';
 import type { Random } from '#util/random.ts';
+import { expiryOf } from './certificates/expiry.ts';
 import { Delivery } from './delivery.ts';
 import { CONTENT_TYPES, type ExpositionFormat, formatFor, formatMetrics } from './exposition.ts';
 import type { Family, MetricSet } from './metric-set.ts';
@@ -26,14 +27,24 @@ export interface MonitoringPorts {
   readonly process: string;
 }
 
+/** A file of certificates that the security of a cluster names. */
+export interface NamedCertificate {
+  readonly cluster: string;
+  /** As the key of the security: ca, certificate. */
+  readonly name: string;
+  readonly ref: SecretRef;
+}
+
 export interface MonitoringOptions {
   readonly settings: MonitoringSettings;
   readonly jobs: readonly WatchedJob[];
+  readonly certificates: readonly NamedCertificate[];
   readonly version: string;
   /** A receiver begins to fail or to refuse things. */
   readonly onTrouble: (receiver: string, why: string) => void;
 }
 
+const CERTIFICATES_EVERY_MS = 3_600_000;
 const EVENT_LOOP_EVERY_MS = 10_000;
 /** Several scrapers at once, or one that does not wait, cost the data path no more than one a second. */
 const TEXT_MS = 1_000;
@@ -57,6 +68,8 @@ export class Monitoring {
   readonly #texts = new Map<ExpositionFormat, { readonly atMs: number; readonly text: string }>();
   readonly #cancels: (() => void)[] = [];
   #door: HttpDoor | null = null;
+  /** When they end; what cannot be read is not known. */
+  #ends: readonly (NamedCertificate & { readonly at: number })[] = [];
 
   /** Rejects where it cannot listen. */
   static async open(ports: MonitoringPorts, options: MonitoringOptions): Promise<Monitoring> {
@@ -69,6 +82,8 @@ export class Monitoring {
       monitoring.#loop.stop();
       throw error;
     }
+    monitoring.#readCertificates();
+    monitoring.#every(CERTIFICATES_EVERY_MS, () => monitoring.#readCertificates());
     monitoring.#every(EVENT_LOOP_EVERY_MS, () => (monitoring.#delay = monitoring.#loop.take()));
     if (monitoring.#documents || monitoring.#events.length > 0)
       monitoring.#every(options.settings.push.everyMs, () => monitoring.#push());
@@ -157,7 +172,21 @@ export class Monitoring {
   #families(): Family[] {
     return this.#metrics.collect(this.#ports.clock.now(), (into) => {
       this.#collectDeliveries(into);
+      for (const { cluster, name, at } of this.#ends)
+        into.add('lockstep_certificate_end_timestamp_seconds', { cluster, certificate: name }, at / 1000);
       collectProcess(into, this.#ports.figures, this.#delay);
+    });
+  }
+
+  #readCertificates(): void {
+    const { readSecret, clock } = this.#ports;
+    this.#ends = this.#options.certificates.flatMap((each) => {
+      try {
+        const expiry = expiryOf(readSecret(each.ref, each.name), clock.now());
+        return expiry ? [{ ...each, at: expiry.at }] : [];
+      } catch {
+        return []; // whoever connects with it is told, and says so
+      }
     });
   }
 

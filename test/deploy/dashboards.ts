@@ -160,6 +160,9 @@ const processes: Dashboard = {
         lockstep_event_loop_delay_p99_seconds: '{{instance}} 99 %',
         lockstep_event_loop_delay_max_seconds: '{{instance}} most',
       }),
+      chart('Certificates', 's', 'Until the first of a file ends.', {
+        'lockstep_certificate_end_timestamp_seconds - time()': '{{cluster}} {{certificate}}',
+      }),
       chart('Jobs', 'short', '1 while they run.', { lockstep_job_running: '{{instance}} {{job_name}}' }),
     ],
     'What is told': [

@@ -9,6 +9,8 @@ export interface Expiry {
   readonly verdict: 'ok' | 'warning' | 'failed';
   /** Whole days left of the certificate that ends first; negative when it has ended. */
   readonly days: number;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
   readonly text: string;
 }
 
@@ -23,5 +25,5 @@ export function expiryOf(pem: string, now: number): Expiry | null {
     days < 0
       ? `${first.subject} ended on ${dayOf(first.notAfter)}`
       : `${first.subject} holds ${days} more days, until ${dayOf(first.notAfter)}`;
-  return { verdict, days, text };
+  return { verdict, days, at: first.notAfter, text };
 }

@@ -37,14 +37,14 @@ test.each([
 });
 
 test('a file without certificates, and a broker that is not believed, have failed', () => {
-  expect(checkCertificate('cluster "a"', 'ca', 'x', 0)).toMatchObject({ verdict: 'failed' });
+  expect(checkCertificate({ subject: 'cluster "a"', what: 'ca' }, 'x', 0)).toMatchObject({ verdict: 'failed' });
   const shown = { protocol: 'TLSv1.3', cipher: 'c', chain: [], problem: 'self-signed certificate', expiry: null };
   expect(checkServer('cluster "a"', 'b:1', shown)).toMatchObject({
     verdict: 'failed',
     what: 'TLS of b:1',
     found: 'TLSv1.3, not believed: self-signed certificate',
   });
-  const ending = { verdict: 'warning', days: 20, text: 'CN=b holds 20 more days, until 2026-12-12' } as const;
+  const ending = { verdict: 'warning', days: 20, at: 0, text: 'CN=b holds 20 more days, until 2026-12-12' } as const;
   expect(checkServer('cluster "a"', 'b:1', { ...shown, problem: null, expiry: ending })).toMatchObject({
     verdict: 'warning',
     nextStep: 'Have the certificate of the broker renewed.',

@@ -48,14 +48,14 @@ export function judgeTimes(times: readonly number[], now: number): Pick<Check, '
 }
 
 /** Of a file of certificates that a cluster's security names. */
-export function checkCertificate(subject: string, what: string, pem: string, now: number): Check {
+export function checkCertificate(of: Pick<Check, 'subject' | 'what'>, pem: string, now: number): Check {
   const expiry = expiryOf(pem, now);
   if (!expiry) {
     const found = 'it holds no certificate in PEM that can be read';
-    return { subject, what, verdict: 'failed', found, nextStep: 'Name a file with certificates in PEM.' };
+    return { ...of, verdict: 'failed', found, nextStep: 'Name a file with certificates in PEM.' };
   }
   const nextStep = expiry.verdict === 'ok' ? null : 'Renew it; a file that is replaced is used without a restart.';
-  return { subject, what, verdict: expiry.verdict, found: expiry.text, nextStep };
+  return { ...of, verdict: expiry.verdict, found: expiry.text, nextStep };
 }
 
 /** Of what a broker shows. */
