@@ -49,9 +49,10 @@ import type { Check } from '#contract/check.ts';
 import type { CertificateRequest, MadeCertificates } from '#watch/certificates/certificate-files.ts';
 import { parseCertificates, problemsOf } from '#watch/certificates/certificate-facts.ts';
 import { inspectServer, type InspectedServer } from '#watch/certificates/inspect-server.ts';
-import { checkCertificate as checkCertificateFile, checkClock, checkServer } from '#watch/checks/cluster.ts';
+import { certificatesOf } from '#watch/certificates/cluster-certificates.ts';
+import { examine } from '#watch/checks/doctor.ts';
 import { checkNode, checkOpenFiles } from '#watch/checks/machine.ts';
-import { Monitoring, type NamedCertificate } from '#watch/monitoring.ts';
+import { Monitoring } from '#watch/monitoring.ts';
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
@@ -328,93 +329,23 @@ export async function inspectTls(host: Host, options: Parameters<typeof inspectS
 export async function diagnose(documents: Documents | null, host: Host): Promise<Check[]> {
   const checks = [checkNode(process.version), checkOpenFiles(readIfThere(host.disk, '/proc/self/limits'))];
   if (!documents) return checks;
-  const ofClusters = await withClusters(documents.clusters, host, (clusterOf) =>
-    Promise.all([
-      ...documents.clusters.map((resource) => diagnoseCluster(resource, host, clusterOf)),
-      ...documents.mirrors.map((mirror) => diagnoseMirror(mirror, documents, clusterOf)),
-    ]),
-  );
-  return [...checks, ...ofClusters.flat()];
-}
-
-async function diagnoseCluster(resource: ClusterResource, host: Host, clusterOf: ClusterOf): Promise<Check[]> {
-  const { name } = resource.metadata;
-  const subject = `cluster "${name}"`;
-  const tls = await diagnoseTls(resource, host);
-  try {
-    const cluster = await clusterOf(name);
-    const found = `${cluster.brokers().length} brokers, id ${cluster.clusterId}`;
-    const reached: Check = { subject, what: 'reachable', verdict: 'ok', found, nextStep: null };
-    return [reached, ...tls, await checkClock(cluster)];
-  } catch (error) {
-    return [failedCheck(error, subject, 'reachable'), ...tls];
-  }
-}
-
-/** Files of certificates that the security of a cluster names. */
-function certificatesOf({ metadata, spec }: Pick<ClusterResource, 'metadata' | 'spec'>): NamedCertificate[] {
-  const { tls } = spec.security;
-  const files = { ca: tls?.ca, certificate: tls?.identity?.certificate };
-  return Object.entries(files).flatMap(([name, ref]) => (ref ? [{ cluster: metadata.name, name, ref }] : []));
-}
-
-async function diagnoseTls({ metadata, spec }: ClusterResource, host: Host): Promise<Check[]> {
-  const { tls } = spec.security;
-  if (!tls) return [];
-  const subject = `cluster "${metadata.name}"`;
-  const checks = certificatesOf({ metadata, spec }).map(({ name, ref }): Check => {
-    try {
-      return checkCertificateFile({ subject, what: name }, readSecret(ref, name, host), host.clock.now());
-    } catch (error) {
-      return failedCheck(error, subject, name);
-    }
-  });
-  const probes = spec.bootstrap.map(async (address): Promise<Check> => {
-    const [, name = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
-    const server = name.replace(/^\[|\]$/g, '');
-    try {
-      const security = createSecurity(spec.security, host, {
-        onTrouble: () => {},
-        signal: new AbortController().signal,
-      });
-      const options = must(security?.tls, 'TLS of a cluster that has it')(server);
-      const shown = await inspectTls(host, { ...options, host: server, port: Number(port) });
-      return checkServer(subject, address, shown);
-    } catch (error) {
-      return failedCheck(error, subject, `TLS of ${address}`);
-    }
-  });
-  return [...checks, ...(await Promise.all(probes))];
-}
-
-async function diagnoseMirror(mirror: MirrorResource, documents: Documents, clusterOf: ClusterOf): Promise<Check[]> {
-  const subject = `mirror "${mirror.metadata.name}"`;
-  try {
-    const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
-    const plan = await planMirror(mirror, source, target, { access: accessesOf(mirror, documents) });
-    const missing = plan.grants.map(({ what, cluster, command }): Check => {
-      const found = `missing on cluster "${cluster}": ${what}`;
-      return { subject, what: 'rights', verdict: 'failed', found, nextStep: command };
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const signal = new AbortController().signal; // for tokens, which the TLS of a connection does not need
+    const found = await examine(documents, {
+      now: () => host.clock.now(),
+      connect: clusterOf,
+      plan: async (mirror) => {
+        const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+        return planMirror(mirror, source, target, { access: accessesOf(mirror, documents) });
+      },
+      readSecret: (ref, what) => readSecret(ref, what, host),
+      tlsOf: ({ spec }, name) =>
+        must(createSecurity(spec.security, host, { onTrouble: () => {}, signal })?.tls, 'TLS of a cluster')(name),
+      inspect: (options) => inspectTls(host, options),
+      describe: toAppError,
     });
-    const findings = [...plan.findings, ...plan.topics.flatMap((topic) => topic.findings)];
-    const unfit = findings.map(({ code, severity, message, nextStep }): Check => ({
-      subject,
-      what: code,
-      verdict: severity === 'error' ? 'failed' : 'warning',
-      found: message,
-      nextStep,
-    }));
-    if (missing.length + unfit.length > 0) return [...missing, ...unfit];
-    const found = `${plan.topics.length} topics, all rights, nothing that stands against it`;
-    return [{ subject, what: 'rights and settings', verdict: 'ok', found, nextStep: null }];
-  } catch (error) {
-    return [failedCheck(error, subject, 'rights and settings')];
-  }
-}
-
-function failedCheck(error: unknown, subject: string, what: string): Check {
-  const { message, nextStep } = toAppError(error, subject);
-  return { subject, what, verdict: 'failed', found: message, nextStep };
+    return [...checks, ...found];
+  });
 }
 
 /** Null where it is not there: not every system has it. */

@@ -9,12 +9,13 @@ import { incident, shard, status } from '#testing/sample-status.ts';
 import { must } from '#util/assert.ts';
 import { systemFigures, systemListen, systemWeb } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
+import type { ClusterCertificate } from './certificates/cluster-certificates.ts';
 import { createAuthority } from './certificates/issue.ts';
-import { Monitoring, type NamedCertificate } from './monitoring.ts';
+import { Monitoring } from './monitoring.ts';
 
 const CANARY = 'canary-5e1f';
 
-async function open(stated: Partial<Record<OptionKey, unknown>>, certificates: NamedCertificate[] = [], pem = '') {
+async function open(stated: Partial<Record<OptionKey, unknown>>, certificates: ClusterCertificate[] = [], pem = '') {
   const clock = new ManualClock();
   const troubles: string[] = [];
   const file = new Map(Object.entries(stated) as [OptionKey, unknown][]);

@@ -7,6 +7,7 @@ import type { HttpAnswer, HttpDoor, HttpRequest, Listen } from '#util/http.ts';
 import { printableJson } from '#util/printable.ts';
 import type { EventLoopDelay, EventLoopWatch, ProcessFigures } from '#util/process-figures.ts';
 import type { Random } from '#util/random.ts';
+import type { ClusterCertificate } from './certificates/cluster-certificates.ts';
 import { expiryOf } from './certificates/expiry.ts';
 import { Delivery } from './delivery.ts';
 import { CONTENT_TYPES, type ExpositionFormat, formatFor, formatMetrics } from './exposition.ts';
@@ -27,18 +28,10 @@ export interface MonitoringPorts {
   readonly process: string;
 }
 
-/** A file of certificates that the security of a cluster names. */
-export interface NamedCertificate {
-  readonly cluster: string;
-  /** As the key of the security: ca, certificate. */
-  readonly name: string;
-  readonly ref: SecretRef;
-}
-
 export interface MonitoringOptions {
   readonly settings: MonitoringSettings;
   readonly jobs: readonly WatchedJob[];
-  readonly certificates: readonly NamedCertificate[];
+  readonly certificates: readonly ClusterCertificate[];
   readonly version: string;
   /** A receiver begins to fail or to refuse things. */
   readonly onTrouble: (receiver: string, why: string) => void;
@@ -69,7 +62,7 @@ export class Monitoring {
   readonly #cancels: (() => void)[] = [];
   #door: HttpDoor | null = null;
   /** When they end; what cannot be read is not known. */
-  #ends: readonly (NamedCertificate & { readonly at: number })[] = [];
+  #ends: readonly (ClusterCertificate & { readonly at: number })[] = [];
 
   /** Rejects where it cannot listen. */
   static async open(ports: MonitoringPorts, options: MonitoringOptions): Promise<Monitoring> {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import type { MirrorPlan } from '#contract/plan.ts';
 import { checkCertificate, checkServer, judgeTimes } from './cluster.ts';
+import { judgePlan } from './doctor.ts';
 import { checkNode, checkOpenFiles } from './machine.ts';
 
 test.each([
@@ -49,4 +51,24 @@ test('a file without certificates, and a broker that is not believed, have faile
     verdict: 'warning',
     nextStep: 'Have the certificate of the broker renewed.',
   });
+});
+
+const plan = (fields: Partial<MirrorPlan>): MirrorPlan =>
+  ({ grants: [], findings: [], topics: [], ...fields }) as unknown as MirrorPlan;
+
+test('missing rights fail a mirror with the command that grants them, settings warn', () => {
+  expect(judgePlan('mirror "m"', plan({}))).toMatchObject([{ verdict: 'ok' }]);
+  const grant = { what: 'WRITE on topic a', cluster: 'west', command: 'kafka-acls.sh …', without: [], resource: 'x' };
+  const finding = { code: 'TOPIC_SETTING_UNFIT', severity: 'warning', message: 'm', nextStep: 'n' } as const;
+  const found = judgePlan('mirror "m"', plan({ grants: [grant as never], findings: [finding] }));
+  expect(found).toEqual([
+    {
+      subject: 'mirror "m"',
+      what: 'rights',
+      verdict: 'failed',
+      found: 'missing on cluster "west": WRITE on topic a',
+      nextStep: 'kafka-acls.sh …',
+    },
+    { subject: 'mirror "m"', what: 'TOPIC_SETTING_UNFIT', verdict: 'warning', found: 'm', nextStep: 'n' },
+  ]);
 });
