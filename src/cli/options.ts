@@ -20,7 +20,7 @@ export function optionFlags(reader: OptionReader): Record<string, string> {
   };
   for (const key of optionsFor(reader)) {
     const flag = flagOf(key);
-    if (flag !== null) flags[`${flag} <value>`] = `${rowOf(key).description} [${key}]`;
+    if (flag !== null) flags[`${flag} <${rowOf(key).type.word}>`] = `${rowOf(key).description} [${key}]`;
   }
   return flags;
 }

@@ -6,6 +6,8 @@ import { must } from './complaints.ts';
 export interface OptionType<T> {
   /** For help and documents: `HOST:PORT`, `true or false`. */
   readonly shown: string;
+  /** One word, for what stands behind a flag. */
+  readonly word: string;
   /** Checks what a file holds. */
   readonly schema: z.ZodType<T>;
   /** What a file would hold in the place of this text; the schema judges it. */
@@ -23,20 +25,24 @@ export interface Address {
 
 const asIs = <T>(value: T): unknown => value;
 
-export function text(shown: string, pattern?: RegExp): OptionType<string> {
+export function text(
+  shown: string,
+  { word = 'text', pattern }: { word?: string; pattern?: RegExp } = {},
+): OptionType<string> {
   const schema = z.string(must(shown)).min(1, must(shown));
-  return { shown, schema: pattern ? schema.regex(pattern, must(shown)) : schema, fromText: asIs, toFile: asIs };
+  return { shown, word, schema: pattern ? schema.regex(pattern, must(shown)) : schema, fromText: asIs, toFile: asIs };
 }
 
 export function choice<const T extends string>(...values: readonly T[]): OptionType<T> {
   const shown = values.length === 2 ? values.join(' or ') : values.join(', ');
-  return { shown, schema: z.enum(values, must(shown)), fromText: asIs, toFile: asIs };
+  return { shown, word: values.join('|'), schema: z.enum(values, must(shown)), fromText: asIs, toFile: asIs };
 }
 
 export function flag(): OptionType<boolean> {
   const shown = 'true or false';
   return {
     shown,
+    word: 'true|false',
     schema: z.boolean(must(shown)),
     fromText: (given) => (given === 'true' ? true : given === 'false' ? false : given),
     toFile: asIs,
@@ -47,6 +53,7 @@ export function count(min: number, max: number): OptionType<number> {
   const shown = `a whole number from ${min} to ${max}`;
   return {
     shown,
+    word: 'number',
     schema: z.int(must(shown)).min(min, must(shown)).max(max, must(shown)),
     fromText: (given) => (/^-?\d+$/.test(given) ? Number(given) : given),
     toFile: asIs,
@@ -62,6 +69,7 @@ export function duration(min: string, max: string): OptionType<number> {
   const [minMs, maxMs] = [durationMs(min) ?? 0, durationMs(max) ?? Infinity];
   return {
     shown,
+    word: 'duration',
     schema: z.string(must(shown)).transform((given, context): number => {
       const ms = durationMs(given);
       if (ms !== null && ms >= minMs && ms <= maxMs) return ms;
@@ -88,6 +96,7 @@ export function address(): OptionType<Address> {
   const shown = 'HOST:PORT, or PORT for this machine only';
   return {
     shown,
+    word: 'host:port',
     schema: z.union([z.string(), z.int()], must(shown)).transform((given, context): Address => {
       const match = /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/[\]]+))?:)?(\d{1,5})$/.exec(String(given));
       const port = Number(match?.[3]);
@@ -111,6 +120,7 @@ export function formatAddress({ host, port }: Address): string {
 export function url(shown = 'an http:// or https:// address without user name and password'): OptionType<string> {
   return {
     shown,
+    word: 'url',
     schema: z.string(must(shown)).check((context) => {
       const { value } = context;
       const parsed = URL.canParse(value) ? new URL(value) : null;
@@ -127,6 +137,7 @@ export function list(of: OptionType<string>): OptionType<readonly string[]> {
   const shown = `a list: each ${of.shown}`;
   return {
     shown,
+    word: 'list',
     schema: z.array(of.schema, must(shown)),
     fromText: (given) => given.split(',').flatMap((each) => (each.trim() === '' ? [] : [each.trim()])),
     toFile: asIs,
@@ -139,6 +150,7 @@ export function secret(): OptionType<SecretRef> {
   const part = z.string(must(shown)).min(1, must(shown));
   return {
     shown,
+    word: 'env:NAME|file:PATH',
     schema: z.union([z.strictObject({ env: part }), z.strictObject({ file: part })], must(shown)),
     fromText(given) {
       const match = /^(env|file):(.+)$/s.exec(given);

@@ -24,43 +24,56 @@ export interface OptionRow<T, D> {
 const PROCESS: readonly OptionReader[] = ['run', 'serve', 'worker'];
 
 export const optionTable = {
-  'server.host': row(text('a host name or an address'), '127.0.0.1', 'Where the server listens.', ['serve']),
+  'server.host': row(text('a host name or an address', { word: 'host' }), '127.0.0.1', 'Where the server listens.', [
+    'serve',
+  ]),
   'server.port': row(count(0, 65_535), 8080, 'On which port; 0 is any that is free.', ['serve']),
   'server.publicUrl': row(url(), null, 'The address under which people reach the server, for links and sign-in.', [
     'serve',
   ]),
   'server.tls.certFile': row(
-    text('the path of a PEM file'),
+    text('the path of a PEM file', { word: 'file' }),
     null,
     'Certificate chain of the server; with it and its key the server speaks https only. Replaced files are read anew.',
     ['serve'],
     { isHot: true },
   ),
-  'server.tls.keyFile': row(text('the path of a PEM file'), null, 'Key of the certificate.', ['serve'], {
-    isHot: true,
-  }),
+  'server.tls.keyFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Key of the certificate.',
+    ['serve'],
+    {
+      isHot: true,
+    },
+  ),
   'server.tls.clientCaFile': row(
-    text('the path of a PEM file'),
+    text('the path of a PEM file', { word: 'file' }),
     null,
     'Authorities of client certificates; with it, clients may sign in by certificate.',
     ['serve'],
     { isHot: true },
   ),
   'server.cors.allowedOrigins': row(
-    list(text('an origin, such as https://ops.example', /^https?:\/\/[^/*\s]+$/)),
+    list(text('an origin, such as https://ops.example', { pattern: /^https?:\/\/[^/*\s]+$/ })),
     [],
     'Other origins whose pages may call the API. None by default, and never all.',
     ['serve'],
     { isHot: true },
   ),
   'server.trustedProxies': row(
-    list(text('an address or a range', /^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/)),
+    list(text('an address or a range', { pattern: /^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/ })),
     [],
     'Proxies whose X-Forwarded-For is believed.',
     ['serve'],
     { isHot: true },
   ),
-  'database.path': row(text('a path'), 'lockstep.db', 'The SQLite file, where there is no database.url.', ['serve']),
+  'database.path': row(
+    text('a path', { word: 'file' }),
+    'lockstep.db',
+    'The SQLite file, where there is no database.url.',
+    ['serve'],
+  ),
   'database.url': row(secret(), null, 'Where the address of a PostgreSQL database stands.', ['serve'], { flag: null }),
   'database.metricsRetention': row(duration('1d', '3650d'), 2_592_000_000, 'How long metrics are kept in full.', [
     'serve',
@@ -75,7 +88,7 @@ export const optionTable = {
     'serve',
   ]),
   'secrets.keyFile': row(
-    text('the path of a file'),
+    text('the path of a file', { word: 'file' }),
     null,
     'The key that encrypts stored secrets: 32 bytes as base64, readable for the server alone.',
     ['serve'],
@@ -84,7 +97,7 @@ export const optionTable = {
     isHot: true,
   }),
   'logging.directory': row(
-    text('a directory'),
+    text('a directory', { word: 'directory' }),
     null,
     'Every event as a line of JSON to a file in this directory too; never contents of records.',
     ['run'],
@@ -102,7 +115,7 @@ export const optionTable = {
   'monitoring.listen': row(
     address(),
     null,
-    'Serves /metrics, /healthz and /readyz there, in plain HTTP: on another machine than this one, behind a network that may read them.',
+    'Serves /metrics, /healthz and /readyz there, over plain HTTP. Beyond this machine, have the network or monitoring.token say who may read them.',
     PROCESS,
     { flag: 'metrics' },
   ),
@@ -133,7 +146,7 @@ export const optionTable = {
     PROCESS,
   ),
   'monitoring.push.caFile': row(
-    text('the path of a PEM file'),
+    text('the path of a PEM file', { word: 'file' }),
     null,
     'Authorities of receivers with private certificates; without it those that Node trusts.',
     PROCESS,
@@ -154,18 +167,30 @@ export const optionTable = {
   'monitoring.loki.tenant': row(text('a tenant'), null, 'Sent as X-Scope-OrgID.', PROCESS),
   'client.url': row(url(), null, 'The server that commands talk to.', ['client'], { flag: null }),
   'client.tls.caFile': row(
-    text('the path of a PEM file'),
+    text('the path of a PEM file', { word: 'file' }),
     null,
     "The authority of the server's certificate.",
     ['client'],
     { flag: null },
   ),
-  'client.tls.certFile': row(text('the path of a PEM file'), null, 'Our certificate for it.', ['client'], {
-    flag: null,
-  }),
-  'client.tls.keyFile': row(text('the path of a PEM file'), null, 'The key of our certificate.', ['client'], {
-    flag: null,
-  }),
+  'client.tls.certFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Our certificate for it.',
+    ['client'],
+    {
+      flag: null,
+    },
+  ),
+  'client.tls.keyFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'The key of our certificate.',
+    ['client'],
+    {
+      flag: null,
+    },
+  ),
 } as const;
 
 export type OptionKey = keyof typeof optionTable;

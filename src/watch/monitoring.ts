@@ -216,7 +216,7 @@ export class Monitoring {
     const { prometheus } = this.#options.settings;
     if (!prometheus) return null;
     const { pushGateway: url, token } = prometheus;
-    const send = pushgateway({ url, instance: this.#ports.process }, this.#requesting(token, 'pushGatewayToken'));
+    const send = pushgateway({ url, instance: this.#ports.process }, this.#requesting(token, 'prometheus.token'));
     // Only the newest document counts, whose size the bounds of series bound.
     const one = { itemsMax: 1, queueBytesMax: Infinity, batchBytesMax: Infinity };
     return new Delivery({ ...this.#common('pushgateway'), ...one, send });
