@@ -1,6 +1,7 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
 import { capacityOf, type MirrorCapacity } from '#contract/capacity.ts';
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
+import type { SecretRef } from '#contract/cluster-security.ts';
 import type { ClusterResource, Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import { limitFindings, withLimits } from '#contract/provider-limits.ts';
@@ -41,11 +42,25 @@ import { permissionsOf } from '#mirror/rights.ts';
 import { Evidence } from '#prove/evidence.ts';
 import { VerifyJob } from '#prove/verify-job.ts';
 import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
+import { readSecret } from '#jobs/secret-host.ts';
+import type { MonitoringSettings } from '#contract/monitoring-settings.ts';
+import { formatAddress } from '#contract/option-types.ts';
+import type { Check } from '#contract/check.ts';
+import type { CertificateRequest, MadeCertificates } from '#watch/certificates/certificate-files.ts';
+import { parseCertificates, problemsOf } from '#watch/certificates/certificate-facts.ts';
+import { inspectServer, type InspectedServer } from '#watch/certificates/inspect-server.ts';
+import { certificatesOf } from '#watch/certificates/cluster-certificates.ts';
+import { examine } from '#watch/checks/doctor.ts';
+import { checkNode, checkOpenFiles } from '#watch/checks/machine.ts';
+import { Monitoring } from '#watch/monitoring.ts';
 import { must } from '#util/assert.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
+import type { Listen } from '#util/http.ts';
 import type { Network } from '#util/network.ts';
+import type { ProbeTls } from '#util/tls-probe.ts';
+import type { ProcessFigures } from '#util/process-figures.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 
@@ -63,8 +78,11 @@ export interface Host {
   readonly disk: Disk;
   /** Of this process, where secrets may stand. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** For tokens. */
+  /** For tokens, and receivers of metrics and events. */
   readonly web: Web;
+  readonly listen: Listen;
+  readonly figures: ProcessFigures;
+  readonly probeTls: ProbeTls;
   /** Text that nobody can foretell. */
   readonly nonce: () => string;
   /** Host name and process id, for people. */
@@ -276,6 +294,102 @@ export function runMirrors(documents: Documents, host: Host, options: RunOptions
     return worstOf(results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')));
   };
   return withClusters(documents.clusters, host, run, warn);
+}
+
+/** An authority, and certificates that it signs, as files. Throws AppError REQUEST_INVALID; replaces nothing. */
+export async function makeCertificates(host: Host, request: CertificateRequest): Promise<MadeCertificates> {
+  // Its library is large, and no other command needs it.
+  const { makeCertificateFiles } = await import('#watch/certificates/certificate-files.ts');
+  return makeCertificateFiles(host, request);
+}
+
+/** What speaks against a certificate with its key; empty: nothing. */
+export const checkCertificate = problemsOf;
+
+/** What speaks against a file of authorities; empty: nothing. */
+export function checkAuthority(pem: string): string[] {
+  return parseCertificates(pem) ? [] : ['the authority file holds no certificate in PEM'];
+}
+
+/** What a server shows in a TLS handshake. Throws AppError CLUSTER_TLS_FAILED where none comes about. */
+export async function inspectTls(host: Host, options: Parameters<typeof inspectServer>[1]): Promise<InspectedServer> {
+  try {
+    return await inspectServer(host, options);
+  } catch (cause) {
+    const address = formatAddress(options);
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('CLUSTER_TLS_FAILED', `No encrypted connection to ${address} comes about: ${why}`, {
+      cause,
+      nextStep: 'Name a port that speaks TLS 1.2 or later, and a certificate of ours where it asks for one.',
+    });
+  }
+}
+
+/** What around this process and the clusters of the files could stand in the way. Changes nothing. */
+export async function diagnose(documents: Documents | null, host: Host): Promise<Check[]> {
+  const checks = [checkNode(process.version), checkOpenFiles(readIfThere(host.disk, '/proc/self/limits'))];
+  if (!documents) return checks;
+  return withClusters(documents.clusters, host, async (clusterOf) => {
+    const signal = new AbortController().signal; // for tokens, which the TLS of a connection does not need
+    const found = await examine(documents, {
+      now: () => host.clock.now(),
+      connect: clusterOf,
+      plan: async (mirror) => {
+        const [source, target] = await Promise.all([clusterOf(mirror.spec.source), clusterOf(mirror.spec.target)]);
+        return planMirror(mirror, source, target, { access: accessesOf(mirror, documents) });
+      },
+      readSecret: (ref, what) => readSecret(ref, what, host),
+      tlsOf: ({ spec }, name) =>
+        must(createSecurity(spec.security, host, { onTrouble: () => {}, signal })?.tls, 'TLS of a cluster')(name),
+      inspect: (options) => inspectTls(host, options),
+      describe: toAppError,
+    });
+    return [...checks, ...found];
+  });
+}
+
+/** Null where it is not there: not every system has it. */
+function readIfThere(disk: Disk, path: string): string | null {
+  try {
+    return disk.readText(path);
+  } catch {
+    return null;
+  }
+}
+
+/** Of `openMonitoring`: hears all events of a run, and tells of them until it is closed. */
+export type OpenMonitoring = Pick<Monitoring, 'address' | 'observe' | 'close'>;
+
+/** Serves and pushes what the jobs of the files say in numbers. Throws AppError REQUEST_INVALID where it cannot listen. */
+export async function openMonitoring(
+  { clusters, mirrors, verifications }: Documents,
+  host: Host,
+  options: {
+    readonly settings: MonitoringSettings;
+    readonly version: string;
+    readonly onWarning: (event: RunEvent) => void;
+  },
+): Promise<OpenMonitoring> {
+  const { settings, version, onWarning } = options;
+  const ports = { ...host, readSecret: (ref: SecretRef, what: string) => readSecret(ref, what, host) };
+  const jobs = [
+    ...mirrors.map(({ metadata }) => ({ name: metadata.name, kind: 'mirror' as const })),
+    ...verifications.map(({ metadata }) => ({ name: metadata.name, kind: 'verify' as const })),
+  ];
+  const onTrouble = (receiver: string, why: string): void => {
+    const message = `What is pushed to ${receiver} does not arrive: ${why}. It is tried again; the mirrors go on.`;
+    onWarning({ event: 'warning', mirror: null, code: 'RECEIVER_UNAVAILABLE', message, at: host.clock.now() });
+  };
+  try {
+    const certificates = clusters.flatMap(certificatesOf);
+    return await Monitoring.open(ports, { settings, jobs, certificates, version, onTrouble });
+  } catch (cause) {
+    if (!settings.listen) throw cause;
+    throw new AppError('REQUEST_INVALID', `--metrics: cannot listen on ${formatAddress(settings.listen)}`, {
+      cause,
+      nextStep: 'Name an address of this machine, and a port that is free.',
+    });
+  }
 }
 
 /**

@@ -7,6 +7,12 @@ import type {
   failBackMirror,
   failOverMirror,
   Host,
+  openMonitoring,
+  makeCertificates,
+  checkCertificate,
+  checkAuthority,
+  inspectTls,
+  diagnose,
   permissionsOfMirrors,
   planMirrorFailover,
   exportLedgers,
@@ -30,6 +36,12 @@ export interface App {
   readonly capacityOfMirrors: typeof capacityOfMirrors;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
+  readonly openMonitoring: typeof openMonitoring;
+  readonly makeCertificates: typeof makeCertificates;
+  readonly checkCertificate: typeof checkCertificate;
+  readonly checkAuthority: typeof checkAuthority;
+  readonly inspectTls: typeof inspectTls;
+  readonly diagnose: typeof diagnose;
   readonly verifyMirrors: typeof verifyMirrors;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;

@@ -24,7 +24,7 @@ export function readJobs(disk: Disk, paths: readonly string[]): Documents {
   return documents.verifications.length > 0 ? documents : readMirrors(disk, paths);
 }
 
-function readText(disk: Disk, path: string): string {
+export function readText(disk: Disk, path: string): string {
   try {
     return disk.readText(path);
   } catch (cause) {

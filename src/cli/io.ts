@@ -1,4 +1,5 @@
 /** What a command sees of the terminal, so that a test can stand in for it. */
+import { createInterface } from 'node:readline';
 import { styleText } from 'node:util';
 import { exitCodes } from './exit-codes.ts';
 
@@ -15,6 +16,8 @@ export interface Io {
   rows(): number;
   /** `text` in a style where standard output takes colours (NO_COLOR and FORCE_COLOR are honoured), else as it is. */
   style(style: Style, text: string): string;
+  /** Asks whoever sits at the terminal; missing where nobody does. An end of input is no answer. */
+  readonly ask?: (question: string) => Promise<string>;
   /** Prints stack traces of errors. */
   readonly isDebug: boolean;
   /** Calls `listener` at each Ctrl-C or SIGTERM; a second one ends the process at once. */
@@ -38,6 +41,7 @@ export function systemIo(): Io {
     columns: () => stdout.columns || 80,
     rows: () => stdout.rows || 24,
     style: (style, text) => styleText(style, text, { stream: stdout }),
+    ...(stdout.isTTY && process.stdin.isTTY ? { ask: askTerminal } : {}),
     isDebug: env['LOCKSTEP_DEBUG'] === '1',
     onInterrupt(listener) {
       let interrupts = 0;
@@ -48,4 +52,18 @@ export function systemIo(): Io {
       };
     },
   };
+}
+
+function askTerminal(question: string): Promise<string> {
+  const { stdin: input, stdout: output } = process;
+  const lines = createInterface({ input, output });
+  return new Promise((resolve) => {
+    let answer = '';
+    lines.on('SIGINT', () => process.exit(exitCodes.interrupted));
+    lines.on('close', () => resolve(answer));
+    lines.question(question, (given) => {
+      answer = given;
+      lines.close();
+    });
+  });
 }

@@ -4,7 +4,7 @@ import type { MirrorPlan, PlannedChange, PlannedTopic } from '#contract/plan.ts'
 import { AppError } from '#contract/errors.ts';
 import type { Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
-import { systemNetwork } from '#util/host.ts';
+import { systemFigures, systemNetwork } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
 import type { App } from './context.ts';
 import type { Io } from './io.ts';
@@ -69,11 +69,18 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       writeText: (path: string, text: string) => void written.set(path, text),
       appendText: (path: string, text: string) => void written.set(path, (written.get(path) ?? '') + text),
       sync: () => {},
+      createSecret: () => {},
       makeDirectory: () => {},
       rename: () => {},
     },
     environment: {},
-    web: { postForm: () => Promise.reject(new Error('not expected to be called')) },
+    web: {
+      send: () => Promise.reject(new Error('not expected to be called')),
+      postForm: () => Promise.reject(new Error('not expected to be called')),
+    },
+    listen: () => Promise.reject(new Error('not expected to be called')),
+    figures: systemFigures,
+    probeTls: () => Promise.reject(new Error('not expected to be called')),
     nonce: () => 'nonce',
     process: 'host 1',
   };
@@ -90,6 +97,12 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     capacityOfMirrors: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
+    openMonitoring: unexpected,
+    makeCertificates: unexpected,
+    checkCertificate: () => [],
+    checkAuthority: () => [],
+    inspectTls: unexpected,
+    diagnose: unexpected,
     verifyMirrors: unexpected,
     describeClusters: unexpected,
     describeTopics: unexpected,
@@ -529,6 +542,7 @@ const status = (shards: readonly ShardStatus[]): MirrorStatus => ({
   bytes: { passedThrough: 1_200_000, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } },
   recordsCopied: 1200,
   bytesCopied: 1_200_000,
+  batchesCopied: 12,
   at: Date.UTC(2026, 10, 21, 12),
 });
 const at = Date.UTC(2026, 10, 21, 12);

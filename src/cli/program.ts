@@ -2,6 +2,16 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { listClusters } from './commands/clusters/list.ts';
+import { checkConfig } from './commands/config/check.ts';
+import { configure } from './commands/config/configure.ts';
+import { editConfig } from './commands/config/edit.ts';
+import { getConfig } from './commands/config/get.ts';
+import { setConfig } from './commands/config/set.ts';
+import { doctor } from './commands/doctor.ts';
+import { configureClient } from './commands/tls/configure-client.ts';
+import { generateCerts } from './commands/tls/generate-certs.ts';
+import { importCert } from './commands/tls/import-cert.ts';
+import { verifyTls } from './commands/tls/verify.ts';
 import { ledger } from './commands/ledger.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
@@ -50,6 +60,8 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     });
   const clusters = addNoun(program, 'clusters', 'look at the clusters of the files', listClusters);
   const topics = addNoun(program, 'topics', 'look at the topics of a cluster', listTopics);
+  const config = addNoun(program, 'config', 'the options of the processes: file, environment, defaults', checkConfig);
+  const tls = addNoun(program, 'tls', 'certificates of servers and clients', generateCerts);
   const verbs: [Command, string, Verb<never>][] = [
     [program, 'validate', validate],
     [program, 'plan', plan],
@@ -63,6 +75,16 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],
+    [config, 'check', checkConfig],
+    [config, 'get [key]', getConfig],
+    [config, 'set <key> [value...]', setConfig],
+    [config, 'edit <section> [words...]', editConfig],
+    [config, 'configure', configure],
+    [program, 'doctor', doctor],
+    [tls, 'generate-certs', generateCerts],
+    [tls, 'import-cert', importCert],
+    [tls, 'configure-client', configureClient],
+    [tls, 'verify <address>', verifyTls],
   ];
   for (const [parent, name, verb] of verbs) addVerb(parent, name, verb, context, exit);
   const lines = [
@@ -96,13 +118,14 @@ function addVerb(
     .exitOverride(failUsage(`${pathOf(parent)} ${name.replace(/ .*/, '')}`))
     .summary(verb.summary)
     .description(verb.description ?? verb.summary);
-  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
+  if (verb.takesFiles !== false)
+    command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
   for (const [flags, description] of Object.entries(verb.options)) command.option(flags, description);
   command.option('--json', 'print JSON for machines');
   command.addHelpText('after', examples(verb.examples));
   command.action(async () => {
     // Commander knows options by name only; each verb states the type of its own beside the table that produces them.
-    exit(await verb.run(context, command.opts(), command.args[0] ?? ''));
+    exit(await verb.run(context, command.opts(), command.args[0] ?? '', command.args));
   });
 }
 

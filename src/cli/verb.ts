@@ -8,5 +8,8 @@ export interface Verb<Options> {
   readonly examples: readonly string[];
   /** flags → description */
   readonly options: Readonly<Record<string, string>>;
-  run(context: Context, options: Options, argument: string): Promise<number>;
+  /** False where the resource files of -f are not what it works on. */
+  readonly takesFiles?: false;
+  /** `args`: all arguments; `argument` is the first of them, '' without one. */
+  run(context: Context, options: Options, argument: string, args: readonly string[]): Promise<number>;
 }

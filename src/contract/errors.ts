@@ -86,6 +86,8 @@ export const errorCodes = {
     'The right to fill holes in the offsets is missing on the target.',
   ),
 
+  RECEIVER_UNAVAILABLE: row(null, 1, 'warn', true, 'A receiver of metrics or events does not take them.'),
+
   INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),
 } as const satisfies Record<string, ErrorRow>;
 

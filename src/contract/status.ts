@@ -91,6 +91,8 @@ export interface MirrorStatus {
   readonly bytes: ByteCounts;
   readonly recordsCopied: number;
   readonly bytesCopied: number;
+  /** Batches as they were written that the target has acknowledged, since this process started. */
+  readonly batchesCopied: number;
   readonly at: number;
 }
 

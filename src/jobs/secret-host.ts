@@ -8,7 +8,7 @@ import { SecretError } from '#kafka/errors.ts';
 export interface SecretHost {
   readonly disk: { readText(path: string): string };
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly web: Web;
+  readonly web: Pick<Web, 'postForm'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly nonce: () => string;

@@ -12,6 +12,8 @@ import { isStaleMetadata, isUnknownTopic, leaderOf, noLeader, Retries, retrying 
 
 export const LATEST = -1;
 export const EARLIEST = -2;
+/** The record with the largest timestamp (KIP-734). */
+export const MAX_TIMESTAMP = -3;
 /** We ask as a consumer, not as a replica. */
 const CONSUMER = -1;
 /** ListOffsetsRequest.DEBUGGING_REPLICA_ID: answered with the end of the log, not with the watermark (Partition.fetchOffsetForTimestamp). */

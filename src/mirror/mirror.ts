@@ -173,6 +173,7 @@ export class Mirror {
   #expirationMs = EXPIRATION_DEFAULT_MS;
   readonly #warned = new Set<string>();
   readonly #limit: WarningLimit;
+  #batchesCopied = 0;
   readonly #bytes = { passedThrough: 0, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
   readonly #writer = new BatchWriter({ codec: 0, baseOffset: 0 });
   readonly #gates = new Map<string, CleanupGate>();
@@ -284,6 +285,7 @@ export class Mirror {
       bytes: { passedThrough: this.#bytes.passedThrough, reencoded: { ...this.#bytes.reencoded } },
       recordsCopied: shards.reduce((sum, shard) => sum + shard.recordsCopied, 0),
       bytesCopied: shards.reduce((sum, shard) => sum + shard.bytesCopied, 0),
+      batchesCopied: this.#batchesCopied,
       at: now,
     };
   }
@@ -718,6 +720,7 @@ export class Mirror {
       expirationMs: () => this.#expirationMs,
       fillOffsetsMax: resource.spec.offsets === 'auto' ? FILL_OFFSETS_MAX : Infinity,
       countBytes: (reason: ReencodeReason | null, bytes: number) => {
+        this.#batchesCopied++;
         if (reason === null) this.#bytes.passedThrough += bytes;
         else this.#bytes.reencoded[reason] += bytes;
       },

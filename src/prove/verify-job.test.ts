@@ -78,6 +78,7 @@ class World {
       mapOf: async () => this.#mapped,
     };
     const disk = {
+      createSecret: () => {},
       makeDirectory: () => {},
       writeText: (path: string, text: string) => void this.files.set(path, text),
     };

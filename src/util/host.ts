@@ -14,20 +14,31 @@ import {
   renameSync,
   writeFileSync,
 } from 'node:fs';
-import { request as requestHttp, type IncomingMessage } from 'node:http';
+import { createServer, request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import {
   connect as connectTcp,
   isIP,
   type LookupFunction,
+  type AddressInfo,
   type Socket as NodeSocket,
   type TcpNetConnectOpts,
 } from 'node:net';
 import { hostname } from 'node:os';
-import { checkServerIdentity, connect as connectTls, type ConnectionOptions as NodeTlsOptions } from 'node:tls';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  type ConnectionOptions as NodeTlsOptions,
+  type DetailedPeerCertificate,
+  type TLSSocket,
+} from 'node:tls';
 import type { Clock } from './clock.ts';
+import type { Listen } from './http.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
+import type { ProcessFigures } from './process-figures.ts';
 import type { Random } from './random.ts';
+import type { ProbeTls } from './tls-probe.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -135,24 +146,31 @@ function nodeTlsOptions({ serverName, ca, identity }: TlsOptions): NodeTlsOption
 
 const closedSocket: Socket = { write: () => true, pause() {}, resume() {}, destroy() {} };
 
-/** One request that carries a form, as token endpoints take it. */
+/** Requests of ours to other systems. The certificate of an https:// address and the name in it are always checked, as TlsOptions says. */
 export interface Web {
   /**
    * Answers with status and text, whatever the status. Rejects where there is no answer: within 10 s, in up to 64 KiB.
-   * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go. The certificate of
-   * an https:// address and the name in it are always checked, as TlsOptions says; each request is a new connection.
+   * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go. Each request is a new
+   * connection.
    */
-  postForm(
-    url: string,
-    options: {
-      readonly headers: Readonly<Record<string, string>>;
-      readonly body: string;
-      /** Authorities that are trusted, PEM; null: those that the runtime trusts. */
-      readonly ca: string | null;
-      /** Gives up at once. */
-      readonly signal: AbortSignal;
-    },
-  ): Promise<{ readonly status: number; readonly text: string }>;
+  send(url: string, request: WebRequest): Promise<WebAnswer>;
+  /** `send` of a form, as token endpoints take it. */
+  postForm(url: string, request: Omit<WebRequest, 'method'>): Promise<WebAnswer>;
+}
+
+export interface WebRequest {
+  readonly method: 'POST' | 'PUT' | 'DELETE';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** Authorities that are trusted, PEM; null: those that the runtime trusts. */
+  readonly ca: string | null;
+  /** Gives up at once. */
+  readonly signal: AbortSignal;
+}
+
+export interface WebAnswer {
+  readonly status: number;
+  readonly text: string;
 }
 
 const WEB_DEADLINE_MS = 10_000;
@@ -160,15 +178,10 @@ const WEB_ANSWER_BYTES_MAX = 64 * 1024;
 
 /** Not `fetch`: that takes no authorities, and lets NODE_TLS_REJECT_UNAUTHORIZED decide whether it looks at them. */
 export const systemWeb: Web = {
-  async postForm(url, { headers, body, ca, signal }) {
+  async send(url, { signal, ...request }) {
     const ends = AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), signal]);
     try {
-      const response = await post(url, {
-        headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
-        body,
-        ca,
-        signal: ends,
-      });
+      const response = await open(url, { ...request, signal: ends });
       const chunks: Uint8Array[] = [];
       let bytes = 0;
       for await (const chunk of response as AsyncIterable<Uint8Array>) {
@@ -181,12 +194,16 @@ export const systemWeb: Web = {
       throw ends.aborted ? ends.reason : error; // what an end in the middle of an answer looks like says less
     }
   },
+  postForm(url, { headers, ...request }) {
+    const form = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
+    return systemWeb.send(url, { ...request, method: 'POST', headers: { ...headers, ...form } });
+  },
 };
 
 /** Resolves when status and headers are there. */
-function post(url: string, { body, ca, ...rest }: Parameters<Web['postForm']>[1]): Promise<IncomingMessage> {
+function open(url: string, { body, ca, ...rest }: WebRequest): Promise<IncomingMessage> {
   const { protocol, hostname } = new URL(url);
-  const options = { ...rest, method: 'POST', agent: false };
+  const options = { ...rest, agent: false };
   const serverName = hostname.replace(/^\[|\]$/g, '');
   return new Promise((resolve, reject) => {
     const request =
@@ -196,6 +213,116 @@ function post(url: string, { body, ca, ...rest }: Parameters<Web['postForm']>[1]
     request.on('response', resolve).on('error', reject).end(body);
   });
 }
+
+const PROBE_DEADLINE_MS = 10_000;
+
+export const systemProbeTls: ProbeTls = ({ host, port, ...tls }) =>
+  new Promise((resolve, reject) => {
+    let socket: TLSSocket;
+    try {
+      // Looked at, not believed: whoever asks is told the problem, and nothing is sent.
+      socket = connectTls({ ...nodeTlsOptions(tls), host, port, rejectUnauthorized: false });
+    } catch (error) {
+      return reject(error as Error); // certificate, key or authority cannot be used
+    }
+    socket.setTimeout(PROBE_DEADLINE_MS, () => socket.destroy(new Error('no handshake within 10 s')));
+    socket.on('error', reject);
+    socket.on('secureConnect', () => {
+      const chain: string[] = [];
+      const seen = new Set<string>();
+      let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+      while (certificate?.raw && !seen.has(certificate.fingerprint256)) {
+        seen.add(certificate.fingerprint256);
+        chain.push(pemOf(certificate.raw));
+        certificate = certificate.issuerCertificate;
+      }
+      const { authorizationError: error } = socket as { authorizationError?: unknown };
+      const problem = error instanceof Error ? error.message : error ? String(error as string) : null;
+      resolve({ protocol: socket.getProtocol() ?? '', cipher: socket.getCipher().name, chain, problem });
+      socket.destroy();
+    });
+  });
+
+function pemOf(der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+}
+
+/** Scrapers keep their connection; more than these are no scrapers. */
+const DOOR_CONNECTIONS_MAX = 16;
+
+export const systemListen: Listen = ({ host, port, answer }) =>
+  new Promise((resolve, reject) => {
+    const server = createServer(
+      {
+        maxHeaderSize: 8 * 1024,
+        headersTimeout: 5_000,
+        requestTimeout: 5_000,
+        connectionsCheckingInterval: 1_000,
+        keepAliveTimeout: 75_000,
+      },
+      (request, response) => {
+        const { method = '', url = '', headers } = request;
+        const single = Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]);
+        const path = url.replace(/[?#].*$/s, '');
+        const given = answer({ method, path, headers: Object.fromEntries(single) as Record<string, string> });
+        // Nobody reads the body of a request here: the connection that it is still coming on is of no further use.
+        const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+        response.writeHead(given.status, { ...given.headers, ...(hasBody ? { connection: 'close' } : {}) });
+        response.end(given.body);
+      },
+    );
+    server.maxConnections = DOOR_CONNECTIONS_MAX;
+    server.timeout = 10_000; // of a client that does not take its answer
+    server.on('error', reject);
+    server.listen(port, host, () => {
+      const bound = server.address() as AddressInfo;
+      const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
+      resolve({
+        address: `${shown}:${bound.port}`,
+        close: () =>
+          new Promise((closed) => {
+            server.close(() => closed());
+            server.closeAllConnections();
+          }),
+      });
+    });
+  });
+
+/** Finer costs more wake-ups of an idle process, and shows nothing that matters here. */
+const EVENT_LOOP_RESOLUTION_MS = 20;
+
+export const systemFigures: ProcessFigures = {
+  read() {
+    const { user, system } = process.cpuUsage();
+    const { rss, heapUsed } = process.memoryUsage();
+    return {
+      cpuSeconds: (user + system) / 1e6,
+      residentBytes: rss,
+      heapUsedBytes: heapUsed,
+      startedAt: Math.round(performance.timeOrigin),
+    };
+  },
+  watchEventLoop() {
+    const histogram = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS });
+    histogram.enable();
+    // What it records is the time between two ticks of its timer.
+    const late = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - EVENT_LOOP_RESOLUTION_MS);
+    return {
+      take() {
+        const isEmpty = histogram.count === 0;
+        const delay = {
+          p50Ms: isEmpty ? 0 : late(histogram.percentile(50)),
+          p99Ms: isEmpty ? 0 : late(histogram.percentile(99)),
+          maxMs: isEmpty ? 0 : late(histogram.max),
+        };
+        histogram.reset();
+        return delay;
+      },
+      stop: () => void histogram.disable(),
+    };
+  },
+};
 
 /** What nobody can foretell, as text without "=" and ",": 144 bits. */
 export function systemNonce(): string {
@@ -210,6 +337,8 @@ export interface Disk {
   readText(path: string): string;
   writeText(path: string, text: string): void;
   appendText(path: string, text: string): void;
+  /** A new file that its owner alone may read and write (0600). Throws where there is one: what is there is not replaced. */
+  createSecret(path: string, text: string): void;
   /** What was written to it survives the loss of power. */
   sync(path: string): void;
   makeDirectory(path: string): void;
@@ -221,6 +350,7 @@ const systemDisk: Disk = {
   readText: (path) => readFileSync(path, 'utf8'),
   writeText: (path, text) => writeFileSync(path, text),
   appendText: (path, text) => appendFileSync(path, text),
+  createSecret: (path, text) => writeFileSync(path, text, { mode: 0o600, flag: 'wx' }),
   sync: (path) => {
     const file = openSync(path, 'r+');
     try {
@@ -241,6 +371,9 @@ export const systemHost = {
   disk: systemDisk,
   environment: systemEnvironment,
   web: systemWeb,
+  listen: systemListen,
+  probeTls: systemProbeTls,
+  figures: systemFigures,
   nonce: systemNonce,
   process: `${hostname()} ${process.pid}`,
 };

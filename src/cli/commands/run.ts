@@ -1,9 +1,12 @@
 import { AppError } from '#contract/errors.ts';
 import { parseUntil } from '#contract/until.ts';
+import type { RunEvent } from '#contract/status.ts';
 import type { RunOutcome } from '../../main.ts';
 import type { CommonOptions, Context } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readJobs } from '../files.ts';
+import { monitoringOf } from '#contract/monitoring-settings.ts';
+import { type ConfigOptions, optionFlags, readOptions } from '../options.ts';
 import { EventLog } from '../progress/event-log.ts';
 import { JsonPrinter } from '../progress/json-printer.ts';
 import { LinePrinter } from '../progress/line-printer.ts';
@@ -11,9 +14,8 @@ import { LivePrinter } from '../progress/live-printer.ts';
 import type { Printer } from '../progress/printer.ts';
 import type { Verb } from '../verb.ts';
 
-interface Options extends CommonOptions {
+interface Options extends CommonOptions, ConfigOptions {
   readonly until?: string;
-  readonly log?: string;
 }
 
 export const run: Verb<Options> = {
@@ -25,17 +27,21 @@ export const run: Verb<Options> = {
     'lockstep run -f link.yaml --until caught-up',
     'lockstep run -f link.yaml --until time=30s --json',
     'lockstep run -f clusters.yaml -f link.yaml --log /var/log/lockstep',
+    'lockstep run -f link.yaml --metrics 9464',
+    'lockstep run -f link.yaml --config lockstep.yaml',
   ],
   options: {
     '--until <when>': 'end at: caught-up, offset=N, time=30s (5m, 2h) or time=2026-11-21T18:00:00Z',
-    '--log <directory>': 'write every event as a line of JSON to a file in this directory too',
+    ...optionFlags('run'),
   },
   async run(context, options) {
     const { io, host, app } = context;
     const until = options.until === undefined ? undefined : parseUntil(options.until, host.clock.now());
     const documents = readJobs(host.disk, options.file);
+    const { values } = readOptions(context, options, 'run');
     const printer = printerFor(context, options);
-    const log = options.log === undefined ? null : openLog(context, options.log, printer);
+    const directory = values['logging.directory'];
+    const log = directory === null ? null : openLog(context, directory, printer);
     const stop = new AbortController();
     io.onInterrupt(() => {
       printer.note('stopping: waiting for what is in flight; Ctrl-C again ends at once');
@@ -47,16 +53,29 @@ export const run: Verb<Options> = {
       for (const [name, spec] of [...copied, ...proven])
         printer.note(`${name}: connecting to ${spec.source} and ${spec.target}`);
     }
-    const outcome = await app.runMirrors(documents, host, {
-      ...(until === undefined ? {} : { until }),
-      progressMs: printer.progressMs,
-      signal: stop.signal,
-      onEvent(event) {
-        log?.write(event);
-        printer.print(event);
-      },
-    });
-    return EXIT_CODES[outcome];
+    const settings = monitoringOf(values);
+    const show = (event: RunEvent): void => {
+      log?.write(event);
+      printer.print(event);
+    };
+    const monitoring = settings
+      ? await app.openMonitoring(documents, host, { settings, version: context.version, onWarning: show })
+      : null;
+    if (monitoring?.address) printer.note(`metrics: http://${monitoring.address}/metrics`);
+    try {
+      const outcome = await app.runMirrors(documents, host, {
+        ...(until === undefined ? {} : { until }),
+        progressMs: printer.progressMs,
+        signal: stop.signal,
+        onEvent(event) {
+          monitoring?.observe(event);
+          show(event);
+        },
+      });
+      return EXIT_CODES[outcome];
+    } finally {
+      await monitoring?.close();
+    }
   },
 };
 

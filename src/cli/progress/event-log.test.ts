@@ -11,6 +11,7 @@ function logOn(appendText: (path: string, text: string) => void) {
     readText: () => '',
     writeText: () => {},
     sync: () => {},
+    createSecret: () => {},
     makeDirectory: () => {},
     rename: () => {},
     appendText,
@@ -50,6 +51,7 @@ test('a run keeps two files of a bounded size, the newest events in the one with
     readText: () => '',
     writeText: () => {},
     sync: () => {},
+    createSecret: () => {},
     makeDirectory: () => {},
     rename: (from: string, to: string) => {
       files.set(to, files.get(from) ?? '');

@@ -1,0 +1,14 @@
+/** Part of `npm run gen`: writes docs/configuration.md, the table of docs/metrics.md and deploy/grafana/ from the tables that they show. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { dashboards, formatDashboard } from '../test/deploy/dashboards.ts';
+import { formatConfiguration } from '../test/pages/configuration-page.ts';
+import { withMetrics } from '../test/pages/metrics-page.ts';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const metrics = join(root, 'docs', 'metrics.md');
+writeFileSync(metrics, withMetrics(readFileSync(metrics, 'utf8')));
+writeFileSync(join(root, 'docs', 'configuration.md'), formatConfiguration());
+for (const dashboard of dashboards)
+  writeFileSync(join(root, 'deploy', 'grafana', `${dashboard.uid}.json`), formatDashboard(dashboard));

@@ -1,0 +1,234 @@
+/**
+ * Every option of Lockstep's processes, in one table: from it come the keys of the configuration file, the names of
+ * environment variables, flags, their help, docs/configuration.md and the validation. What a mirror copies is no option: that
+ * stands in resources (docs/resources.md).
+ *
+ * A flag goes before the environment, that before the file, that before the default.
+ */
+import { address, choice, count, duration, flag, list, secret, text, url, type OptionType } from './option-types.ts';
+
+/** Who reads an option. */
+export type OptionReader = 'run' | 'serve' | 'worker' | 'client';
+
+export interface OptionRow<T, D> {
+  readonly type: OptionType<T>;
+  readonly default: D;
+  readonly description: string;
+  readonly readers: readonly OptionReader[];
+  /** Its flag where it is not made of its key; null: none. */
+  readonly flag?: string | null;
+  /** A change in the file holds without a restart. */
+  readonly isHot: boolean;
+}
+
+const PROCESS: readonly OptionReader[] = ['run', 'serve', 'worker'];
+
+export const optionTable = {
+  'server.host': row(text('a host name or an address', { word: 'host' }), '127.0.0.1', 'Where the server listens.', [
+    'serve',
+  ]),
+  'server.port': row(count(0, 65_535), 8080, 'On which port; 0 is any that is free.', ['serve']),
+  'server.publicUrl': row(url(), null, 'The address under which people reach the server, for links and sign-in.', [
+    'serve',
+  ]),
+  'server.tls.certFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Certificate chain of the server; with it and its key the server speaks https only. Replaced files are read anew.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'server.tls.keyFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Key of the certificate.',
+    ['serve'],
+    {
+      isHot: true,
+    },
+  ),
+  'server.tls.clientCaFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Authorities of client certificates; with it, clients may sign in by certificate.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'server.cors.allowedOrigins': row(
+    list(text('an origin, such as https://ops.example', { pattern: /^https?:\/\/[^/*\s]+$/ })),
+    [],
+    'Other origins whose pages may call the API. None by default, and never all.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'server.trustedProxies': row(
+    list(text('an address or a range', { pattern: /^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/ })),
+    [],
+    'Proxies whose X-Forwarded-For is believed.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'database.path': row(
+    text('a path', { word: 'file' }),
+    'lockstep.db',
+    'The SQLite file, where there is no database.url.',
+    ['serve'],
+  ),
+  'database.url': row(secret(), null, 'Where the address of a PostgreSQL database stands.', ['serve'], { flag: null }),
+  'database.metricsRetention': row(duration('1d', '3650d'), 2_592_000_000, 'How long metrics are kept in full.', [
+    'serve',
+  ]),
+  'database.historyRetention': row(
+    duration('1d', '3650d'),
+    34_214_400_000,
+    'How long metrics are kept downsampled: 396 days are 13 months.',
+    ['serve'],
+  ),
+  'database.eventsRetention': row(duration('1d', '3650d'), 2_592_000_000, 'How long events of jobs are kept.', [
+    'serve',
+  ]),
+  'secrets.keyFile': row(
+    text('the path of a file', { word: 'file' }),
+    null,
+    'The key that encrypts stored secrets: 32 bytes as base64, readable for the server alone.',
+    ['serve'],
+  ),
+  'logging.level': row(choice('error', 'warn', 'info', 'debug'), 'info', 'What the server logs.', ['serve'], {
+    isHot: true,
+  }),
+  'logging.directory': row(
+    text('a directory', { word: 'directory' }),
+    null,
+    'Every event as a line of JSON to a file in this directory too; never contents of records.',
+    ['run'],
+    { flag: 'log' },
+  ),
+  'compliance.schedule.enabled': row(flag(), true, 'Makes compliance reports by itself.', ['serve'], { isHot: true }),
+  'compliance.schedule.runHour': row(count(0, 23), 2, 'The hour, in UTC, when they are made.', ['serve'], {
+    isHot: true,
+  }),
+  'compliance.schedule.daily': row(flag(), true, 'A report for each day.', ['serve'], { isHot: true }),
+  'compliance.schedule.weekly': row(flag(), true, 'A report for each week, on Monday.', ['serve'], { isHot: true }),
+  'compliance.schedule.monthly': row(flag(), false, 'A report for each month, on its first day.', ['serve'], {
+    isHot: true,
+  }),
+  'monitoring.listen': row(
+    address(),
+    null,
+    'Serves /metrics, /healthz and /readyz there, over plain HTTP. Beyond this machine, have the network or monitoring.token say who may read them.',
+    PROCESS,
+    { flag: 'metrics' },
+  ),
+  'monitoring.token': row(
+    secret(),
+    null,
+    'A Bearer token without which /metrics is not shown; read at each request.',
+    PROCESS,
+  ),
+  'monitoring.partitionsMax': row(
+    count(0, 100_000),
+    1000,
+    'Partitions with series of their own. The others are counted together by topic, and their number is a metric.',
+    PROCESS,
+  ),
+  'monitoring.topicsMax': row(
+    count(0, 100_000),
+    1000,
+    'Topics with series of their own for such partitions. The others are counted together by job.',
+    PROCESS,
+  ),
+  'monitoring.originalNames': row(flag(), false, 'Offers the metric names of kaf-mirror as well.', PROCESS),
+  'monitoring.push.interval': row(duration('1s', '1h'), 10_000, 'How often metrics are pushed.', PROCESS),
+  'monitoring.push.queueBytes': row(
+    count(1024, 1_073_741_824),
+    4_194_304,
+    'What may wait for a receiver, in bytes; beyond it the oldest is thrown away, and counted.',
+    PROCESS,
+  ),
+  'monitoring.push.caFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Authorities of receivers with private certificates; without it those that Node trusts.',
+    PROCESS,
+  ),
+  'monitoring.prometheus.pushGateway': row(url(), null, 'A Pushgateway that metrics are pushed to.', PROCESS),
+  'monitoring.prometheus.token': row(secret(), null, 'A Bearer token for it.', PROCESS),
+  'monitoring.splunk.hecEndpoint': row(
+    url(),
+    null,
+    "Splunk's HTTP Event Collector; where it has no path, /services/collector/event is added.",
+    PROCESS,
+  ),
+  'monitoring.splunk.hecToken': row(secret(), null, 'Its token.', PROCESS),
+  'monitoring.splunk.index': row(text('the name of an index'), null, "An index other than the token's own.", PROCESS),
+  'monitoring.splunk.source': row(text('a source'), 'lockstep', 'The source of what is sent.', PROCESS),
+  'monitoring.loki.endpoint': row(url(), null, 'Loki; where it has no path, /loki/api/v1/push is added.', PROCESS),
+  'monitoring.loki.token': row(secret(), null, 'A Bearer token for it.', PROCESS),
+  'monitoring.loki.tenant': row(text('a tenant'), null, 'Sent as X-Scope-OrgID.', PROCESS),
+  'client.url': row(url(), null, 'The server that commands talk to.', ['client'], { flag: null }),
+  'client.tls.caFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    "The authority of the server's certificate.",
+    ['client'],
+    { flag: null },
+  ),
+  'client.tls.certFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Our certificate for it.',
+    ['client'],
+    {
+      flag: null,
+    },
+  ),
+  'client.tls.keyFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'The key of our certificate.',
+    ['client'],
+    {
+      flag: null,
+    },
+  ),
+} as const;
+
+export type OptionKey = keyof typeof optionTable;
+
+type ValueOf<Row> = Row extends OptionRow<infer T, infer D> ? T | D : never;
+export type OptionValues = { readonly [Key in OptionKey]: ValueOf<(typeof optionTable)[Key]> };
+
+export const optionKeys = Object.keys(optionTable) as OptionKey[];
+
+/** The row, of whatever type. */
+export function rowOf(key: OptionKey): OptionRow<unknown, unknown> {
+  return optionTable[key] as OptionRow<unknown, unknown>;
+}
+
+/** `monitoring.push.caFile` → LOCKSTEP_MONITORING_PUSH_CA_FILE */
+export function variableOf(key: OptionKey): string {
+  return `LOCKSTEP_${words(key).join('_').toUpperCase()}`;
+}
+
+/** `monitoring.push.caFile` → --monitoring-push-ca-file; null where it has none. */
+export function flagOf(key: OptionKey): string | null {
+  const { flag: stated } = rowOf(key);
+  if (stated === null) return null;
+  return `--${stated ?? words(key).join('-')}`;
+}
+
+function words(key: string): string[] {
+  return key.split('.').flatMap((part) => part.split(/(?=[A-Z])/).map((word) => word.toLowerCase()));
+}
+
+function row<T, const D>(
+  type: OptionType<T>,
+  fallback: D,
+  description: string,
+  readers: readonly OptionReader[],
+  more: { readonly flag?: string | null; readonly isHot?: boolean } = {},
+): OptionRow<T, D> {
+  const { flag: stated, isHot = false } = more;
+  const named = stated === undefined ? {} : { flag: stated };
+  return { type, default: fallback, description, readers, isHot, ...named };
+}
