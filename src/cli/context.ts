@@ -13,6 +13,9 @@ import type {
   planMirrors,
   rebuildCopy,
   runMirrors,
+  verifyEvidence,
+  verifyLogDirectory,
+  verifyLogProof,
   verifyMirrors,
 } from '../main.ts';
 import type { Io } from './io.ts';
@@ -31,6 +34,9 @@ export interface App {
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
   readonly verifyMirrors: typeof verifyMirrors;
+  readonly verifyLogDirectory: typeof verifyLogDirectory;
+  readonly verifyLogProof: typeof verifyLogProof;
+  readonly verifyEvidence: typeof verifyEvidence;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;
 }

@@ -32,6 +32,19 @@ const files: Readonly<Record<string, string>> = {
   'bad.yaml': link.replace('source: east', 'soruce: east'),
 };
 
+/** What no command of these tests asks for. */
+const unexpectedly = (): never => {
+  throw new Error('not expected to be called');
+};
+const unusedDisk = {
+  readBytes: unexpectedly,
+  list: unexpectedly,
+  remove: unexpectedly,
+  writeDurably: unexpectedly,
+  syncDirectory: unexpectedly,
+  createAppendFile: unexpectedly,
+};
+
 interface Result {
   readonly code: number;
   readonly out: string;
@@ -71,6 +84,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       sync: () => {},
       makeDirectory: () => {},
       rename: () => {},
+      ...unusedDisk,
     },
     environment: {},
     web: { postForm: () => Promise.reject(new Error('not expected to be called')) },
@@ -91,6 +105,9 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
     verifyMirrors: unexpected,
+    verifyLogDirectory: unexpected,
+    verifyLogProof: unexpectedly,
+    verifyEvidence: unexpectedly,
     describeClusters: unexpected,
     describeTopics: unexpected,
     ...app,

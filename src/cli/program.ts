@@ -6,6 +6,9 @@ import { ledger } from './commands/ledger.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
 import { failover } from './commands/failover.ts';
+import { verifyLogEntry } from './commands/log/entry.ts';
+import { verifyLogReport } from './commands/log/report.ts';
+import { verifyAuditLog } from './commands/log/verify.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
@@ -50,6 +53,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     });
   const clusters = addNoun(program, 'clusters', 'look at the clusters of the files', listClusters);
   const topics = addNoun(program, 'topics', 'look at the topics of a cluster', listTopics);
+  const log = addNoun(program, 'log', 'verify the audit log, offline', verifyAuditLog);
   const verbs: [Command, string, Verb<never>][] = [
     [program, 'validate', validate],
     [program, 'plan', plan],
@@ -63,6 +67,9 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],
+    [log, 'verify <directory>', verifyAuditLog],
+    [log, 'entry <file>', verifyLogEntry],
+    [log, 'report <file>', verifyLogReport],
   ];
   for (const [parent, name, verb] of verbs) addVerb(parent, name, verb, context, exit);
   const lines = [
@@ -78,9 +85,9 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
 const EXIT_CODES =
   '0 ok, 1 failed, 2 usage, 3 changes pending, 4 not allowed, 5 findings or incidents, 130 interrupted';
 
-function addNoun(program: Command, name: string, description: string, list: Verb<never>): Command {
+function addNoun(program: Command, name: string, description: string, shown: Verb<never>): Command {
   const noun = program.command(name).description(description).helpCommand(false);
-  return noun.exitOverride(failUsage(`lockstep ${name}`)).addHelpText('after', examples(list.examples));
+  return noun.exitOverride(failUsage(`lockstep ${name}`)).addHelpText('after', examples(shown.examples));
 }
 
 function addVerb(
@@ -96,7 +103,8 @@ function addVerb(
     .exitOverride(failUsage(`${pathOf(parent)} ${name.replace(/ .*/, '')}`))
     .summary(verb.summary)
     .description(verb.description ?? verb.summary);
-  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
+  if (!verb.isWithoutFiles)
+    command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
   for (const [flags, description] of Object.entries(verb.options)) command.option(flags, description);
   command.option('--json', 'print JSON for machines');
   command.addHelpText('after', examples(verb.examples));

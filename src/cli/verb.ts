@@ -8,5 +8,7 @@ export interface Verb<Options> {
   readonly examples: readonly string[];
   /** flags → description */
   readonly options: Readonly<Record<string, string>>;
+  /** True where it has nothing to do with resource files: there is no `-f` then. */
+  readonly isWithoutFiles?: true;
   run(context: Context, options: Options, argument: string): Promise<number>;
 }
