@@ -61,6 +61,43 @@ test.each(Array.from({ length: RUNS }, (_, i) => SEED + i))(
   },
 );
 
+test.each(Array.from({ length: RUNS }, (_, i) => SEED + i))(
+  'what either of two processes has acknowledged is in the log of the later one (seed %i)',
+  async (seed) => {
+    const random = createRandom(seed);
+    const clock = new ManualClock();
+    const { log: first, disk, failures } = await openLog({ clock, journalBytesMax: 5_000 });
+    const acknowledged: AuditEntry[] = [];
+    const write = (log: AuditLog): void =>
+      void log.record(event('topics.view')).then((entry) => acknowledged.push(entry), expectReplaced);
+    let second: AuditLog | null = null;
+    const opening = waitTurns(Math.floor(random.next() * 40)).then(
+      async () => (second = (await openLog({ disk, clock })).log),
+    );
+    while (failures.length === 0) {
+      write(first);
+      if (random.next() < 0.1) void first.publish();
+      if (second !== null) write(second);
+      await waitTurns(Math.floor(random.next() * 4));
+    }
+    const later = await opening;
+    await later.close();
+    const reader = later.reader();
+    for (const entry of acknowledged) expect(reader.entry(entry.seq)).toEqual(entry);
+    expect(await verifyLog(disk, LOG_DIRECTORY, { clock: systemClock, key: LOG_KEY.verifier })).toMatchObject({
+      verdict: 'verified',
+    });
+  },
+);
+
+function expectReplaced(error: unknown): void {
+  expect(error).toMatchObject({ code: 'AUDIT_UNAVAILABLE', cause: { message: 'another process has opened it' } });
+}
+
+async function waitTurns(turns: number): Promise<void> {
+  for (let left = turns; left > 0; left--) await Promise.resolve();
+}
+
 /** Writes, waits and closes at random, until the disk breaks. */
 async function liveUntilBroken(disk: SimulatedDisk, clock: ManualClock, random: Random, known: Known): Promise<void> {
   const opened = await openLog({ disk, clock, journalBytesMax: 20_000 }).catch((error: unknown) => {

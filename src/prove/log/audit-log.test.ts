@@ -379,6 +379,23 @@ describe('anchors', () => {
     await running;
   });
 
+  test('one that contradicts while the log runs ends what it takes', async () => {
+    const { log, failures } = await openLog();
+    const longer = await openLog();
+    await longer.log.close();
+    const anchor: Anchor = {
+      name: 'a',
+      latest: async () => [longer.log.reader().checkpoint.note],
+      publish: async () => {},
+    };
+    const running = anchoring([anchor]).run(() => log.reader());
+    const refusal = await running.catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'LOG_ROLLED_BACK' });
+    log.refuse(refusal as AppError);
+    expect(failures).toEqual([refusal]);
+    await expect(log.record(event())).rejects.toBe(refusal);
+  });
+
   test('after a restore that has lost entries a new log names them, and the old one stays as it is', async () => {
     const { log, disk } = await openLog();
     const found = log.reader().checkpoint.note;

@@ -137,7 +137,7 @@ export class AuditLog {
     await disk.syncDirectory(`${directory}/${JOURNAL_DIRECTORY}`);
     await disk.syncDirectory(directory);
     await disk.syncDirectory(`${directory}/..`);
-    const publication = new Publication(disk, directory);
+    const publication = new Publication(disk, directory, generation);
     const recovered = recover({
       disk,
       directory,
@@ -208,6 +208,11 @@ export class AuditLog {
     const entry = await this.record({ ...ownEvent(logActions.keyRotate), rotation: rotationOf(from, to) });
     await this.publish();
     return entry;
+  }
+
+  /** Takes nothing from now on: somebody knows that this log contradicts what was known of it. */
+  refuse(reason: AppError): void {
+    this.#fail(reason, []);
   }
 
   /** Writes what is left, and a last entry that says that this was the end. */
@@ -367,9 +372,9 @@ export class AuditLog {
     const keys = this.#keys;
     const root = this.#tree.root();
     const state = { size, partials: this.#tree.partials(), bundle: [...this.#bundle] };
-    const note = await this.#publication.publish(state, () => {
-      this.#checkReplaced();
-      return signCheckpoint({ size, root }, keys);
+    const note = await this.#publication.publish(state, {
+      sign: () => signCheckpoint({ size, root }, keys),
+      check: () => this.#checkReplaced(),
     });
     this.#checkpoint = parseCheckpoint(
       note,

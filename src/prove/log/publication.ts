@@ -20,6 +20,7 @@ interface File {
 export class Publication {
   readonly #disk: PublicationDisk;
   readonly #directory: string;
+  readonly #generation: number;
   /** Full tiles and bundles that are not on the disk. */
   #files: File[] = [];
   #bytes = 0;
@@ -27,9 +28,11 @@ export class Publication {
   /** Paths of what is not full, as of the last checkpoint: the upper levels seldom change. */
   #partials = new Set<string>();
 
-  constructor(disk: PublicationDisk, directory: string) {
+  /** `generation` of the journal. */
+  constructor(disk: PublicationDisk, directory: string, generation: number) {
     this.#disk = disk;
     this.#directory = directory;
+    this.#generation = generation;
   }
 
   /** Bytes that wait for a checkpoint. */
@@ -50,14 +53,17 @@ export class Publication {
     this.#bytes += file.bytes.length;
   }
 
-  /** Writes what is full and what is not, then the checkpoint, which `sign` makes when all else is there. */
+  /**
+   * Writes what is full and what is not, then the checkpoint that `sign` makes. `check` throws where another process has
+   * the log by now; it is asked in the same turn in which the checkpoint is put in the place of the one before.
+   */
   async publish(
     {
       partials,
       bundle,
       size,
     }: { readonly partials: readonly Tile[]; readonly bundle: readonly Buffer[]; readonly size: number },
-    sign: () => string,
+    { sign, check }: { readonly sign: () => string; readonly check: () => void },
   ): Promise<string> {
     const full = this.#files;
     [this.#files, this.#bytes] = [[], 0];
@@ -70,7 +76,7 @@ export class Publication {
     await this.#write([...full, ...open.filter(({ address }) => !this.#partials.has(tilePath(address)))]);
     this.#partials = paths;
     const note = sign();
-    await this.#replace(CHECKPOINT_PATH, Buffer.from(note));
+    await this.#replace(CHECKPOINT_PATH, Buffer.from(note), check);
     await this.#disk.syncDirectory(this.#directory);
     for (const { address } of full)
       this.#disk.remove(`${this.#directory}/${partialsPath(address.level, address.index)}`);
@@ -92,10 +98,13 @@ export class Publication {
   }
 
   /** A crash leaves what was there, or what is to be there: the checkpoint before may need the one, and have the other. */
-  async #replace(path: string, bytes: Buffer): Promise<void> {
+  async #replace(path: string, bytes: Buffer, check: () => void = () => {}): Promise<void> {
     const whole = `${this.#directory}/${path}`;
-    await this.#disk.writeDurably(`${whole}.new`, bytes);
-    this.#disk.rename(`${whole}.new`, whole);
+    // A process that was replaced may still be writing a file of the same name.
+    const draft = `${whole}.${this.#generation}.new`;
+    await this.#disk.writeDurably(draft, bytes);
+    check();
+    this.#disk.rename(draft, whole);
   }
 
   #makeDirectory(path: string): void {
