@@ -7,6 +7,7 @@ import { sleep, type Clock } from '#util/clock.ts';
 import { ownEvent, type AuditLog } from './audit-log.ts';
 
 const EVENTS_MAX = 10_000;
+const EVENTS_AT_ONCE = 256;
 const AGAIN_MS = 1_000;
 
 export class AuditSpool {
@@ -44,22 +45,26 @@ export class AuditSpool {
     if (this.#isDraining) return;
     this.#isDraining = true;
     while (this.#log && !this.#signal.aborted && (this.#events.length > 0 || this.#lost > 0))
-      if (!(await this.#logNext(this.#log))) await sleep(this.#clock, AGAIN_MS, this.#signal);
+      if (!(await this.#logSome(this.#log))) await sleep(this.#clock, AGAIN_MS, this.#signal);
     this.#isDraining = false;
   }
 
-  /** False where the log does not take it. */
-  async #logNext(log: AuditLog): Promise<boolean> {
-    const [next] = this.#events;
-    const lost = this.#lost;
-    try {
-      if (next) await log.record(next.event, next.outcome);
-      else await log.record({ ...ownEvent(logActions.spoolOverflow), evidence: [{ kind: 'lost-events', size: lost }] });
-    } catch {
-      return false; // the log has reported why to its owner
-    }
-    if (next) this.#events.shift();
-    else this.#lost -= lost;
+  /** False where the log does not take all of them. */
+  async #logSome(log: AuditLog): Promise<boolean> {
+    const some = this.#events.slice(0, EVENTS_AT_ONCE);
+    if (some.length === 0) return this.#logLost(log);
+    const results = await Promise.allSettled(some.map(({ event, outcome }) => log.record(event, outcome)));
+    const refused = some.filter((_, i) => results[i]?.status === 'rejected'); // the log has told its owner why
+    this.#events.splice(0, some.length, ...refused);
+    return refused.length === 0;
+  }
+
+  async #logLost(log: AuditLog): Promise<boolean> {
+    const size = this.#lost;
+    const event = { ...ownEvent(logActions.spoolOverflow), evidence: [{ kind: 'lost-events', size }] };
+    const [result] = await Promise.allSettled([log.record(event)]);
+    if (result.status === 'rejected') return false;
+    this.#lost -= size;
     return true;
   }
 }
