@@ -39,7 +39,17 @@ import { Mirror, type Guards, type MirrorOutcome } from '#mirror/mirror.ts';
 import { planMirror } from '#mirror/plan.ts';
 import { openRoutes } from '#mirror/source-provenance.ts';
 import { permissionsOf } from '#mirror/rights.ts';
+import type {
+  BundleVerification,
+  EntryVerification,
+  LogProgress,
+  LogVerification,
+} from '#contract/log-verification.ts';
 import { Evidence } from '#prove/evidence.ts';
+import { verifyBundle } from '#prove/log/evidence-bundle.ts';
+import { parseTrustedKey } from '#prove/log/trusted-key.ts';
+import { verifyProof } from '#prove/log/tlog-proof.ts';
+import { verifyLog } from '#prove/log/verify-log.ts';
 import { VerifyJob } from '#prove/verify-job.ts';
 import { verifyMirror, type VerifyOptions } from '#prove/verify-mirror.ts';
 import { readSecret } from '#jobs/secret-host.ts';
@@ -622,6 +632,39 @@ async function verifyTail(
     ended.abort();
     await timer;
   }
+}
+
+/** What an audit log says of itself, from its files alone. Throws AppError REQUEST_INVALID for what is no key, LOG_INVALID where it cannot be read. */
+export function verifyLogDirectory(
+  directory: string,
+  host: Pick<Host, 'disk' | 'clock'>,
+  question: {
+    readonly key: string;
+    readonly since: string | null;
+    readonly anchors: string | null;
+    readonly signal: AbortSignal;
+    readonly onProgress: (progress: LogProgress) => void;
+  },
+): Promise<LogVerification> {
+  const { since, anchors, signal, onProgress } = question;
+  return verifyLog(host.disk, directory, {
+    key: parseTrustedKey(question.key),
+    clock: host.clock,
+    signal,
+    onProgress,
+    ...(since === null ? {} : { since }),
+    ...(anchors === null ? {} : { anchors }),
+  });
+}
+
+/** Of one `.tlog-proof`. Throws AppError REQUEST_INVALID for what is no key. */
+export function verifyLogProof(proof: string, key: string): EntryVerification {
+  return verifyProof(proof, [parseTrustedKey(key)]);
+}
+
+/** Of an evidence bundle. Throws as verifyLogProof. */
+export function verifyEvidence(zip: Buffer, key: string): BundleVerification {
+  return verifyBundle(zip, parseTrustedKey(key));
 }
 
 /** The clusters of the files, in their order; one that does not answer carries its error. */

@@ -19,6 +19,9 @@ import type {
   planMirrors,
   rebuildCopy,
   runMirrors,
+  verifyEvidence,
+  verifyLogDirectory,
+  verifyLogProof,
   verifyMirrors,
 } from '../main.ts';
 import type { Io } from './io.ts';
@@ -43,6 +46,9 @@ export interface App {
   readonly inspectTls: typeof inspectTls;
   readonly diagnose: typeof diagnose;
   readonly verifyMirrors: typeof verifyMirrors;
+  readonly verifyLogDirectory: typeof verifyLogDirectory;
+  readonly verifyLogProof: typeof verifyLogProof;
+  readonly verifyEvidence: typeof verifyEvidence;
   readonly describeClusters: typeof describeClusters;
   readonly describeTopics: typeof describeTopics;
 }

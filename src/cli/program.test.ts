@@ -32,6 +32,19 @@ const files: Readonly<Record<string, string>> = {
   'bad.yaml': link.replace('source: east', 'soruce: east'),
 };
 
+/** What no command of these tests asks for. */
+const unexpectedly = (): never => {
+  throw new Error('not expected to be called');
+};
+const unusedDisk = {
+  readBytes: unexpectedly,
+  list: unexpectedly,
+  remove: unexpectedly,
+  writeDurably: unexpectedly,
+  syncDirectory: unexpectedly,
+  createAppendFile: unexpectedly,
+};
+
 interface Result {
   readonly code: number;
   readonly out: string;
@@ -72,6 +85,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       createSecret: () => {},
       makeDirectory: () => {},
       rename: () => {},
+      ...unusedDisk,
     },
     environment: {},
     web: {
@@ -104,6 +118,9 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     inspectTls: unexpected,
     diagnose: unexpected,
     verifyMirrors: unexpected,
+    verifyLogDirectory: unexpected,
+    verifyLogProof: unexpectedly,
+    verifyEvidence: unexpectedly,
     describeClusters: unexpected,
     describeTopics: unexpected,
     ...app,

@@ -16,6 +16,9 @@ import { ledger } from './commands/ledger.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
 import { failover } from './commands/failover.ts';
+import { verifyLogEntry } from './commands/log/entry.ts';
+import { verifyLogReport } from './commands/log/report.ts';
+import { verifyAuditLog } from './commands/log/verify.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
@@ -62,6 +65,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
   const topics = addNoun(program, 'topics', 'look at the topics of a cluster', listTopics);
   const config = addNoun(program, 'config', 'the options of the processes: file, environment, defaults', checkConfig);
   const tls = addNoun(program, 'tls', 'certificates of servers and clients', generateCerts);
+  const log = addNoun(program, 'log', 'verify the audit log, offline', verifyAuditLog);
   const verbs: [Command, string, Verb<never>][] = [
     [program, 'validate', validate],
     [program, 'plan', plan],
@@ -85,6 +89,9 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [tls, 'import-cert', importCert],
     [tls, 'configure-client', configureClient],
     [tls, 'verify <address>', verifyTls],
+    [log, 'verify <directory>', verifyAuditLog],
+    [log, 'entry <file>', verifyLogEntry],
+    [log, 'report <file>', verifyLogReport],
   ];
   for (const [parent, name, verb] of verbs) addVerb(parent, name, verb, context, exit);
   const lines = [
@@ -100,9 +107,9 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
 const EXIT_CODES =
   '0 ok, 1 failed, 2 usage, 3 changes pending, 4 not allowed, 5 findings or incidents, 130 interrupted';
 
-function addNoun(program: Command, name: string, description: string, list: Verb<never>): Command {
+function addNoun(program: Command, name: string, description: string, shown: Verb<never>): Command {
   const noun = program.command(name).description(description).helpCommand(false);
-  return noun.exitOverride(failUsage(`lockstep ${name}`)).addHelpText('after', examples(list.examples));
+  return noun.exitOverride(failUsage(`lockstep ${name}`)).addHelpText('after', examples(shown.examples));
 }
 
 function addVerb(

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Pki } from '#testing/pki.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
-import { systemNonce, systemWeb } from './host.ts';
+import { systemDisk, systemNonce, systemWeb } from './host.ts';
 
 async function serve(answer: RequestListener): Promise<string> {
   const server = createServer(answer);
@@ -96,4 +96,27 @@ test('nonces fit into SCRAM and differ', () => {
   const nonces = Array.from({ length: 1_000 }, systemNonce);
   expect(new Set(nonces).size).toBe(1_000);
   for (const nonce of nonces) expect(nonce).toMatch(/^[A-Za-z0-9_-]{24}$/);
+});
+
+test('files are written whole, grow only at their end, and are replaced by a rename', async () => {
+  const directory = temporaryDirectory('disk');
+  const at = (name: string): string => join(directory, name);
+  await systemDisk.writeDurably(at('a'), Buffer.from('longer'));
+  await systemDisk.writeDurably(at('a'), Buffer.from('a'));
+  expect(systemDisk.readBytes(at('a'))).toEqual(Buffer.from('a'));
+  const file = await systemDisk.createAppendFile(at('grows'));
+  await file.append(Buffer.from('one '));
+  await file.append(Buffer.from('two'));
+  await file.close();
+  expect(systemDisk.readText(at('grows'))).toBe('one two');
+  await expect(systemDisk.createAppendFile(at('grows'))).rejects.toMatchObject({ code: 'EEXIST' });
+  systemDisk.rename(at('grows'), at('a'));
+  systemDisk.makeDirectory(at('b/c'));
+  await systemDisk.syncDirectory(directory);
+  expect(systemDisk.list(directory).toSorted()).toEqual(['a', 'b']);
+  systemDisk.remove(at('b'));
+  systemDisk.remove(at('b'));
+  expect(systemDisk.list(directory)).toEqual(['a']);
+  expect(systemDisk.readText(at('a'))).toBe('one two');
+  expect(() => systemDisk.readBytes(at('b'))).toThrow(expect.objectContaining({ code: 'ENOENT' }));
 });

@@ -10,10 +10,13 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { createServer, request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import {
@@ -332,9 +335,19 @@ export function systemNonce(): string {
 /** Read anew at each use. */
 const systemEnvironment: Readonly<Record<string, string | undefined>> = process.env;
 
-/** Files as the command line needs them. */
+/** A file that only grows, by one append at a time. */
+export interface AppendFile {
+  /** Once it resolves, the bytes survive the loss of power. Where it rejects, nobody knows what of them is there. */
+  append(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Files. What fails throws the system's error, with its `code`. */
 export interface Disk {
   readText(path: string): string;
+  readBytes(path: string): Buffer;
+  /** The names in a directory, in no order. */
+  list(path: string): string[];
   writeText(path: string, text: string): void;
   appendText(path: string, text: string): void;
   /** A new file that its owner alone may read and write (0600). Throws where there is one: what is there is not replaced. */
@@ -344,10 +357,20 @@ export interface Disk {
   makeDirectory(path: string): void;
   /** What was at `to` is gone. */
   rename(from: string, to: string): void;
+  /** A file, or a directory with all that is in it; it may be gone already. */
+  remove(path: string): void;
+  /** A file with these bytes and no others; once it resolves they survive the loss of power, and its name after `syncDirectory`. */
+  writeDurably(path: string, bytes: Uint8Array): Promise<void>;
+  /** The names in a directory survive the loss of power. */
+  syncDirectory(path: string): Promise<void>;
+  /** A new, empty file; EEXIST where there is one. */
+  createAppendFile(path: string): Promise<AppendFile>;
 }
 
-const systemDisk: Disk = {
+export const systemDisk: Disk = {
   readText: (path) => readFileSync(path, 'utf8'),
+  readBytes: (path) => readFileSync(path),
+  list: (path) => readdirSync(path),
   writeText: (path, text) => writeFileSync(path, text),
   appendText: (path, text) => appendFileSync(path, text),
   createSecret: (path, text) => writeFileSync(path, text, { mode: 0o600, flag: 'wx' }),
@@ -361,7 +384,33 @@ const systemDisk: Disk = {
   },
   makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
   rename: (from, to) => renameSync(from, to),
+  remove: (path) => rmSync(path, { recursive: true, force: true }),
+  writeDurably: (path, bytes) =>
+    withFile(path, 'w', async (file) => {
+      await file.writeFile(bytes);
+      await file.sync();
+    }),
+  syncDirectory: (path) => withFile(path, 'r', (directory) => directory.sync()),
+  async createAppendFile(path) {
+    const file = await open(path, 'ax');
+    return {
+      async append(bytes) {
+        await file.appendFile(bytes);
+        await file.datasync();
+      },
+      close: () => file.close(),
+    };
+  },
 };
+
+async function withFile(path: string, flags: string, use: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await open(path, flags);
+  try {
+    await use(file);
+  } finally {
+    await file.close();
+  }
+}
 
 /** All of it, as `src/main.ts` takes it. */
 export const systemHost = {

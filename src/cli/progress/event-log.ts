@@ -7,6 +7,8 @@ const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Progress is written this often; a mirror of a thousand partitions would else write a megabyte a second. */
 const PROGRESS_MS = 5_000;
 
+type EventDisk = Pick<Disk, 'makeDirectory' | 'appendText' | 'rename'>;
+
 /**
  * Appends the events of a run as lines of JSON to `DIRECTORY/run-<start>.jsonl`. Beyond 128 MiB the file becomes
  * `run-<start>.1.jsonl`, in the place of the one before, and a new one begins: a run keeps 256 MiB at most. A disk that is
@@ -14,7 +16,7 @@ const PROGRESS_MS = 5_000;
  */
 export class EventLog {
   readonly path: string;
-  readonly #disk: Disk;
+  readonly #disk: EventDisk;
   readonly #onFailure: (error: unknown) => void;
   readonly #bytesMax: number;
   #bytes = 0;
@@ -23,7 +25,7 @@ export class EventLog {
 
   /** Makes the directory. Throws what the disk throws: a run that shall be logged does not start without its log. */
   constructor(
-    disk: Disk,
+    disk: EventDisk,
     directory: string,
     options: { startedAt: number; onFailure: (error: unknown) => void; fileBytesMax?: number },
   ) {
