@@ -11,6 +11,7 @@ import type {
   FailoverPlan,
   VerifiedCounts,
 } from '#contract/failover.ts';
+import type { Migration } from '#contract/migration.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import type { MirrorVerification } from '#contract/verification.ts';
@@ -22,6 +23,9 @@ import { describeTopicConfigs } from '#kafka/configs.ts';
 import { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import { migrateKafMirror, type KafMirrorFile } from '#migrate/kaf-mirror/migrate-kaf-mirror.ts';
+import { migrateMm2, type FileBytes } from '#migrate/mm2/migrate-mm2.ts';
+import { migrateStrimzi, type FileText } from '#migrate/strimzi/migrate-strimzi.ts';
 import { accessOf } from '#mirror/access.ts';
 import { sampleLoad } from '#mirror/load.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
@@ -46,6 +50,7 @@ import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk, Web } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
 import type { Network } from '#util/network.ts';
+import type { Tables } from '#util/tables.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 
@@ -61,6 +66,8 @@ export interface Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly disk: Disk;
+  /** Databases of others. */
+  readonly tables: Tables;
   /** Of this process, where secrets may stand. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** For tokens. */
@@ -69,6 +76,24 @@ export interface Host {
   readonly nonce: () => string;
   /** Host name and process id, for people. */
   readonly process: string;
+}
+
+/** Files of another mirror, as its migration needs them. */
+export type MigrationInput =
+  | { readonly system: 'mm2'; readonly files: readonly FileBytes[] }
+  | { readonly system: 'strimzi'; readonly files: readonly FileText[] }
+  | { readonly system: 'kaf-mirror'; readonly files: readonly KafMirrorFile[] };
+
+/** What the files of another mirror become. Throws AppError CONFIG_INVALID where they are not of that system. */
+export function migrate(input: MigrationInput): Migration {
+  switch (input.system) {
+    case 'mm2':
+      return migrateMm2(input.files);
+    case 'strimzi':
+      return migrateStrimzi(input.files);
+    case 'kaf-mirror':
+      return migrateKafMirror(input.files);
+  }
 }
 
 export type RunOutcome = 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed';

@@ -7,6 +7,7 @@ import type {
   failBackMirror,
   failOverMirror,
   Host,
+  migrate,
   permissionsOfMirrors,
   planMirrorFailover,
   exportLedgers,
@@ -27,6 +28,7 @@ export interface App {
   readonly drillMirror: typeof drillMirror;
   readonly failBackMirror: typeof failBackMirror;
   readonly abandonMirrorFailover: typeof abandonMirrorFailover;
+  readonly migrate: typeof migrate;
   readonly capacityOfMirrors: typeof capacityOfMirrors;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;

@@ -24,15 +24,25 @@ export function readJobs(disk: Disk, paths: readonly string[]): Documents {
   return documents.verifications.length > 0 ? documents : readMirrors(disk, paths);
 }
 
+/** A file that is not one of ours. Throws AppError CONFIG_INVALID where it cannot be read. */
+export function readBytes(disk: Disk, path: string): Uint8Array {
+  try {
+    return disk.readBytes(path);
+  } catch (cause) {
+    throw unreadable(path, { cause, nextStep: 'Name a file that exists and may be read.' });
+  }
+}
+
 function readText(disk: Disk, path: string): string {
   try {
     return disk.readText(path);
   } catch (cause) {
-    throw new AppError('CONFIG_INVALID', `cannot read ${path}: ${reasonOf(cause)}`, {
-      cause,
-      nextStep: 'Name a file that exists and may be read with -f.',
-    });
+    throw unreadable(path, { cause, nextStep: 'Name a file that exists and may be read with -f.' });
   }
+}
+
+function unreadable(path: string, options: { readonly cause: unknown; readonly nextStep: string }): AppError {
+  return new AppError('CONFIG_INVALID', `cannot read ${path}: ${reasonOf(options.cause)}`, options);
 }
 
 /** The system's own words are in the cause. */

@@ -3,9 +3,13 @@ import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { listClusters } from './commands/clusters/list.ts';
 import { ledger } from './commands/ledger.ts';
+import { completion } from './commands/completion.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
 import { failover } from './commands/failover.ts';
+import { migrateKafMirror } from './commands/migrate/kaf-mirror.ts';
+import { migrateMm2 } from './commands/migrate/mm2.ts';
+import { migrateStrimzi } from './commands/migrate/strimzi.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
@@ -14,6 +18,7 @@ import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
 import { verify } from './commands/verify.ts';
 import type { Context } from './context.ts';
+import { commandTreeOf } from './completion/command-tree.ts';
 import { exitCodes } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
 import type { Verb } from './verb.ts';
@@ -50,6 +55,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     });
   const clusters = addNoun(program, 'clusters', 'look at the clusters of the files', listClusters);
   const topics = addNoun(program, 'topics', 'look at the topics of a cluster', listTopics);
+  const migrations = addNoun(program, 'migrate', 'turn the files of another mirror into resources', migrateMm2);
   const verbs: [Command, string, Verb<never>][] = [
     [program, 'validate', validate],
     [program, 'plan', plan],
@@ -63,6 +69,10 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [clusters, 'list', listClusters],
     [topics, 'list', listTopics],
     [topics, 'get <name>', getTopic],
+    [migrations, 'mm2 <file...>', migrateMm2],
+    [migrations, 'strimzi <file...>', migrateStrimzi],
+    [migrations, 'kaf-mirror <file...>', migrateKafMirror],
+    [program, 'completion <shell>', completion(() => commandTreeOf(program))],
   ];
   for (const [parent, name, verb] of verbs) addVerb(parent, name, verb, context, exit);
   const lines = [
@@ -96,13 +106,16 @@ function addVerb(
     .exitOverride(failUsage(`${pathOf(parent)} ${name.replace(/ .*/, '')}`))
     .summary(verb.summary)
     .description(verb.description ?? verb.summary);
-  command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
+  if (!verb.takesNoFile)
+    command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
   for (const [flags, description] of Object.entries(verb.options)) command.option(flags, description);
+  if (verb.choices) command.registeredArguments[0]?.choices(verb.choices);
   command.option('--json', 'print JSON for machines');
   command.addHelpText('after', examples(verb.examples));
   command.action(async () => {
     // Commander knows options by name only; each verb states the type of its own beside the table that produces them.
-    exit(await verb.run(context, command.opts(), command.args[0] ?? ''));
+    const [argument = '', ...others] = command.args;
+    exit(await verb.run(context, command.opts(), argument, others));
   });
 }
 

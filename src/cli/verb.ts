@@ -8,5 +8,10 @@ export interface Verb<Options> {
   readonly examples: readonly string[];
   /** flags → description */
   readonly options: Readonly<Record<string, string>>;
-  run(context: Context, options: Options, argument: string): Promise<number>;
+  /** It is about none of our files: `-f` has no meaning. */
+  readonly takesNoFile?: true;
+  /** The only values of its argument. */
+  readonly choices?: readonly string[];
+  /** `others`: arguments behind the first. */
+  run(context: Context, options: Options, argument: string, others: readonly string[]): Promise<number>;
 }

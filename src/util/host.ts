@@ -24,10 +24,12 @@ import {
   type TcpNetConnectOpts,
 } from 'node:net';
 import { hostname } from 'node:os';
+import { DatabaseSync } from 'node:sqlite';
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions as NodeTlsOptions } from 'node:tls';
 import type { Clock } from './clock.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
 import type { Random } from './random.ts';
+import type { Cell, Tables } from './tables.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -208,6 +210,7 @@ const systemEnvironment: Readonly<Record<string, string | undefined>> = process.
 /** Files as the command line needs them. */
 export interface Disk {
   readText(path: string): string;
+  readBytes(path: string): Uint8Array;
   writeText(path: string, text: string): void;
   appendText(path: string, text: string): void;
   /** What was written to it survives the loss of power. */
@@ -219,6 +222,7 @@ export interface Disk {
 
 const systemDisk: Disk = {
   readText: (path) => readFileSync(path, 'utf8'),
+  readBytes: (path) => readFileSync(path),
   writeText: (path, text) => writeFileSync(path, text),
   appendText: (path, text) => appendFileSync(path, text),
   sync: (path) => {
@@ -233,12 +237,47 @@ const systemDisk: Disk = {
   rename: (from, to) => renameSync(from, to),
 };
 
+/** Its owner may be writing: a lock is waited for. */
+const TABLES_LOCK_MS = 5_000;
+
+const systemTables: Tables = {
+  open(path) {
+    const database = new DatabaseSync(path, { readOnly: true, timeout: TABLES_LOCK_MS });
+    try {
+      // What stands in the schema of a foreign file may not call functions that do more than compute.
+      database.exec('PRAGMA trusted_schema = OFF');
+      const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+      const columns = new Map(
+        tables.map(({ name }) => {
+          const table = String(name);
+          const rows = database.prepare(`SELECT name FROM pragma_table_info(${quoted(table, "'")})`).all();
+          return [table, rows.map((row) => String(row['name']))];
+        }),
+      );
+      return {
+        columns,
+        rows: (table) =>
+          database.prepare(`SELECT * FROM ${quoted(table, '"')}`).iterate() as Iterable<Record<string, Cell>>,
+        close: () => database.close(),
+      };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  },
+};
+
+function quoted(text: string, quote: string): string {
+  return `${quote}${text.replaceAll(quote, quote + quote)}${quote}`;
+}
+
 /** All of it, as `src/main.ts` takes it. */
 export const systemHost = {
   network: systemNetwork,
   clock: systemClock,
   random: systemRandom,
   disk: systemDisk,
+  tables: systemTables,
   environment: systemEnvironment,
   web: systemWeb,
   nonce: systemNonce,
