@@ -1,5 +1,5 @@
 /** `bootstrap.servers` as `bootstrap` of a Cluster. */
-import { REPLACE_ME } from './client-security.ts';
+import { REPLACE_ME } from './security-text.ts';
 import { listOf } from './java/properties.ts';
 import type { Report, Setting } from './report.ts';
 import { hasVariable } from './secret-values.ts';

@@ -4,7 +4,7 @@ import { parseDocuments } from '#contract/documents.ts';
 import { AppError } from '#contract/errors.ts';
 import { apiVersion } from '#contract/resources.ts';
 import { InvariantError } from '#util/assert.ts';
-import type { SecurityText } from './client-security.ts';
+import type { SecurityText } from './security-text.ts';
 import type { MirrorText } from './mirror-maker/mirror-spec.ts';
 
 export interface ClusterText {

@@ -1,6 +1,6 @@
 /** A cluster of kaf-mirror, from its database or its YAML, as a Cluster. */
 import { bootstrapOf } from '../addresses.ts';
-import { REPLACE_ME, type SecurityText } from '../client-security.ts';
+import { REPLACE_ME, type SecurityText } from '../security-text.ts';
 import type { Report, Setting } from '../report.ts';
 import type { ClusterText } from '../resource-text.ts';
 import type { SecretValues } from '../secret-values.ts';

@@ -1,6 +1,6 @@
 /** What is said of settings that nothing was built from: by the table, or that nobody knows them. */
 import { nearest } from '#util/nearest.ts';
-import { isSecretKey } from '../client-security.ts';
+import { isSecretKey } from '../security-text.ts';
 import type { Report, Setting } from '../report.ts';
 import { fateOf, rowOf, settingRows, type Level } from './settings.ts';
 

@@ -1,5 +1,5 @@
 /** What the files of MirrorMaker 2 and of Strimzi say, in the same words: clusters, and pairs with their connectors. */
-import type { SecurityText } from '../client-security.ts';
+import type { SecurityText } from '../security-text.ts';
 import type { Report, Setting } from '../report.ts';
 
 /** A pair runs up to three connectors; in MirrorMaker's own file they share their settings. */

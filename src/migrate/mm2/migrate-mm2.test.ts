@@ -6,7 +6,7 @@ import { compileTopicRules, targetOf } from '#contract/topic-rules.ts';
 import type { Documents } from '#contract/resources.ts';
 import { fatesOf, fixtureBytes, leaksIn } from '#testing/migration-fixtures.ts';
 import { must } from '#util/assert.ts';
-import { isSecretKey } from '../client-security.ts';
+import { isSecretKey } from '../security-text.ts';
 import { settingRows } from '../mirror-maker/settings.ts';
 import { migrateMm2 } from './migrate-mm2.ts';
 
@@ -121,9 +121,9 @@ test('connectors one by one, as Amazon MSK Connect is given them, are one mirror
     targetReplicationFactor: 3,
     sync: { groups: { match: ['/Exam.*/', '/mm-.*/'], everyMs: 5_000, checkpoints: true } },
   });
-  expect(copies(migration, ['ExamOne', 'orders', 'amazon_msk_canary', 'Exam.replica'])).toEqual({
+  expect(copies(migration, ['ExamOne', 'results', 'amazon_msk_canary', 'Exam.replica'])).toEqual({
     ExamOne: 'ExamOne',
-    orders: 'orders',
+    results: 'results',
   });
   expect(fatesOf(migration)['source.cluster.sasl.mechanism']).toBe('no-equal');
   expect([isOpen(migration), leaksIn(migration)]).toEqual([true, []]);

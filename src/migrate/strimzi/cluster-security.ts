@@ -1,7 +1,9 @@
 /** `tls` and `authentication` of a cluster of Strimzi as `security`: what a Secret holds becomes a file to be mounted. */
 import type { SecretRef } from '#contract/cluster-security.ts';
 import type { Fate } from '#contract/migration.ts';
-import { isTokenEndpoint, REPLACE_ME, securityOf, type SecurityText } from '../client-security.ts';
+import { isTokenEndpoint } from '../client-login.ts';
+import { REPLACE_ME, type SecurityText } from '../security-text.ts';
+import { securityOf } from '../client-security.ts';
 import type { Report } from '../report.ts';
 import type { SecretValues } from '../secret-values.ts';
 import type { Leaf } from './custom-resource.ts';
