@@ -33,6 +33,31 @@ export function readBytes(disk: Disk, path: string): Uint8Array {
   }
 }
 
+/** Throws AppError REQUEST_INVALID where there is something at `path`. */
+export function refuseExisting(disk: Disk, path: string): void {
+  try {
+    disk.readBytes(path);
+  } catch (error) {
+    // What may not be read, or is a directory, is there, too.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+  }
+  throw new AppError('REQUEST_INVALID', `there is something at ${path} already`, {
+    nextStep: 'Name another file, or take that away.',
+  });
+}
+
+/** Throws AppError REQUEST_INVALID where it cannot be written. */
+export function writeFile(disk: Disk, path: string, text: string): void {
+  try {
+    disk.writeText(path, text);
+  } catch (cause) {
+    throw new AppError('REQUEST_INVALID', `cannot write ${path}`, {
+      cause,
+      nextStep: 'Name a file in a directory that exists and may be written.',
+    });
+  }
+}
+
 function readText(disk: Disk, path: string): string {
   try {
     return disk.readText(path);

@@ -1082,7 +1082,7 @@ test('migrate writes where nothing is, and history a row a line', async () => {
   ]);
   const refused = await lockstep('migrate mm2 link.yaml --out clusters.yaml', { migrate: () => migration });
   expect([refused.code, refused.written.size]).toEqual([2, 0]);
-  expect(refused.err).toContain('there is a file clusters.yaml already');
+  expect(refused.err).toContain('there is something at clusters.yaml already');
 });
 
 test('a database that is none, and a file that is not there, are named', async () => {

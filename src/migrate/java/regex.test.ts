@@ -48,6 +48,7 @@ test.each([
   ['[a&&b]', 'intersection'],
   ['[a[b]]', 'class within a class'],
   ['(?x)a', 'flags "(?x)"'],
+  ['(?i:a)\\p{Lu}', '"(?i)" beside "\\p"'],
   ['\\p{InGreek}', 'property "InGreek"'],
   ['\\R', '"\\R" has no equal'],
   ['foo{1|3}', 'Java refuses it'],

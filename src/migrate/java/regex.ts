@@ -52,6 +52,8 @@ class Reader {
   #depth = 0;
   #hasLeakingFlag = false;
   #isMultiline = false;
+  #ignoresCase = false;
+  #hasProperty = false;
   readonly #notAtStart: string[][] = [];
 
   constructor(text: string) {
@@ -61,6 +63,8 @@ class Reader {
   alternatives(): Alternative[] {
     const branches = this.#branches();
     if (this.#at < this.#text.length) throw new NotTranslated('a ")" has no "(", so Java refuses it');
+    // Which letters "\p{Lu}" has without regard to case, Java's versions do not agree about.
+    if (this.#ignoresCase && this.#hasProperty) throw new NotTranslated('"(?i)" beside "\\p" has no equal in RE2');
     if (this.#hasLeakingFlag && branches.length > 1) {
       if (this.#notAtStart.some((each) => each.length > 0)) throw lookAround();
       return [{ re2: `(?:${branches.map(textOf).join('|')})`, literal: null, notAtStart: [] }];
@@ -142,6 +146,7 @@ class Reader {
     this.#at += flags.length;
     if (!/^[ims]*(?:-[ims]*)?$/.test(flags)) throw new NotTranslated(`the flags "(?${flags})" do not exist in RE2`);
     if (flags.includes('m')) this.#isMultiline = true;
+    if (/^[^-]*i/.test(flags)) this.#ignoresCase = true;
     const end = this.#next();
     if (end === ':') return this.#groupRest(flags === '' ? '(?:' : `(?${flags}:`);
     if (end !== ')' || flags === '' || flags === '-') throw new NotTranslated('"(?" begins nothing that Java knows');
@@ -184,6 +189,7 @@ class Reader {
     const name = /^(?:\{([^}]*)\}|(.))/.exec(this.#rest());
     if (!name) throw new NotTranslated('"\\p" names no property, so Java refuses it');
     this.#at += name[0].length;
+    this.#hasProperty = true;
     return property(name[1] ?? name[2] ?? '', sign === 'P');
   }
 

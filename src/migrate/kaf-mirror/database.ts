@@ -93,11 +93,23 @@ function tellOthers(file: string, tables: TableFile, report: Report): void {
     for (const _ of tables.rows(table)) count++;
     const setting = { file, line: null, name: table, value: `${count} rows` };
     const row = kafMirrorRowOf(databaseRows, table);
-    if (historyTables.includes(table))
+    const foreign = table === 'roles' ? foreignRoles(tables) : [];
+    if (foreign.length > 0)
+      report.tell(setting, 'no-equal', {
+        note: `There is no role ${foreign.join(', ')}.`,
+        step: 'Give the users of these roles others.',
+      });
+    else if (historyTables.includes(table))
       report.tell(setting, 'exact', { to: 'history', note: 'Secrets in it are taken out.' });
     else if (row?.fate) report.tell(setting, row.fate, { note: row.how, ...(row.to === null ? {} : { to: row.to }) });
     else report.tell(setting, 'unknown', { step: `See what ${table} was for.` });
   }
+}
+
+/** Those that Lockstep has not. */
+function foreignRoles(tables: TableFile): string[] {
+  const known = ['admin', 'operator', 'monitoring', 'compliance'];
+  return [...tables.rows('roles')].map((row) => textOf(row['name'] ?? null)).filter((name) => !known.includes(name));
 }
 
 function historyOf(

@@ -180,6 +180,25 @@ test('jobs that stand still, mappings that are off and jobs without any are name
   ]).toEqual(['no-equal', 'different', 'no-equal', 'no-equal']);
 });
 
+test('a role that is none of the four is named', () => {
+  const migration = ofDatabase(
+    database(`
+      CREATE TABLE users (id INTEGER, username TEXT, password_hash BLOB, is_initial BOOLEAN);
+      INSERT INTO users VALUES (1, 'ann', x'24', 0);
+      CREATE TABLE roles (id INTEGER, name TEXT);
+      INSERT INTO roles VALUES (1, 'operator'), (2, 'auditor');
+      CREATE TABLE user_roles (user_id INTEGER, role_id INTEGER);
+      INSERT INTO user_roles VALUES (1, 2), (1, 1);`),
+  );
+  expect(migration.users).toEqual([
+    { name: 'ann', roles: ['operator', 'auditor'], wasInitial: false, mustSetPassword: true },
+  ]);
+  expect(migration.settings.find(({ setting }) => setting === 'roles')).toMatchObject({
+    fate: 'no-equal',
+    notes: ['There is no role auditor.'],
+  });
+});
+
 test('a table that nobody knows is unknown', () => {
   const migration = ofDatabase(database('CREATE TABLE mystery (a TEXT); INSERT INTO mystery VALUES (1);'));
   expect(fatesOf(migration)['mystery']).toBe('unknown');

@@ -277,6 +277,7 @@ export const settingRows: readonly SettingRow[] = [
     'They say which mirror it is.',
     'Mirror',
   ),
+  ...fixed('mirror', 'exact', 'config.providers config.providers.*', 'See there for the process.'),
   ...fixed(
     'mirror',
     'no-equal',

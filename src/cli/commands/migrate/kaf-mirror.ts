@@ -2,9 +2,9 @@ import { AppError } from '#contract/errors.ts';
 import { printableJson } from '#util/printable.ts';
 import type { TableFile } from '#util/tables.ts';
 import type { Context } from '../../context.ts';
-import { readBytes } from '../../files.ts';
+import { readBytes, refuseExisting, writeFile } from '../../files.ts';
 import type { Verb } from '../../verb.ts';
-import { finishMigration, MIGRATE_ENDS, migrateOptions, refuseExisting, type MigrateOptions } from './run.ts';
+import { finishMigration, MIGRATE_ENDS, migrateOptions, type MigrateOptions } from './run.ts';
 
 interface Options extends MigrateOptions {
   readonly history?: string;
@@ -34,11 +34,11 @@ export const migrateKafMirror: Verb<Options> = {
       });
       const migration = app.migrate({ system: 'kaf-mirror', files });
       if (options.history !== undefined) {
-        refuseExisting(options.history, (path) => host.disk.readBytes(path));
+        for (const path of [options.history, options.out]) if (path !== undefined) refuseExisting(host.disk, path);
         const lines = migration.history.flatMap(({ table, shape, rows }) =>
           rows.map((row) => `${printableJson({ table, shape, row })}\n`),
         );
-        host.disk.writeText(options.history, lines.join(''));
+        writeFile(host.disk, options.history, lines.join(''));
       }
       return finishMigration(context, migration, options);
     } finally {

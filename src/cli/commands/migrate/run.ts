@@ -1,9 +1,9 @@
 /** What the commands of `lockstep migrate` have in common: where the resources go, and the account beside them. */
-import { AppError } from '#contract/errors.ts';
 import { isOpen, type Migration } from '#contract/migration.ts';
 import { printableJson } from '#util/printable.ts';
 import type { Context } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
+import { refuseExisting, writeFile } from '../../files.ts';
 import { describeMigration } from '../../migration-text.ts';
 
 export interface MigrateOptions {
@@ -22,8 +22,8 @@ export const MIGRATE_ENDS =
 /** Prints and writes, and returns the exit code. */
 export function finishMigration({ io, host }: Context, migration: Migration, { out, json }: MigrateOptions): number {
   if (out !== undefined && migration.resources !== '') {
-    refuseExisting(out, (path) => host.disk.readBytes(path));
-    host.disk.writeText(out, migration.resources);
+    refuseExisting(host.disk, out);
+    writeFile(host.disk, out, migration.resources);
   }
   const { history, ...rest } = migration;
   const counts = history.map(({ table, shape, rows }) => ({ table, shape, rows: rows.length }));
@@ -33,17 +33,4 @@ export function finishMigration({ io, host }: Context, migration: Migration, { o
     io.err(describeMigration(io, migration, null));
   } else io.out(describeMigration(io, migration, out));
   return isOpen(migration) ? exitCodes.findings : exitCodes.ok;
-}
-
-/** Throws AppError REQUEST_INVALID where there is a file at `path`. */
-export function refuseExisting(path: string, read: (path: string) => unknown): void {
-  try {
-    read(path);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
-    throw error;
-  }
-  throw new AppError('REQUEST_INVALID', `there is a file ${path} already`, {
-    nextStep: 'Name another one, or take that one away.',
-  });
 }
