@@ -23,9 +23,9 @@ import { describeTopicConfigs } from '#kafka/configs.ts';
 import { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
-import { migrateKafMirror, type KafMirrorFile } from '#migrate/kaf-mirror/migrate-kaf-mirror.ts';
-import { migrateMm2, type FileBytes } from '#migrate/mm2/migrate-mm2.ts';
-import { migrateStrimzi, type FileText } from '#migrate/strimzi/migrate-strimzi.ts';
+import type { KafMirrorFile } from '#migrate/kaf-mirror/migrate-kaf-mirror.ts';
+import type { FileBytes } from '#migrate/mm2/migrate-mm2.ts';
+import type { FileText } from '#migrate/strimzi/migrate-strimzi.ts';
 import { accessOf } from '#mirror/access.ts';
 import { sampleLoad } from '#mirror/load.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
@@ -84,15 +84,18 @@ export type MigrationInput =
   | { readonly system: 'strimzi'; readonly files: readonly FileText[] }
   | { readonly system: 'kaf-mirror'; readonly files: readonly KafMirrorFile[] };
 
-/** What the files of another mirror become. Throws AppError CONFIG_INVALID where they are not of that system. */
-export function migrate(input: MigrationInput): Migration {
+/**
+ * What the files of another mirror become. Throws AppError CONFIG_INVALID where they are not of that system. The room is loaded
+ * here: every other command would load it for nothing.
+ */
+export async function migrate(input: MigrationInput): Promise<Migration> {
   switch (input.system) {
     case 'mm2':
-      return migrateMm2(input.files);
+      return (await import('#migrate/mm2/migrate-mm2.ts')).migrateMm2(input.files);
     case 'strimzi':
-      return migrateStrimzi(input.files);
+      return (await import('#migrate/strimzi/migrate-strimzi.ts')).migrateStrimzi(input.files);
     case 'kaf-mirror':
-      return migrateKafMirror(input.files);
+      return (await import('#migrate/kaf-mirror/migrate-kaf-mirror.ts')).migrateKafMirror(input.files);
   }
 }
 

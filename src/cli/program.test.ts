@@ -106,9 +106,7 @@ async function lockstep(
     abandonMirrorFailover: unexpected,
     failBackMirror: unexpected,
     drillMirror: unexpected,
-    migrate: () => {
-      throw new Error('not expected to be called');
-    },
+    migrate: unexpected,
     capacityOfMirrors: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
@@ -1040,7 +1038,7 @@ History, which --history writes
 
 test('migrate prints resources, and the account beside them', async () => {
   const asked: string[][] = [];
-  const migrate: App['migrate'] = ({ system, files: given }) => {
+  const migrate: App['migrate'] = async ({ system, files: given }) => {
     asked.push([system, ...given.map(({ path }) => path)]);
     return migration;
   };
@@ -1051,7 +1049,7 @@ test('migrate prints resources, and the account beside them', async () => {
   });
   expect(asked).toEqual([['mm2', 'link.yaml', 'clusters.yaml']]);
   const closed: Migration = { ...migration, settings: migration.settings.slice(0, 1) };
-  expect(await lockstep('migrate strimzi link.yaml', { migrate: () => closed })).toMatchObject({ code: 0 });
+  expect(await lockstep('migrate strimzi link.yaml', { migrate: async () => closed })).toMatchObject({ code: 0 });
   const json = await lockstep('migrate mm2 link.yaml --json', { migrate });
   expect(JSON.parse(json.out)).toMatchObject({
     isOpen: true,
@@ -1062,7 +1060,7 @@ test('migrate prints resources, and the account beside them', async () => {
 
 test('migrate writes where nothing is, and history a row a line', async () => {
   const tables = { columns: new Map(), rows: () => [], close: () => {} };
-  const migrate: App['migrate'] = ({ files: given }) => {
+  const migrate: App['migrate'] = async ({ files: given }) => {
     expect(given).toMatchObject([
       { path: 'link.db', tables },
       { path: 'link.yaml', text: link },
@@ -1080,7 +1078,7 @@ test('migrate writes where nothing is, and history a row a line', async () => {
     ],
     ['new.yaml', link],
   ]);
-  const refused = await lockstep('migrate mm2 link.yaml --out clusters.yaml', { migrate: () => migration });
+  const refused = await lockstep('migrate mm2 link.yaml --out clusters.yaml', { migrate: async () => migration });
   expect([refused.code, refused.written.size]).toEqual([2, 0]);
   expect(refused.err).toContain('there is something at clusters.yaml already');
 });

@@ -32,7 +32,7 @@ export const migrateKafMirror: Verb<Options> = {
         opened.push(tables);
         return { path, tables };
       });
-      const migration = app.migrate({ system: 'kaf-mirror', files });
+      const migration = await app.migrate({ system: 'kaf-mirror', files });
       if (options.history !== undefined) {
         for (const path of [options.history, options.out]) if (path !== undefined) refuseExisting(host.disk, path);
         const lines = migration.history.flatMap(({ table, shape, rows }) =>

@@ -15,6 +15,6 @@ export const migrateMm2: Verb<MigrateOptions> = {
   options: migrateOptions,
   async run(context, options, argument, others) {
     const files = [argument, ...others].map((path) => ({ path, bytes: readBytes(context.host.disk, path) }));
-    return finishMigration(context, context.app.migrate({ system: 'mm2', files }), options);
+    return finishMigration(context, await context.app.migrate({ system: 'mm2', files }), options);
   },
 };

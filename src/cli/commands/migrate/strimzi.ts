@@ -16,6 +16,6 @@ export const migrateStrimzi: Verb<MigrateOptions> = {
       path,
       text: Buffer.from(readBytes(context.host.disk, path)).toString('utf8'),
     }));
-    return finishMigration(context, context.app.migrate({ system: 'strimzi', files }), options);
+    return finishMigration(context, await context.app.migrate({ system: 'strimzi', files }), options);
   },
 };
