@@ -12,6 +12,7 @@ import type {
   FailoverPlan,
   VerifiedCounts,
 } from '#contract/failover.ts';
+import type { Migration } from '#contract/migration.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { Until } from '#contract/until.ts';
 import type { MirrorVerification } from '#contract/verification.ts';
@@ -23,6 +24,9 @@ import { describeTopicConfigs } from '#kafka/configs.ts';
 import { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
+import type { KafMirrorFile } from '#migrate/kaf-mirror/migrate-kaf-mirror.ts';
+import type { FileBytes } from '#migrate/mm2/migrate-mm2.ts';
+import type { FileText } from '#migrate/strimzi/migrate-strimzi.ts';
 import { accessOf } from '#mirror/access.ts';
 import { sampleLoad } from '#mirror/load.ts';
 import { checkBeforeRun } from '#mirror/before-run.ts';
@@ -71,6 +75,7 @@ import type { Listen } from '#util/http.ts';
 import type { Network } from '#util/network.ts';
 import type { ProbeTls } from '#util/tls-probe.ts';
 import type { ProcessFigures } from '#util/process-figures.ts';
+import type { Tables } from '#util/tables.ts';
 import { untilAborted } from '#util/until-aborted.ts';
 import type { Random } from '#util/random.ts';
 
@@ -86,6 +91,8 @@ export interface Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly disk: Disk;
+  /** Databases of others. */
+  readonly tables: Tables;
   /** Of this process, where secrets may stand. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** For tokens, and receivers of metrics and events. */
@@ -97,6 +104,27 @@ export interface Host {
   readonly nonce: () => string;
   /** Host name and process id, for people. */
   readonly process: string;
+}
+
+/** Files of another mirror, as its migration needs them. */
+export type MigrationInput =
+  | { readonly system: 'mm2'; readonly files: readonly FileBytes[] }
+  | { readonly system: 'strimzi'; readonly files: readonly FileText[] }
+  | { readonly system: 'kaf-mirror'; readonly files: readonly KafMirrorFile[] };
+
+/**
+ * What the files of another mirror become. Throws AppError CONFIG_INVALID where they are not of that system. The room is loaded
+ * here: every other command would load it for nothing.
+ */
+export async function migrate(input: MigrationInput): Promise<Migration> {
+  switch (input.system) {
+    case 'mm2':
+      return (await import('#migrate/mm2/migrate-mm2.ts')).migrateMm2(input.files);
+    case 'strimzi':
+      return (await import('#migrate/strimzi/migrate-strimzi.ts')).migrateStrimzi(input.files);
+    case 'kaf-mirror':
+      return (await import('#migrate/kaf-mirror/migrate-kaf-mirror.ts')).migrateKafMirror(input.files);
+  }
 }
 
 export type RunOutcome = 'caught-up' | 'until-reached' | 'incidents' | 'interrupted' | 'failed';

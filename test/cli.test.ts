@@ -78,3 +78,17 @@ test('a reader that goes away ends the command without a stack trace', async () 
   expect(stderr).toBe('');
   expect([0, 130]).toContain(code);
 });
+
+test('what migrate writes is valid, and a shell completes the real commands', () => {
+  const fixture = join(dirname(command), '../test/fixtures/migrate/active-active.properties');
+  const migrated = lockstep(['migrate', 'mm2', fixture, '--out', 'migrated.yaml']);
+  expect([migrated.status, migrated.stderr]).toEqual([5, '']);
+  expect(migrated.stdout).toContain('2 clusters, 2 mirrors in migrated.yaml');
+  expect(lockstep(['validate', '-f', 'migrated.yaml'])).toMatchObject({
+    status: 0,
+    stdout: 'valid: 2 clusters, 2 mirrors\n',
+  });
+  const { stdout } = lockstep(['completion', 'bash']);
+  const script = `${stdout}\nCOMP_WORDS=(lockstep migrate k); COMP_CWORD=2; _lockstep; echo "\${COMPREPLY[*]}"`;
+  expect(spawnSync('bash', ['-c', script], { encoding: 'utf8' })).toMatchObject({ stdout: 'kaf-mirror\n', stderr: '' });
+});

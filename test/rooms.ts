@@ -18,6 +18,7 @@ export const rooms = {
   govern: ['kafka', 'contract', 'util'],
   watch: ['kafka', 'contract', 'util'],
   prove: ['jobs', 'kafka', 'contract', 'util'],
+  migrate: ['contract', 'util'],
   schemas: ['contract', 'util'],
   services: ['kafka', 'schemas', 'contract', 'util'],
   assist: ['contract', 'util'],

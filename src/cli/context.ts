@@ -13,6 +13,7 @@ import type {
   checkAuthority,
   inspectTls,
   diagnose,
+  migrate,
   permissionsOfMirrors,
   planMirrorFailover,
   exportLedgers,
@@ -36,6 +37,7 @@ export interface App {
   readonly drillMirror: typeof drillMirror;
   readonly failBackMirror: typeof failBackMirror;
   readonly abandonMirrorFailover: typeof abandonMirrorFailover;
+  readonly migrate: typeof migrate;
   readonly capacityOfMirrors: typeof capacityOfMirrors;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;

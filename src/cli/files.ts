@@ -24,15 +24,50 @@ export function readJobs(disk: Disk, paths: readonly string[]): Documents {
   return documents.verifications.length > 0 ? documents : readMirrors(disk, paths);
 }
 
+/** A file that is not one of ours. Throws AppError CONFIG_INVALID where it cannot be read. */
+export function readBytes(disk: Disk, path: string): Uint8Array {
+  try {
+    return disk.readBytes(path);
+  } catch (cause) {
+    throw unreadable(path, { cause, nextStep: 'Name a file that exists and may be read.' });
+  }
+}
+
+/** Throws AppError REQUEST_INVALID where there is something at `path`. */
+export function refuseExisting(disk: Disk, path: string): void {
+  try {
+    disk.readBytes(path);
+  } catch (error) {
+    // What may not be read, or is a directory, is there, too.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+  }
+  throw new AppError('REQUEST_INVALID', `there is something at ${path} already`, {
+    nextStep: 'Name another file, or take that away.',
+  });
+}
+
+/** Throws AppError REQUEST_INVALID where it cannot be written. */
+export function writeFile(disk: Disk, path: string, text: string): void {
+  try {
+    disk.writeText(path, text);
+  } catch (cause) {
+    throw new AppError('REQUEST_INVALID', `cannot write ${path}`, {
+      cause,
+      nextStep: 'Name a file in a directory that exists and may be written.',
+    });
+  }
+}
+
 export function readText(disk: Disk, path: string): string {
   try {
     return disk.readText(path);
   } catch (cause) {
-    throw new AppError('CONFIG_INVALID', `cannot read ${path}: ${reasonOf(cause)}`, {
-      cause,
-      nextStep: 'Name a file that exists and may be read with -f.',
-    });
+    throw unreadable(path, { cause, nextStep: 'Name a file that exists and may be read with -f.' });
   }
+}
+
+function unreadable(path: string, options: { readonly cause: unknown; readonly nextStep: string }): AppError {
+  return new AppError('CONFIG_INVALID', `cannot read ${path}: ${reasonOf(options.cause)}`, options);
 }
 
 /** The system's own words are in the cause. */

@@ -2,10 +2,12 @@ import { expect, test } from 'vitest';
 import { capacityOf } from '#contract/capacity.ts';
 import type { MirrorPlan, PlannedChange, PlannedTopic } from '#contract/plan.ts';
 import { AppError } from '#contract/errors.ts';
+import type { Migration } from '#contract/migration.ts';
 import type { Incident, MirrorStatus, RunEvent, ShardStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import { systemFigures, systemNetwork } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
+import type { Host } from '../main.ts';
 import type { App } from './context.ts';
 import type { Io } from './io.ts';
 import { runCommandLine } from './program.ts';
@@ -28,6 +30,7 @@ spec: { source: east, target: west, topics: [{ match: orders }] }
 
 const files: Readonly<Record<string, string>> = {
   'link.yaml': link,
+  database: 'not one',
   'clusters.yaml': link.split('---\n').slice(0, 2).join('---\n'),
   'bad.yaml': link.replace('source: east', 'soruce: east'),
 };
@@ -53,7 +56,12 @@ interface Result {
 }
 
 /** Runs one command line with `app` in place of the composition root. Its clock stands at 12:00:00. */
-async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<Io> = {}): Promise<Result> {
+async function lockstep(
+  line: string,
+  app: Partial<App> = {},
+  terminal: Partial<Io> = {},
+  outside: Partial<Host> = {},
+): Promise<Result> {
   let out = '';
   let err = '';
   const written = new Map<string, string>();
@@ -79,6 +87,11 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
         if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
         return text;
       },
+      readBytes(path: string) {
+        const text = files[path];
+        if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
+        return Buffer.from(text, 'utf8');
+      },
       writeText: (path: string, text: string) => void written.set(path, text),
       appendText: (path: string, text: string) => void written.set(path, (written.get(path) ?? '') + text),
       sync: () => {},
@@ -86,6 +99,11 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       makeDirectory: () => {},
       rename: () => {},
       ...unusedDisk,
+    },
+    tables: {
+      open: () => {
+        throw new Error('not expected to be called');
+      },
     },
     environment: {},
     web: {
@@ -97,6 +115,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     probeTls: () => Promise.reject(new Error('not expected to be called')),
     nonce: () => 'nonce',
     process: 'host 1',
+    ...outside,
   };
   const unexpected = () => Promise.reject(new Error('not expected to be called'));
   const whole: App = {
@@ -108,6 +127,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
     abandonMirrorFailover: unexpected,
     failBackMirror: unexpected,
     drillMirror: unexpected,
+    migrate: unexpected,
     capacityOfMirrors: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
@@ -185,14 +205,26 @@ test.each([
   expect(await lockstep(line)).toMatchObject({ code: 1, out: '', err: message });
 });
 
-test.each(['', 'run', 'plan', 'validate', 'clusters', 'clusters list', 'topics', 'topics list', 'topics get'])(
-  'lockstep %s --help shows examples',
-  async (line) => {
-    const { code, out } = await lockstep(`${line} --help`);
-    expect(code).toBe(0);
-    expect(out).toContain(`\nExamples:\n  lockstep ${line}`);
-  },
-);
+test.each([
+  '',
+  'run',
+  'plan',
+  'validate',
+  'clusters',
+  'clusters list',
+  'topics',
+  'topics list',
+  'topics get',
+  'migrate',
+  'migrate mm2',
+  'migrate strimzi',
+  'migrate kaf-mirror',
+  'completion',
+])('lockstep %s --help shows examples', async (line) => {
+  const { code, out } = await lockstep(`${line} --help`);
+  expect(code).toBe(0);
+  expect(out).toContain(`\nExamples:\n  lockstep ${line}`);
+});
 
 test('the version is printed', async () => {
   expect(await lockstep('--version')).toMatchObject({ code: 0, out: '1.2.3\n' });
@@ -968,4 +1000,144 @@ test('ledger shows what became of each offset', async () => {
   expect(asked).toEqual([100_000, Infinity, 0]);
   const none = await lockstep('ledger orders -f link.yaml', { exportLedgers: async () => [] });
   expect(none.out).toBe('There is no map: its offsets are identical, or nothing of it was copied yet.\n');
+});
+
+const migration: Migration = {
+  resources: link,
+  clusters: ['east', 'west'],
+  mirrors: ['east-to-west'],
+  settings: [
+    {
+      file: 'link.yaml',
+      line: 3,
+      setting: 'topics',
+      value: '.*',
+      fate: 'exact',
+      to: ['Mirror east-to-west: spec.topics'],
+      notes: [],
+      steps: [],
+    },
+    {
+      file: 'link.yaml',
+      line: null,
+      setting: 'topicz',
+      value: null,
+      fate: 'unknown',
+      to: [],
+      notes: ['Why?'],
+      steps: ['See.'],
+    },
+  ],
+  defaults: ['It does so unless told.'],
+  secrets: [
+    {
+      key: 'Cluster east: spec.security.password',
+      reference: { env: 'EAST_PASSWORD' },
+      from: 'a file',
+      isThere: false,
+    },
+    { key: 'Cluster west: spec.security.password', reference: { file: '/x' }, from: 'b', isThere: true },
+  ],
+  users: [{ name: 'ann', roles: ['admin'], wasInitial: true, mustSetPassword: true }],
+  history: [{ table: 'events', shape: 'base', rows: [{ a: 1 }, { a: 'x' }] }],
+};
+
+const ACCOUNT = `2 clusters, 1 mirror
+
+To do
+  See.
+
+Secrets to put in place
+  variable EAST_PASSWORD: Cluster east: spec.security.password, from a file
+
+Unknown settings (1)
+  topicz (link.yaml)
+      Why?
+
+Settings taken over exactly (1)
+  topics (link.yaml:3)  Mirror east-to-west: spec.topics
+
+What the files did not say
+  It does so unless told.
+
+Users, who set new passwords
+  ann: admin
+
+History, which --history writes
+  events (base): 2 rows
+`;
+
+test('migrate prints resources, and the account beside them', async () => {
+  const asked: string[][] = [];
+  const migrate: App['migrate'] = async ({ system, files: given }) => {
+    asked.push([system, ...given.map(({ path }) => path)]);
+    return migration;
+  };
+  expect(await lockstep('migrate mm2 link.yaml clusters.yaml', { migrate })).toMatchObject({
+    code: 5,
+    out: link,
+    err: ACCOUNT,
+  });
+  expect(asked).toEqual([['mm2', 'link.yaml', 'clusters.yaml']]);
+  const closed: Migration = { ...migration, settings: migration.settings.slice(0, 1) };
+  expect(await lockstep('migrate strimzi link.yaml', { migrate: async () => closed })).toMatchObject({ code: 0 });
+  const json = await lockstep('migrate mm2 link.yaml --json', { migrate });
+  expect(JSON.parse(json.out)).toMatchObject({
+    isOpen: true,
+    resources: link,
+    history: [{ table: 'events', shape: 'base', rows: 2 }],
+  });
+});
+
+test('migrate writes where nothing is, and history a row a line', async () => {
+  const tables = { columns: new Map(), rows: () => [], close: () => {} };
+  const migrate: App['migrate'] = async ({ files: given }) => {
+    expect(given).toMatchObject([
+      { path: 'link.db', tables },
+      { path: 'link.yaml', text: link },
+    ]);
+    return migration;
+  };
+  const line = 'migrate kaf-mirror link.db link.yaml --out new.yaml --history past.jsonl';
+  const done = await lockstep(line, { migrate }, {}, { tables: { open: () => tables } });
+  expect([done.code, done.err]).toEqual([5, '']);
+  expect(done.out).toBe(ACCOUNT.replace('1 mirror\n', '1 mirror in new.yaml\n'));
+  expect([...done.written]).toEqual([
+    [
+      'past.jsonl',
+      '{"table":"events","shape":"base","row":{"a":1}}\n{"table":"events","shape":"base","row":{"a":"x"}}\n',
+    ],
+    ['new.yaml', link],
+  ]);
+  const refused = await lockstep('migrate mm2 link.yaml --out clusters.yaml', { migrate: async () => migration });
+  expect([refused.code, refused.written.size]).toEqual([2, 0]);
+  expect(refused.err).toContain('there is something at clusters.yaml already');
+});
+
+test('a database that is none, and a file that is not there, are named', async () => {
+  const open = (): never => {
+    throw new Error('file is not a database');
+  };
+  const none = await lockstep('migrate kaf-mirror link.yaml.db', {}, {}, { tables: { open } });
+  expect([none.code, none.err.split('\n')[0]]).toEqual([
+    2,
+    'CONFIG_INVALID: cannot read link.yaml.db: there is no such file',
+  ]);
+  const other = await lockstep('migrate kaf-mirror database', {}, {}, { tables: { open } });
+  expect(other.err).toContain('database is no SQLite database that can be read\nbecause: file is not a database\n');
+});
+
+test.each(['bash', 'zsh', 'fish', 'powershell'])(
+  'completion for %s knows the commands of the program',
+  async (shell) => {
+    const { code, out } = await lockstep(`completion ${shell}`);
+    expect(code).toBe(0);
+    for (const word of ['migrate', 'kaf-mirror', 'failover', 'until']) expect(out).toContain(word);
+  },
+);
+
+test('completion knows four shells', async () => {
+  const { code, err } = await lockstep('completion tcsh');
+  expect(code).toBe(2);
+  expect(err).toContain('Allowed choices are bash, zsh, fish, powershell');
 });

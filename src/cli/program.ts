@@ -13,12 +13,16 @@ import { generateCerts } from './commands/tls/generate-certs.ts';
 import { importCert } from './commands/tls/import-cert.ts';
 import { verifyTls } from './commands/tls/verify.ts';
 import { ledger } from './commands/ledger.ts';
+import { completion } from './commands/completion.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
 import { failover } from './commands/failover.ts';
 import { verifyLogEntry } from './commands/log/entry.ts';
 import { verifyLogReport } from './commands/log/report.ts';
 import { verifyAuditLog } from './commands/log/verify.ts';
+import { migrateKafMirror } from './commands/migrate/kaf-mirror.ts';
+import { migrateMm2 } from './commands/migrate/mm2.ts';
+import { migrateStrimzi } from './commands/migrate/strimzi.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
@@ -27,6 +31,7 @@ import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
 import { verify } from './commands/verify.ts';
 import type { Context } from './context.ts';
+import { commandTreeOf } from './completion/command-tree.ts';
 import { exitCodes } from './exit-codes.ts';
 import { reportError } from './report-error.ts';
 import type { Verb } from './verb.ts';
@@ -66,6 +71,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
   const config = addNoun(program, 'config', 'the options of the processes: file, environment, defaults', checkConfig);
   const tls = addNoun(program, 'tls', 'certificates of servers and clients', generateCerts);
   const log = addNoun(program, 'log', 'verify the audit log, offline', verifyAuditLog);
+  const migrations = addNoun(program, 'migrate', 'turn the files of another mirror into resources', migrateMm2);
   const verbs: [Command, string, Verb<never>][] = [
     [program, 'validate', validate],
     [program, 'plan', plan],
@@ -92,6 +98,10 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     [log, 'verify <directory>', verifyAuditLog],
     [log, 'entry <file>', verifyLogEntry],
     [log, 'report <file>', verifyLogReport],
+    [migrations, 'mm2 <file...>', migrateMm2],
+    [migrations, 'strimzi <file...>', migrateStrimzi],
+    [migrations, 'kaf-mirror <file...>', migrateKafMirror],
+    [program, 'completion <shell>', completion(() => commandTreeOf(program))],
   ];
   for (const [parent, name, verb] of verbs) addVerb(parent, name, verb, context, exit);
   const lines = [
@@ -128,6 +138,7 @@ function addVerb(
   if (verb.takesFiles !== false)
     command.requiredOption('-f, --file <file...>', 'YAML files with Cluster, Mirror and Verify documents');
   for (const [flags, description] of Object.entries(verb.options)) command.option(flags, description);
+  if (verb.choices) command.registeredArguments[0]?.choices(verb.choices);
   command.option('--json', 'print JSON for machines');
   command.addHelpText('after', examples(verb.examples));
   command.action(async () => {

@@ -10,6 +10,8 @@ export interface Verb<Options> {
   readonly options: Readonly<Record<string, string>>;
   /** False where the resource files of -f are not what it works on. */
   readonly takesFiles?: false;
+  /** The only values of its argument. */
+  readonly choices?: readonly string[];
   /** `args`: all arguments; `argument` is the first of them, '' without one. */
   run(context: Context, options: Options, argument: string, args: readonly string[]): Promise<number>;
 }

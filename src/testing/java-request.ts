@@ -7,7 +7,7 @@ const HEAP_MB = 512;
 /** Of several at a time. */
 const HOST_HEAP_MB = 768;
 /** They use nothing of a JVM that another one could change, and leave nothing behind. */
-const HOSTED = new Set(['GroupClient', 'RecordDump', 'TopicAdmin']);
+const HOSTED = new Set(['ConfigOracle', 'GroupClient', 'RecordDump', 'TopicAdmin']);
 
 let host: Promise<JavaHost> | null = null;
 

@@ -29,6 +29,7 @@ import {
 } from 'node:net';
 import { hostname } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { DatabaseSync } from 'node:sqlite';
 import {
   checkServerIdentity,
   connect as connectTls,
@@ -41,6 +42,7 @@ import type { Listen } from './http.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
 import type { ProcessFigures } from './process-figures.ts';
 import type { Random } from './random.ts';
+import type { Cell, Tables } from './tables.ts';
 import type { ProbeTls } from './tls-probe.ts';
 
 export const systemClock: Clock = {
@@ -412,12 +414,47 @@ async function withFile(path: string, flags: string, use: (file: FileHandle) => 
   }
 }
 
+/** Its owner may be writing: a lock is waited for. */
+const TABLES_LOCK_MS = 5_000;
+
+const systemTables: Tables = {
+  open(path) {
+    const database = new DatabaseSync(path, { readOnly: true, timeout: TABLES_LOCK_MS });
+    try {
+      // What stands in the schema of a foreign file may not call functions that do more than compute.
+      database.exec('PRAGMA trusted_schema = OFF');
+      const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+      const columns = new Map(
+        tables.map(({ name }) => {
+          const table = String(name);
+          const rows = database.prepare(`SELECT name FROM pragma_table_info(${quoted(table, "'")})`).all();
+          return [table, rows.map((row) => String(row['name']))];
+        }),
+      );
+      return {
+        columns,
+        rows: (table) =>
+          database.prepare(`SELECT * FROM ${quoted(table, '"')}`).iterate() as Iterable<Record<string, Cell>>,
+        close: () => database.close(),
+      };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  },
+};
+
+function quoted(text: string, quote: string): string {
+  return `${quote}${text.replaceAll(quote, quote + quote)}${quote}`;
+}
+
 /** All of it, as `src/main.ts` takes it. */
 export const systemHost = {
   network: systemNetwork,
   clock: systemClock,
   random: systemRandom,
   disk: systemDisk,
+  tables: systemTables,
   environment: systemEnvironment,
   web: systemWeb,
   listen: systemListen,

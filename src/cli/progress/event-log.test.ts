@@ -9,6 +9,7 @@ function logOn(appendText: (path: string, text: string) => void) {
   const failures: unknown[] = [];
   const disk = {
     readText: () => '',
+    readBytes: () => new Uint8Array(),
     writeText: () => {},
     sync: () => {},
     createSecret: () => {},
@@ -49,6 +50,7 @@ test('a run keeps two files of a bounded size, the newest events in the one with
   const files = new Map<string, string>();
   const disk = {
     readText: () => '',
+    readBytes: () => new Uint8Array(),
     writeText: () => {},
     sync: () => {},
     createSecret: () => {},
