@@ -11,7 +11,7 @@ import type { InventoryTopic } from '#store/inventory.ts';
 import { defaultRetention } from '#store/maintenance.ts';
 import { createLocalStore } from '#store/open-store.ts';
 import type { Store } from '#store/store.ts';
-import type { NewUser } from '#store/users.ts';
+import { ADMIN_ROLE, type NewUser } from '#store/users.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -40,7 +40,7 @@ class SuiteClock implements Clock {
 }
 
 const admin = {
-  name: 'admin',
+  name: ADMIN_ROLE,
   description: 'everything',
   grants: [{ permission: 'users:list', resource: { kind: 'any' } }],
 } as const;
