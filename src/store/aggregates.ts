@@ -3,10 +3,11 @@ import { createClusters } from './clusters.ts';
 import { createConfiguration } from './configuration.ts';
 import { createDumps } from './dumps.ts';
 import { createEvents } from './events.ts';
-import { createMetricsHistory } from './history.ts';
+import { createHistoryReader } from './history-reader.ts';
+import { createHistoryWriter } from './history-writer.ts';
 import { createIdempotency } from './idempotency.ts';
 import { createIncidents } from './incidents.ts';
-import { createInventory } from './inventory.ts';
+import { createInventory } from './snapshots.ts';
 import { createJobs } from './jobs.ts';
 import { createLeases } from './leases.ts';
 import { createLogAnchors } from './log-anchors.ts';
@@ -20,11 +21,12 @@ import { createSessions } from './sessions.ts';
 import type { Aggregates } from './store.ts';
 import { createThrottles } from './throttles.ts';
 import { createApiTokens } from './tokens.ts';
-import { createUsers } from './users.ts';
+import { createUserAccounts } from './user-accounts.ts';
+import { createUserProofs } from './user-proofs.ts';
 
 /** How each aggregate is made for one call. */
 export const creators: { readonly [Name in keyof Aggregates]: (scope: Scope) => Aggregates[Name] } = {
-  users: createUsers,
+  users: (scope) => ({ ...createUserAccounts(scope), ...createUserProofs(scope) }),
   roles: createRoles,
   sessions: createSessions,
   tokens: createApiTokens,
@@ -34,7 +36,7 @@ export const creators: { readonly [Name in keyof Aggregates]: (scope: Scope) => 
   jobs: createJobs,
   events: createEvents,
   incidents: createIncidents,
-  history: createMetricsHistory,
+  history: (scope) => ({ ...createHistoryReader(scope), ...createHistoryWriter(scope) }),
   inventory: createInventory,
   configuration: createConfiguration,
   secrets: createSealedSecrets,

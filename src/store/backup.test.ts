@@ -83,6 +83,23 @@ test('a backup is of one moment, whatever is written while it is taken, and othe
   await expect(store.dumps.next(id)).rejects.toMatchObject({ code: 'RESOURCE_NOT_FOUND' });
 });
 
+test('what reads for a backup that nobody goes on with is closed', async () => {
+  const path = join(temporaryDirectory('backup'), 'lockstep.db');
+  const database = await openMigrated({ engine: 'sqlite', path }, disk);
+  let ahead = 0;
+  const clock = { ...systemClock, now: () => systemClock.now() + ahead };
+  const store = createLocalStore(database, { clock, random: createRandom(1) });
+  onTestFinished(() => store.close(1000));
+  await fillStore(store);
+  const { id } = await store.dumps.open();
+  ahead = 4 * 60_000;
+  await store.maintenance.tidy();
+  expect(await store.dumps.next(id)).not.toBeNull();
+  ahead += 6 * 60_000;
+  await store.maintenance.tidy();
+  await expect(store.dumps.next(id)).rejects.toMatchObject({ code: 'RESOURCE_NOT_FOUND' });
+});
+
 test('a backup that was altered, cut off, or sealed with another key, restores nothing', async () => {
   const { store, database } = await aStore();
   await fillStore(store);

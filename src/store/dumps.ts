@@ -36,11 +36,14 @@ const MOMENTARY: readonly TableName[] = ['sessions', 'one_time_tokens', 'idempot
 export const dumpedTables = tableNames.filter((name) => !MOMENTARY.includes(name));
 
 const ROWS = 500;
+/** Whoever took it is gone: what it reads from would be kept for ever. */
+const FORGOTTEN_MS = 5 * 60_000;
 
 interface OpenDump {
   readonly snapshot: Awaited<ReturnType<Database['snapshot']>>;
   table: number;
   after: DumpRow | null;
+  askedAt: number;
 }
 
 const open = new WeakMap<Database, Map<string, OpenDump>>();
@@ -57,12 +60,14 @@ export function createDumps({ database, now, newId }: Scope): Dumps {
   return {
     async open() {
       const id = newId();
-      dumps.set(id, { snapshot: await database.snapshot(), table: 0, after: null });
+      await closeForgotten(dumps, now);
+      dumps.set(id, { snapshot: await database.snapshot(), table: 0, after: null, askedAt: now });
       return { id, takenAt: now, schema: currentSchema };
     },
     async next(id) {
       const dump = dumps.get(id);
       if (!dump) throw notFound('dump', id);
+      dump.askedAt = now;
       for (;;) {
         const table = dumpedTables[dump.table];
         if (table === undefined) return null;
@@ -80,6 +85,19 @@ export function createDumps({ database, now, newId }: Scope): Dumps {
       dumps.delete(id);
     },
   };
+}
+
+/** Called by every other dump, and once an hour. */
+export async function closeForgottenDumps({ database, now }: Scope): Promise<void> {
+  await closeForgotten(open.get(database) ?? new Map(), now);
+}
+
+async function closeForgotten(dumps: Map<string, OpenDump>, now: number): Promise<void> {
+  for (const [id, { askedAt, snapshot }] of dumps) {
+    if (now - askedAt < FORGOTTEN_MS) continue;
+    dumps.delete(id);
+    await snapshot.close();
+  }
 }
 
 async function readRows(db: Scope['db'], table: TableName, after: DumpRow | null): Promise<DumpRow[]> {

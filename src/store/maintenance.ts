@@ -1,6 +1,7 @@
 /** What keeps the database small and quick. `runMaintenance` calls these in turn; each call is short. */
 import { sql } from 'kysely';
-import { countSeries, SERIES_MAX } from './history.ts';
+import { countSeries, SERIES_MAX } from './history-series.ts';
+import { closeForgottenDumps } from './dumps.ts';
 import { pruneSteps, rollUpSteps } from './history-steps.ts';
 import { readFact } from './facts.ts';
 import { currentSchema } from './schema.ts';
@@ -86,7 +87,10 @@ export function createMaintenance(scope: Scope): Maintenance {
       return isMore || counts.some((count) => count >= ROWS_MAX);
     },
     rollUp: () => rollUpSteps(scope),
-    tidy: () => (database.engine === 'sqlite' ? tidySqlite(scope) : Promise.resolve()),
+    async tidy() {
+      await closeForgottenDumps(scope);
+      if (database.engine === 'sqlite') await tidySqlite(scope); // PostgreSQL's autovacuum does it by itself
+    },
     async size() {
       const rows = await Promise.all(tableNames.map(async (table) => [table, await countRows(scope, table)] as const));
       const sizes = database.engine === 'sqlite' ? await sqliteSizes(scope) : await postgresSizes(scope);
@@ -225,7 +229,6 @@ async function countDeleted(query: {
   return Number((await query.executeTakeFirst())?.numDeletedRows ?? 0n);
 }
 
-/** PostgreSQL's autovacuum does this by itself. */
 async function tidySqlite({ db }: Scope): Promise<void> {
   await sql`pragma incremental_vacuum(2000)`.execute(db);
   await sql`pragma optimize`.execute(db);
