@@ -1,6 +1,6 @@
 /** Which figures there are, of which job and topic. */
 import type { Sample } from './history.ts';
-import { notFound, type Row, type Scope } from './scope.ts';
+import type { Row, Scope } from './scope.ts';
 
 export const SERIES_MAX = 20_000;
 /** Rows of at most 7 parameters. */
@@ -12,19 +12,25 @@ export function seriesName({ jobId, topic, metric }: Pick<Sample, 'jobId' | 'top
   return JSON.stringify([jobId, topic ?? '', metric]);
 }
 
-/** By name; new ones are begun as far as there is room. */
+/** By name, of jobs that there are; new ones are begun as far as there is room. */
 export async function seriesOf({ db }: Scope, samples: readonly Sample[]): Promise<Map<string, Series>> {
-  const jobIds = [...new Set(samples.map(({ jobId }) => jobId))];
-  if (jobIds.length === 0) return new Map();
-  const jobs = await db.selectFrom('jobs').select('id').where('id', 'in', jobIds).execute();
-  const missing = jobIds.find((id) => !jobs.some((job) => job.id === id));
-  if (missing !== undefined) throw notFound('job', missing);
-  const rows = await db.selectFrom('metric_series').selectAll().where('job_id', 'in', jobIds).execute();
+  const named = [...new Set(samples.map(({ jobId }) => jobId))];
+  if (named.length === 0) return new Map();
+  const jobs = await db.selectFrom('jobs').select('id').where('id', 'in', named).execute();
+  const jobIds = new Set(jobs.map(({ id }) => id));
+  if (jobIds.size === 0) return new Map();
+  const rows = await db
+    .selectFrom('metric_series')
+    .selectAll()
+    .where('job_id', 'in', [...jobIds])
+    .execute();
   const series = new Map(
     rows.map((row) => [seriesName({ jobId: row.job_id, topic: row.topic, metric: row.metric }), row]),
   );
   const fresh = new Map(
-    samples.filter((sample) => !series.has(seriesName(sample))).map((sample) => [seriesName(sample), sample]),
+    samples
+      .filter((sample) => jobIds.has(sample.jobId) && !series.has(seriesName(sample)))
+      .map((sample) => [seriesName(sample), sample]),
   );
   if (fresh.size === 0) return series;
   const room = Math.max(0, SERIES_MAX - (await countSeries(db)));

@@ -54,7 +54,7 @@ export interface HistorySeries {
 }
 
 export interface MetricsHistory {
-  /** Series beyond the limit (20,000) are not begun; says how many samples that left out. */
+  /** Series beyond the limit (20,000) are not begun, and jobs may be gone; says how many samples that left out. */
   record(source: SampleSource, samples: readonly Sample[]): Promise<{ readonly leftOut: number }>;
   read(query: HistoryQuery): Promise<readonly HistorySeries[]>;
   /** What was added to counters of a job within [from, to), and for how much of that time something was measured. */

@@ -24,16 +24,29 @@ export function parseLocation(text: string): StoreLocation {
   );
 }
 
+type StoreDisk = Pick<Disk, 'look' | 'createAppendFile'>;
+
 /** As it is, of whatever version. Throws AppError. */
-export function openDatabase(location: StoreLocation, disk: Pick<Disk, 'look'>): Database {
-  return location.engine === 'sqlite'
-    ? openSqlite(location.path, disk)
-    : openPostgres({ url: location.url, deadlineMs: STATEMENT_MS });
+export async function openDatabase(location: StoreLocation, disk: StoreDisk): Promise<Database> {
+  if (location.engine === 'postgres') return openPostgres({ url: location.url, deadlineMs: STATEMENT_MS });
+  await createPrivately(location.path, disk);
+  return openSqlite(location.path, disk);
+}
+
+/** Hashes of passwords and tokens are in it: SQLite by itself would let everybody read it whom the umask lets. */
+async function createPrivately(path: string, disk: StoreDisk): Promise<void> {
+  if (path === ':memory:' || disk.look(path) !== null) return;
+  try {
+    await (await disk.createAppendFile(path)).close();
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'EEXIST') return; // another process was quicker
+    throw storeError('lost', error, 'none');
+  }
 }
 
 /** With the schema that this program works with. Throws AppError; what was opened is closed again. */
-export async function openMigrated(location: StoreLocation, disk: Pick<Disk, 'look'>): Promise<Database> {
-  const database = openDatabase(location, disk);
+export async function openMigrated(location: StoreLocation, disk: StoreDisk): Promise<Database> {
+  const database = await openDatabase(location, disk);
   try {
     await migrateTo(database.kysely, database.engine, currentSchema);
     return database;

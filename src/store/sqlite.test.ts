@@ -66,7 +66,7 @@ test.each(['', 'mysql://h/d', 'sqlite://x'])('%j is none', (text) => {
 });
 
 test('every migration can be undone and done again, and leaves what was there before it', async () => {
-  const database = openDatabase({ engine: 'sqlite', path: ':memory:' }, systemHost.disk);
+  const database = await openDatabase({ engine: 'sqlite', path: ':memory:' }, systemHost.disk);
   onTestFinished(() => database.close());
   const shapes: string[] = [];
   expect(await readSchemaVersion(database.kysely)).toBe('none');
@@ -91,6 +91,13 @@ async function shapeOf(db: Kysely<Tables>): Promise<string> {
     order by name`.execute(db);
   return rows.map((row) => row.sql).join('\n');
 }
+
+test('nobody but its owner may read the files', async () => {
+  const { store, path } = await aStore();
+  await store.clusters.create({ name: 'east', document: {} });
+  for (const suffix of ['', '-wal', '-shm'])
+    expect(must(systemHost.disk.look(`${path}${suffix}`), suffix).permissions & 0o077).toBe(0);
+});
 
 test('a database of a newer version, and one of another program, are left alone', async () => {
   const { store, path, database } = await aStore();

@@ -37,7 +37,7 @@ describe('as on SQLite', () => {
 
 test('every migration can be undone and done again, and two servers may migrate at once', async () => {
   const url = await server.createDatabase('migrations');
-  const database = openDatabase({ engine: 'postgres', url }, systemHost.disk);
+  const database = await openDatabase({ engine: 'postgres', url }, systemHost.disk);
   onTestFinished(() => database.close());
   const shape = async (): Promise<unknown[]> => {
     const { rows } = await sql`

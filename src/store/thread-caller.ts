@@ -8,6 +8,7 @@ import { fromSent, type FromThread, type ToThread } from './thread-messages.ts';
 import { storeError } from './trouble.ts';
 
 const RESTART_MS = 1000;
+const CLOSE_MS = 5000;
 
 interface Pending {
   readonly resolve: (answer: unknown) => void;
@@ -57,9 +58,16 @@ class ThreadCaller implements Caller {
     this.#isClosed = true;
     const worker = this.#worker;
     if (worker === null) return;
-    const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    const ended = Promise.withResolvers<void>();
+    worker.once('exit', () => ended.resolve());
+    // A disk that does not answer holds the thread, and must not hold whoever wants to end.
+    const stopTimer = this.#clock.schedule(CLOSE_MS, () => {
+      worker.unref();
+      ended.resolve();
+    });
     this.#send({ kind: 'close' });
-    await ended;
+    await ended.promise;
+    stopTimer();
   }
 
   #send(message: ToThread): void {

@@ -514,6 +514,17 @@ export function testStore(open: () => Promise<Database>): void {
       expect(series?.points[0]).toMatchObject({ mean: 30, min: 30, max: 30 });
     });
 
+    test('samples of a job that is gone are left out, and the others stay', async () => {
+      const job = await aJob();
+      const source = { id: 'run', startedAt: clock.now() };
+      const { leftOut } = await store.history.record(source, [sample('gone', 'records', 5), sample(job, 'records', 7)]);
+      expect(leftOut).toBe(1);
+      const time = { from: source.startedAt, to: clock.now() + 1 };
+      expect(await store.history.totals({ jobId: null, metrics: ['records'], ...time })).toMatchObject([
+        { jobId: job, added: 7 },
+      ]);
+    });
+
     test('a rate after a gap is spread over it', async () => {
       const job = await aJob();
       const source = { id: 'run', startedAt: clock.now() };
