@@ -151,7 +151,7 @@ async function assertUnused({ db, database, now }: Scope): Promise<void> {
   if (lease)
     throw conflict(
       `"${lease.holder}" uses the database (lease "${lease.name}").`,
-      'Stop the servers first, and wait a minute.',
+      'Stop the servers first; after a kill, wait until the lease is over (three minutes at most).',
     );
 }
 

@@ -11,7 +11,13 @@ const MINUTE = 60_000;
 function aStore(state: { leased: boolean; more: number; failing: boolean }) {
   const done: string[] = [];
   const store = {
-    leases: { hold: () => Promise.resolve(state.leased ? { term: 1 } : null) },
+    leases: {
+      hold: () => Promise.resolve(state.leased ? { term: 1 } : null),
+      release: (name: string, holder: string) => {
+        done.push(`release ${name} of ${holder}`);
+        return Promise.resolve(true);
+      },
+    },
     maintenance: {
       rollUp: () => {
         if (state.failing) return Promise.reject(new AppError('STORE_FULL', 'full'));
@@ -56,6 +62,7 @@ test('each minute sums are made and what is old goes; each hour it is tidied', a
   expect(done.filter((what) => what === 'roll up')).toHaveLength(60);
   expect(done.filter((what) => what === 'tidy')).toHaveLength(1);
   await end();
+  expect(done.at(-1)).toBe('release maintenance of me');
 });
 
 test('a server without the lease leaves it to the one that has it', async () => {

@@ -22,19 +22,27 @@ export interface MaintenanceOptions {
   readonly signal: AbortSignal;
 }
 
-/** Returns when `signal` aborts. */
+const LEASE = 'maintenance';
+
+/** Returns when `signal` aborts; another server, or a restore, need not wait then. */
 export async function maintain(store: Store, options: MaintenanceOptions): Promise<void> {
   const { clock, holder, onTrouble, signal } = options;
-  for (let round = 0; !signal.aborted; round++) {
+  const orTrouble = async (work: () => Promise<unknown>): Promise<void> => {
     try {
-      const lease = await store.leases.hold('maintenance', { holder, lifeMs: LEASE_MS });
-      if (lease !== null) await maintainOnce(store, options, round % TIDY_ROUNDS === 0);
+      await work();
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       onTrouble(error);
     }
+  };
+  for (let round = 0; !signal.aborted; round++) {
+    await orTrouble(async () => {
+      const lease = await store.leases.hold(LEASE, { holder, lifeMs: LEASE_MS });
+      if (lease !== null) await maintainOnce(store, options, round % TIDY_ROUNDS === 0);
+    });
     await sleep(clock, ROUND_MS, signal);
   }
+  await orTrouble(() => store.leases.release(LEASE, holder));
 }
 
 async function maintainOnce(
