@@ -46,6 +46,8 @@ const unusedDisk = {
   writeDurably: unexpectedly,
   syncDirectory: unexpectedly,
   createAppendFile: unexpectedly,
+  chunks: unexpectedly,
+  look: unexpectedly,
 };
 
 interface Result {

@@ -19,7 +19,15 @@ export const errorCodes = {
   CONFIG_INVALID: row(400, 2, 'error', false, 'A resource file cannot be used as it is.'),
   REQUEST_INVALID: row(400, 2, 'debug', false, 'The command line is wrong.'),
   FEATURE_NOT_BUILT: row(400, 2, 'error', false, 'A file asks for something that this version cannot do yet.'),
-  RESOURCE_NOT_FOUND: row(404, 1, 'debug', false, 'A resource that was named is in none of the files.'),
+  RESOURCE_NOT_FOUND: row(
+    404,
+    1,
+    'debug',
+    false,
+    'A resource that was named does not exist, or is in none of the files.',
+  ),
+  RESOURCE_CONFLICT: row(409, 1, 'info', false, 'A change does not fit what is there.'),
+  RESOURCE_CHANGED: row(412, 1, 'info', false, 'A resource has been changed since it was read.'),
   PERMISSION_DENIED: row(403, 4, 'warn', false, 'A cluster refused a request for lack of a right.'),
 
   CLUSTER_UNREACHABLE: row(503, 1, 'warn', true, 'No broker of a cluster answers.'),
@@ -93,6 +101,11 @@ export const errorCodes = {
   ),
 
   RECEIVER_UNAVAILABLE: row(null, 1, 'warn', true, 'A receiver of metrics or events does not take them.'),
+  STORE_UNAVAILABLE: row(503, 1, 'error', true, 'The database of the control plane does not answer in time.'),
+  STORE_FULL: row(503, 1, 'error', true, 'There is no room for the database of the control plane.'),
+  STORE_INVALID: row(503, 1, 'error', false, 'The database of the control plane cannot be used.'),
+  BACKUP_INVALID: row(400, 1, 'error', false, 'A backup is damaged, incomplete, or sealed with another key.'),
+  LOG_ROLLED_BACK: row(503, 5, 'error', false, 'The audit log is behind what has been seen of it.'),
 
   INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),
 } as const satisfies Record<string, ErrorRow>;

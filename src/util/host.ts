@@ -12,8 +12,10 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  createReadStream,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -365,8 +367,12 @@ export interface Disk {
   writeDurably(path: string, bytes: Uint8Array): Promise<void>;
   /** The names in a directory survive the loss of power. */
   syncDirectory(path: string): Promise<void>;
-  /** A new, empty file; EEXIST where there is one. */
+  /** A new, empty file that nobody else may read; EEXIST where there is one. */
   createAppendFile(path: string): Promise<AppendFile>;
+  /** What is in a file, piece by piece. */
+  chunks(path: string): AsyncIterable<Uint8Array>;
+  /** Which file stands under a name, and who may do what with it; null: none. */
+  look(path: string): { readonly identity: string; readonly permissions: number } | null;
 }
 
 export const systemDisk: Disk = {
@@ -394,7 +400,7 @@ export const systemDisk: Disk = {
     }),
   syncDirectory: (path) => withFile(path, 'r', (directory) => directory.sync()),
   async createAppendFile(path) {
-    const file = await open(path, 'ax');
+    const file = await open(path, 'ax', 0o600);
     return {
       async append(bytes) {
         await file.appendFile(bytes);
@@ -402,6 +408,11 @@ export const systemDisk: Disk = {
       },
       close: () => file.close(),
     };
+  },
+  chunks: (path) => createReadStream(path, { highWaterMark: 1024 * 1024 }),
+  look(path) {
+    const facts = statSync(path, { throwIfNoEntry: false });
+    return facts ? { identity: `${facts.dev}:${facts.ino}`, permissions: facts.mode & 0o777 } : null;
   },
 };
 
