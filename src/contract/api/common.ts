@@ -1,0 +1,60 @@
+/** Schemas that several routes share. Times are milliseconds since the epoch, null means 'not known'. */
+import { z } from 'zod';
+import { must } from '#util/assert.ts';
+
+export const time = () => z.int().min(0).describe('Milliseconds since the epoch');
+
+export const count = () => z.int().min(0);
+
+/** As resources are named everywhere in Lockstep. */
+export const resourceName = () =>
+  z
+    .string()
+    .max(100)
+    .regex(/^[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?$/, 'must be small letters, digits, "-" and "."');
+
+/** What is shown of a name that a cluster gave: any text, for it is theirs. */
+export const foreignName = () => z.string().max(4096);
+
+export const problemSchema = z
+  .strictObject({
+    type: z.string().describe('Address of the description of the code'),
+    title: z.string(),
+    status: z.int(),
+    code: z.string().describe('One of docs/errors.md'),
+    detail: z.string(),
+    nextStep: z.string().nullable(),
+    requestId: z.string(),
+    /** Of a request that does not fit its schema: where and why. */
+    problems: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: 'Problem' });
+
+export type Problem = z.infer<typeof problemSchema>;
+
+export const PAGE_ITEMS_MAX = 1000;
+
+/**
+ * `sort` is the name of a field, with "-" before it to turn the order round; without it the first of `fields`. `page` begins
+ * at 1. Numbers come from a query as text.
+ */
+export function pageQuery(fields: readonly string[], sort = must(fields[0], 'first field')) {
+  return {
+    page: z.coerce.number().int().min(1).max(1_000_000).default(1),
+    limit: z.coerce.number().int().min(1).max(PAGE_ITEMS_MAX).default(100),
+    sort: z.enum([...fields, ...fields.map((field) => `-${field}`)]).default(sort),
+    search: z.string().max(200).optional().describe('Only what has this in its name'),
+  };
+}
+
+export interface PageRequest {
+  readonly page: number;
+  readonly limit: number;
+  readonly sort: string;
+  readonly search?: string | undefined;
+}
+
+/** `total` counts what the filter lets through, on all pages. */
+export function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.strictObject({ items: z.array(item), page: z.int(), limit: z.int(), total: count() });
+}
