@@ -16,6 +16,8 @@ export const resourceName = () =>
 /** What is shown of a name that a cluster gave: any text, for it is theirs. */
 export const foreignName = () => z.string().max(4096);
 
+export const anyJson = z.json().meta({ id: 'Json' });
+
 export const problemSchema = z
   .strictObject({
     type: z.string().describe('Address of the description of the code'),
@@ -35,26 +37,31 @@ export type Problem = z.infer<typeof problemSchema>;
 export const PAGE_ITEMS_MAX = 1000;
 
 /**
- * `sort` is the name of a field, with "-" before it to turn the order round; without it the first of `fields`. `page` begins
- * at 1. Numbers come from a query as text.
+ * Lists come in pages; a page begins behind a place, not after a number of items, so what is added or removed meanwhile shifts
+ * nothing. `sort` is the name of a field, with "-" before it to turn the order round. Numbers come from a query as text.
  */
 export function pageQuery(fields: readonly string[], sort = must(fields[0], 'first field')) {
   return {
-    page: z.coerce.number().int().min(1).max(1_000_000).default(1),
     limit: z.coerce.number().int().min(1).max(PAGE_ITEMS_MAX).default(100),
+    cursor: z.string().max(2_000).optional().describe('"next" of the page before'),
     sort: z.enum([...fields, ...fields.map((field) => `-${field}`)]).default(sort),
     search: z.string().max(200).optional().describe('Only what has this in its name'),
+    total: z.enum(['true', 'false']).default('false').describe('Whether to count all that match'),
   };
 }
 
-export interface PageRequest {
-  readonly page: number;
+export interface PageQuery {
   readonly limit: number;
+  readonly cursor?: string | undefined;
   readonly sort: string;
   readonly search?: string | undefined;
+  readonly total: 'true' | 'false';
 }
 
-/** `total` counts what the filter lets through, on all pages. */
 export function pageOf<Item extends z.ZodType>(item: Item) {
-  return z.strictObject({ items: z.array(item), page: z.int(), limit: z.int(), total: count() });
+  return z.strictObject({
+    items: z.array(item),
+    next: z.string().nullable().describe('Cursor of the next page; null: this was the last'),
+    total: count().nullable().describe('Null where it was not asked for'),
+  });
 }

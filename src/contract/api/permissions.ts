@@ -1,6 +1,6 @@
 /**
- * What somebody may do, and to what. A permission is an action on a kind of thing; a grant is permissions within a
- * scope; a role is a list of grants. Everything that no grant covers is denied.
+ * What somebody may do, and to what. A permission is an action on a kind of thing; a grant is a permission on some
+ * resources; a role is a list of grants. Everything that no grant covers is denied.
  */
 
 export const permissions = {
@@ -37,64 +37,71 @@ export type Permission = keyof typeof permissions;
 
 export const permissionNames = Object.keys(permissions) as readonly Permission[];
 
-/** All names given must match for a grant to apply; a name that is left out applies to everything. */
-export interface Scope {
-  readonly clusters?: readonly string[] | undefined;
-  readonly topicPrefixes?: readonly string[] | undefined;
-  readonly jobs?: readonly string[] | undefined;
+/** One permission on one kind of resource: all of it, or what is named. */
+export interface Grant {
+  readonly permission: string;
+  readonly resource: GrantResource;
 }
 
-export interface Grant {
-  readonly permissions: readonly Permission[];
-  readonly scope: Scope;
-}
+export type GrantResource =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'cluster'; readonly name: string }
+  | { readonly kind: 'job'; readonly name: string }
+  /** Topics whose names begin so; of every cluster where `cluster` is null. */
+  | { readonly kind: 'topicPrefix'; readonly prefix: string; readonly cluster: string | null };
 
 /** What an action is done to. */
 export type Resource =
   | { readonly kind: 'server' }
   | { readonly kind: 'cluster'; readonly cluster: string }
   | { readonly kind: 'topic'; readonly cluster: string; readonly topic: string }
-  | { readonly kind: 'job'; readonly job: string; readonly source: string; readonly target: string };
+  /** Null: its kind has none. */
+  | { readonly kind: 'job'; readonly job: string; readonly source: string | null; readonly target: string | null };
 
 export const SERVER: Resource = { kind: 'server' };
 
+/**
+ * Grants on clusters cover a job when they cover both of its clusters: half of a mirror is not a thing to act on. What concerns
+ * the whole server, users for example, takes a grant on everything.
+ */
 export function isAllowed(grants: readonly Grant[], permission: Permission, resource: Resource): boolean {
-  return grants.some((grant) => grant.permissions.includes(permission) && covers(grant.scope, resource));
+  const own = grants.filter((grant) => grant.permission === permission).map((grant) => grant.resource);
+  return own.some((each) => covers(each, resource)) || (resource.kind === 'job' && coverClusters(own, resource));
 }
 
 /** Whether there can be anything on which `permission` is granted: lists are then shown, filtered. */
 export function isAllowedSomewhere(grants: readonly Grant[], permission: Permission): boolean {
-  return grants.some((grant) => grant.permissions.includes(permission));
+  return grants.some((grant) => grant.permission === permission);
 }
 
-/**
- * A job is covered by a scope of clusters when both of its clusters are: half of a mirror is not a thing to act on. What
- * concerns the whole server, users for example, is covered by an unlimited scope only.
- */
-function covers({ clusters, topicPrefixes, jobs }: Scope, resource: Resource): boolean {
-  const hasCluster = (name: string): boolean => clusters === undefined || clusters.includes(name);
-  switch (resource.kind) {
-    case 'server':
-      return clusters === undefined && topicPrefixes === undefined && jobs === undefined;
+function covers(granted: GrantResource, resource: Resource): boolean {
+  switch (granted.kind) {
+    case 'any':
+      return true;
     case 'cluster':
-      return jobs === undefined && topicPrefixes === undefined && hasCluster(resource.cluster);
-    case 'topic':
-      return (
-        jobs === undefined &&
-        hasCluster(resource.cluster) &&
-        (topicPrefixes === undefined || topicPrefixes.some((prefix) => resource.topic.startsWith(prefix)))
-      );
+      return (resource.kind === 'cluster' || resource.kind === 'topic') && resource.cluster === granted.name;
     case 'job':
+      return resource.kind === 'job' && resource.job === granted.name;
+    case 'topicPrefix':
       return (
-        topicPrefixes === undefined &&
-        (jobs === undefined || jobs.includes(resource.job)) &&
-        hasCluster(resource.source) &&
-        hasCluster(resource.target)
+        resource.kind === 'topic' &&
+        resource.topic.startsWith(granted.prefix) &&
+        (granted.cluster === null || granted.cluster === resource.cluster)
       );
   }
 }
 
-const everywhere = (...names: Permission[]): readonly Grant[] => [{ permissions: names, scope: {} }];
+function coverClusters(
+  granted: readonly GrantResource[],
+  { source, target }: Extract<Resource, { kind: 'job' }>,
+): boolean {
+  const has = (cluster: string | null): boolean =>
+    cluster !== null && granted.some((each) => each.kind === 'cluster' && each.name === cluster);
+  return has(source) && has(target);
+}
+
+const everywhere = (...names: Permission[]): readonly Grant[] =>
+  names.map((permission) => ({ permission, resource: { kind: 'any' } }));
 
 const WATCHING = [
   'jobs:view',

@@ -1,8 +1,8 @@
 /** Signing in and out, and what belongs to one's own account. */
 import { z } from 'zod';
-import { time } from '../common.ts';
+import { anyJson, time } from '../common.ts';
 import { defineRoute, empty, json } from '../route.ts';
-import { grantSchema, newPassword, username } from './people.ts';
+import { newPassword, shownGrant, username } from './people.ts';
 
 const typedPassword = () => z.string().min(1).max(1024);
 
@@ -14,7 +14,7 @@ const recoveryCode = () => z.string().min(8).max(64);
 const challenge = () => z.string().min(1).max(200);
 
 /** What a browser's credential API gives and takes; @simplewebauthn/server looks into it. */
-const webauthnJson = () => z.record(z.string().max(100), z.json()).describe('As the Web Authentication API says');
+const webauthnJson = () => z.record(z.string().max(100), anyJson).describe('As the Web Authentication API says');
 
 const id = () => z.string().min(1).max(100);
 
@@ -44,9 +44,11 @@ const signingIn = {
 export const sessionSchema = z
   .strictObject({
     id: z.string(),
-    kind: z.enum(['browser', 'client']),
+    methods: z.array(z.string()),
+    address: z.string().nullable(),
+    userAgent: z.string().nullable(),
     createdAt: time(),
-    lastUsedAt: time(),
+    lastSeenAt: time(),
     expiresAt: time(),
     isCurrent: z.boolean(),
   })
@@ -142,11 +144,11 @@ export const accountRoutes = {
         .strictObject({
           id: z.string(),
           username: z.string(),
-          kind: z.enum(['person', 'service']),
+          kind: z.enum(['local', 'oidc', 'service']),
           isInitial: z.boolean(),
           createdAt: time(),
-          role: z.string(),
-          grants: z.array(grantSchema),
+          roles: z.array(z.string()),
+          grants: z.array(shownGrant).describe('Of a token, what is left of them by its scopes'),
           signedInBy: z.enum(['session', 'token', 'certificate']),
           mustChangePassword: z.boolean(),
           secondFactors: z.array(z.enum(['totp', 'webauthn'])),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { clusterKeys } from '../../resources.ts';
 import { resolveSecurity } from '../../cluster-security.ts';
-import { count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
+import { anyJson, count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
 import { defineRoute, json, on } from '../route.ts';
 
 const byName = z.strictObject({ name: resourceName() });
@@ -35,7 +35,7 @@ export const clusterSummary = z
   .meta({ id: 'ClusterSummary' });
 
 const clusterDetail = clusterSummary
-  .extend({ spec: z.record(z.string(), z.json()).describe('As it was stated; secrets are references') })
+  .extend({ spec: z.record(z.string(), anyJson).describe('As it was stated; secrets are references') })
   .meta({ id: 'Cluster' });
 
 const trouble = z
@@ -102,7 +102,7 @@ export const clusterRoutes = {
     access: on('clusters:view', 'listed'),
     audit: null,
     query: z.strictObject({
-      ...pageQuery(['name', 'provider', 'updatedAt']),
+      ...pageQuery(['name', 'createdAt', 'updatedAt']),
       status: z.enum(['active', 'inactive', 'archived']).optional(),
     }),
     answer: json(pageOf(clusterSummary)),

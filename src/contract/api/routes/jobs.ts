@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { checkOffsets, mirrorKeys, topicRule } from '../../resources.ts';
-import { count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
+import { anyJson, count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
 import { statedFromOriginal } from '../original-job.ts';
 import { defineRoute, empty, json, on } from '../route.ts';
 
+/** A job's id or its name. */
 const byId = z.strictObject({ id: resourceName() });
 
 const statedJob = z.strictObject({ name: resourceName(), ...mirrorKeys() }).check(checkOffsets);
@@ -22,10 +23,10 @@ export const jobSummary = z
   .strictObject({
     id: z.string(),
     name: z.string(),
-    kind: z.enum(['mirror']),
-    source: z.string(),
-    target: z.string(),
-    desired: z.enum(['running', 'paused', 'stopped']),
+    kind: z.string(),
+    source: z.string().nullable(),
+    target: z.string().nullable(),
+    desired: z.enum(['started', 'paused', 'stopped']),
     state: z.enum(['starting', 'running', 'paused', 'stopping', 'stopped', 'failed']),
     failedReason: z.string().nullable(),
     lagRecords: count().nullable(),
@@ -37,7 +38,7 @@ export const jobSummary = z
   .meta({ id: 'JobSummary' });
 
 const jobDetail = jobSummary
-  .extend({ spec: z.record(z.string(), z.json()).describe('As it was stated') })
+  .extend({ spec: z.record(z.string(), anyJson).describe('As it was stated') })
   .meta({ id: 'Job' });
 
 export const incidentSchema = z
@@ -139,9 +140,9 @@ export const jobRoutes = {
     access: on('jobs:view', 'listed'),
     audit: null,
     query: z.strictObject({
-      ...pageQuery(['name', 'source', 'target', 'state', 'updatedAt']),
-      state: jobSummary.shape.state.optional(),
-      cluster: resourceName().optional().describe('Source or target'),
+      ...pageQuery(['name', 'createdAt', 'updatedAt']),
+      desired: jobSummary.shape.desired.optional(),
+      cluster: resourceName().optional().describe('As source or target'),
     }),
     answer: json(pageOf(jobSummary)),
   }),
@@ -252,7 +253,7 @@ export const jobRoutes = {
     audit: null,
     hasVersion: true,
     params: byId,
-    answer: json(z.strictObject({ topics: z.array(z.json()), version: z.int() })),
+    answer: json(z.strictObject({ topics: z.array(anyJson), version: z.int() })),
   }),
   setMappings: defineRoute({
     method: 'PUT',
@@ -266,7 +267,7 @@ export const jobRoutes = {
     body: statedTopics,
     aliases: { topic_mappings: 'topics' },
     fromOriginal: statedFromOriginal,
-    answer: json(z.strictObject({ topics: z.array(z.json()), version: z.int() })),
+    answer: json(z.strictObject({ topics: z.array(anyJson), version: z.int() })),
   }),
   getLag: defineRoute({
     method: 'GET',

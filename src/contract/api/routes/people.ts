@@ -1,5 +1,6 @@
 /** Users, service accounts, roles and API tokens. */
 import { z } from 'zod';
+import { parseIpRange } from '#util/ip-address.ts';
 import { pageOf, pageQuery, resourceName, time } from '../common.ts';
 import { permissionNames } from '../permissions.ts';
 import { defineRoute, empty, json, on } from '../route.ts';
@@ -15,41 +16,59 @@ export const username = () =>
 /** Any characters, none stripped; what else it must be is decided where passwords are checked (PASSWORD_UNFIT). */
 export const newPassword = () => z.string().min(1).max(1024);
 
-const names = () => z.array(z.string().min(1).max(249)).min(1).max(1000).optional();
+const grantedName = () => z.string().min(1).max(249);
 
-export const scopeSchema = z
-  .strictObject({ clusters: names(), topicPrefixes: names(), jobs: names() })
-  .describe('What is named limits; what is left out does not. A job is within clusters when both of its own are.')
-  .meta({ id: 'Scope' });
+const grantResource = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('any') }),
+    z.strictObject({ kind: z.literal('cluster'), name: grantedName() }),
+    z.strictObject({ kind: z.literal('job'), name: grantedName() }),
+    z.strictObject({ kind: z.literal('topicPrefix'), prefix: grantedName(), cluster: grantedName().nullable() }),
+  ])
+  .describe('A grant on clusters covers jobs between them, and their topics')
+  .meta({ id: 'GrantResource' });
 
-export const grantSchema = z
-  .strictObject({ permissions: z.array(z.enum(permissionNames)).min(1).max(100), scope: scopeSchema })
+const grantSchema = z
+  .strictObject({ permission: z.enum(permissionNames), resource: grantResource })
   .meta({ id: 'Grant' });
 
+const grants = () => z.array(grantSchema).min(1).max(1000);
+
+/** What a version of the program wrote that knew other permissions is shown as it is. */
+export const shownGrant = z
+  .strictObject({ permission: z.string(), resource: grantResource })
+  .meta({ id: 'ShownGrant' });
+
 const roleName = () => resourceName();
+
+const description = () => z.string().max(500).default('');
+
+/** `local` has a password here, `oidc` signs in at the identity provider, `service` has tokens and certificates only. */
+const userKind = z.enum(['local', 'oidc', 'service']);
 
 export const userSchema = z
   .strictObject({
     id: z.string(),
     username: z.string(),
-    kind: z.enum(['person', 'service']),
-    role: z.string(),
+    kind: userKind,
+    roles: z.array(z.string()),
     isInitial: z.boolean(),
     isDisabled: z.boolean(),
-    isSingleSignOn: z.boolean(),
-    certificateNames: z.array(z.string()).describe('Names in client certificates that stand for this user'),
     secondFactors: z.array(z.enum(['totp', 'webauthn'])),
     mustChangePassword: z.boolean(),
     createdAt: time(),
-    lastSignInAt: time().nullable(),
+    lastLoginAt: time().nullable(),
+    version: z.int(),
   })
   .meta({ id: 'User' });
 
 export const roleSchema = z
   .strictObject({
     name: z.string(),
+    description: z.string(),
     isBuiltIn: z.boolean(),
-    grants: z.array(grantSchema),
+    grants: z.array(shownGrant),
+    users: z.int().describe('How many have it'),
     version: z.int(),
   })
   .meta({ id: 'Role' });
@@ -58,14 +77,28 @@ export const tokenSchema = z
   .strictObject({
     id: z.string(),
     name: z.string(),
-    owner: z.string(),
-    grants: z.array(grantSchema).describe('At most this, and never more than the owner may'),
-    addresses: z.array(z.string()).describe('From where it is taken; empty: from anywhere'),
+    ownerId: z.string(),
+    scopes: z.array(z.string()).nullable().describe('At most these permissions, and never more than the owner may; null: all of them'),
+    allowedRanges: z.array(z.string()).describe('Addresses from where it is taken; empty: from anywhere'),
     createdAt: time(),
     expiresAt: time(),
+    revokedAt: time().nullable(),
     lastUsedAt: time().nullable(),
+    lastUsedFrom: z.string().nullable(),
   })
   .meta({ id: 'Token' });
+
+const certificateSchema = z
+  .strictObject({
+    id: z.string(),
+    subject: z.string(),
+    fingerprint: z.string().nullable(),
+    createdAt: time(),
+    expiresAt: time().nullable(),
+    revokedAt: time().nullable(),
+    lastUsedAt: time().nullable(),
+  })
+  .meta({ id: 'CertificateIdentity' });
 
 const byUsername = z.strictObject({ username: username() });
 const byRole = z.strictObject({ name: roleName() });
@@ -79,9 +112,9 @@ export const peopleRoutes = {
     access: on('users:list', 'server'),
     audit: null,
     query: z.strictObject({
-      ...pageQuery(['username', 'role', 'createdAt']),
+      ...pageQuery(['name', 'createdAt', 'lastLoginAt']),
       role: roleName().optional(),
-      kind: z.enum(['person', 'service']).optional(),
+      kind: userKind.optional(),
     }),
     answer: json(pageOf(userSchema)),
   }),
@@ -97,9 +130,8 @@ export const peopleRoutes = {
     body: z.strictObject({
       username: username(),
       role: roleName(),
-      kind: z.enum(['person', 'service']).default('person'),
-      password: newPassword().optional(),
-      certificateNames: z.array(z.string().min(1).max(300)).max(20).default([]),
+      kind: z.enum(['local', 'service']).default('local'),
+      password: newPassword().optional().describe('Of a local user: good for the first sign-in'),
     }),
     answer: json(userSchema, 201),
     errors: ['RESOURCE_CONFLICT', 'PASSWORD_UNFIT', 'SERVER_BUSY'],
@@ -111,6 +143,7 @@ export const peopleRoutes = {
     summary: 'One user.',
     access: on('users:list', 'server'),
     audit: null,
+    hasVersion: true,
     params: byUsername,
     answer: json(userSchema),
   }),
@@ -122,6 +155,7 @@ export const peopleRoutes = {
     access: on('users:assign-roles', 'server'),
     audit: 'user.set-role',
     needsStepUp: true,
+    hasVersion: true,
     params: byUsername,
     body: z.strictObject({ role: roleName() }),
     answer: json(userSchema),
@@ -135,6 +169,7 @@ export const peopleRoutes = {
     access: on('users:assign-roles', 'server'),
     audit: 'user.set-status',
     needsStepUp: true,
+    hasVersion: true,
     params: byUsername,
     body: z.strictObject({ isDisabled: z.boolean() }),
     answer: json(userSchema),
@@ -148,6 +183,7 @@ export const peopleRoutes = {
     access: on('users:delete', 'server'),
     audit: 'user.delete',
     needsStepUp: true,
+    hasVersion: true,
     params: byUsername,
     answer: empty,
     errors: ['RESOURCE_CONFLICT'],
@@ -172,6 +208,51 @@ export const peopleRoutes = {
     access: on('users:assign-roles', 'server'),
     audit: 'user.end-sessions',
     params: byUsername,
+    answer: empty,
+  }),
+  listCertificates: defineRoute({
+    method: 'GET',
+    path: '/api/v1/users/:username/certificates',
+    tag: 'users',
+    summary: 'Which names in client certificates stand for a user.',
+    access: on('users:list', 'server'),
+    audit: null,
+    params: byUsername,
+    answer: json(z.array(certificateSchema)),
+  }),
+  addCertificate: defineRoute({
+    method: 'POST',
+    path: '/api/v1/users/:username/certificates',
+    tag: 'users',
+    summary: 'Lets a name in client certificates stand for a user.',
+    access: on('users:create', 'server'),
+    audit: 'certificate.add',
+    isRepeatable: true,
+    needsStepUp: true,
+    params: byUsername,
+    body: z.strictObject({
+      subject: z
+        .string()
+        .max(300)
+        .regex(/^(?:DNS|URI|email):\S+$/, 'must be a subject alternative name: DNS:…, URI:… or email:…'),
+      fingerprint: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hexadecimal')
+        .nullable()
+        .default(null)
+        .describe('Only this certificate; null: any of a trusted authority'),
+    }),
+    answer: json(certificateSchema, 201),
+    errors: ['RESOURCE_CONFLICT'],
+  }),
+  revokeCertificate: defineRoute({
+    method: 'DELETE',
+    path: '/api/v1/certificates/:id',
+    tag: 'users',
+    summary: 'Lets a name in client certificates stand for nobody.',
+    access: on('users:create', 'server'),
+    audit: 'certificate.revoke',
+    params: z.strictObject({ id: z.string().min(1).max(100) }),
     answer: empty,
   }),
   listRoles: defineRoute({
@@ -203,7 +284,7 @@ export const peopleRoutes = {
     audit: 'role.create',
     isRepeatable: true,
     needsStepUp: true,
-    body: z.strictObject({ name: roleName(), grants: z.array(grantSchema).min(1).max(100) }),
+    body: z.strictObject({ name: roleName(), description: description(), grants: grants() }),
     answer: json(roleSchema, 201),
     errors: ['RESOURCE_CONFLICT'],
   }),
@@ -217,7 +298,7 @@ export const peopleRoutes = {
     hasVersion: true,
     needsStepUp: true,
     params: byRole,
-    body: z.strictObject({ grants: z.array(grantSchema).min(1).max(100) }),
+    body: z.strictObject({ description: description(), grants: grants() }),
     answer: json(roleSchema),
     errors: ['RESOURCE_CONFLICT'],
   }),
@@ -254,8 +335,11 @@ export const peopleRoutes = {
     body: z.strictObject({
       name: z.string().min(1).max(100),
       owner: username().optional(),
-      grants: z.array(grantSchema).min(1).max(100),
-      addresses: z.array(z.string().max(60)).max(100).default([]),
+      scopes: z.array(z.enum(permissionNames)).min(1).max(100).nullable(),
+      allowedRanges: z
+        .array(z.string().max(60).refine((text) => parseIpRange(text) !== null, 'must be an address or a range such as 10.0.0.0/8'))
+        .max(100)
+        .default([]),
       expiresInDays: z.int().min(1).max(365),
     }),
     answer: json(tokenSchema.extend({ token: z.string() }).meta({ id: 'NewToken' }), 201),
