@@ -93,6 +93,7 @@ export const errorCodes = {
   ACCESS_DENIED: row(403, 4, 'warn', false, 'No role of the caller allows what was asked for.'),
   STEP_UP_REQUIRED: row(403, 4, 'info', false, 'A dangerous action needs a proof that the person is there now.'),
   PASSWORD_CHANGE_REQUIRED: row(403, 4, 'info', false, 'The password has to be changed before anything else.'),
+  SECOND_FACTOR_REQUIRED: row(403, 4, 'info', false, 'An account needs a second factor before anything else.'),
   PASSWORD_UNFIT: row(422, 2, 'info', false, 'A new password is too short or too easy to guess.'),
   TLS_REQUIRED: row(403, 4, 'warn', false, 'Credentials came over a connection that is not encrypted.'),
   REQUEST_FORGED: row(403, 4, 'warn', false, 'A browser sent a change on behalf of another site.'),

@@ -135,12 +135,12 @@ function nodeTlsOptions({ serverName, ca, identity }: TlsOptions): NodeTlsOption
 
 const closedSocket: Socket = { write: () => true, pause() {}, resume() {}, destroy() {} };
 
-/** One request that carries a form, as token endpoints take it. */
+/** Requests to others over HTTP. The certificate of an https:// address and the name in it are always checked, as TlsOptions says. */
 export interface Web {
   /**
    * Answers with status and text, whatever the status. Rejects where there is no answer: within 10 s, in up to 64 KiB.
-   * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go. The certificate of
-   * an https:// address and the name in it are always checked, as TlsOptions says; each request is a new connection.
+   * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go. Each request is a new
+   * connection.
    */
   postForm(
     url: string,
@@ -155,43 +155,75 @@ export interface Web {
   ): Promise<{ readonly status: number; readonly text: string }>;
 }
 
+export interface WebClient {
+  /** As `Web.postForm`, in up to 1 MiB; header names of the answer are in small letters. */
+  send(request: WebRequest): Promise<WebAnswer>;
+}
+
+export interface WebRequest {
+  readonly url: string;
+  readonly method: 'GET' | 'POST';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  readonly ca: string | null;
+  /** As in ConnectOptions. */
+  readonly admit: (address: string) => string | null;
+  readonly signal: AbortSignal;
+}
+
+interface WebAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
 const WEB_DEADLINE_MS = 10_000;
-const WEB_ANSWER_BYTES_MAX = 64 * 1024;
+const TOKEN_BYTES_MAX = 64 * 1024;
+const WEB_ANSWER_BYTES_MAX = 1024 * 1024;
 
 /** Not `fetch`: that takes no authorities, and lets NODE_TLS_REJECT_UNAUTHORIZED decide whether it looks at them. */
-export const systemWeb: Web = {
-  async postForm(url, { headers, body, ca, signal }) {
-    const ends = AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), signal]);
-    try {
-      const response = await post(url, {
-        headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
-        body,
-        ca,
-        signal: ends,
-      });
-      const chunks: Uint8Array[] = [];
-      let bytes = 0;
-      for await (const chunk of response as AsyncIterable<Uint8Array>) {
-        bytes += chunk.length;
-        if (bytes > WEB_ANSWER_BYTES_MAX) throw new Error(`the answer is larger than ${WEB_ANSWER_BYTES_MAX} bytes`);
-        chunks.push(chunk);
-      }
-      return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
-    } catch (error) {
-      throw ends.aborted ? ends.reason : error; // what an end in the middle of an answer looks like says less
-    }
+export const systemWeb: Web & WebClient = {
+  postForm(url, { headers, ...rest }) {
+    const form = { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
+    return exchange({ url, method: 'POST', headers: form, admit: () => null, ...rest }, TOKEN_BYTES_MAX);
   },
+  send: (request) => exchange(request, WEB_ANSWER_BYTES_MAX),
 };
 
+async function exchange(request: WebRequest, bytesMax: number): Promise<WebAnswer> {
+  const ends = AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), request.signal]);
+  try {
+    const response = await answerTo(request, ends);
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of response as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length;
+      if (bytes > bytesMax) throw new Error(`the answer is larger than ${bytesMax} bytes`);
+      chunks.push(chunk);
+    }
+    const headers = Object.entries(response.headers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+    );
+    return {
+      status: response.statusCode ?? 0,
+      headers: Object.fromEntries(headers) as Record<string, string>,
+      text: Buffer.concat(chunks).toString('utf8'),
+    };
+  } catch (error) {
+    throw ends.aborted ? ends.reason : error; // what an end in the middle of an answer looks like says less
+  }
+}
+
 /** Resolves when status and headers are there. */
-function post(url: string, { body, ca, ...rest }: Parameters<Web['postForm']>[1]): Promise<IncomingMessage> {
+function answerTo({ url, method, headers, body, ca, admit }: WebRequest, signal: AbortSignal): Promise<IncomingMessage> {
   const { protocol, hostname } = new URL(url);
-  const options = { ...rest, method: 'POST', agent: false };
-  const serverName = hostname.replace(/^\[|\]$/g, '');
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) !== 0) checkAdmitted(admit, [host]); // an address is not looked up
+  const options = { headers, method, signal, agent: false, lookup: admittedLookup(admit) };
   return new Promise((resolve, reject) => {
     const request =
       protocol === 'https:'
-        ? requestHttps(url, { ...options, ...nodeTlsOptions({ serverName, ca, identity: null }) })
+        ? requestHttps(url, { ...options, ...nodeTlsOptions({ serverName: host, ca, identity: null }) })
         : requestHttp(url, options);
     request.on('response', resolve).on('error', reject).end(body);
   });
@@ -201,6 +233,9 @@ function post(url: string, { body, ca, ...rest }: Parameters<Web['postForm']>[1]
 export function systemNonce(): string {
   return randomBytes(18).toString('base64url');
 }
+
+/** As `Entropy` of the server. */
+const systemEntropy = { bytes: (count: number): Uint8Array => randomBytes(count) };
 
 /** Read anew at each use. */
 const systemEnvironment: Readonly<Record<string, string | undefined>> = process.env;
@@ -242,5 +277,6 @@ export const systemHost = {
   environment: systemEnvironment,
   web: systemWeb,
   nonce: systemNonce,
+  entropy: systemEntropy,
   process: `${hostname()} ${process.pid}`,
 };

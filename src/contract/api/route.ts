@@ -60,8 +60,8 @@ export interface Route<
   readonly hasVersion?: boolean;
   /** Dangerous: a session must have proved within minutes that the person is there. */
   readonly needsStepUp?: boolean;
-  /** Open to those who have to change their password first. */
-  readonly isOpenBeforePasswordChange?: boolean;
+  /** Open to those who have to change their password, or to add a second factor, first. */
+  readonly isOpenToUnready?: boolean;
   /** Original field names that are accepted (docs/api-names.md), with what they are called here. */
   readonly aliases?: Readonly<Record<string, string>>;
   /** Translates what only the original's words say differently, after `aliases`. Throws AppError REQUEST_INVALID. */
@@ -111,7 +111,7 @@ export function errorsOf(route: Route): readonly ErrorCode[] {
   const codes = new Set<ErrorCode>(['REQUEST_INVALID', 'RATE_LIMITED', 'STORE_UNAVAILABLE', 'INTERNAL']);
   const add = (...more: ErrorCode[]): void => more.forEach((code) => codes.add(code));
   if (route.access.kind !== 'public') add('AUTH_REQUIRED', 'AUTH_INVALID', 'TLS_REQUIRED');
-  if (route.access.kind !== 'public' && !route.isOpenBeforePasswordChange) add('PASSWORD_CHANGE_REQUIRED');
+  if (route.access.kind !== 'public' && !route.isOpenToUnready) add('PASSWORD_CHANGE_REQUIRED', 'SECOND_FACTOR_REQUIRED');
   if (route.access.kind === 'permission') add('ACCESS_DENIED');
   if (route.params) add('RESOURCE_NOT_FOUND');
   if (route.method !== 'GET') add('REQUEST_FORGED');

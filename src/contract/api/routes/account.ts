@@ -102,7 +102,7 @@ export const accountRoutes = {
     summary: 'Ends the session, or revokes the token, with which it is called.',
     access: { kind: 'signed-in' },
     audit: 'session.end',
-    isOpenBeforePasswordChange: true,
+    isOpenToUnready: true,
     answer: empty,
   }),
   getToken: defineRoute({
@@ -138,7 +138,7 @@ export const accountRoutes = {
     summary: 'Who asks, and what they may do.',
     access: { kind: 'signed-in' },
     audit: null,
-    isOpenBeforePasswordChange: true,
+    isOpenToUnready: true,
     answer: json(
       z
         .strictObject({
@@ -163,6 +163,7 @@ export const accountRoutes = {
     tag: 'account',
     summary: 'Proves that the person is there, for the dangerous actions of the next five minutes; the session gets a new cookie.',
     access: { kind: 'signed-in' },
+    isOpenToUnready: true,
     audit: 'session.step-up',
     body: z.discriminatedUnion('method', [
       z.strictObject({ method: z.literal('password'), password: typedPassword() }),
@@ -178,6 +179,7 @@ export const accountRoutes = {
     tag: 'account',
     summary: 'Options for a step-up with a security key.',
     access: { kind: 'signed-in' },
+    isOpenToUnready: true,
     audit: null,
     answer: json(z.strictObject({ challenge: z.string(), webauthn: webauthnJson() })),
     errors: ['RESOURCE_CONFLICT'],
@@ -208,7 +210,7 @@ export const accountRoutes = {
     summary: 'Changes the own password; all other sessions and tokens of the account end.',
     access: { kind: 'signed-in' },
     audit: 'user.change-password',
-    isOpenBeforePasswordChange: true,
+    isOpenToUnready: true,
     body: z.strictObject({ oldPassword: typedPassword(), newPassword: newPassword() }),
     aliases: { old_password: 'oldPassword', new_password: 'newPassword' },
     answer: empty,
@@ -220,6 +222,7 @@ export const accountRoutes = {
     tag: 'account',
     summary: 'Begins with an authenticator application: its secret is shown once and counts when a code of it was given.',
     access: { kind: 'signed-in' },
+    isOpenToUnready: true,
     audit: 'second-factor.start',
     needsStepUp: true,
     answer: json(z.strictObject({ secret: z.string(), uri: z.string() })),
@@ -231,6 +234,7 @@ export const accountRoutes = {
     tag: 'account',
     summary: 'Confirms the authenticator application; answers with recovery codes, which are shown once.',
     access: { kind: 'signed-in' },
+    isOpenToUnready: true,
     audit: 'second-factor.add',
     needsStepUp: true,
     body: z.strictObject({ code: code() }),
@@ -254,6 +258,7 @@ export const accountRoutes = {
     tag: 'account',
     summary: "The account's security keys.",
     access: { kind: 'signed-in' },
+    isOpenToUnready: true,
     audit: null,
     answer: json(
       z.array(
@@ -269,6 +274,7 @@ export const accountRoutes = {
     tag: 'account',
     summary: 'Options for navigator.credentials.create.',
     access: { kind: 'signed-in' },
+    isOpenToUnready: true,
     audit: null,
     needsStepUp: true,
     answer: json(z.strictObject({ challenge: z.string(), webauthn: webauthnJson() })),
@@ -279,6 +285,7 @@ export const accountRoutes = {
     tag: 'account',
     summary: 'Adds a security key.',
     access: { kind: 'signed-in' },
+    isOpenToUnready: true,
     audit: 'second-factor.add',
     needsStepUp: true,
     body: z.strictObject({ name: z.string().min(1).max(100), challenge: challenge(), response: webauthnJson() }),

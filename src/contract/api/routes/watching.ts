@@ -43,7 +43,7 @@ const auditFilter = {
   to: z.coerce.number().int().min(0).optional().describe('Before'),
   action: z.string().max(100).optional().describe('This action, or with "*" at its end those that begin so'),
   actor: z.string().max(100).optional(),
-  outcome: z.enum(['success', 'failure', 'denied']).optional(),
+  outcome: z.enum(['succeeded', 'failed', 'denied', 'unknown']).optional(),
 };
 
 export const watchingRoutes = {
