@@ -104,7 +104,11 @@ export const errorCodes = {
   SERVER_BUSY: row(503, 1, 'warn', true, 'The server has as much to do as it takes.'),
   SIGN_ON_UNAVAILABLE: row(502, 1, 'warn', true, 'The identity provider does not answer as it should.'),
   AUDIT_UNAVAILABLE: row(503, 1, 'error', true, 'The audit log cannot be written, so nothing is changed.'),
-  STORE_UNAVAILABLE: row(503, 1, 'error', true, "Lockstep's database does not answer."),
+  STORE_UNAVAILABLE: row(503, 1, 'error', true, 'The database of the control plane does not answer in time.'),
+  STORE_FULL: row(503, 1, 'error', true, 'There is no room for the database of the control plane.'),
+  STORE_INVALID: row(503, 1, 'error', false, 'The database of the control plane cannot be used.'),
+  BACKUP_INVALID: row(400, 1, 'error', false, 'A backup is damaged, incomplete, or sealed with another key.'),
+  LOG_ROLLED_BACK: row(503, 5, 'error', false, 'The audit log is behind what has been seen of it.'),
 
   INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),
 } as const satisfies Record<string, ErrorRow>;

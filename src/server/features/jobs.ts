@@ -35,9 +35,12 @@ export function jobHandlers({ ports, live }: Context): Pick<Handlers, keyof type
     return job;
   };
 
-  /** A job between clusters is made by who may make it there. */
-  const requireThere = (caller: Caller, permission: Permission, { name, source, target }: JobText): void => {
-    if (caller.may(permission, { kind: 'job', job: name, source, target })) return;
+  /** A right on a job is none on other clusters than its own: who connects two clusters must have it on both. */
+  const requireThere = (caller: Caller, permission: Permission, { source, target }: JobText): void => {
+    const isAllowed = [source, target].every(
+      (cluster) => cluster !== null && caller.may(permission, { kind: 'cluster', cluster }),
+    );
+    if (isAllowed) return;
     throw new AppError('ACCESS_DENIED', `This needs the permission ${permission} on both clusters of the job.`, {
       nextStep: 'Ask an administrator for a role that has it.',
     });
@@ -49,7 +52,7 @@ export function jobHandlers({ ports, live }: Context): Pick<Handlers, keyof type
   };
 
   const replace = async ({ caller, job, ifVersion, store: aggregates }: Call, text: JobText): Promise<StoredJob> => {
-    requireThere(caller, 'jobs:edit', text);
+    if (text.source !== job.source || text.target !== job.target) requireThere(caller, 'jobs:edit', text);
     const replaced = await aggregates.jobs.replace(job.id, text, { ifVersion });
     if (replaced.desired === 'started') await aggregates.jobs.requestRestart(job.id, { by: caller.identity.userId });
     return changed(must(await store.jobs.get(job.id), 'replaced job'));
