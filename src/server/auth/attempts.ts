@@ -12,6 +12,9 @@ import { sha256 } from './credential.ts';
 const ACCOUNT: ThrottlePolicy = { free: 5, baseMs: 1_000, maxMs: 60_000, forgetMs: 15 * 60_000 };
 const ADDRESS: ThrottlePolicy = { free: 20, baseMs: 1_000, maxMs: 60_000, forgetMs: 15 * 60_000 };
 
+/** Attempts are counted one after another; so many may wait for that. */
+const WAITING_MAX = 500;
+
 export interface Attempt {
   readonly account: string;
   readonly address: string;
@@ -23,6 +26,7 @@ export class Attempts {
   readonly #throttles: Throttles;
   readonly #clock: Clock;
   #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
 
   constructor({ throttles, clock }: { readonly throttles: Throttles; readonly clock: Clock }) {
     this.#throttles = throttles;
@@ -33,10 +37,14 @@ export class Attempts {
    * Counts an attempt before it is made, as a failure until `succeeded`: a thousand at the same time are then a thousand, not one.
    * Throws RATE_LIMITED when it is too early.
    */
-  begin(attempt: Attempt): Promise<void> {
-    const counted = this.#turn.then(() => this.#count(attempt));
+  async begin(attempt: Attempt): Promise<void> {
+    await this.#check(attempt); // a flood that is refused anyway needs no turn
+    if (this.#waiting >= WAITING_MAX)
+      throw new AppError('SERVER_BUSY', 'Too many people sign in at this moment.', { nextStep: 'Try again in a few seconds.' });
+    this.#waiting++;
+    const counted = this.#turn.then(() => this.#count(attempt)).finally(() => this.#waiting--);
     this.#turn = counted.catch(() => undefined); // the caller has the error; the next one has its turn all the same
-    return counted;
+    await counted;
   }
 
   async succeeded(attempt: Attempt): Promise<void> {
@@ -45,19 +53,27 @@ export class Attempts {
   }
 
   async #count(attempt: Attempt): Promise<void> {
-    const limits = [
-      { key: accountKey(attempt), policy: ACCOUNT },
-      { key: `address:${addressKey(attempt.address)}`, policy: ADDRESS },
-    ];
-    const now = this.#clock.now();
-    const until = Math.max(...(await Promise.all(limits.map(({ key }) => this.#throttles.get(key)))).map((each) => each.until));
-    if (until > now)
-      throw new AppError('RATE_LIMITED', 'Too many attempts to sign in.', {
-        details: { retryAfterMs: until - now },
-        nextStep: `Try again in ${Math.ceil((until - now) / 1000)} seconds.`,
-      });
-    for (const { key, policy } of limits) await this.#throttles.fail(key, policy);
+    await this.#check(attempt);
+    for (const { key, policy } of limitsOf(attempt)) await this.#throttles.fail(key, policy);
   }
+
+  async #check(attempt: Attempt): Promise<void> {
+    const throttles = await Promise.all(limitsOf(attempt).map(({ key }) => this.#throttles.get(key)));
+    const now = this.#clock.now();
+    const until = Math.max(...throttles.map((each) => each.until));
+    if (until <= now) return;
+    throw new AppError('RATE_LIMITED', 'Too many attempts to sign in.', {
+      details: { retryAfterMs: until - now },
+      nextStep: `Try again in ${Math.ceil((until - now) / 1000)} seconds.`,
+    });
+  }
+}
+
+function limitsOf(attempt: Attempt): { key: string; policy: ThrottlePolicy }[] {
+  return [
+    { key: accountKey(attempt), policy: ACCOUNT },
+    { key: `address:${addressKey(attempt.address)}`, policy: ADDRESS },
+  ];
 }
 
 function accountKey({ account, device }: Attempt): string {

@@ -58,10 +58,11 @@ export class SecondFactors {
       throw new AppError('RESOURCE_CONFLICT', 'No authenticator application was begun with.', {
         nextStep: 'Begin with POST /auth/totp.',
       });
-    await this.#spendCode(store, userId, secret, code);
+    this.#stepOf(secret, code);
     await vault.put(activeTotp(userId), secret, userId);
-    await vault.delete(pendingTotp(userId));
     await store.users.setTotp(userId, true);
+    await this.#spendCode(store, userId, secret, code); // behind setTotp, which forgets what was used of an earlier secret
+    await vault.delete(pendingTotp(userId));
     const codes = Array.from({ length: RECOVERY_CODES }, () => recoveryCode(this.#ports.entropy));
     await store.users.setRecoveryCodes(userId, codes.map(recoveryHash));
     return codes;
@@ -156,17 +157,21 @@ export class SecondFactors {
     return id;
   }
 
-  /** A code counts in its own 30 seconds and in those before and after; each once. */
+  /** Each counts once. */
   async #spendCode(store: Aggregates, userId: string, secret: string, code: string): Promise<void> {
+    if (!(await store.users.useTotpStep(userId, this.#stepOf(secret, code)))) throw wrong();
+  }
+
+  /** The 30 seconds that a code is of: those of now, or those before or after. Throws AUTH_INVALID. */
+  #stepOf(secret: string, code: string): number {
     const now = this.#ports.clock.now();
     const delta = totpOf(secret, '').validate({ token: code, timestamp: now, window: 1 });
     if (delta === null) throw wrong();
-    const step = Math.floor(now / 1000 / PERIOD_SECONDS) + delta;
-    if (!(await store.users.useTotpStep(userId, step))) throw wrong();
+    return Math.floor(now / 1000 / PERIOD_SECONDS) + delta;
   }
 }
 
-/** What is usable of these says `methodsOf` a user. */
+/** What a user can prove itself with besides the password. */
 export function methodsOf(facts: { hasTotp: boolean; webauthn: number; recoveryCodesLeft: number }): Method[] {
   return [
     ...(facts.hasTotp ? (['totp'] as const) : []),

@@ -32,7 +32,7 @@ import { cookiesOf } from './cookies.ts';
 import { refuseForeign } from './forgery.ts';
 import { withOwnNames } from './names.ts';
 import { misfit } from './problem.ts';
-import { addressKey, isLoopback } from './transport.ts';
+import { addressKey, addressOf, isLoopback } from './transport.ts';
 
 /** How long an Idempotency-Key is remembered. */
 const REPEATABLE_MS = 24 * 3_600_000;
@@ -113,7 +113,7 @@ export class Pipeline {
         return must(subject?.cluster, 'cluster');
       },
       ifVersion: route.hasVersion && isChange(route) ? ifMatch(request) : null,
-      origin: { address: request.ip, userAgent: request.headers['user-agent']?.slice(0, 300) ?? null },
+      origin: { address: addressOf(request), userAgent: request.headers['user-agent']?.slice(0, 300) ?? null },
       cookies: cookiesOf(request, reply),
       requestId: request.id,
       rawQuery: request.url.split('?').slice(1).join('?'),
@@ -134,7 +134,7 @@ export class Pipeline {
   }
 
   #limit(request: FastifyRequest): void {
-    const waitMs = this.#requests.take(addressKey(request.ip));
+    const waitMs = this.#requests.take(addressKey(addressOf(request)));
     if (waitMs > 0)
       throw new AppError('RATE_LIMITED', 'Too many requests come from this address.', {
         details: { retryAfterMs: waitMs },
@@ -147,7 +147,7 @@ export class Pipeline {
     const cookie = cookiesOf(request, {} as FastifyReply).read('session');
     const certificate = shownCertificate(request.raw.socket);
     if (authorization !== undefined || cookie !== undefined) requireSafe(request);
-    return this.#authenticator.identify({ cookie, authorization, certificate, address: request.ip });
+    return this.#authenticator.identify({ cookie, authorization, certificate, address: addressOf(request) });
   }
 
   /**
@@ -326,7 +326,7 @@ export class Pipeline {
 
 /** Throws where a credential came over a connection that others can read. */
 export function requireSafe(request: FastifyRequest): void {
-  if (request.protocol === 'https' || isLoopback(request.ip)) return;
+  if (request.protocol === 'https' || isLoopback(addressOf(request))) return;
   throw new AppError('TLS_REQUIRED', 'Credentials are taken over TLS only, or from this machine itself.', {
     nextStep: 'Use https://. What was sent has been readable on its way: replace it.',
   });

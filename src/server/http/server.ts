@@ -12,7 +12,7 @@ import { securityHeaders, strictTransport } from './headers.ts';
 import type { Pipeline } from './pipeline.ts';
 import { refusalOf } from './problem.ts';
 import { parseStrictJson } from './strict-json.ts';
-import { addressKey } from './transport.ts';
+import { addressKey, addressOf } from './transport.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const HEADER_WAIT_MS = 10_000;
@@ -55,8 +55,9 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     return503OnClosing: true,
     forceCloseConnections: 'idle',
     genReqId: () => Buffer.from(ports.entropy.bytes(12)).toString('hex'),
+    // What cannot even be routed: no hook sees it.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-      void sendRefusal(error, request, reply),
+      void sendRefusal(error, request, withSecurityHeaders(request, reply)),
   } as never) as unknown as FastifyInstance;
   await app.register(cookie);
   await app.register(websocket, { options: { maxPayload: 1024 } });
@@ -69,9 +70,7 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     }
   });
   app.addHook('onSend', async (request, reply, payload) => {
-    for (const [name, value] of Object.entries(securityHeaders)) if (!reply.hasHeader(name)) void reply.header(name, value);
-    if (request.protocol === 'https') void reply.header('strict-transport-security', strictTransport);
-    void reply.header('x-request-id', request.id);
+    withSecurityHeaders(request, reply);
     return payload;
   });
   app.setErrorHandler(createErrorHandler(options));
@@ -82,6 +81,12 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
   });
   for (const id of operationIds) register(app, id, options);
   return app;
+}
+
+function withSecurityHeaders(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  for (const [name, value] of Object.entries(securityHeaders)) if (!reply.hasHeader(name)) void reply.header(name, value);
+  if (request.protocol === 'https') void reply.header('strict-transport-security', strictTransport);
+  return reply.header('x-request-id', request.id);
 }
 
 /** 1.2 needs authenticated encryption; what is older, or only unauthenticated, is refused. */
@@ -129,7 +134,7 @@ function createErrorHandler({ ports, pipeline }: HttpOptions) {
     if (refusal.isInternal || refusal.status >= 500)
       ports.log({ message: 'request failed', requestId: request.id, error });
     if (!isRefusal(known, refusal.status)) return sendRefusal(known, request, reply);
-    const waitMs = refusals.take(addressKey(request.ip));
+    const waitMs = refusals.take(addressKey(addressOf(request)));
     if (waitMs > 0)
       return sendRefusal(
         new AppError('RATE_LIMITED', 'Too many requests of this address were refused.', {

@@ -4,6 +4,11 @@ import { must } from '#util/assert.ts';
 
 const LOOPBACK = ['127.0.0.0/8', '::1'].map((text) => must(parseIpRange(text), text));
 
+/** Of a request; empty where whoever sent it has gone already. */
+export function addressOf(request: { readonly ip: string | undefined }): string {
+  return request.ip ?? '';
+}
+
 /** An address of this machine: what is sent to it passes nobody. */
 export function isLoopback(address: string): boolean {
   const ip = parseIp(address);
