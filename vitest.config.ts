@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { selectionVariable } from './test/faults/results.ts';
 
 const KAFKA_SUITES = '**/*.kafka.test.ts';
+const POSTGRES_SUITES = '**/*.postgres.test.ts';
 const FAULT_SUITES = '**/*.fault.test.ts';
 /** Those with a fault of the share; all when faults are selected by name. A file must have a test. */
 const faultFiles = globSync(`test/faults/${FAULT_SUITES}`).filter(
@@ -23,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{bench,src,test,scripts}/**/*.test.ts'],
-          exclude: [KAFKA_SUITES, FAULT_SUITES],
+          exclude: [KAFKA_SUITES, FAULT_SUITES, POSTGRES_SUITES],
           // Unit files share nothing that a test changes, and a fresh thread per file costs more than most of them run.
           isolate: false,
           testTimeout: 60_000,
@@ -38,6 +39,16 @@ export default defineConfig({
           ...withBrokers,
           testTimeout: 240_000,
           hookTimeout: 240_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          include: [`{src,test}/${POSTGRES_SUITES}`],
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

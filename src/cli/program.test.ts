@@ -32,6 +32,12 @@ const files: Readonly<Record<string, string>> = {
   'bad.yaml': link.replace('source: east', 'soruce: east'),
 };
 
+/** What no command of these tests asks for. */
+const unexpectedly = (): never => {
+  throw new Error('not expected to be called');
+};
+const unusedDisk = { createAppendFile: unexpectedly, chunks: unexpectedly, look: unexpectedly };
+
 interface Result {
   readonly code: number;
   readonly out: string;
@@ -71,6 +77,7 @@ async function lockstep(line: string, app: Partial<App> = {}, terminal: Partial<
       sync: () => {},
       makeDirectory: () => {},
       rename: () => {},
+      ...unusedDisk,
     },
     environment: {},
     web: { postForm: () => Promise.reject(new Error('not expected to be called')) },

@@ -19,9 +19,15 @@ export const errorCodes = {
   CONFIG_INVALID: row(400, 2, 'error', false, 'A resource file cannot be used as it is.'),
   REQUEST_INVALID: row(400, 2, 'debug', false, 'The command line, or a request to the API, is wrong.'),
   FEATURE_NOT_BUILT: row(400, 2, 'error', false, 'A file asks for something that this version cannot do yet.'),
-  RESOURCE_NOT_FOUND: row(404, 1, 'debug', false, 'A resource that was named does not exist.'),
+  RESOURCE_NOT_FOUND: row(
+    404,
+    1,
+    'debug',
+    false,
+    'A resource that was named does not exist, or is in none of the files.',
+  ),
   RESOURCE_CONFLICT: row(409, 1, 'info', false, 'A change does not fit what is there.'),
-  RESOURCE_CHANGED: row(412, 1, 'info', false, 'A resource was changed since the caller has seen it.'),
+  RESOURCE_CHANGED: row(412, 1, 'info', false, 'A resource has been changed since it was read.'),
   PERMISSION_DENIED: row(403, 4, 'warn', false, 'A cluster refused a request for lack of a right.'),
 
   CLUSTER_UNREACHABLE: row(503, 1, 'warn', true, 'No broker of a cluster answers.'),
@@ -104,10 +110,10 @@ export const errorCodes = {
   SERVER_BUSY: row(503, 1, 'warn', true, 'The server has as much to do as it takes.'),
   SIGN_ON_UNAVAILABLE: row(502, 1, 'warn', true, 'The identity provider does not answer as it should.'),
   AUDIT_UNAVAILABLE: row(503, 1, 'error', true, 'The audit log cannot be written, so nothing is changed.'),
+
   STORE_UNAVAILABLE: row(503, 1, 'error', true, 'The database of the control plane does not answer in time.'),
   STORE_FULL: row(503, 1, 'error', true, 'There is no room for the database of the control plane.'),
   STORE_INVALID: row(503, 1, 'error', false, 'The database of the control plane cannot be used.'),
-  BACKUP_INVALID: row(400, 1, 'error', false, 'A backup is damaged, incomplete, or sealed with another key.'),
   LOG_ROLLED_BACK: row(503, 5, 'error', false, 'The audit log is behind what has been seen of it.'),
 
   INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),

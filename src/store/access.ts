@@ -129,7 +129,7 @@ export const access: { readonly [A in AggregateName]: { readonly [M in keyof Agg
   maintenance: {
     prune: 'write',
     rollUp: 'write',
-    tidy: 'write',
+    tidy: 'read', // cannot be in a transaction
     size: 'read',
     schemaVersion: 'read',
     versions: 'read',

@@ -2,6 +2,9 @@
  * What the store has seen of the audit log, so that neither can be put back to an older state unseen: a log that is behind
  * the last checkpoint seen has been rolled back, and a restored backup takes the newest checkpoint over from what it replaces.
  */
+import { AppError } from '#contract/errors.ts';
+import { fromJson } from './json.ts';
+import type { Row, Scope } from './scope.ts';
 
 /** A signed checkpoint's facts, as the log gives them. */
 export interface LogCheckpoint {
@@ -38,4 +41,79 @@ export interface LogAnchors {
   restorationLogged(id: number): Promise<void>;
   /** Which of these intents of the log have taken effect here (`Store.under`): tells what became of dangling ones. */
   effectsOf(intents: readonly number[]): Promise<readonly number[]>;
+}
+
+export function createLogAnchors({ db, now }: Scope): LogAnchors {
+  const last = async (origin: string): Promise<SeenCheckpoint | null> => {
+    const row = await db.selectFrom('log_checkpoints').selectAll().where('origin', '=', origin).executeTakeFirst();
+    return row ? toSeen(row) : null;
+  };
+  const write = async ({ origin, size, root }: LogCheckpoint): Promise<void> => {
+    await db
+      .insertInto('log_checkpoints')
+      .values({ origin, size, root, seen_at: now })
+      .onConflict((existing) => existing.column('origin').doUpdateSet({ size, root, seen_at: now }))
+      .execute();
+  };
+  return {
+    last,
+    async all() {
+      return (await db.selectFrom('log_checkpoints').selectAll().orderBy('origin').execute()).map(toSeen);
+    },
+    async see(checkpoint) {
+      const seen = await last(checkpoint.origin);
+      if (seen !== null) checkNotRolledBack(seen, checkpoint);
+      if (seen === null || seen.size < checkpoint.size) await write(checkpoint);
+    },
+    async adopt(checkpoint) {
+      const seen = await last(checkpoint.origin);
+      await write(checkpoint);
+      return seen;
+    },
+    async restorationsToLog() {
+      const rows = await db.selectFrom('restorations').selectAll().where('is_logged', '=', 0).orderBy('id').execute();
+      return rows.map(toRestoration);
+    },
+    async restorationLogged(id) {
+      await db.updateTable('restorations').set({ is_logged: 1 }).where('id', '=', id).execute();
+    },
+    async effectsOf(intents) {
+      if (intents.length === 0) return [];
+      const rows = await db
+        .selectFrom('log_effects')
+        .select('intent')
+        .where('intent', 'in', intents)
+        .orderBy('intent')
+        .execute();
+      return rows.map(({ intent }) => intent);
+    },
+  };
+}
+
+function checkNotRolledBack(seen: SeenCheckpoint, { origin, size, root }: LogCheckpoint): void {
+  if (size > seen.size || (size === seen.size && root === seen.root)) return;
+  const what =
+    size < seen.size
+      ? `has ${size} entries, and had ${seen.size} before`
+      : `has another root than before at ${size} entries`;
+  throw new AppError('LOG_ROLLED_BACK', `The audit log "${origin}" ${what}.`, {
+    details: { origin, seen: { size: seen.size, root: seen.root, at: seen.seenAt }, shown: { size, root } },
+    nextStep:
+      'Put back the log that was there. If it is lost, `lockstep admin adopt-restore` begins it anew and names what is missing.',
+  });
+}
+
+function toSeen({ origin, size, root, seen_at }: Row<'log_checkpoints'>): SeenCheckpoint {
+  return { origin, size, root, seenAt: seen_at };
+}
+
+function toRestoration(row: Row<'restorations'>): Restoration & { id: number } {
+  const checkpoint = (text: string | null): LogCheckpoint | null => (text === null ? null : fromJson(text));
+  return {
+    id: row.id,
+    restoredAt: row.restored_at,
+    takenAt: row.taken_at,
+    backupCheckpoint: checkpoint(row.backup_checkpoint),
+    replacedCheckpoint: checkpoint(row.replaced_checkpoint),
+  };
 }

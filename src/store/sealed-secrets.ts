@@ -1,4 +1,9 @@
 /** Secrets as they lie in the database: encrypted (`vault.ts` seals and opens them). No call gives one in clear. */
+import { AppError } from '#contract/errors.ts';
+import { must } from '#util/assert.ts';
+import { beginsWith } from './page.ts';
+import { sql } from 'kysely';
+import type { Row, Scope } from './scope.ts';
 
 /** All of it but `name` and the times is base64. */
 export interface SealedSecret {
@@ -37,4 +42,92 @@ export interface SealedSecrets {
   ): Promise<readonly SealedSecret[]>;
   /** The same value under another key-encryption key; false where it has been changed meanwhile. */
   rewrap(secret: Pick<SealedSecret, 'name' | 'version' | 'keyId' | 'wrappedKey'>): Promise<boolean>;
+}
+
+export function createSealedSecrets({ db, now }: Scope): SealedSecrets {
+  const find = (name: string) => db.selectFrom('secrets').selectAll().where('name', '=', name).executeTakeFirst();
+  const lastVersion = async (name: string): Promise<number> => (await find(name))?.version ?? 0;
+  return {
+    async get(name) {
+      const row = await find(name);
+      return row && row.ciphertext !== null ? toSecret(row) : null;
+    },
+    async list(prefix) {
+      const rows = await db
+        .selectFrom('secrets')
+        .selectAll()
+        .where('ciphertext', 'is not', null)
+        .where(beginsWith(sql`name`, prefix))
+        .orderBy('name')
+        .execute();
+      return rows.map(toSecret).map(({ name, version, keyId, createdAt, updatedAt, updatedBy }) => ({
+        name,
+        version,
+        keyId,
+        createdAt,
+        updatedAt,
+        updatedBy,
+      }));
+    },
+    lastVersion,
+    async put({ name, version, keyId, wrappedKey, nonce, ciphertext }, by) {
+      const last = await lastVersion(name);
+      if (version !== last + 1)
+        throw new AppError('RESOURCE_CHANGED', `Secret "${name}" has been changed meanwhile.`, {
+          nextStep: 'Set it again if it is still wanted.',
+        });
+      const columns = {
+        version,
+        key_id: keyId,
+        wrapped_key: wrappedKey,
+        nonce,
+        ciphertext,
+        updated_at: now,
+        updated_by: by,
+      };
+      await db
+        .insertInto('secrets')
+        .values({ name, ...columns, created_at: now })
+        .onConflict((existing) => existing.column('name').doUpdateSet(columns))
+        .execute();
+    },
+    async delete(name) {
+      const { numUpdatedRows } = await db
+        .updateTable('secrets')
+        .set({ key_id: null, wrapped_key: null, nonce: null, ciphertext: null, updated_at: now })
+        .where('name', '=', name)
+        .where('ciphertext', 'is not', null)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+    async wrappedByOthers(keyId, { after, limit }) {
+      let query = db.selectFrom('secrets').selectAll().where('key_id', '!=', keyId).orderBy('name').limit(limit);
+      if (after !== null) query = query.where('name', '>', after);
+      return (await query.execute()).map(toSecret);
+    },
+    async rewrap({ name, version, keyId, wrappedKey }) {
+      const { numUpdatedRows } = await db
+        .updateTable('secrets')
+        .set({ key_id: keyId, wrapped_key: wrappedKey })
+        .where('name', '=', name)
+        .where('version', '=', version)
+        .where('ciphertext', 'is not', null)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+  };
+}
+
+function toSecret(row: Row<'secrets'>): SealedSecret {
+  return {
+    name: row.name,
+    version: row.version,
+    keyId: must(row.key_id, 'key id'),
+    wrappedKey: must(row.wrapped_key, 'wrapped key'),
+    nonce: must(row.nonce, 'nonce'),
+    ciphertext: must(row.ciphertext, 'ciphertext'),
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    updatedBy: row.updated_by,
+  };
 }

@@ -1,4 +1,7 @@
 /** Sessions of the console and the command line. Only hashes of what the client holds are kept. */
+import { fromJson } from './json.ts';
+import { readIdentity } from './identity.ts';
+import { type Row, type Scope, notFound } from './scope.ts';
 import type { Identity } from './identity.ts';
 
 export interface Session {
@@ -42,4 +45,83 @@ export interface Sessions {
   end(id: string, userId: string | null): Promise<boolean>;
   /** How many ended. */
   endAll(userId: string, exceptId: string | null): Promise<number>;
+}
+
+export function createSessions(scope: Scope): Sessions {
+  const { db, now, newId } = scope;
+  const living = () =>
+    db.selectFrom('sessions').selectAll().where('idle_until', '>', now).where('expires_at', '>', now);
+  return {
+    async create({ userId, hash, methods, idleMs, lifeMs, address, userAgent }) {
+      const row: Row<'sessions'> = {
+        id: newId(),
+        user_id: userId,
+        hash,
+        methods: JSON.stringify(methods),
+        idle_ms: idleMs,
+        created_at: now,
+        last_seen_at: now,
+        idle_until: now + idleMs,
+        expires_at: now + lifeMs,
+        stepped_up_at: null,
+        address,
+        user_agent: userAgent,
+      };
+      await db.insertInto('sessions').values(row).execute();
+      return toSession(row);
+    },
+    async find(hash) {
+      const row = await living().where('hash', '=', hash).executeTakeFirst();
+      const identity = row ? await readIdentity(scope, row.user_id) : null;
+      return row && identity ? { session: toSession(row), identity } : null;
+    },
+    async touch(id) {
+      await db
+        .updateTable('sessions')
+        .set((build) => ({ last_seen_at: now, idle_until: build('idle_ms', '+', now) }))
+        .where('id', '=', id)
+        .where('idle_until', '>', now)
+        .where('expires_at', '>', now)
+        .execute();
+    },
+    async rotate(id, { hash, methods }) {
+      const row = await living().where('id', '=', id).executeTakeFirst();
+      if (!row) throw notFound('session', id);
+      const proved = [...new Set([...fromJson<string[]>(row.methods), ...methods])];
+      const changed = { hash, methods: JSON.stringify(proved), stepped_up_at: now };
+      await db.updateTable('sessions').set(changed).where('id', '=', id).execute();
+      return toSession({ ...row, ...changed });
+    },
+    async list(userId) {
+      const rows = await living().where('user_id', '=', userId).orderBy('last_seen_at', 'desc').orderBy('id').execute();
+      return rows.map(toSession);
+    },
+    async end(id, userId) {
+      let query = db.deleteFrom('sessions').where('id', '=', id);
+      if (userId !== null) query = query.where('user_id', '=', userId);
+      return (await query.executeTakeFirst()).numDeletedRows > 0n;
+    },
+    endAll: (userId, exceptId) => endSessions(scope, userId, exceptId),
+  };
+}
+
+export async function endSessions({ db }: Scope, userId: string, exceptId: string | null): Promise<number> {
+  let query = db.deleteFrom('sessions').where('user_id', '=', userId);
+  if (exceptId !== null) query = query.where('id', '!=', exceptId);
+  return Number((await query.executeTakeFirst()).numDeletedRows);
+}
+
+function toSession(row: Row<'sessions'>): Session {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    methods: fromJson<string[]>(row.methods),
+    createdAt: row.created_at,
+    lastSeenAt: row.last_seen_at,
+    idleUntil: row.idle_until,
+    expiresAt: row.expires_at,
+    steppedUpAt: row.stepped_up_at,
+    address: row.address,
+    userAgent: row.user_agent,
+  };
 }

@@ -69,8 +69,8 @@ export interface Store extends Aggregates {
 
 export interface StoreHealth {
   readonly engine: 'sqlite' | 'postgres';
-  /** `locked`, `full`, `lost`: what the last calls met. */
-  readonly state: 'ok' | 'locked' | 'full' | 'lost' | 'overloaded' | 'closed';
+  /** `locked`, `full`, `lost`, `damaged`: what the last calls met. */
+  readonly state: 'ok' | 'locked' | 'full' | 'lost' | 'damaged' | 'overloaded' | 'closed';
   readonly since: number;
   /** Of the last call that failed for the store's sake. */
   readonly lastError: { readonly at: number; readonly code: string; readonly message: string } | null;

@@ -1,4 +1,11 @@
 /** People and machines that may have roles, and what they prove themselves with. */
+import { type SelectQueryBuilder, sql } from 'kysely';
+import { must } from '#util/assert.ts';
+import { fromJson } from './json.ts';
+import { contains, type PageOrder, readPage } from './page.ts';
+import { type Row, type Scope, checkVersion, conflict, flag, notFound } from './scope.ts';
+import { endSessions } from './sessions.ts';
+import type { Tables, UserRow } from './tables.ts';
 import type { Page, PageRequest } from './page.ts';
 
 /** `service`: a service account, which has tokens and certificates but no password. */
@@ -126,4 +133,388 @@ export interface Users {
   /** Notes a use. False where the counter has not grown, which a copied authenticator shows (both 0: it does not count). */
   useWebauthn(credentialId: string, counter: number): Promise<boolean>;
   removeWebauthn(userId: string, credentialId: string): Promise<boolean>;
+}
+
+const order: PageOrder<UserSort> = {
+  list: 'users',
+  sorts: {
+    name: sql`users.name_key`,
+    createdAt: sql`users.created_at`,
+    lastLoginAt: sql`coalesce(users.last_login_at, -1)`,
+  },
+  first: 'name',
+  id: sql`users.id`,
+};
+
+export function createUsers(scope: Scope): Users {
+  return { ...createAccounts(scope), ...createProofs(scope) };
+}
+
+type Proofs = Pick<
+  Users,
+  | 'setTotp'
+  | 'useTotpStep'
+  | 'setRecoveryCodes'
+  | 'useRecoveryCode'
+  | 'addWebauthn'
+  | 'webauthnOf'
+  | 'webauthn'
+  | 'useWebauthn'
+  | 'removeWebauthn'
+>;
+
+function createAccounts(scope: Scope): Omit<Users, keyof Proofs> {
+  const { db, now } = scope;
+  const users: Omit<Users, keyof Proofs> = {
+    async create(user) {
+      return readUser(scope, await insertUser(scope, user, false));
+    },
+    async createInitial(user) {
+      const { count } = await db
+        .selectFrom('users')
+        .select((build) => build.fn.countAll<number>().as('count'))
+        .executeTakeFirstOrThrow();
+      return count > 0 ? null : readUser(scope, await insertUser(scope, user, true));
+    },
+    get: (id) => findUser(scope, (query) => query.where('id', '=', id)),
+    getByName: (name) => findUser(scope, (query) => query.where('name_key', '=', nameKey(name))),
+    getByOidc: (issuer, subject) =>
+      findUser(scope, (query) => query.where('oidc_issuer', '=', issuer).where('oidc_subject', '=', subject)),
+    async list({ filter = {}, ...request }) {
+      const { kind, role, isDisabled, nameContains } = filter;
+      let query = db.selectFrom('users').selectAll('users');
+      if (kind !== undefined) query = query.where('kind', '=', kind);
+      if (isDisabled !== undefined) query = query.where('is_disabled', '=', flag(isDisabled));
+      if (nameContains !== undefined) query = query.where(contains(sql`users.name_key`, nameKey(nameContains)));
+      if (role !== undefined)
+        query = query.where('id', 'in', db.selectFrom('user_roles').select('user_id').where('role', '=', role));
+      const page = await readPage(query, request, { order, toItem: (row) => row });
+      return { ...page, items: await toUsers(scope, page.items) };
+    },
+    async count() {
+      const { count } = await db
+        .selectFrom('users')
+        .select((build) => build.fn.countAll<number>().as('count'))
+        .executeTakeFirstOrThrow();
+      return count;
+    },
+    setRoles: (id, roles, { ifVersion }) =>
+      guarded(scope, id, ifVersion, async () => {
+        await db.deleteFrom('user_roles').where('user_id', '=', id).execute();
+        await addRoles(scope, id, roles);
+      }),
+    setDisabled: (id, isDisabled, { ifVersion }) =>
+      guarded(scope, id, ifVersion, async () => {
+        await db
+          .updateTable('users')
+          .set({ is_disabled: flag(isDisabled) })
+          .where('id', '=', id)
+          .execute();
+      }),
+    async setDisplayName(id, displayName) {
+      await change(scope, id, { display_name: displayName });
+      return readUser(scope, id);
+    },
+    async delete(id, { ifVersion }) {
+      const user = await rowOf(scope, id);
+      checkVersion('user', user.version, ifVersion);
+      if (user.is_initial)
+        throw conflict(`"${user.name}" set Lockstep up and cannot be deleted.`, 'Disable it instead.');
+      const admins = await countAdmins(scope);
+      await db.deleteFrom('users').where('id', '=', id).execute();
+      await db.deleteFrom('secrets').where('name', '=', `totp/${id}`).execute();
+      await assertAdminStays(scope, admins);
+    },
+    async loginFacts(name) {
+      const row = await db.selectFrom('users').selectAll().where('name_key', '=', nameKey(name)).executeTakeFirst();
+      if (!row) return null;
+      const { count } = await db
+        .selectFrom('recovery_codes')
+        .select((build) => build.fn.countAll<number>().as('count'))
+        .where('user_id', '=', row.id)
+        .where('used_at', 'is', null)
+        .executeTakeFirstOrThrow();
+      const [user] = await toUsers(scope, [row]);
+      const { webauthn } = must(user, 'user');
+      return {
+        userId: row.id,
+        passwordHash: row.password_hash,
+        isDisabled: row.is_disabled === 1,
+        mustChangePassword: row.must_change_password === 1,
+        hasTotp: row.has_totp === 1,
+        webauthn,
+        recoveryCodesLeft: count,
+      };
+    },
+    async setPassword(id, passwordHash, { mustChange, exceptSessionId }) {
+      await change(scope, id, {
+        password_hash: passwordHash,
+        must_change_password: flag(mustChange),
+        password_changed_at: now,
+      });
+      await endSessions(scope, id, exceptSessionId);
+      return readUser(scope, id);
+    },
+    async rehashPassword(id, { from, to }) {
+      const { numUpdatedRows } = await db
+        .updateTable('users')
+        .set({ password_hash: to })
+        .where('id', '=', id)
+        .where('password_hash', '=', from)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+    async recordLogin(id) {
+      await db.updateTable('users').set({ last_login_at: now }).where('id', '=', id).execute();
+    },
+  };
+  return users;
+}
+
+function createProofs(scope: Scope): Proofs {
+  const { db, now } = scope;
+  return {
+    async setTotp(id, isOn) {
+      await change(scope, id, { has_totp: flag(isOn), totp_last_step: null });
+      return readUser(scope, id);
+    },
+    async useTotpStep(id, step) {
+      const { numUpdatedRows } = await db
+        .updateTable('users')
+        .set({ totp_last_step: step })
+        .where('id', '=', id)
+        .where((build) => build.or([build('totp_last_step', 'is', null), build('totp_last_step', '<', step)]))
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+    async setRecoveryCodes(id, hashes) {
+      await rowOf(scope, id);
+      await db.deleteFrom('recovery_codes').where('user_id', '=', id).execute();
+      const rows = hashes.map((hash) => ({ user_id: id, hash, used_at: null }));
+      if (rows.length > 0) await db.insertInto('recovery_codes').values(rows).execute();
+    },
+    async useRecoveryCode(id, hash) {
+      const { numUpdatedRows } = await db
+        .updateTable('recovery_codes')
+        .set({ used_at: now })
+        .where('user_id', '=', id)
+        .where('hash', '=', hash)
+        .where('used_at', 'is', null)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+    async addWebauthn({ credentialId, userId, name, publicKey, counter, transports }) {
+      await rowOf(scope, userId);
+      if (
+        await db
+          .selectFrom('webauthn_credentials')
+          .selectAll()
+          .where('credential_id', '=', credentialId)
+          .executeTakeFirst()
+      )
+        throw conflict('This authenticator is registered already.', 'Use another one, or remove it first.');
+      await db
+        .insertInto('webauthn_credentials')
+        .values({
+          credential_id: credentialId,
+          user_id: userId,
+          name,
+          public_key: publicKey,
+          counter,
+          transports: JSON.stringify(transports),
+          created_at: now,
+          last_used_at: null,
+        })
+        .execute();
+    },
+    async webauthnOf(userId) {
+      const rows = await db
+        .selectFrom('webauthn_credentials')
+        .selectAll()
+        .where('user_id', '=', userId)
+        .orderBy('created_at')
+        .orderBy('credential_id')
+        .execute();
+      return rows.map(toCredential);
+    },
+    async webauthn(credentialId) {
+      const row = await db
+        .selectFrom('webauthn_credentials')
+        .selectAll()
+        .where('credential_id', '=', credentialId)
+        .executeTakeFirst();
+      return row ? toCredential(row) : null;
+    },
+    async useWebauthn(credentialId, counter) {
+      const { numUpdatedRows } = await db
+        .updateTable('webauthn_credentials')
+        .set({ counter, last_used_at: now })
+        .where('credential_id', '=', credentialId)
+        .where((build) => (counter === 0 ? build('counter', '=', 0) : build('counter', '<', counter)))
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+    async removeWebauthn(userId, credentialId) {
+      const { numDeletedRows } = await db
+        .deleteFrom('webauthn_credentials')
+        .where('user_id', '=', userId)
+        .where('credential_id', '=', credentialId)
+        .executeTakeFirst();
+      return numDeletedRows > 0n;
+    },
+  };
+}
+
+/** What two names must differ in: not in case, and not in how an accent is written. */
+function nameKey(name: string): string {
+  return name.normalize('NFKC').toLowerCase();
+}
+
+async function insertUser(scope: Scope, user: NewUser, isInitial: boolean): Promise<string> {
+  const { db, now, newId } = scope;
+  const { name, kind, displayName = null, roles, passwordHash = null, oidc = null, ownerId = null } = user;
+  if (await db.selectFrom('users').select('id').where('name_key', '=', nameKey(name)).executeTakeFirst())
+    throw conflict(`There is a user "${name}" already.`, 'Take another name.');
+  if (oidc !== null && (await createAccounts(scope).getByOidc(oidc.issuer, oidc.subject)))
+    throw conflict(`"${oidc.subject}" of ${oidc.issuer} is a user already.`, 'Sign in as that one.');
+  if (ownerId !== null) await rowOf(scope, ownerId);
+  const id = newId();
+  const row: UserRow = {
+    id,
+    name,
+    name_key: nameKey(name),
+    kind,
+    display_name: displayName,
+    password_hash: passwordHash,
+    password_changed_at: passwordHash === null ? null : now,
+    must_change_password: flag(user.mustChangePassword ?? false),
+    oidc_issuer: oidc?.issuer ?? null,
+    oidc_subject: oidc?.subject ?? null,
+    owner_id: ownerId,
+    is_initial: flag(isInitial),
+    is_disabled: 0,
+    has_totp: 0,
+    totp_last_step: null,
+    last_login_at: null,
+    version: 1,
+    created_at: now,
+    updated_at: now,
+  };
+  await db.insertInto('users').values(row).execute();
+  await addRoles(scope, id, roles);
+  return id;
+}
+
+async function addRoles({ db }: Scope, userId: string, roles: readonly string[]): Promise<void> {
+  const wanted = [...new Set(roles)];
+  if (wanted.length === 0) return;
+  const there = await db.selectFrom('roles').select('name').where('name', 'in', wanted).execute();
+  const unknown = wanted.find((role) => !there.some(({ name }) => name === role));
+  if (unknown !== undefined) throw notFound('role', unknown);
+  await db
+    .insertInto('user_roles')
+    .values(wanted.map((role) => ({ user_id: userId, role })))
+    .execute();
+}
+
+/** A change of what a user may do: its sessions end, and an admin who can sign in stays. */
+async function guarded(scope: Scope, id: string, ifVersion: number | null, apply: () => Promise<void>): Promise<User> {
+  const { version } = await rowOf(scope, id);
+  checkVersion('user', version, ifVersion);
+  const admins = await countAdmins(scope);
+  await apply();
+  await change(scope, id, {});
+  await assertAdminStays(scope, admins);
+  await endSessions(scope, id, null);
+  return readUser(scope, id);
+}
+
+/** A service account has the role without being somebody who could repair anything. */
+async function countAdmins({ db }: Scope): Promise<number> {
+  const { count } = await db
+    .selectFrom('users')
+    .innerJoin('user_roles', 'user_roles.user_id', 'users.id')
+    .select((build) => build.fn.countAll<number>().as('count'))
+    .where('user_roles.role', '=', ADMIN_ROLE)
+    .where('users.is_disabled', '=', 0)
+    .where((build) => build.or([build('users.kind', '=', 'oidc'), build('users.password_hash', 'is not', null)]))
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+async function assertAdminStays(scope: Scope, before: number): Promise<void> {
+  if (before === 0 || (await countAdmins(scope)) > 0) return;
+  throw conflict('Nobody who can sign in would have the role "admin" any more.', 'Give it to somebody else first.');
+}
+
+async function rowOf({ db }: Scope, id: string): Promise<UserRow> {
+  const row = await db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst();
+  if (!row) throw notFound('user', id);
+  return row;
+}
+
+async function change({ db, now }: Scope, id: string, columns: Partial<UserRow>): Promise<void> {
+  const { numUpdatedRows } = await db
+    .updateTable('users')
+    .set((build) => ({ ...columns, version: build('version', '+', 1), updated_at: now }))
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) throw notFound('user', id);
+}
+
+async function findUser(
+  scope: Scope,
+  narrow: (query: SelectQueryBuilder<Tables, 'users', UserRow>) => SelectQueryBuilder<Tables, 'users', UserRow>,
+): Promise<User | null> {
+  const row = await narrow(scope.db.selectFrom('users').selectAll()).executeTakeFirst();
+  if (!row) return null;
+  const [user] = await toUsers(scope, [row]);
+  return must(user, 'user');
+}
+
+async function readUser(scope: Scope, id: string): Promise<User> {
+  return must(await findUser(scope, (query) => query.where('id', '=', id)), 'user');
+}
+
+async function toUsers({ db }: Scope, rows: readonly UserRow[]): Promise<User[]> {
+  if (rows.length === 0) return [];
+  const ids = rows.map(({ id }) => id);
+  const roles = await db.selectFrom('user_roles').selectAll().where('user_id', 'in', ids).orderBy('role').execute();
+  const credentials = await db
+    .selectFrom('webauthn_credentials')
+    .select((build) => ['user_id', build.fn.countAll<number>().as('count')])
+    .where('user_id', 'in', ids)
+    .groupBy('user_id')
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    name: row.name,
+    kind: row.kind as UserKind,
+    displayName: row.display_name,
+    roles: roles.filter(({ user_id }) => user_id === row.id).map(({ role }) => role),
+    isInitial: row.is_initial === 1,
+    isDisabled: row.is_disabled === 1,
+    mustChangePassword: row.must_change_password === 1,
+    hasTotp: row.has_totp === 1,
+    webauthn: credentials.find(({ user_id }) => user_id === row.id)?.count ?? 0,
+    ownerId: row.owner_id,
+    lastLoginAt: row.last_login_at,
+    passwordChangedAt: row.password_changed_at,
+    version: row.version,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }));
+}
+
+function toCredential(row: Row<'webauthn_credentials'>): WebauthnCredential {
+  return {
+    credentialId: row.credential_id,
+    userId: row.user_id,
+    name: row.name,
+    publicKey: row.public_key,
+    counter: row.counter,
+    transports: fromJson<string[]>(row.transports),
+    createdAt: row.created_at,
+    lastUsedAt: row.last_used_at,
+  };
 }

@@ -11,9 +11,12 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  createReadStream,
   renameSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import {
@@ -240,7 +243,14 @@ const systemEntropy = { bytes: (count: number): Uint8Array => randomBytes(count)
 /** Read anew at each use. */
 const systemEnvironment: Readonly<Record<string, string | undefined>> = process.env;
 
-/** Files as the command line needs them. */
+/** A file that only grows, by one append at a time. */
+export interface AppendFile {
+  /** Once it resolves, the bytes survive the loss of power. Where it rejects, nobody knows what of them is there. */
+  append(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Files. What fails throws the system's error, with its `code`. */
 export interface Disk {
   readText(path: string): string;
   writeText(path: string, text: string): void;
@@ -250,6 +260,12 @@ export interface Disk {
   makeDirectory(path: string): void;
   /** What was at `to` is gone. */
   rename(from: string, to: string): void;
+  /** A new, empty file that nobody else may read; EEXIST where there is one. */
+  createAppendFile(path: string): Promise<AppendFile>;
+  /** What is in a file, piece by piece. */
+  chunks(path: string): AsyncIterable<Uint8Array>;
+  /** Which file stands under a name, and who may do what with it; null: none. */
+  look(path: string): { readonly identity: string; readonly permissions: number } | null;
 }
 
 const systemDisk: Disk = {
@@ -266,6 +282,21 @@ const systemDisk: Disk = {
   },
   makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
   rename: (from, to) => renameSync(from, to),
+  async createAppendFile(path) {
+    const file = await open(path, 'ax', 0o600);
+    return {
+      async append(bytes) {
+        await file.appendFile(bytes);
+        await file.datasync();
+      },
+      close: () => file.close(),
+    };
+  },
+  chunks: (path) => createReadStream(path, { highWaterMark: 1024 * 1024 }),
+  look(path) {
+    const facts = statSync(path, { throwIfNoEntry: false });
+    return facts ? { identity: `${facts.dev}:${facts.ino}`, permissions: facts.mode & 0o777 } : null;
+  },
 };
 
 /** All of it, as `src/main.ts` takes it. */

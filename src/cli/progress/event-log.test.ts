@@ -8,9 +8,6 @@ const warning: RunEvent = { event: 'warning', mirror: 'm', code: 'TOPIC_RULE_EMP
 function logOn(appendText: (path: string, text: string) => void) {
   const failures: unknown[] = [];
   const disk = {
-    readText: () => '',
-    writeText: () => {},
-    sync: () => {},
     makeDirectory: () => {},
     rename: () => {},
     appendText,
@@ -47,9 +44,6 @@ test('a full disk is reported once and does not stop the run', () => {
 test('a run keeps two files of a bounded size, the newest events in the one with the name of the run', () => {
   const files = new Map<string, string>();
   const disk = {
-    readText: () => '',
-    writeText: () => {},
-    sync: () => {},
     makeDirectory: () => {},
     rename: (from: string, to: string) => {
       files.set(to, files.get(from) ?? '');

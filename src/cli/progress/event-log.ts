@@ -2,6 +2,8 @@ import type { RunEvent } from '#contract/status.ts';
 import type { Disk } from '#util/host.ts';
 import { printableJson } from '#util/printable.ts';
 
+type EventDisk = Pick<Disk, 'makeDirectory' | 'appendText' | 'rename'>;
+
 /** The log of a run is this file and the one before it. */
 const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Progress is written this often; a mirror of a thousand partitions would else write a megabyte a second. */
@@ -14,7 +16,7 @@ const PROGRESS_MS = 5_000;
  */
 export class EventLog {
   readonly path: string;
-  readonly #disk: Disk;
+  readonly #disk: EventDisk;
   readonly #onFailure: (error: unknown) => void;
   readonly #bytesMax: number;
   #bytes = 0;
@@ -23,7 +25,7 @@ export class EventLog {
 
   /** Makes the directory. Throws what the disk throws: a run that shall be logged does not start without its log. */
   constructor(
-    disk: Disk,
+    disk: EventDisk,
     directory: string,
     options: { startedAt: number; onFailure: (error: unknown) => void; fileBytesMax?: number },
   ) {
