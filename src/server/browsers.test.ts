@@ -177,7 +177,11 @@ describe('hostile input', () => {
     const plane = await playControlPlane();
     const root = await plane.as('root', 'admin');
     await plane.audit.event(
-      { actor: { id: '=cmd|x', kind: 'user', authn: 'password' }, action: 'job.start', resource: { type: 'job', id: 'a"b' } },
+      {
+        actor: { id: '=cmd|x', kind: 'user', authn: 'password' },
+        action: 'job.start',
+        resource: { type: 'job', id: 'a"b' },
+      },
       'succeeded',
     );
     const { body, headers } = await root('GET', '/api/v1/events/export?action=job.start');

@@ -17,7 +17,11 @@ export interface ServerPorts {
   readonly clock: Clock;
   readonly entropy: Entropy;
   /** What went wrong inside, for whoever operates the server; callers learn of it only that, and the request's id. */
-  readonly log: (entry: { readonly message: string; readonly requestId: string | null; readonly error: unknown }) => void;
+  readonly log: (entry: {
+    readonly message: string;
+    readonly requestId: string | null;
+    readonly error: unknown;
+  }) => void;
 }
 
 /** Bytes that nobody can foretell. */
@@ -80,7 +84,10 @@ export interface AuditLog {
   /** Before an effect; its place in the log. */
   intent(event: AuditEvent): Promise<number>;
   /** After it. */
-  outcome(intent: number, ended: { readonly outcome: 'succeeded' | 'failed' | 'unknown'; readonly reason?: string }): Promise<void>;
+  outcome(
+    intent: number,
+    ended: { readonly outcome: 'succeeded' | 'failed' | 'unknown'; readonly reason?: string },
+  ): Promise<void>;
   /** What has happened already, or was refused. */
   event(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<void>;
   /** Whether it can be written now. */

@@ -1,6 +1,12 @@
 /** Idempotency-Key, ETag and If-Match; what the audit log cannot take; what the originals called things. */
 import { describe, expect, test } from 'vitest';
-import { playControlPlane, playedIncident, playedStatus, type Client, type ControlPlane } from '#testing/played-control-plane.ts';
+import {
+  playControlPlane,
+  playedIncident,
+  playedStatus,
+  type Client,
+  type ControlPlane,
+} from '#testing/played-control-plane.ts';
 
 const clusterOf = (name: string) => ({ name, bootstrap: [`${name}:9092`] });
 const jobOf = (name: string) => ({ name, source: 'east', target: 'west', topics: [{ match: 'orders' }] });
@@ -66,7 +72,9 @@ describe('ETag', () => {
     const change = { ...jobOf('a'), topics: [{ match: 'payments' }] };
     expect((await root('PUT', '/api/v1/jobs/a', change, { 'if-match': etag })).statusCode).toBe(200);
     for (const stale of [etag, 'W/"1"', '"x"'])
-      expect((await root('PUT', '/api/v1/jobs/a', jobOf('a'), { 'if-match': stale })).json()).toMatchObject({ code: 'RESOURCE_CHANGED' });
+      expect((await root('PUT', '/api/v1/jobs/a', jobOf('a'), { 'if-match': stale })).json()).toMatchObject({
+        code: 'RESOURCE_CHANGED',
+      });
     expect((await root('DELETE', '/api/v1/jobs/a', undefined, { 'if-match': etag })).statusCode).toBe(412);
     expect((await root('GET', '/api/v1/jobs/a')).json()).toMatchObject({ spec: { topics: [{ match: 'payments' }] } });
   });
@@ -90,7 +98,11 @@ describe('the audit log', () => {
   test('a sign-in is in it, right or wrong, and names its session', async () => {
     const { plane } = await estate();
     await plane.http.inject({ method: 'POST', url: '/auth/token', payload: { username: 'root', password: 'no' } });
-    expect(plane.audit.entries.at(-1)).toMatchObject({ action: 'session.create', outcome: 'denied', reason: 'AUTH_INVALID' });
+    expect(plane.audit.entries.at(-1)).toMatchObject({
+      action: 'session.create',
+      outcome: 'denied',
+      reason: 'AUTH_INVALID',
+    });
     await plane.as('root');
     expect(plane.audit.entries.at(-1)).toMatchObject({ action: 'session.create', outcome: 'succeeded' });
   });
@@ -99,7 +111,9 @@ describe('the audit log', () => {
     const { plane, root } = await estate();
     const password = 'canary-walnut-umbrella-7';
     await root('POST', '/api/v1/users', { username: 'x', role: 'operator', password });
-    const { token } = (await root('POST', '/api/v1/tokens', { name: 't', scopes: null, expiresInDays: 1 })).json<{ token: string }>();
+    const { token } = (await root('POST', '/api/v1/tokens', { name: 't', scopes: null, expiresInDays: 1 })).json<{
+      token: string;
+    }>();
     const reset = (await root('POST', '/api/v1/users/x/reset-password')).json<{ password: string }>();
     const text = JSON.stringify([plane.audit.entries, plane.logged]);
     for (const secret of [password, token, reset.password]) expect(text).not.toContain(secret);
@@ -122,7 +136,12 @@ describe('names of the originals', () => {
     };
     expect((await root('POST', '/api/v1/jobs', original)).json()).toMatchObject({
       source: 'east',
-      spec: { topics: [{ match: 'orders.v1', to: 'orders.v1' }, { match: '/^(?:orders-(.*))$/', to: 'backup-$1' }] },
+      spec: {
+        topics: [
+          { match: 'orders.v1', to: 'orders.v1' },
+          { match: '/^(?:orders-(.*))$/', to: 'backup-$1' },
+        ],
+      },
     });
     for (const field of ['batch_size', 'parallelism', 'compression'])
       expect((await root('POST', '/api/v1/jobs', { ...original, name: 'l', [field]: 1 })).body).toContain(field);
@@ -172,8 +191,12 @@ describe('jobs', () => {
     const status = playedStatus({ incident: playedIncident(), state: 'stopped' });
     plane.runner.play(id, { state: 'running', failedReason: null, status, since: 5 });
     expect((await root('GET', `/api/v1/jobs/${id}/lag`)).json()).toMatchObject({ lagRecords: 10, unknown: 0 });
-    expect((await root('GET', '/api/v1/jobs/a/mirror/gaps')).json()).toMatchObject([{ gapStartOffset: 90, gapEndOffset: 95, gapSize: 5 }]);
-    expect((await root('GET', '/api/v1/jobs/a/mirror/progress')).json()).toMatchObject([{ status: 'error', replicationLag: 10 }]);
+    expect((await root('GET', '/api/v1/jobs/a/mirror/gaps')).json()).toMatchObject([
+      { gapStartOffset: 90, gapEndOffset: 95, gapSize: 5 },
+    ]);
+    expect((await root('GET', '/api/v1/jobs/a/mirror/progress')).json()).toMatchObject([
+      { status: 'error', replicationLag: 10 },
+    ]);
     const unknown = playedStatus({ lagRecords: null });
     plane.runner.play(id, { state: 'running', failedReason: null, status: unknown, since: 5 });
     expect((await root('GET', '/api/v1/jobs/a/lag')).json()).toMatchObject({ lagRecords: null, unknown: 1 });
@@ -207,10 +230,20 @@ describe('clusters', () => {
 
   test('topics come in pages that continue where the last one ended', async () => {
     const { plane, root } = await estate();
-    const topics = ['c', 'a', 'b', 'd'].map((name) => ({ name, topicId: null, isInternal: false, partitions: [], configs: null }));
+    const topics = ['c', 'a', 'b', 'd'].map((name) => ({
+      name,
+      topicId: null,
+      isInternal: false,
+      partitions: [],
+      configs: null,
+    }));
     plane.clusters.topicsByCluster = { east: topics };
     const read = async (query: string) =>
-      (await root('GET', `/api/v1/clusters/east/topics?${query}`)).json<{ items: string[]; next: string | null; total: number | null }>();
+      (await root('GET', `/api/v1/clusters/east/topics?${query}`)).json<{
+        items: string[];
+        next: string | null;
+        total: number | null;
+      }>();
     const first = await read('limit=3&total=true');
     expect(first).toMatchObject({ items: ['a', 'b', 'c'], total: 4 });
     expect(await read(`limit=3&cursor=${first.next}`)).toMatchObject({ items: ['d'], next: null });

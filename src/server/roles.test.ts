@@ -1,11 +1,25 @@
 /** Every route of the contract, called by everybody, on what is theirs and on what is not. */
 import { describe, expect, test } from 'vitest';
-import { builtInRoles, isAllowed, isAllowedSomewhere, permissionNames, type Grant, type Resource } from '#contract/api/permissions.ts';
+import {
+  builtInRoles,
+  isAllowed,
+  isAllowedSomewhere,
+  permissionNames,
+  type Grant,
+  type Resource,
+} from '#contract/api/permissions.ts';
 import { operationIds, routeOf, type OperationId } from '#contract/api/routes.ts';
 import { playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
 
 /** They end what the others need. */
-const LAST: readonly OperationId[] = ['deleteJob', 'deleteCluster', 'deleteUser', 'deleteRole', 'resetToken', 'signOut'];
+const LAST: readonly OperationId[] = [
+  'deleteJob',
+  'deleteCluster',
+  'deleteUser',
+  'deleteRole',
+  'resetToken',
+  'signOut',
+];
 const STREAMS: readonly OperationId[] = ['openStream', 'openSocket'];
 const ordered = [...operationIds.filter((id) => ![...LAST, ...STREAMS].includes(id)), ...LAST];
 
@@ -33,7 +47,12 @@ async function playEstate(): Promise<ControlPlane> {
   for (const name of ['scoped', 'spare'])
     await store.roles.create({ name, description: '', grants: name === 'scoped' ? scoped : [scoped[0] as Grant] });
   for (const name of ['east', 'west', 'north', 'south']) {
-    const document = { apiVersion: 'lockstep/v1', kind: 'Cluster', metadata: { name }, spec: { bootstrap: ['b:9092'] } };
+    const document = {
+      apiVersion: 'lockstep/v1',
+      kind: 'Cluster',
+      metadata: { name },
+      spec: { bootstrap: ['b:9092'] },
+    };
     await store.clusters.create({ name, document });
   }
   for (const { id: name, job } of Object.values(sides)) {
@@ -121,10 +140,12 @@ test('every refusal is in the audit log, with who and what', async () => {
 
 test('reg-operator-creates-admin: nobody gives more than they have', async () => {
   const plane = await playEstate();
-  const grants = ['users:create', 'users:assign-roles', 'users:list', 'roles:manage', 'jobs:view'].map((permission) => ({
-    permission,
-    resource: { kind: 'any' } as const,
-  }));
+  const grants = ['users:create', 'users:assign-roles', 'users:list', 'roles:manage', 'jobs:view'].map(
+    (permission) => ({
+      permission,
+      resource: { kind: 'any' } as const,
+    }),
+  );
   await plane.store.roles.create({ name: 'helpdesk', description: '', grants });
   const helpdesk = await plane.as('helper', 'helpdesk');
   const password = 'violet-anchor-dozen-teapot';
@@ -134,7 +155,10 @@ test('reg-operator-creates-admin: nobody gives more than they have', async () =>
     await helpdesk('PUT', '/api/v1/users/victim/role', { role: 'admin' }),
     await helpdesk('PUT', '/api/v1/users/root/role', { role: 'helpdesk' }),
     await helpdesk('PUT', '/api/v1/users/helper/role', { role: 'admin' }),
-    await helpdesk('POST', '/api/v1/roles', { name: 'y', grants: [{ permission: 'config:edit', resource: { kind: 'any' } }] }),
+    await helpdesk('POST', '/api/v1/roles', {
+      name: 'y',
+      grants: [{ permission: 'config:edit', resource: { kind: 'any' } }],
+    }),
     await helpdesk('POST', '/api/v1/users/root/reset-password'),
     await helpdesk('PUT', '/api/v1/users/root/status', { isDisabled: true }),
     await helpdesk('POST', '/api/v1/users', { username: 'x', role: 'helpdesk', password }),
@@ -154,7 +178,12 @@ test('a list shows what the caller may see, and its pages say nothing about the 
 test('a job is made where its maker may make one, on both sides', async () => {
   const plane = await playEstate();
   const call = await plane.as('narrow', 'scoped');
-  const job = (source: string, target: string) => ({ name: `${source}-${target}`, source, target, topics: [{ match: 'a' }] });
+  const job = (source: string, target: string) => ({
+    name: `${source}-${target}`,
+    source,
+    target,
+    topics: [{ match: 'a' }],
+  });
   expect((await call('POST', '/api/v1/jobs', job('east', 'west'))).statusCode).toBe(201);
   expect((await call('POST', '/api/v1/jobs', job('east', 'north'))).statusCode).toBe(403);
   expect((await call('PUT', '/api/v1/jobs/own', { ...job('east', 'north'), name: 'own' })).statusCode).toBe(403);

@@ -54,7 +54,11 @@ describe('the first administrator', () => {
     const first = await plane.server.issueSetupToken();
     const second = await plane.server.issueSetupToken();
     const setUp = (setupToken: string | null) =>
-      browser(plane).send('POST', '/auth/setup', { setupToken, username: 'root', password: 'cobalt-meadow-thimble-92' });
+      browser(plane).send('POST', '/auth/setup', {
+        setupToken,
+        username: 'root',
+        password: 'cobalt-meadow-thimble-92',
+      });
     expect((await setUp(first)).statusCode).toBe(401);
     await plane.clock.advance(3_600_001);
     expect((await setUp(second)).statusCode).toBe(401);
@@ -168,7 +172,9 @@ describe('sessions', () => {
     const root = await plane.as('root');
     const { password } = (await root('POST', '/api/v1/users/ann/reset-password')).json<{ password: string }>();
     const { send } = browser(plane);
-    expect((await send('POST', '/auth/session', { username: 'ann', password })).json()).toMatchObject({ mustChangePassword: true });
+    expect((await send('POST', '/auth/session', { username: 'ann', password })).json()).toMatchObject({
+      mustChangePassword: true,
+    });
     expect((await send('GET', '/api/v1/jobs')).json()).toMatchObject({ code: 'PASSWORD_CHANGE_REQUIRED' });
     const change = { oldPassword: password, newPassword: 'cobalt-meadow-thimble-92' };
     expect((await send('PUT', '/api/v1/users/change-password', change)).statusCode).toBe(204);
@@ -240,7 +246,9 @@ describe('second factors', () => {
     const own = browser(plane);
     await own.send('POST', '/auth/session', signIn);
     await addTotp(plane, own.send);
-    const { password } = (await (await plane.as('root'))('POST', '/api/v1/users/ann/reset-password')).json<{ password: string }>();
+    const { password } = (await (await plane.as('root'))('POST', '/api/v1/users/ann/reset-password')).json<{
+      password: string;
+    }>();
     const answer = await browser(plane).send('POST', '/auth/session', { username: 'ann', password });
     expect(answer.json()).toMatchObject({ state: 'second-factor' });
   });
@@ -250,7 +258,12 @@ describe('second factors', () => {
     const { send } = browser(plane);
     await send('POST', '/auth/session', signIn);
     const { challenge } = (await send('POST', '/auth/passkeys/options')).json<{ challenge: string }>();
-    const response = { id: 'x', rawId: 'x', type: 'public-key', response: { attestationObject: 'AA', clientDataJSON: 'e30' } };
+    const response = {
+      id: 'x',
+      rawId: 'x',
+      type: 'public-key',
+      response: { attestationObject: 'AA', clientDataJSON: 'e30' },
+    };
     const add = () => send('POST', '/auth/passkeys', { name: 'k', challenge, response });
     expect((await add()).statusCode).toBe(401);
     expect((await add()).statusCode).toBe(401); // and the challenge is spent
@@ -265,7 +278,10 @@ describe('guessing', () => {
     await owner.send('POST', '/auth/session', signIn);
     const guesses = await Promise.all(
       Array.from({ length: 300 }, (_, index) =>
-        browser(plane, `203.0.113.${index % 200}`).send('POST', '/auth/session', { username: 'ann', password: `guess ${index}` }),
+        browser(plane, `203.0.113.${index % 200}`).send('POST', '/auth/session', {
+          username: 'ann',
+          password: `guess ${index}`,
+        }),
       ),
     );
     const tried = guesses.filter(({ statusCode }) => statusCode === 401).length;
@@ -383,10 +399,10 @@ test('argon2id of at least 46 MiB, upgraded at sign-in', async () => {
 
 test('more hashes than may wait are turned away at once', async () => {
   const entropy = { bytes: (count: number) => new Uint8Array(count) };
-  const { verify } = createPasswordHash({ entropy });
+  const passwords = createPasswordHash({ entropy });
   // Cheap to make, for it is the stored hash that says what verifying costs.
   const phc = `$argon2id$v=19$m=8,t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
-  const all = await Promise.allSettled(Array.from({ length: 150 }, () => verify(phc, 'x')));
+  const all = await Promise.allSettled(Array.from({ length: 150 }, () => passwords.verify(phc, 'x')));
   const busy = all.filter((each) => each.status === 'rejected');
   expect(busy).toHaveLength(48);
   expect(busy.every(({ reason }) => (reason as { code: string }).code === 'SERVER_BUSY')).toBe(true);

@@ -42,7 +42,9 @@ const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).to
 function jwt(claims: Claims, { key = keys.privateKey, algorithm = 'ES256' }: Malice): string {
   const input = `${base64({ alg: algorithm, kid: 'k1', typ: 'JWT' })}.${base64(claims)}`;
   const signature =
-    algorithm === 'none' ? '' : sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url');
+    algorithm === 'none'
+      ? ''
+      : sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url');
   return `${input}.${signature}`;
 }
 
@@ -72,8 +74,11 @@ function provider(malice: Malice, asked: URL[], sent: { nonce: string; challenge
         return json({ keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256', use: 'sig' }] });
       if (to.pathname !== '/token' || method !== 'POST') return json({ error: 'not found' }, 404);
       const form = new URLSearchParams(body ?? '');
-      const challenge = createHash('sha256').update(form.get('code_verifier') ?? '').digest('base64url');
-      if (form.get('code') !== 'good code' || challenge !== sent.challenge) return json({ error: 'invalid_grant' }, 400);
+      const challenge = createHash('sha256')
+        .update(form.get('code_verifier') ?? '')
+        .digest('base64url');
+      if (form.get('code') !== 'good code' || challenge !== sent.challenge)
+        return json({ error: 'invalid_grant' }, 400);
       const now = Math.floor(Date.now() / 1000);
       const honest = {
         iss: ISSUER,
@@ -107,12 +112,13 @@ async function signOn(malice: Malice = {}, more: Partial<SignOnSettings> = {}) {
 /** The browser's way: to the provider, and back with its answer. */
 async function walk(plane: ControlPlane, malice: Malice, sent: { nonce: string; challenge: string }) {
   const started = await plane.http.inject('/auth/oidc/start');
-  if (started.statusCode !== 302) return { started, finished: started, cookies: {} };
+  if (started.statusCode !== 302) return { started, finished: started, cookies: {}, query: '' };
   const to = new URL(String(started.headers['location']));
   sent.nonce = to.searchParams.get('nonce') ?? '';
   sent.challenge = to.searchParams.get('code_challenge') ?? '';
-  const query = new URLSearchParams({ code: 'good code', state: to.searchParams.get('state') ?? '', iss: ISSUER });
-  malice.callback?.(query);
+  const answer = new URLSearchParams({ code: 'good code', state: to.searchParams.get('state') ?? '', iss: ISSUER });
+  malice.callback?.(answer);
+  const query = answer.toString();
   const cookies = Object.fromEntries(started.cookies.map(({ name, value }) => [name, value]));
   const finished = await plane.http.inject({ url: `/auth/oidc/callback?${query}`, cookies });
   return { started, finished, cookies, query };
@@ -155,17 +161,24 @@ describe('refused is', () => {
     ['a token that another key signed', { key: otherKeys.privateKey }],
     ['a token without its signature', { token: (token) => token.replace(/\.[^.]*$/, '.') }],
     ['a token that says HS256', { algorithm: 'HS256' }],
-    ['a token whose claims were changed behind the signature', {
-      token: (token, claims) => token.replace(/\.[^.]+\./, `.${base64({ ...claims, groups: ['kafka-operators', 'x'] })}.`),
-    }],
+    [
+      'a token whose claims were changed behind the signature',
+      {
+        token: (token, claims) =>
+          token.replace(/\.[^.]+\./, `.${base64({ ...claims, groups: ['kafka-operators', 'x'] })}.`),
+      },
+    ],
     ['no token', { answer: ({ id_token: _, ...answer }) => answer }],
     ['another issuer', set('iss', 'https://evil.test')],
     ['an issuer with a slash more', set('iss', `${ISSUER}/`)],
     ['another audience', set('aud', 'other')],
     ['several audiences without saying for whom', set('aud', [CLIENT, 'other'])],
-    ['several audiences, for another one', {
-      claims: (claims) => ({ ...claims, aud: [CLIENT, 'other'], azp: 'other' }),
-    }],
+    [
+      'several audiences, for another one',
+      {
+        claims: (claims) => ({ ...claims, aud: [CLIENT, 'other'], azp: 'other' }),
+      },
+    ],
     ['another nonce', set('nonce', 'replayed')],
     ['no nonce', without('nonce')],
     ['an expired token', { claims: (claims) => ({ ...claims, iat: past, exp: past + 60 }) }],
@@ -179,7 +192,10 @@ describe('refused is', () => {
     ['the answer of another provider', { callback: (query) => query.set('iss', 'https://evil.test') }],
     ['the answer of nobody', { callback: (query) => query.delete('iss') }],
     ['an error', { callback: (query) => query.set('error', 'access_denied') }],
-    ['a redirection of the token endpoint', { tokenStatus: 302, tokenHeaders: { location: 'http://169.254.169.254/' } }],
+    [
+      'a redirection of the token endpoint',
+      { tokenStatus: 302, tokenHeaders: { location: 'http://169.254.169.254/' } },
+    ],
   ])('%s', async (_what, malice) => {
     const { plane, finished, asked } = await signOn(malice);
     expect(finished.statusCode, finished.body).toBe(401);
@@ -191,7 +207,10 @@ describe('refused is', () => {
 
   test.each<[string, Malice]>([
     ['a description of another issuer', { discovery: (document) => ({ ...document, issuer: 'https://evil.test' }) }],
-    ['a token endpoint without TLS', { discovery: (document) => ({ ...document, token_endpoint: 'http://idp.test/token' }) }],
+    [
+      'a token endpoint without TLS',
+      { discovery: (document) => ({ ...document, token_endpoint: 'http://idp.test/token' }) },
+    ],
   ])('%s', async (_what, malice) => {
     const { finished, plane } = await signOn(malice);
     expect([401, 502]).toContain(finished.statusCode);
@@ -216,12 +235,19 @@ describe('refused is', () => {
 });
 
 describe('where the server connects to', () => {
-  test.each(['169.254.169.254', '127.0.0.1', '10.1.2.3', '::1', '::ffff:127.0.0.1', 'fd00:ec2::254', '64:ff9b::7f00:1', '0.0.0.0', 'x'])(
-    'not to %s',
-    (address) => {
-      expect(outboundCheck({ mayBePrivate: false })(address)).not.toBeNull();
-    },
-  );
+  test.each([
+    '169.254.169.254',
+    '127.0.0.1',
+    '10.1.2.3',
+    '::1',
+    '::ffff:127.0.0.1',
+    'fd00:ec2::254',
+    '64:ff9b::7f00:1',
+    '0.0.0.0',
+    'x',
+  ])('not to %s', (address) => {
+    expect(outboundCheck({ mayBePrivate: false })(address)).not.toBeNull();
+  });
 
   test('to this network where it is said, and to metadata services never', () => {
     const check = outboundCheck({ mayBePrivate: true });

@@ -46,11 +46,14 @@ export class PlayedAudit implements AuditLog {
 
   async outcome(intent: number, ended: Parameters<AuditLog['outcome']>[1]): Promise<void> {
     const { actor, action, resource } = must(this.entries[intent], 'intent');
-    this.#append({ actor, action, resource, ...(ended.reason === undefined ? {} : { reason: ended.reason }) }, {
-      phase: 'outcome',
-      outcome: ended.outcome,
-      parentSeq: intent,
-    });
+    this.#append(
+      { actor, action, resource, ...(ended.reason === undefined ? {} : { reason: ended.reason }) },
+      {
+        phase: 'outcome',
+        outcome: ended.outcome,
+        parentSeq: intent,
+      },
+    );
   }
 
   async event(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<void> {
@@ -153,7 +156,10 @@ export class PlayedClusters implements ClusterAsker {
     return (this.topicsByCluster[name] ?? []).map((topic) => topic.name);
   }
 
-  async topics({ metadata: { name } }: ClusterResource, names: readonly string[] | null): Promise<readonly TopicView[]> {
+  async topics(
+    { metadata: { name } }: ClusterResource,
+    names: readonly string[] | null,
+  ): Promise<readonly TopicView[]> {
     return (this.topicsByCluster[name] ?? []).filter((topic) => names === null || names.includes(topic.name));
   }
 }
@@ -188,11 +194,18 @@ const noWeb: WebClient = {
 export const PASSWORD = 'gravel-otter-pinwheel-sunday';
 
 export async function playControlPlane(
-  options: { readonly settings?: Partial<ServerSettings>; readonly web?: WebClient; readonly passwords?: PasswordHash } = {},
+  options: {
+    readonly settings?: Partial<ServerSettings>;
+    readonly web?: WebClient;
+    readonly passwords?: PasswordHash;
+  } = {},
 ): Promise<ControlPlane> {
   const clock = new ManualClock();
   const random = createRandom(1);
-  const store = createLocalStore(await openMigrated({ engine: 'sqlite', path: ':memory:' }), { clock, random });
+  const store = createLocalStore(await openMigrated({ engine: 'sqlite', path: ':memory:' }, { look: () => null }), {
+    clock,
+    random,
+  });
   const audit = new PlayedAudit();
   const runner = new PlayedRunner();
   const clusters = new PlayedClusters();
@@ -235,7 +248,12 @@ export async function playControlPlane(
     vault,
     async as(username, role = username) {
       if ((await store.users.getByName(username)) === null) {
-        const user = { name: username, kind: 'local', roles: [role], passwordHash: await passwords.hash(PASSWORD) } as const;
+        const user = {
+          name: username,
+          kind: 'local',
+          roles: [role],
+          passwordHash: await passwords.hash(PASSWORD),
+        } as const;
         if ((await store.users.count()) === 0) await store.users.createInitial(user);
         else await store.users.create(user);
       }
@@ -280,7 +298,16 @@ export function playedStatus(shard: Partial<ShardStatus> = {}): MirrorStatus {
     },
   ];
   const none = { passedThrough: 1, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
-  return { mirror: 'a', source: 'east', target: 'west', shards, bytes: none, recordsCopied: 90, bytesCopied: 900, at: 1_000 };
+  return {
+    mirror: 'a',
+    source: 'east',
+    target: 'west',
+    shards,
+    bytes: none,
+    recordsCopied: 90,
+    bytesCopied: 900,
+    at: 1_000,
+  };
 }
 
 export function playedIncident(incident: Partial<Incident> = {}): Incident {

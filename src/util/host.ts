@@ -218,7 +218,10 @@ async function exchange(request: WebRequest, bytesMax: number): Promise<WebAnswe
 }
 
 /** Resolves when status and headers are there. */
-function answerTo({ url, method, headers, body, ca, admit }: WebRequest, signal: AbortSignal): Promise<IncomingMessage> {
+function answerTo(
+  { url, method, headers, body, ca, admit }: WebRequest,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   const { protocol, hostname } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
   if (isIP(host) !== 0) checkAdmitted(admit, [host]); // an address is not looked up

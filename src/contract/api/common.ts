@@ -34,7 +34,7 @@ export const problemSchema = z
 
 export type Problem = z.infer<typeof problemSchema>;
 
-export const PAGE_ITEMS_MAX = 1000;
+const PAGE_ITEMS_MAX = 1000;
 
 /**
  * Lists come in pages; a page begins behind a place, not after a number of items, so what is added or removed meanwhile shifts

@@ -35,7 +35,13 @@ function toRule(mapping: unknown): unknown[] {
   if (typeof source !== 'string') return [mapping];
   if (enabled === false) return [];
   const isName = /^[\w.-]+$/.test(source);
-  return [{ ...rest, match: isName ? source : `/^(?:${source})$/`, ...(typeof target === 'string' && target !== '' ? { to: target } : {}) }];
+  return [
+    {
+      ...rest,
+      match: isName ? source : `/^(?:${source})$/`,
+      ...(typeof target === 'string' && target !== '' ? { to: target } : {}),
+    },
+  ];
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

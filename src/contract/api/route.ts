@@ -111,7 +111,8 @@ export function errorsOf(route: Route): readonly ErrorCode[] {
   const codes = new Set<ErrorCode>(['REQUEST_INVALID', 'RATE_LIMITED', 'STORE_UNAVAILABLE', 'INTERNAL']);
   const add = (...more: ErrorCode[]): void => more.forEach((code) => codes.add(code));
   if (route.access.kind !== 'public') add('AUTH_REQUIRED', 'AUTH_INVALID', 'TLS_REQUIRED');
-  if (route.access.kind !== 'public' && !route.isOpenToUnready) add('PASSWORD_CHANGE_REQUIRED', 'SECOND_FACTOR_REQUIRED');
+  if (route.access.kind !== 'public' && !route.isOpenToUnready)
+    add('PASSWORD_CHANGE_REQUIRED', 'SECOND_FACTOR_REQUIRED');
   if (route.access.kind === 'permission') add('ACCESS_DENIED');
   if (route.params) add('RESOURCE_NOT_FOUND');
   if (route.method !== 'GET') add('REQUEST_FORGED');

@@ -50,7 +50,9 @@ describe('the table of routes', () => {
   });
 
   test('every code with which a route may answer has a status', () => {
-    const without = operationIds.flatMap((id) => errorsOf(routeOf(id)).filter((code) => errorCodes[code].http === null));
+    const without = operationIds.flatMap((id) =>
+      errorsOf(routeOf(id)).filter((code) => errorCodes[code].http === null),
+    );
     expect(without).toEqual([]);
   });
 
@@ -90,7 +92,10 @@ describe('permissions', () => {
     const has = (role: keyof typeof builtInRoles, permission: (typeof permissionNames)[number]): boolean =>
       isAllowed(builtInRoles[role], permission, { kind: 'server' });
     const matrix = permissionNames.map((name) =>
-      [name, ...(['admin', 'operator', 'monitoring', 'compliance'] as const).map((role) => (has(role, name) ? 'x' : '-'))].join(' '),
+      [
+        name,
+        ...(['admin', 'operator', 'monitoring', 'compliance'] as const).map((role) => (has(role, name) ? 'x' : '-')),
+      ].join(' '),
     );
     expect(matrix).toEqual([
       'jobs:view x x x x',

@@ -17,10 +17,22 @@ const NEVER = rangesOf([
   'ff00::/8',
 ]);
 
-const PRIVATE = rangesOf(['10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '::1', 'fc00::/7']);
+const PRIVATE = rangesOf([
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+  '::1',
+  'fc00::/7',
+]);
 
 /** A function that says what speaks against connecting to an address, null for nothing. */
-export function outboundCheck({ mayBePrivate }: { readonly mayBePrivate: boolean }): (address: string) => string | null {
+export function outboundCheck({
+  mayBePrivate,
+}: {
+  readonly mayBePrivate: boolean;
+}): (address: string) => string | null {
   const refused = mayBePrivate ? NEVER : [...NEVER, ...PRIVATE];
   return (address) => {
     const ip = parseIp(address);

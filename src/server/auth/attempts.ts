@@ -40,7 +40,9 @@ export class Attempts {
   async begin(attempt: Attempt): Promise<void> {
     await this.#check(attempt); // a flood that is refused anyway needs no turn
     if (this.#waiting >= WAITING_MAX)
-      throw new AppError('SERVER_BUSY', 'Too many people sign in at this moment.', { nextStep: 'Try again in a few seconds.' });
+      throw new AppError('SERVER_BUSY', 'Too many people sign in at this moment.', {
+        nextStep: 'Try again in a few seconds.',
+      });
     this.#waiting++;
     const counted = this.#turn.then(() => this.#count(attempt)).finally(() => this.#waiting--);
     this.#turn = counted.catch(() => undefined); // the caller has the error; the next one has its turn all the same

@@ -1,5 +1,11 @@
 /** Who asks, how that was proved, and what follows. */
-import { isAllowed, isAllowedSomewhere, type Grant, type Permission, type Resource } from '#contract/api/permissions.ts';
+import {
+  isAllowed,
+  isAllowedSomewhere,
+  type Grant,
+  type Permission,
+  type Resource,
+} from '#contract/api/permissions.ts';
 import type { CertificateIdentity } from '#store/certificates.ts';
 import type { Identity } from '#store/identity.ts';
 import type { Session } from '#store/sessions.ts';

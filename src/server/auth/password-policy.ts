@@ -4,10 +4,23 @@
  */
 import { AppError } from '#contract/errors.ts';
 
-export const PASSWORD_LENGTH_MIN = 15;
+const PASSWORD_LENGTH_MIN = 15;
 
 /** Words that a guesser tries first here. */
-const OWN_WORDS = ['lockstep', 'kafka', 'mirror', 'password', 'passwort', 'admin', 'administrator', 'letmein', 'welcome', 'qwerty', 'changeme', 'secret'];
+const OWN_WORDS = [
+  'lockstep',
+  'kafka',
+  'mirror',
+  'password',
+  'passwort',
+  'admin',
+  'administrator',
+  'letmein',
+  'welcome',
+  'qwerty',
+  'changeme',
+  'secret',
+];
 
 const DISTINCT_MIN = 6;
 
@@ -21,7 +34,7 @@ export function checkNewPassword(password: string, username: string): void {
 }
 
 function problemOf(password: string, username: string): string | null {
-  const length = [...password].length;
+  const { length } = Array.from(password);
   if (length < PASSWORD_LENGTH_MIN) return `it has ${length} characters and needs ${PASSWORD_LENGTH_MIN}`;
   const lower = password.toLowerCase();
   const rest = [username.toLowerCase(), ...OWN_WORDS].reduce(
@@ -36,7 +49,7 @@ function problemOf(password: string, username: string): string | null {
 /** `abcdef`, `987` and `aaa` are one character each; what is written twice or more often counts once. */
 function withoutRuns(text: string): string {
   const once = text.replaceAll(/(.+?)\1+/gsu, '$1');
-  const kept = [...once].filter((character, index, all) => {
+  const kept = Array.from(once).filter((character, index, all) => {
     const before = all[index - 1];
     return before === undefined || Math.abs((character.codePointAt(0) ?? 0) - (before.codePointAt(0) ?? 0)) > 1;
   });

@@ -108,7 +108,12 @@ export class SignIn {
   /** The user of an identity provider, created or given the roles that the provider says. */
   async signedOn(
     store: Aggregates,
-    who: { readonly issuer: string; readonly subject: string; readonly name: string | null; readonly roles: readonly string[] },
+    who: {
+      readonly issuer: string;
+      readonly subject: string;
+      readonly name: string | null;
+      readonly roles: readonly string[];
+    },
   ): Promise<User> {
     const known = await store.users.getByOidc(who.issuer, who.subject);
     if (known === null) return this.#createSignedOn(store, who);
@@ -120,7 +125,12 @@ export class SignIn {
   /** A name is for people; who somebody is, is issuer and subject. So a name that is taken, or none, is no obstacle. */
   async #createSignedOn(
     store: Aggregates,
-    { issuer, subject, name, roles }: { issuer: string; subject: string; name: string | null; roles: readonly string[] },
+    {
+      issuer,
+      subject,
+      name,
+      roles,
+    }: { issuer: string; subject: string; name: string | null; roles: readonly string[] },
   ): Promise<User> {
     const wanted = name !== null && /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,98}[A-Za-z0-9]$/.test(name) ? name : null;
     const isFree = wanted !== null && (await store.users.getByName(wanted)) === null;

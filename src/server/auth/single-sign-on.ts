@@ -144,7 +144,10 @@ export class SingleSignOn {
         admit: outboundCheck(this.#settings),
         signal: signal ?? new AbortController().signal,
       });
-      return new Response(answer.status === 204 ? null : answer.text, { status: answer.status, headers: answer.headers });
+      return new Response(answer.status === 204 ? null : answer.text, {
+        status: answer.status,
+        headers: answer.headers,
+      });
     } catch (cause) {
       throw unavailable(cause);
     }

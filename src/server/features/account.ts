@@ -92,9 +92,15 @@ export function accountHandlers(context: Context): Pick<Handlers, keyof typeof a
       const { setupToken, username, password } = call.body;
       checkNewPassword(password, username);
       const hash = await ports.passwords.hash(password);
-      await signIn.checkFactor(attemptOf(call, 'setup'), async () => void (await consumeChallenge('setup', setupToken)));
+      await signIn.checkFactor(
+        attemptOf(call, 'setup'),
+        async () => void (await consumeChallenge('setup', setupToken)),
+      );
       const made = await call.record(
-        { actor: { id: 'anonymous', kind: 'anonymous', authn: 'setup-token' }, resource: { type: 'user', id: username } },
+        {
+          actor: { id: 'anonymous', kind: 'anonymous', authn: 'setup-token' },
+          resource: { type: 'user', id: username },
+        },
         async (aggregates) => {
           const user = await aggregates.users.createInitial({
             name: username,

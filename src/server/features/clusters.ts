@@ -102,8 +102,7 @@ export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof
       const topics = await clusters.topics(clusterResource(cluster), query.topics ?? null);
       return pageOfList(topics.map(topicView), query, {
         nameOf: ({ name }) => name,
-        keyOf: (topic, field) =>
-          field === 'partitions' || field === 'underReplicated' ? topic[field] : topic.name,
+        keyOf: (topic, field) => (field === 'partitions' || field === 'underReplicated' ? topic[field] : topic.name),
       });
     },
 
@@ -125,7 +124,8 @@ export function topicView({ name, partitions, configs }: TopicView) {
     name,
     partitions: partitions.length,
     replicationFactor: Math.max(0, ...partitions.map(({ replicas }) => replicas.length)),
-    underReplicated: partitions.filter(({ replicas, inSyncReplicas }) => inSyncReplicas.length < replicas.length).length,
+    underReplicated: partitions.filter(({ replicas, inSyncReplicas }) => inSyncReplicas.length < replicas.length)
+      .length,
     offline: partitions.filter(({ leader }) => leader === null).length,
     compression: configs === null ? null : (configs['compression.type'] ?? 'producer'),
   };

@@ -70,9 +70,13 @@ export function peopleHandlers({ ports }: Context): Pick<Handlers, keyof typeof 
       const { username, role, kind, password } = body;
       await grantable(caller, role);
       if ((password !== undefined) !== (kind === 'local'))
-        throw new AppError('REQUEST_INVALID', 'A local user needs a password to begin with, a service account takes none.', {
-          nextStep: kind === 'local' ? 'Send "password".' : 'Leave "password" out, and create a token for it.',
-        });
+        throw new AppError(
+          'REQUEST_INVALID',
+          'A local user needs a password to begin with, a service account takes none.',
+          {
+            nextStep: kind === 'local' ? 'Send "password".' : 'Leave "password" out, and create a token for it.',
+          },
+        );
       if (password !== undefined) checkNewPassword(password, username);
       const user = await aggregates.users.create({
         name: username,
@@ -277,7 +281,18 @@ function roleView({ name, description, isBuiltIn, grants, users, version }: Role
 
 function tokenView(token: ApiToken) {
   const { id, name, userId, scopes, allowedRanges, createdAt, expiresAt, revokedAt, lastUsedAt, lastUsedFrom } = token;
-  return { id, name, ownerId: userId, scopes, allowedRanges, createdAt, expiresAt, revokedAt, lastUsedAt, lastUsedFrom };
+  return {
+    id,
+    name,
+    ownerId: userId,
+    scopes,
+    allowedRanges,
+    createdAt,
+    expiresAt,
+    revokedAt,
+    lastUsedAt,
+    lastUsedFrom,
+  };
 }
 
 function certificateView({ userId: _, ...certificate }: CertificateIdentity) {

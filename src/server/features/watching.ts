@@ -98,7 +98,11 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
         ascending: query.sort === 'seq',
       });
       const names = await namesOf(entries);
-      return { items: entries.map((entry) => entryView(entry, names)), next: next === null ? null : String(next), total: null };
+      return {
+        items: entries.map((entry) => entryView(entry, names)),
+        next: next === null ? null : String(next),
+        total: null,
+      };
     },
 
     exportEvents: async ({ query }) => ({ name: 'audit-log.csv', chunks: csv(await filterOf(query)) }),
@@ -167,5 +171,16 @@ function entryView(entry: AuditEntry, names: ReadonlyMap<string, string>): z.inp
 function rowOf(entry: AuditEntry, names: ReadonlyMap<string, string>): string {
   const view = entryView(entry, names);
   const { seq, at, phase, outcome, action, actor, resource, reason, requestId, parentSeq } = view;
-  return csvRow([seq, new Date(at).toISOString(), phase, outcome, action, actor ?? entry.actor.id, resource, reason, requestId, parentSeq]);
+  return csvRow([
+    seq,
+    new Date(at).toISOString(),
+    phase,
+    outcome,
+    action,
+    actor ?? entry.actor.id,
+    resource,
+    reason,
+    requestId,
+    parentSeq,
+  ]);
 }

@@ -38,10 +38,7 @@ export interface Call<Id extends OperationId = OperationId> {
   /**
    * For public routes that change something, where only the handler learns who asks: intent before `effect`, outcome after it.
    */
-  record<T>(
-    who: Pick<AuditEvent, 'actor' | 'resource'>,
-    effect: (store: Aggregates) => Promise<T>,
-  ): Promise<T>;
+  record<T>(who: Pick<AuditEvent, 'actor' | 'resource'>, effect: (store: Aggregates) => Promise<T>): Promise<T>;
   /** Of streams, which take over the connection. */
   readonly connection: { readonly request: FastifyRequest; readonly reply: FastifyReply };
 }
@@ -52,7 +49,10 @@ export interface FileAnswer {
   readonly chunks: AsyncIterable<string>;
 }
 
-type ResultOf<Sent extends Answer> = Sent extends { readonly kind: 'json'; readonly schema: infer Schema extends z.ZodType }
+type ResultOf<Sent extends Answer> = Sent extends {
+  readonly kind: 'json';
+  readonly schema: infer Schema extends z.ZodType;
+}
   ? DeepReadonly<z.input<Schema>>
   : Sent extends { readonly kind: 'text' | 'redirect' }
     ? string

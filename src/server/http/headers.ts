@@ -1,7 +1,6 @@
 /** Headers of every answer, errors too. */
 
-const NOTHING =
-  "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /** A page of our own: no script at all, and style only with the nonce. */
 export function pagePolicy(nonce: string): string {

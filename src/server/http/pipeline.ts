@@ -117,7 +117,8 @@ export class Pipeline {
       cookies: cookiesOf(request, reply),
       requestId: request.id,
       rawQuery: request.url.split('?').slice(1).join('?'),
-      record: (who, effect) => this.#record({ action: must(route.audit, 'audit action'), requestId: request.id, ...who }, effect),
+      record: (who, effect) =>
+        this.#record({ action: must(route.audit, 'audit action'), requestId: request.id, ...who }, effect),
       connection: { request, reply },
     };
     const run = (): Promise<unknown> => this.#run(route, handler, { call, caller, params, subject });
@@ -226,7 +227,11 @@ export class Pipeline {
   async #run(
     route: Route,
     handler: AnyHandler,
-    { call, caller, params }: { call: Omit<Call, 'store'>; caller: Caller | null; params: unknown; subject: Subject | null },
+    {
+      call,
+      caller,
+      params,
+    }: { call: Omit<Call, 'store'>; caller: Caller | null; params: unknown; subject: Subject | null },
   ): Promise<unknown> {
     const { store } = this.#ports;
     // Getters stay getters: a spread would call them.
@@ -270,7 +275,12 @@ export class Pipeline {
 
   async #once(
     asked: IdempotentRequest,
-    { route, run, request, reply }: { route: Route; run: () => Promise<unknown>; request: FastifyRequest; reply: FastifyReply },
+    {
+      route,
+      run,
+      request,
+      reply,
+    }: { route: Route; run: () => Promise<unknown>; request: FastifyRequest; reply: FastifyReply },
   ): Promise<unknown> {
     const { idempotency } = this.#ports.store;
     const verdict = await idempotency.begin(asked, REPEATABLE_MS);

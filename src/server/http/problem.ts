@@ -32,7 +32,9 @@ export function refusalOf(error: unknown, requestId: string): Refusal {
       title: errorCodes[code].meaning,
       status,
       code,
-      detail: isInternal ? `An unexpected error; the server's log has it under ${requestId}.` : printable(known?.message ?? ''),
+      detail: isInternal
+        ? `An unexpected error; the server's log has it under ${requestId}.`
+        : printable(known?.message ?? ''),
       nextStep: isInternal ? null : (known?.nextStep ?? null),
       requestId,
       ...(Array.isArray(details['problems']) ? { problems: details['problems'] as Problem['problems'] & object } : {}),

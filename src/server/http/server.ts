@@ -84,7 +84,8 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
 }
 
 function withSecurityHeaders(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  for (const [name, value] of Object.entries(securityHeaders)) if (!reply.hasHeader(name)) void reply.header(name, value);
+  for (const [name, value] of Object.entries(securityHeaders))
+    if (!reply.hasHeader(name)) void reply.header(name, value);
   if (request.protocol === 'https') void reply.header('strict-transport-security', strictTransport);
   return reply.header('x-request-id', request.id);
 }
@@ -155,7 +156,9 @@ function createErrorHandler({ ports, pipeline }: HttpOptions) {
         'denied',
       )
       // Refused it is all the same; nothing took effect that the log would have to know.
-      .catch((cause: unknown) => ports.log({ message: 'refusal not in the audit log', requestId: request.id, error: cause }));
+      .catch((cause: unknown) =>
+        ports.log({ message: 'refusal not in the audit log', requestId: request.id, error: cause }),
+      );
     return sendRefusal(known, request, reply);
   };
 }

@@ -27,10 +27,7 @@ export function openEventStream(
     cancel();
     onClose();
   });
-  void reply
-    .header('content-type', 'text/event-stream; charset=utf-8')
-    .header('x-accel-buffering', 'no')
-    .send(body);
+  void reply.header('content-type', 'text/event-stream; charset=utf-8').header('x-accel-buffering', 'no').send(body);
   return {
     send(event) {
       if (body.readableLength > WAITING_BYTES_MAX) return false;

@@ -41,7 +41,7 @@ const signingIn = {
   why: 'Whoever signs in has not signed in yet. Attempts are limited by account and by address.',
 } as const;
 
-export const sessionSchema = z
+const sessionSchema = z
   .strictObject({
     id: z.string(),
     methods: z.array(z.string()),
@@ -161,7 +161,8 @@ export const accountRoutes = {
     method: 'POST',
     path: '/auth/step-up',
     tag: 'account',
-    summary: 'Proves that the person is there, for the dangerous actions of the next five minutes; the session gets a new cookie.',
+    summary:
+      'Proves that the person is there, for the dangerous actions of the next five minutes; the session gets a new cookie.',
     access: { kind: 'signed-in' },
     isOpenToUnready: true,
     audit: 'session.step-up',
@@ -220,7 +221,8 @@ export const accountRoutes = {
     method: 'POST',
     path: '/auth/totp',
     tag: 'account',
-    summary: 'Begins with an authenticator application: its secret is shown once and counts when a code of it was given.',
+    summary:
+      'Begins with an authenticator application: its secret is shown once and counts when a code of it was given.',
     access: { kind: 'signed-in' },
     isOpenToUnready: true,
     audit: 'second-factor.start',

@@ -9,7 +9,10 @@ const byName = z.strictObject({ name: resourceName() });
 /** As in a file, with the name beside the spec's keys: secrets are references, and a secret itself is refused. */
 const statedCluster = z
   .strictObject({
-    name: resourceName().refine((name) => name !== 'purge', 'must not be "purge", which a path has for another purpose'),
+    name: resourceName().refine(
+      (name) => name !== 'purge',
+      'must not be "purge", which a path has for another purpose',
+    ),
     ...clusterKeys(),
   })
   .check(({ value, issues }) => {
@@ -21,7 +24,7 @@ const statedCluster = z
 /** Field names of kaf-mirror; its `brokers` may be one text with commas. */
 const aliases = { brokers: 'bootstrap', cluster_id: 'id' };
 
-export const clusterSummary = z
+const clusterSummary = z
   .strictObject({
     name: z.string(),
     provider: z.string(),
@@ -159,7 +162,8 @@ export const clusterRoutes = {
     method: 'DELETE',
     path: '/api/v1/clusters/:name',
     tag: 'clusters',
-    summary: 'Takes a cluster out of use, unless a job uses it; it is archived after 72 hours, and can be restored until it is purged.',
+    summary:
+      'Takes a cluster out of use, unless a job uses it; it is archived after 72 hours, and can be restored until it is purged.',
     access: on('clusters:delete', { cluster: 'name' }),
     audit: 'cluster.delete',
     hasVersion: true,
@@ -243,4 +247,3 @@ export const clusterRoutes = {
     errors: CANNOT_BE_ASKED,
   }),
 };
-

@@ -97,7 +97,11 @@ const manyDone = z
 /** Starting, stopping and the like, which differ in little but their names. */
 function action<const Path extends string, const Name extends string>(
   path: Path,
-  options: { readonly summary: string; readonly permission: 'jobs:start' | 'jobs:stop' | 'jobs:pause'; readonly audit: Name },
+  options: {
+    readonly summary: string;
+    readonly permission: 'jobs:start' | 'jobs:stop' | 'jobs:pause';
+    readonly audit: Name;
+  },
 ) {
   const { summary, permission, audit } = options;
   return defineRoute({
@@ -233,7 +237,11 @@ export const jobRoutes = {
     permission: 'jobs:pause',
     audit: 'job.pause',
   }),
-  restartJob: action('restart', { summary: 'Stops a job and starts it.', permission: 'jobs:start', audit: 'job.restart' }),
+  restartJob: action('restart', {
+    summary: 'Stops a job and starts it.',
+    permission: 'jobs:start',
+    audit: 'job.restart',
+  }),
   getJobStatus: defineRoute({
     method: 'GET',
     path: '/api/v1/jobs/:id/status',

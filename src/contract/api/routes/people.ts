@@ -46,7 +46,7 @@ const description = () => z.string().max(500).default('');
 /** `local` has a password here, `oidc` signs in at the identity provider, `service` has tokens and certificates only. */
 const userKind = z.enum(['local', 'oidc', 'service']);
 
-export const userSchema = z
+const userSchema = z
   .strictObject({
     id: z.string(),
     username: z.string(),
@@ -62,7 +62,7 @@ export const userSchema = z
   })
   .meta({ id: 'User' });
 
-export const roleSchema = z
+const roleSchema = z
   .strictObject({
     name: z.string(),
     description: z.string(),
@@ -73,12 +73,15 @@ export const roleSchema = z
   })
   .meta({ id: 'Role' });
 
-export const tokenSchema = z
+const tokenSchema = z
   .strictObject({
     id: z.string(),
     name: z.string(),
     ownerId: z.string(),
-    scopes: z.array(z.string()).nullable().describe('At most these permissions, and never more than the owner may; null: all of them'),
+    scopes: z
+      .array(z.string())
+      .nullable()
+      .describe('At most these permissions, and never more than the owner may; null: all of them'),
     allowedRanges: z.array(z.string()).describe('Addresses from where it is taken; empty: from anywhere'),
     createdAt: time(),
     expiresAt: time(),
@@ -122,7 +125,8 @@ export const peopleRoutes = {
     method: 'POST',
     path: '/api/v1/users',
     tag: 'users',
-    summary: 'Creates a user, who has to change the password at the first sign-in, or a service account, which has none.',
+    summary:
+      'Creates a user, who has to change the password at the first sign-in, or a service account, which has none.',
     access: on('users:create', 'server'),
     audit: 'user.create',
     isRepeatable: true,
@@ -192,7 +196,8 @@ export const peopleRoutes = {
     method: 'POST',
     path: '/api/v1/users/:username/reset-password',
     tag: 'users',
-    summary: 'Gives a user a random password, which is shown once and has to be changed; sessions and tokens end, second factors stay.',
+    summary:
+      'Gives a user a random password, which is shown once and has to be changed; sessions and tokens end, second factors stay.',
     access: on('users:create', 'server'),
     audit: 'user.reset-password',
     needsStepUp: true,
@@ -319,7 +324,7 @@ export const peopleRoutes = {
     method: 'GET',
     path: '/api/v1/tokens',
     tag: 'users',
-    summary: "The own API tokens; with users:list those of all.",
+    summary: 'The own API tokens; with users:list those of all.',
     access: { kind: 'signed-in' },
     audit: null,
     answer: json(z.array(tokenSchema)),
@@ -337,7 +342,12 @@ export const peopleRoutes = {
       owner: username().optional(),
       scopes: z.array(z.enum(permissionNames)).min(1).max(100).nullable(),
       allowedRanges: z
-        .array(z.string().max(60).refine((text) => parseIpRange(text) !== null, 'must be an address or a range such as 10.0.0.0/8'))
+        .array(
+          z
+            .string()
+            .max(60)
+            .refine((text) => parseIpRange(text) !== null, 'must be an address or a range such as 10.0.0.0/8'),
+        )
         .max(100)
         .default([]),
       expiresInDays: z.int().min(1).max(365),

@@ -29,7 +29,10 @@ export const auditEntrySchema = z
     action: z.string(),
     phase: z.enum(['intent', 'outcome', 'event']),
     outcome: z.string().nullable(),
-    actor: z.string().nullable().describe('Name of who did it; null where nobody was signed in, or the name was erased'),
+    actor: z
+      .string()
+      .nullable()
+      .describe('Name of who did it; null where nobody was signed in, or the name was erased'),
     actorKind: z.string(),
     resource: z.string().nullable(),
     reason: z.string().nullable(),
