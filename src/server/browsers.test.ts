@@ -176,7 +176,7 @@ describe('hostile input', () => {
   test('formulas in an export are text', async () => {
     const plane = await playControlPlane();
     const root = await plane.as('root', 'admin');
-    await plane.audit.event(
+    await plane.audit.record(
       {
         actor: { id: '=cmd|x', kind: 'user', authn: 'password' },
         action: 'job.start',
@@ -186,6 +186,6 @@ describe('hostile input', () => {
     );
     const { body, headers } = await root('GET', '/api/v1/events/export?action=job.start');
     expect(headers['content-disposition']).toBe('attachment; filename="audit-log.csv"');
-    expect(body.split('\r\n')[1]).toBe(`2,1970-01-01T00:00:00.000Z,event,succeeded,job.start,"'=cmd|x","job a""b",,,`);
+    expect(body.split('\r\n')[1]).toBe(`2,2023-11-14T22:13:20.000Z,event,succeeded,job.start,"'=cmd|x","job a""b",,,`);
   });
 });

@@ -3,13 +3,15 @@ import type { ClusterResource } from '#contract/resources.ts';
 import type { MirrorStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import type { Store } from '#store/store.ts';
+import type { Vault } from '#store/vault.ts';
 import type { Clock } from '#util/clock.ts';
 import type { WebClient } from '#util/host.ts';
 
 export interface ServerPorts {
   readonly store: Store;
-  readonly vault: Vault;
+  readonly vault: Pick<Vault, 'read' | 'write' | 'delete'>;
   readonly audit: AuditLog;
+  readonly auditTrail: AuditTrail;
   readonly jobs: JobRunner;
   readonly clusters: ClusterAsker;
   readonly passwords: PasswordHash;
@@ -27,14 +29,6 @@ export interface ServerPorts {
 /** Bytes that nobody can foretell. */
 export interface Entropy {
   bytes(count: number): Uint8Array;
-}
-
-/** Secrets, encrypted in the store. */
-export interface Vault {
-  get(name: string): Promise<string | null>;
-  put(name: string, value: string, by: string | null): Promise<void>;
-  /** False: there was none. */
-  delete(name: string): Promise<boolean>;
 }
 
 export interface PasswordHash {
@@ -70,35 +64,41 @@ export interface AuditEntry extends AuditEvent {
   readonly parentSeq?: number;
 }
 
+/** What the log of `prove/` offers for writing. Each call resolves when what it wrote is durable, or rejects with AUDIT_UNAVAILABLE. */
+export interface AuditLog {
+  /** Before an effect. */
+  intend(event: AuditEvent): Promise<AuditEntry>;
+  /** After it, once. */
+  settle(
+    intent: AuditEntry,
+    outcome: 'succeeded' | 'failed' | 'unknown',
+    ending?: { readonly reason?: string },
+  ): Promise<AuditEntry>;
+  /** What has happened already, or was refused. */
+  record(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<AuditEntry>;
+}
+
 export interface AuditFilter {
-  readonly from?: number;
-  readonly to?: number;
-  /** With "*" at its end: those that begin so. */
+  /** `job` finds `job.start` too. */
   readonly action?: string;
   readonly actorId?: string;
   readonly outcome?: 'succeeded' | 'failed' | 'denied' | 'unknown';
+  /** From here, inclusive, to there, exclusive. */
+  readonly fromTs?: number;
+  readonly toTs?: number;
 }
 
-/** Each call resolves when what it wrote is durable, or rejects with AUDIT_UNAVAILABLE. */
-export interface AuditLog {
-  /** Before an effect; its place in the log. */
-  intent(event: AuditEvent): Promise<number>;
-  /** After it. */
-  outcome(
-    intent: number,
-    ended: { readonly outcome: 'succeeded' | 'failed' | 'unknown'; readonly reason?: string },
-  ): Promise<void>;
-  /** What has happened already, or was refused. */
-  event(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<void>;
+/** The same log, for reading. */
+export interface AuditTrail {
   /** Whether it can be written now. */
   isWritable(): boolean;
-  /** Newest first unless `ascending`; `next` is where the next page begins. */
-  list(request: {
-    readonly filter: AuditFilter;
-    readonly limit: number;
-    readonly after: number | null;
-    readonly ascending: boolean;
-  }): Promise<{ readonly entries: readonly AuditEntry[]; readonly next: number | null }>;
+  /** The newest below `before` that the filter lets through, the newest first; perhaps none, where `next` is not null. */
+  page(
+    filter: AuditFilter,
+    range: { readonly before: number | null; readonly limit: number },
+  ): Promise<{ readonly entries: readonly AuditEntry[]; readonly next: number | null }>;
+  /** All that the filter lets through, the oldest first. */
+  all(filter: AuditFilter): Iterable<AuditEntry> | AsyncIterable<AuditEntry>;
 }
 
 export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped' | 'failed';

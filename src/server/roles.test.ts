@@ -70,6 +70,8 @@ function pathOf(id: OperationId, side: Side): string {
     id: path.includes('/jobs/') ? sides[side].id : 'none',
     name: tag === 'clusters' ? sides[side].cluster : 'spare',
     username: 'victim',
+    incident: '7',
+    period: 'daily',
   };
   return path.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? '');
 }

@@ -15,13 +15,15 @@ import { accountHandlers } from './features/account.ts';
 import { clusterHandlers } from './features/clusters.ts';
 import type { Context } from './features/context.ts';
 import { jobHandlers } from './features/jobs.ts';
+import { HistoryKeeper } from './features/history-keeper.ts';
 import { peopleHandlers } from './features/people.ts';
+import { recordHandlers } from './features/records.ts';
 import { systemHandlers } from './features/system.ts';
 import { socketOpener, watchingHandlers } from './features/watching.ts';
 import { Pipeline } from './http/pipeline.ts';
 import { createHttpServer } from './http/server.ts';
 import { LiveHub } from './live/live-hub.ts';
-import type { ServerPorts, Vault, Entropy } from './ports.ts';
+import type { Entropy, ServerPorts } from './ports.ts';
 import type { ServerSettings } from './settings.ts';
 
 const SETUP_MS = 3_600_000;
@@ -71,10 +73,12 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       ...peopleHandlers(context),
       ...clusterHandlers(context),
       ...jobHandlers(context),
+      ...recordHandlers(context),
       ...watchingHandlers(context),
     },
     onSocket: socketOpener(context),
   });
+  const keeper = new HistoryKeeper(ports);
   return {
     http,
     async issueSetupToken() {
@@ -84,6 +88,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       return text;
     },
     async close() {
+      keeper.close();
       live.close();
       await http.close();
     },
@@ -98,8 +103,8 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
 };
 
 /** Made once, so that browsers stay known over restarts. */
-async function deviceKey(vault: Vault, entropy: Entropy): Promise<Uint8Array> {
-  if ((await vault.get(DEVICE_KEY)) === null)
-    await vault.put(DEVICE_KEY, Buffer.from(entropy.bytes(32)).toString('base64'), null);
-  return Buffer.from(must(await vault.get(DEVICE_KEY), 'device key'), 'base64');
+async function deviceKey(vault: ServerPorts['vault'], entropy: Entropy): Promise<Uint8Array> {
+  if ((await vault.read(DEVICE_KEY)) === null)
+    await vault.write(DEVICE_KEY, Buffer.from(entropy.bytes(32)).toString('base64'), null);
+  return Buffer.from(must(await vault.read(DEVICE_KEY), 'device key'), 'base64');
 }

@@ -8,13 +8,14 @@ import type { TopicView } from '#contract/views.ts';
 import type {
   AuditEntry,
   AuditEvent,
+  AuditFilter,
   AuditLog,
+  AuditTrail,
   ClusterAsker,
   JobRunner,
   PasswordHash,
   RunningJob,
   ServerPorts,
-  Vault,
 } from '#server/ports.ts';
 import { createServer, type Server } from '#server/server.ts';
 import { defaultSettings, type ServerSettings } from '#server/settings.ts';
@@ -36,62 +37,65 @@ function tagOf(password: string): string {
   return `$played$${createHmac('sha256', 'played').update(password).digest('hex')}`;
 }
 
-export class PlayedAudit implements AuditLog {
+export class PlayedAudit implements AuditLog, AuditTrail {
   readonly entries: AuditEntry[] = [];
+  readonly #clock: ManualClock;
   isBroken = false;
 
-  async intent(event: AuditEvent): Promise<number> {
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  async intend(event: AuditEvent): Promise<AuditEntry> {
     return this.#append(event, { phase: 'intent' });
   }
 
-  async outcome(intent: number, ended: Parameters<AuditLog['outcome']>[1]): Promise<void> {
-    const { actor, action, resource } = must(this.entries[intent], 'intent');
-    this.#append(
-      { actor, action, resource, ...(ended.reason === undefined ? {} : { reason: ended.reason }) },
-      {
-        phase: 'outcome',
-        outcome: ended.outcome,
-        parentSeq: intent,
-      },
-    );
+  async settle(...[intent, outcome, ending = {}]: Parameters<AuditLog['settle']>): Promise<AuditEntry> {
+    const { actor, action, resource, seq: parentSeq } = intent;
+    return this.#append({ actor, action, resource, ...ending }, { phase: 'outcome', outcome, parentSeq });
   }
 
-  async event(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<void> {
-    this.#append(event, { phase: 'event', outcome });
+  async record(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<AuditEntry> {
+    return this.#append(event, { phase: 'event', outcome });
   }
 
   isWritable(): boolean {
     return !this.isBroken;
   }
 
-  async list({ filter, limit, after, ascending }: Parameters<AuditLog['list']>[0]): ReturnType<AuditLog['list']> {
-    const found = this.entries.filter(
-      ({ action, actor }) =>
-        (filter.action === undefined || action === filter.action) &&
-        (filter.actorId === undefined || actor.id === filter.actorId),
-    );
-    const ordered = ascending ? found : found.toReversed();
-    const rest = after === null ? ordered : ordered.filter(({ seq }) => (ascending ? seq > after : seq < after));
-    const entries = rest.slice(0, limit);
-    return { entries, next: rest.length > entries.length ? must(entries.at(-1), 'last entry').seq : null };
+  async page(...[filter, { before, limit }]: Parameters<AuditTrail['page']>): ReturnType<AuditTrail['page']> {
+    const found = this.all(filter).filter(({ seq }) => before === null || seq < before);
+    const entries = found.toReversed().slice(0, limit);
+    return { entries, next: found.length > entries.length ? must(entries.at(-1), 'last entry').seq : null };
   }
 
-  #append(event: AuditEvent, rest: Pick<AuditEntry, 'phase' | 'outcome' | 'parentSeq'>): number {
+  all({ action, actorId, outcome, fromTs = 0, toTs = Infinity }: AuditFilter): AuditEntry[] {
+    return this.entries.filter(
+      (entry) =>
+        (action === undefined || entry.action === action || entry.action.startsWith(`${action}.`)) &&
+        (actorId === undefined || entry.actor.id === actorId) &&
+        (outcome === undefined || entry.outcome === outcome) &&
+        entry.ts >= fromTs &&
+        entry.ts < toTs,
+    );
+  }
+
+  #append(event: AuditEvent, rest: Pick<AuditEntry, 'phase' | 'outcome' | 'parentSeq'>): AuditEntry {
     if (this.isBroken) throw new AppError('AUDIT_UNAVAILABLE', 'The audit log is played broken.');
-    const seq = this.entries.length;
-    this.entries.push({ ...event, ...rest, seq, ts: 0 });
-    return seq;
+    const entry = { ...event, ...rest, seq: this.entries.length, ts: this.#clock.now() };
+    this.entries.push(entry);
+    return entry;
   }
 }
 
-class PlayedVault implements Vault {
+class PlayedVault {
   readonly #secrets = new Map<string, string>();
 
-  async get(name: string): Promise<string | null> {
+  async read(name: string): Promise<string | null> {
     return this.#secrets.get(name) ?? null;
   }
 
-  async put(name: string, value: string): Promise<void> {
+  async write(name: string, value: string): Promise<void> {
     this.#secrets.set(name, value);
   }
 
@@ -173,7 +177,6 @@ export interface ControlPlane {
   readonly clusters: PlayedClusters;
   readonly clock: ManualClock;
   readonly logged: { readonly message: string; readonly error: unknown }[];
-  readonly vault: Vault;
   /** Calls with a session of that user, which is created where it is not there. Paths begin with "/". */
   as(username: string, role?: string): Promise<Client>;
 }
@@ -206,7 +209,7 @@ export async function playControlPlane(
     clock,
     random,
   });
-  const audit = new PlayedAudit();
+  const audit = new PlayedAudit(clock);
   const runner = new PlayedRunner();
   const clusters = new PlayedClusters();
   const vault = new PlayedVault();
@@ -216,6 +219,7 @@ export async function playControlPlane(
     store,
     vault,
     audit,
+    auditTrail: audit,
     jobs: runner,
     clusters,
     passwords,
@@ -245,7 +249,6 @@ export async function playControlPlane(
     clusters,
     clock,
     logged,
-    vault,
     async as(username, role = username) {
       if ((await store.users.getByName(username)) === null) {
         const user = {

@@ -36,15 +36,19 @@ export type Problem = z.infer<typeof problemSchema>;
 
 const PAGE_ITEMS_MAX = 1000;
 
+export const pageLimit = () => z.coerce.number().int().min(1).max(PAGE_ITEMS_MAX).default(100);
+
+export const pageCursor = () => z.string().max(2_000).optional().describe('"next" of the page before');
+
 /**
  * Lists come in pages; a page begins behind a place, not after a number of items, so what is added or removed meanwhile shifts
  * nothing. `sort` is the name of a field, with "-" before it to turn the order round. Numbers come from a query as text.
  */
-export function pageQuery(fields: readonly string[], sort = must(fields[0], 'first field')) {
+export function pageQuery(fields: readonly string[]) {
   return {
-    limit: z.coerce.number().int().min(1).max(PAGE_ITEMS_MAX).default(100),
-    cursor: z.string().max(2_000).optional().describe('"next" of the page before'),
-    sort: z.enum([...fields, ...fields.map((field) => `-${field}`)]).default(sort),
+    limit: pageLimit(),
+    cursor: pageCursor(),
+    sort: z.enum([...fields, ...fields.map((field) => `-${field}`)]).default(must(fields[0], 'first field')),
     search: z.string().max(200).optional().describe('Only what has this in its name'),
     total: z.enum(['true', 'false']).default('false').describe('Whether to count all that match'),
   };

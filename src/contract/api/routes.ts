@@ -3,6 +3,7 @@ import { accountRoutes } from './routes/account.ts';
 import { clusterRoutes } from './routes/clusters.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { peopleRoutes } from './routes/people.ts';
+import { recordRoutes } from './routes/records.ts';
 import { systemRoutes } from './routes/system.ts';
 import { watchingRoutes } from './routes/watching.ts';
 import type { Route } from './route.ts';
@@ -13,6 +14,7 @@ export const routes = {
   ...peopleRoutes,
   ...clusterRoutes,
   ...jobRoutes,
+  ...recordRoutes,
   ...watchingRoutes,
 } as const satisfies Record<string, Route>;
 

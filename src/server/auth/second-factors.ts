@@ -1,25 +1,22 @@
 /** Authenticator applications (RFC 6238), recovery codes and security keys (Web Authentication). */
-import {
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-} from '@simplewebauthn/server';
 import { Secret, TOTP } from 'otpauth';
 import { AppError } from '#contract/errors.ts';
 import type { Json } from '#store/json.ts';
 import type { Aggregates } from '#store/store.ts';
 import type { WebauthnCredential } from '#store/users.ts';
 import type { Clock } from '#util/clock.ts';
-import type { Entropy, Vault } from '../ports.ts';
+import type { Entropy, ServerPorts } from '../ports.ts';
 import { sha256 } from './credential.ts';
+
+/** Loaded when it is used: few servers have a security key to look at, and it is 20 packages. */
+const webauthn = () => import('@simplewebauthn/server');
 
 const PERIOD_SECONDS = 30;
 const RECOVERY_CODES = 10;
 const RECOVERY_BYTES = 15;
 
 export interface SecondFactorPorts {
-  readonly vault: Vault;
+  readonly vault: ServerPorts['vault'];
   readonly clock: Clock;
   readonly entropy: Entropy;
   /** Where our pages are, as the browser says it, and the domain that security keys are made for. */
@@ -46,20 +43,20 @@ export class SecondFactors {
   /** A new secret, which counts when a code of it was given. */
   async startTotp(userId: string, username: string): Promise<{ secret: string; uri: string }> {
     const secret = new Secret({ buffer: new Uint8Array(this.#ports.entropy.bytes(20)).buffer });
-    await this.#ports.vault.put(pendingTotp(userId), secret.base32, userId);
+    await this.#ports.vault.write(pendingTotp(userId), secret.base32, userId);
     return { secret: secret.base32, uri: totpOf(secret.base32, username).toString() };
   }
 
   /** New recovery codes. Throws AUTH_INVALID for a wrong code, RESOURCE_CONFLICT where nothing was begun. */
   async confirmTotp(store: Aggregates, userId: string, code: string): Promise<string[]> {
     const { vault } = this.#ports;
-    const secret = await vault.get(pendingTotp(userId));
+    const secret = await vault.read(pendingTotp(userId));
     if (secret === null)
       throw new AppError('RESOURCE_CONFLICT', 'No authenticator application was begun with.', {
         nextStep: 'Begin with POST /auth/totp.',
       });
     this.#stepOf(secret, code);
-    await vault.put(activeTotp(userId), secret, userId);
+    await vault.write(activeTotp(userId), secret, userId);
     await store.users.setTotp(userId, true);
     await this.#spendCode(store, userId, secret, code); // behind setTotp, which forgets what was used of an earlier secret
     await vault.delete(pendingTotp(userId));
@@ -76,7 +73,7 @@ export class SecondFactors {
 
   /** Throws AUTH_INVALID: wrong, or used before. */
   async useTotp(store: Aggregates, userId: string, code: string): Promise<void> {
-    const secret = await this.#ports.vault.get(activeTotp(userId));
+    const secret = await this.#ports.vault.read(activeTotp(userId));
     if (secret === null) throw wrong();
     await this.#spendCode(store, userId, secret, code);
   }
@@ -86,7 +83,9 @@ export class SecondFactors {
   }
 
   async askForKey(credentials: readonly WebauthnCredential[]): Promise<Ceremony> {
-    const options = await generateAuthenticationOptions({
+    const options = await (
+      await webauthn()
+    ).generateAuthenticationOptions({
       rpID: this.#ports.domain,
       challenge: new Uint8Array(this.#ports.entropy.bytes(32)),
       allowCredentials: credentials.map(({ credentialId, transports }) => ({
@@ -102,24 +101,30 @@ export class SecondFactors {
     const response = shown.response as { id?: unknown };
     const known = typeof response.id === 'string' ? await store.users.webauthn(response.id) : null;
     if (known === null || known.userId !== userId) throw wrong();
-    const { verified, authenticationInfo } = await verifyAuthenticationResponse({
-      response: response as never,
-      expectedChallenge: shown.challenge,
-      expectedOrigin: [...this.#ports.origins],
-      expectedRPID: this.#ports.domain,
-      requireUserVerification: false, // it is the second factor, the password was the first
-      credential: {
-        id: known.credentialId,
-        publicKey: new Uint8Array(Buffer.from(known.publicKey, 'base64url')),
-        counter: known.counter,
-      },
-    }).catch(() => ({ verified: false, authenticationInfo: null })); // whatever a stranger's bytes make it throw is a no
+    const { verified, authenticationInfo } = await (
+      await webauthn()
+    )
+      .verifyAuthenticationResponse({
+        response: response as never,
+        expectedChallenge: shown.challenge,
+        expectedOrigin: [...this.#ports.origins],
+        expectedRPID: this.#ports.domain,
+        requireUserVerification: false, // it is the second factor, the password was the first
+        credential: {
+          id: known.credentialId,
+          publicKey: new Uint8Array(Buffer.from(known.publicKey, 'base64url')),
+          counter: known.counter,
+        },
+      })
+      .catch(() => ({ verified: false, authenticationInfo: null })); // whatever a stranger's bytes make it throw is a no
     if (!verified || authenticationInfo === null) throw wrong();
     if (!(await store.users.useWebauthn(known.credentialId, authenticationInfo.newCounter))) throw wrong();
   }
 
   async askForNewKey(user: { id: string; name: string }, known: readonly WebauthnCredential[]): Promise<Ceremony> {
-    const options = await generateRegistrationOptions({
+    const options = await (
+      await webauthn()
+    ).generateRegistrationOptions({
       rpName: 'Lockstep',
       rpID: this.#ports.domain,
       userName: user.name,
@@ -137,13 +142,17 @@ export class SecondFactors {
     userId: string,
     shown: { name: string; challenge: string; response: unknown },
   ): Promise<string> {
-    const { verified, registrationInfo } = await verifyRegistrationResponse({
-      response: shown.response as never,
-      expectedChallenge: shown.challenge,
-      expectedOrigin: [...this.#ports.origins],
-      expectedRPID: this.#ports.domain,
-      requireUserVerification: false,
-    }).catch(() => ({ verified: false as const, registrationInfo: undefined }));
+    const { verified, registrationInfo } = await (
+      await webauthn()
+    )
+      .verifyRegistrationResponse({
+        response: shown.response as never,
+        expectedChallenge: shown.challenge,
+        expectedOrigin: [...this.#ports.origins],
+        expectedRPID: this.#ports.domain,
+        requireUserVerification: false,
+      })
+      .catch(() => ({ verified: false as const, registrationInfo: undefined }));
     if (!verified || !registrationInfo) throw wrong();
     const { id, publicKey, counter, transports } = registrationInfo.credential;
     await store.users.addWebauthn({

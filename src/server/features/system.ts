@@ -12,7 +12,7 @@ export function systemHandlers({ ports, settings, startedAt }: Context): Pick<Ha
     async getHealth() {
       const checks = [
         { name: 'store' as const, status: status(ports.store.health().state === 'ok') },
-        { name: 'audit' as const, status: status(ports.audit.isWritable()) },
+        { name: 'audit' as const, status: status(ports.auditTrail.isWritable()) },
         { name: 'jobs' as const, status: status(ports.jobs.isAlive()) },
       ];
       return {

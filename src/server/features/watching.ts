@@ -17,7 +17,7 @@ import type { Context } from './context.ts';
 
 const TICKET_MS = 30_000;
 const EXPORT_ENTRIES_MAX = 100_000;
-const READ_ENTRIES = 1_000;
+const EXPORT_BATCH = 1_000;
 const POLICY_VIOLATION = 1008;
 
 interface StatedFilter {
@@ -30,7 +30,7 @@ interface StatedFilter {
 
 export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof watchingRoutes> {
   const { ports, live, settings } = context;
-  const { store, audit, entropy, clock } = ports;
+  const { store, auditTrail, entropy, clock } = ports;
 
   /** The log knows people by ids; their names stand beside it. */
   const namesOf = async (entries: readonly AuditEntry[]): Promise<ReadonlyMap<string, string>> => {
@@ -42,8 +42,8 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
   const filterOf = async ({ from, to, action, actor, outcome }: StatedFilter): Promise<AuditFilter> => {
     const user = actor === undefined ? null : await store.users.getByName(actor);
     return {
-      ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to }),
+      ...(from === undefined ? {} : { fromTs: from }),
+      ...(to === undefined ? {} : { toTs: to }),
       ...(action === undefined ? {} : { action }),
       // A name that is nobody's may be an id, of somebody who was deleted.
       ...(actor === undefined ? {} : { actorId: user?.id ?? actor }),
@@ -53,16 +53,19 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
 
   async function* csv(filter: AuditFilter): AsyncIterable<string> {
     yield csvRow(['seq', 'time', 'phase', 'outcome', 'action', 'actor', 'resource', 'reason', 'request', 'intent']);
-    let after: number | null = null;
+    let batch: AuditEntry[] = [];
     let left = EXPORT_ENTRIES_MAX;
-    do {
-      const limit = Math.min(READ_ENTRIES, left);
-      const page: Awaited<ReturnType<typeof audit.list>> = await audit.list({ filter, limit, after, ascending: true });
-      const names = await namesOf(page.entries);
-      yield page.entries.map((entry) => rowOf(entry, names)).join('');
-      left -= page.entries.length;
-      after = page.next;
-    } while (after !== null && left > 0);
+    const rows = async (): Promise<string> => {
+      const names = await namesOf(batch);
+      return batch.map((entry) => rowOf(entry, names)).join('');
+    };
+    for await (const entry of auditTrail.all(filter)) {
+      if (left-- === 0) break;
+      if (batch.push(entry) < EXPORT_BATCH) continue;
+      yield await rows();
+      batch = [];
+    }
+    yield await rows();
   }
 
   return {
@@ -91,12 +94,8 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
     },
 
     async listEvents({ query }) {
-      const { entries, next } = await audit.list({
-        filter: await filterOf(query),
-        limit: query.limit,
-        after: query.cursor === undefined ? null : placeOf(query.cursor),
-        ascending: query.sort === 'seq',
-      });
+      const before = query.cursor === undefined ? null : placeOf(query.cursor);
+      const { entries, next } = await auditTrail.page(await filterOf(query), { before, limit: query.limit });
       const names = await namesOf(entries);
       return {
         items: entries.map((entry) => entryView(entry, names)),

@@ -249,27 +249,27 @@ export class Pipeline {
 
   async #record<T>(event: AuditEvent, effect: (store: Call['store']) => Promise<T>): Promise<T> {
     const { audit, store, log } = this.#ports;
-    const intent = await audit.intent(event);
-    const end = async (outcome: Parameters<typeof audit.outcome>[1]): Promise<void> => {
+    const intent = await audit.intend(event);
+    const end = async (outcome: 'succeeded' | 'failed' | 'unknown', reason?: string): Promise<void> => {
       // The effect is there or is not, whatever the log says now: it names the intent as dangling when it is read.
       await audit
-        .outcome(intent, outcome)
+        .settle(intent, outcome, reason === undefined ? {} : { reason })
         .catch((error: unknown) =>
           log({ message: 'outcome not in the audit log', requestId: event.requestId ?? null, error }),
         );
     };
     let result: T;
     try {
-      result = await effect(store.under(intent));
+      result = await effect(store.under(intent.seq));
     } catch (error) {
       const known = error instanceof AppError ? error : null;
       const isOpen = known === null || known.details['effect'] === 'unknown';
-      await end({ outcome: isOpen ? 'unknown' : 'failed', reason: known?.code ?? 'INTERNAL' });
+      await end(isOpen ? 'unknown' : 'failed', known?.code ?? 'INTERNAL');
       throw error;
     } finally {
       this.#authenticator.forget();
     }
-    await end({ outcome: 'succeeded' });
+    await end('succeeded');
     return result;
   }
 

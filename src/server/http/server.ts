@@ -145,7 +145,7 @@ function createErrorHandler({ ports, pipeline }: HttpOptions) {
         reply,
       );
     await ports.audit
-      .event(
+      .record(
         {
           actor: pipeline.actorOf(request),
           action: actionOf(request),

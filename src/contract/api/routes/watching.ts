@@ -1,6 +1,6 @@
 /** Live state, and what has happened. */
 import { z } from 'zod';
-import { count, pageOf, pageQuery, time } from '../common.ts';
+import { count, pageCursor, pageLimit, pageOf, time } from '../common.ts';
 import { defineRoute, json, on } from '../route.ts';
 import { incidentSchema, jobSummary, partitionStatus } from './jobs.ts';
 
@@ -44,7 +44,7 @@ export const auditEntrySchema = z
 const auditFilter = {
   from: z.coerce.number().int().min(0).optional().describe('At or after, milliseconds since the epoch'),
   to: z.coerce.number().int().min(0).optional().describe('Before'),
-  action: z.string().max(100).optional().describe('This action, or with "*" at its end those that begin so'),
+  action: z.string().max(100).optional().describe('"job" finds "job.start" too'),
   actor: z.string().max(100).optional(),
   outcome: z.enum(['succeeded', 'failed', 'denied', 'unknown']).optional(),
 };
@@ -83,10 +83,10 @@ export const watchingRoutes = {
     method: 'GET',
     path: '/api/v1/events',
     tag: 'events',
-    summary: 'Entries of the audit log.',
+    summary: 'Entries of the audit log, the newest first. A page may be empty and yet have a next one.',
     access: on('events:view', 'server'),
     audit: null,
-    query: z.strictObject({ ...pageQuery(['seq'], '-seq'), ...auditFilter }),
+    query: z.strictObject({ limit: pageLimit(), cursor: pageCursor(), ...auditFilter }),
     answer: json(pageOf(auditEntrySchema)),
     errors: ['AUDIT_UNAVAILABLE'],
   }),
