@@ -42,7 +42,7 @@ import { must } from '#util/assert.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = join(root, 'docs/operating');
 /** No incident's: first minutes, and planned work. */
-const OTHER_PAGES = ['README.md', 'limits.md', 'planned-work.md'];
+const OTHER_PAGES = ['README.md', 'limits.md', 'planned-work.md', 'store.md'];
 const SECTIONS = ['What you see', 'Find the cause', 'Cure', 'Do not', 'Cured when'];
 /** 03:12:07Z */
 const NIGHT = Date.UTC(2026, 10, 21, 3, 12, 7);

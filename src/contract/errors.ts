@@ -114,6 +114,7 @@ export const errorCodes = {
   STORE_UNAVAILABLE: row(503, 1, 'error', true, 'The database of the control plane does not answer in time.'),
   STORE_FULL: row(503, 1, 'error', true, 'There is no room for the database of the control plane.'),
   STORE_INVALID: row(503, 1, 'error', false, 'The database of the control plane cannot be used.'),
+  BACKUP_INVALID: row(400, 1, 'error', false, 'A backup is damaged, incomplete, or sealed with another key.'),
   LOG_ROLLED_BACK: row(503, 5, 'error', false, 'The audit log is behind what has been seen of it.'),
 
   INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),

@@ -126,6 +126,7 @@ export const access: { readonly [A in AggregateName]: { readonly [M in keyof Agg
     restorationLogged: 'write',
     effectsOf: 'read',
   },
+  dumps: { open: 'read', next: 'read', close: 'read' },
   maintenance: {
     prune: 'write',
     rollUp: 'write',

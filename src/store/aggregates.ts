@@ -1,6 +1,7 @@
 import { createCertificates } from './certificates.ts';
 import { createClusters } from './clusters.ts';
 import { createConfiguration } from './configuration.ts';
+import { createDumps } from './dumps.ts';
 import { createEvents } from './events.ts';
 import { createMetricsHistory } from './history.ts';
 import { createIdempotency } from './idempotency.ts';
@@ -42,5 +43,6 @@ export const creators: { readonly [Name in keyof Aggregates]: (scope: Scope) => 
   leases: createLeases,
   reports: createReports,
   logAnchors: createLogAnchors,
+  dumps: createDumps,
   maintenance: createMaintenance,
 };

@@ -59,10 +59,16 @@ export function createEvents({ db }: Scope): Events {
   return {
     async add(events) {
       for (let first = 0; first < events.length; first += ROWS_MAX) {
-        const rows = events.slice(first, first + ROWS_MAX).map(({ jobId, data, ...event }) => ({
-          ...event,
-          job_id: jobId,
-          data: JSON.stringify(data),
+        const rows = events.slice(first, first + ROWS_MAX).map((event) => ({
+          at: event.at,
+          type: event.type,
+          level: event.level,
+          job_id: event.jobId,
+          cluster: event.cluster,
+          topic: event.topic,
+          actor: event.actor,
+          message: event.message,
+          data: JSON.stringify(event.data),
         }));
         await db.insertInto('events').values(rows).execute();
       }

@@ -126,6 +126,23 @@ export interface Inventory {
   delete(snapshotId: number): Promise<boolean>;
 }
 
+export interface WholeSnapshot {
+  readonly about: Parameters<Inventory['begin']>[0];
+  readonly topics: readonly InventoryTopic[];
+  readonly partitions: readonly InventoryPartition[];
+  readonly groups: readonly InventoryGroup[];
+  readonly offsets: readonly InventoryGroupOffset[];
+}
+
+/** In pieces, between which others get their turn. One that is interrupted is never seen. */
+export async function saveSnapshot(inventory: Inventory, snapshot: WholeSnapshot): Promise<Snapshot> {
+  const id = await inventory.begin(snapshot.about);
+  for (const kind of ['topics', 'partitions', 'groups', 'offsets'] as const)
+    for (let first = 0; first < snapshot[kind].length; first += ITEMS_MAX)
+      await inventory.add(id, { kind, items: snapshot[kind].slice(first, first + ITEMS_MAX) } as InventoryItems);
+  return inventory.complete(id);
+}
+
 const byTime: PageOrder<'takenAt'> = {
   list: 'snapshots',
   sorts: { takenAt: sql`taken_at` },

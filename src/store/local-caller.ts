@@ -8,6 +8,7 @@ import { access, type Access } from './access.ts';
 import { creators } from './aggregates.ts';
 import type { Call, Caller } from './call.ts';
 import type { Database } from './database.ts';
+import { closeDumps } from './dumps.ts';
 import { readFact, writeFact } from './facts.ts';
 import { noVersions } from './maintenance.ts';
 import type { Scope } from './scope.ts';
@@ -40,7 +41,10 @@ export function createLocalCaller(database: Database, options: LocalCallerOption
         await sleep(clock, backoff.next());
       }
     },
-    close: () => database.close(),
+    async close() {
+      await closeDumps(database);
+      await database.close();
+    },
   };
 }
 

@@ -33,7 +33,7 @@ export async function migrateTo(db: Kysely<Tables>, engine: Engine, version: str
   const migrator = createMigrator(db, engine);
   await assertKnown(db);
   const { error } = await migrator.migrateTo(version === 'none' ? NO_MIGRATIONS : version);
-  if (error !== undefined) throw error instanceof Error ? error : new Error(String(error));
+  if (error !== undefined) throw error as Error;
 }
 
 /** `none`: an empty database. */

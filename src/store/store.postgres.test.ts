@@ -1,11 +1,16 @@
 /** The store on a real PostgreSQL server: all that it does on SQLite, and what only a server can do to it. */
+import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { AppError } from '#contract/errors.ts';
+import { fillStore } from '#testing/filled-store.ts';
 import { PostgresServer } from '#testing/postgres.ts';
 import { testStore } from '#testing/store-suite.ts';
+import { temporaryDirectory } from '#testing/supervisor.ts';
 import { systemClock, systemHost } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
+import { restoreBackup, takeBackup } from './backup.ts';
+import { newKeyLine, parseKeyring } from './key-encryption.ts';
 import { openDatabase, openMigrated, type StoreLocation } from './location.ts';
 import { createLocalStore, openStore } from './open-store.ts';
 import { currentSchema, migrateTo, readSchemaVersion, schemaVersions } from './schema.ts';
@@ -56,6 +61,42 @@ test('every migration can be undone and done again, and two servers may migrate 
   for (const each of both) await each.close();
   expect(await shape()).toEqual(whole);
   expect(await readSchemaVersion(database.kysely)).toBe(currentSchema);
+});
+
+test('a backup of one engine restores into the other, and is the same again', async () => {
+  const path = join(temporaryDirectory('backup'), 'first');
+  const keys = parseKeyring(newKeyLine('k1'), 'test');
+  const { disk } = systemHost;
+  const options = { clock: systemClock, random: createRandom(1) };
+  const file = await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk);
+  const before = createLocalStore(file, options);
+  onTestFinished(() => before.close(1000));
+  await fillStore(before);
+  const taken = await takeBackup(before, { disk, path, keys });
+
+  const other = await openMigrated({ engine: 'postgres', url: await server.createDatabase('restored') }, disk);
+  const after = createLocalStore(other, options);
+  onTestFinished(() => after.close(1000));
+  await restoreBackup(other, { disk, path, keys, now: systemClock.now() });
+  const again = await takeBackup(after, { disk, path: `${path}-again`, keys });
+  expect(again.rows).toEqual({ ...taken.rows, restorations: 1 });
+  const event = {
+    at: 1,
+    type: 't',
+    level: 'info',
+    jobId: null,
+    cluster: null,
+    topic: null,
+    actor: null,
+    message: '',
+    data: {},
+  } as const;
+  await after.events.add([event]); // under a number that is not taken
+  await restoreBackup(file, { disk, path: `${path}-again`, keys, now: systemClock.now() });
+  expect((await before.users.list({ limit: 20 })).items).toEqual((await after.users.list({ limit: 20 })).items);
+  expect(await before.history.totals({ jobId: null, metrics: ['records'], from: 0, to: 1e15 })).toEqual(
+    await after.history.totals({ jobId: null, metrics: ['records'], from: 0, to: 1e15 }),
+  );
 });
 
 test('a lock that somebody holds ends calls with what they met; then all is well', async () => {

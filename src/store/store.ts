@@ -14,6 +14,7 @@
 import type { Certificates } from './certificates.ts';
 import type { Clusters } from './clusters.ts';
 import type { Configuration } from './configuration.ts';
+import type { Dumps } from './dumps.ts';
 import type { Events } from './events.ts';
 import type { MetricsHistory } from './history.ts';
 import type { Idempotency } from './idempotency.ts';
@@ -52,6 +53,7 @@ export interface Aggregates {
   readonly leases: Leases;
   readonly reports: Reports;
   readonly logAnchors: LogAnchors;
+  readonly dumps: Dumps;
   readonly maintenance: Maintenance;
 }
 

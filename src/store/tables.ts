@@ -248,36 +248,38 @@ export interface Tables {
   };
 }
 
-/** All of them; each after those that it refers to. */
-export const tableNames = [
-  'facts',
-  'users',
-  'roles',
-  'user_roles',
-  'recovery_codes',
-  'webauthn_credentials',
-  'sessions',
-  'api_tokens',
-  'one_time_tokens',
-  'certificates',
-  'idempotency_keys',
-  'throttles',
-  'secrets',
-  'configuration_values',
-  'leases',
-  'log_checkpoints',
-  'log_effects',
-  'restorations',
-  'clusters',
-  'jobs',
-  'reports',
-  'events',
-  'incidents',
-  'metric_series',
-  'metric_counters',
-  'metric_points',
-  'snapshots',
-  'snapshot_items',
-] as const satisfies readonly (keyof Tables)[];
+/** All of them, each after those that it refers to, with what orders its rows. */
+export const tableKeys = {
+  facts: ['name'],
+  users: ['id'],
+  roles: ['name'],
+  user_roles: ['user_id', 'role'],
+  recovery_codes: ['user_id', 'hash'],
+  webauthn_credentials: ['credential_id'],
+  sessions: ['id'],
+  api_tokens: ['id'],
+  one_time_tokens: ['hash'],
+  certificates: ['id'],
+  idempotency_keys: ['user_id', 'key'],
+  throttles: ['key'],
+  secrets: ['name'],
+  configuration_values: ['key'],
+  leases: ['name'],
+  log_checkpoints: ['origin'],
+  log_effects: ['intent'],
+  restorations: ['id'],
+  clusters: ['name'],
+  jobs: ['id'],
+  reports: ['id'],
+  events: ['id'],
+  incidents: ['id'],
+  metric_series: ['id'],
+  metric_counters: ['source', 'series_id'],
+  metric_points: ['series_id', 'step_ms', 'at'],
+  snapshots: ['id'],
+  snapshot_items: ['snapshot_id', 'kind', 'name'],
+} as const satisfies { readonly [Table in keyof Tables]: readonly (keyof Tables[Table] & string)[] };
 
-export type TableName = (typeof tableNames)[number];
+export type TableName = keyof typeof tableKeys;
+
+export const tableNames = Object.keys(tableKeys) as TableName[];

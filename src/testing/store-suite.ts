@@ -7,11 +7,11 @@ import { createRandom } from '#util/random.ts';
 import { systemClock } from '#util/host.ts';
 import type { Database } from '#store/database.ts';
 import type { Sample } from '#store/history.ts';
-import type { InventoryTopic } from '#store/inventory.ts';
+import { type InventoryTopic, saveSnapshot } from '#store/inventory.ts';
 import { defaultRetention } from '#store/maintenance.ts';
 import { createLocalStore } from '#store/open-store.ts';
 import type { Store } from '#store/store.ts';
-import type { NewUser } from '#store/users.ts';
+import { ADMIN_ROLE, type NewUser } from '#store/users.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -40,7 +40,7 @@ class SuiteClock implements Clock {
 }
 
 const admin = {
-  name: 'admin',
+  name: ADMIN_ROLE,
   description: 'everything',
   grants: [{ permission: 'users:list', resource: { kind: 'any' } }],
 } as const;
@@ -680,6 +680,43 @@ export function testStore(open: () => Promise<Database>): void {
       expect(await names({ limit: 10, filter: { isUnderReplicated: true } })).toEqual(['Payments']);
       expect(await names({ limit: 1, sort: 'partitions', descending: true })).toEqual(['Payments']);
       expect((await names({ limit: 10, sort: 'records' }))[0]).toBe('orders');
+    });
+
+    test('10,000 topics are saved in pieces, and walked through in any order', async () => {
+      const all = Array.from({ length: 10_000 }, (_, i) =>
+        topic(`topic-${i}`, { partitions: i % 7, records: (i * 7919) % 1000 }),
+      );
+      const about = { cluster: 'east', jobId: null, side: null, trigger: 'manual', takenBy: null, facts: {} } as const;
+      const saved = await saveSnapshot(store.inventory, {
+        about,
+        topics: all,
+        partitions: [],
+        groups: [],
+        offsets: [],
+      });
+      expect(saved.topics).toBe(10_000);
+      const seen: InventoryTopic[] = [];
+      let cursor: string | null = null;
+      do {
+        const request = { limit: 1000, cursor, sort: 'records', descending: true, withTotal: true } as const;
+        const page: Awaited<ReturnType<typeof store.inventory.topics>> = await store.inventory.topics(
+          saved.id,
+          request,
+        );
+        expect(page.total).toBe(10_000);
+        seen.push(...page.items);
+        cursor = page.next;
+      } while (cursor !== null);
+      expect(new Set(seen.map(({ name }) => name)).size).toBe(10_000);
+      expect(seen.map(({ records }) => records)).toEqual(
+        all.map(({ records }) => records ?? 0).toSorted((a, b) => b - a),
+      );
+      await expectCode(
+        'RESOURCE_CONFLICT',
+        store.inventory
+          .begin(about)
+          .then((id) => store.inventory.add(id, { kind: 'topics', items: all.slice(0, 2001) })),
+      );
     });
 
     test('two snapshots differ in what was added, removed and changed, not in what moves all the time', async () => {
