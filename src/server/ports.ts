@@ -2,6 +2,7 @@
 import type { ClusterResource } from '#contract/resources.ts';
 import type { MirrorStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
+import type { InventoryGroup } from '#store/inventory.ts';
 import type { Store } from '#store/store.ts';
 import type { Vault } from '#store/vault.ts';
 import type { Clock } from '#util/clock.ts';
@@ -131,4 +132,5 @@ export interface ClusterAsker {
   topicNames(cluster: ClusterResource): Promise<readonly string[]>;
   /** Null: all. With their settings where they are named. */
   topics(cluster: ClusterResource, names: readonly string[] | null): Promise<readonly TopicView[]>;
+  groups(cluster: ClusterResource): Promise<readonly InventoryGroup[]>;
 }

@@ -60,6 +60,8 @@ async function playEstate(): Promise<ControlPlane> {
     const spec = { source, target, topics: [{ match: 'orders' }] };
     const document = { apiVersion: 'lockstep/v1', kind: 'Mirror', metadata: { name }, spec };
     await store.jobs.create({ name, kind: 'Mirror', source, target, document, desired: 'stopped' });
+    const taken = { cluster: source, jobId: null, side: null, trigger: 'manual', takenBy: null, facts: null } as const;
+    await store.inventory.complete(await store.inventory.begin(taken));
   }
   return plane;
 }
@@ -71,6 +73,8 @@ function pathOf(id: OperationId, side: Side): string {
     name: tag === 'clusters' ? sides[side].cluster : 'spare',
     username: 'victim',
     incident: '7',
+    sid: side === 'own' ? '1' : '2',
+    other: side === 'own' ? '1' : '2',
     period: 'daily',
   };
   return path.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? '');
@@ -86,7 +90,7 @@ function expected(id: OperationId, grants: readonly Grant[] | null, side: Side):
   if (!isAllowedSomewhere(grants, permission)) return 403;
   if (on === 'listed' || on === 'named') return null;
   if (on === 'server') return isAllowed(grants, permission, { kind: 'server' }) ? null : 403;
-  const isJob = 'job' in on;
+  const isJob = 'job' in on; // a snapshot is of the cluster
   const resource: Resource = isJob ? sides[side].job : { kind: 'cluster', cluster: sides[side].cluster };
   if (isAllowed(grants, permission, resource)) return null;
   return isAllowed(grants, isJob ? 'jobs:view' : 'clusters:view', resource) ? 403 : 404;

@@ -14,6 +14,7 @@ import { SingleSignOn } from './auth/single-sign-on.ts';
 import { accountHandlers } from './features/account.ts';
 import { clusterHandlers } from './features/clusters.ts';
 import type { Context } from './features/context.ts';
+import { inventoryHandlers } from './features/inventory.ts';
 import { jobHandlers } from './features/jobs.ts';
 import { HistoryKeeper } from './features/history-keeper.ts';
 import { peopleHandlers } from './features/people.ts';
@@ -73,6 +74,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       ...peopleHandlers(context),
       ...clusterHandlers(context),
       ...jobHandlers(context),
+      ...inventoryHandlers(context),
       ...recordHandlers(context),
       ...watchingHandlers(context),
     },

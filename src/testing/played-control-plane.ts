@@ -21,6 +21,7 @@ import { createServer, type Server } from '#server/server.ts';
 import { defaultSettings, type ServerSettings } from '#server/settings.ts';
 import { openMigrated } from '#store/location.ts';
 import { createLocalStore } from '#store/open-store.ts';
+import type { InventoryGroup } from '#store/inventory.ts';
 import type { Store } from '#store/store.ts';
 import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
@@ -165,6 +166,10 @@ export class PlayedClusters implements ClusterAsker {
     names: readonly string[] | null,
   ): Promise<readonly TopicView[]> {
     return (this.topicsByCluster[name] ?? []).filter((topic) => names === null || names.includes(topic.name));
+  }
+
+  async groups(): Promise<readonly InventoryGroup[]> {
+    return [{ groupId: 'billing', state: 'Stable', protocol: 'consumer', members: 2 }];
   }
 }
 

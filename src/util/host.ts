@@ -186,9 +186,11 @@ const WEB_ANSWER_BYTES_MAX = 1024 * 1024;
 
 /** Not `fetch`: that takes no authorities, and lets NODE_TLS_REJECT_UNAUTHORIZED decide whether it looks at them. */
 export const systemWeb: Web & WebClient = {
-  postForm(url, { headers, ...rest }) {
+  async postForm(url, { headers, ...rest }) {
     const form = { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
-    return exchange({ url, method: 'POST', headers: form, admit: () => null, ...rest }, TOKEN_BYTES_MAX);
+    const request: WebRequest = { url, method: 'POST', headers: form, admit: () => null, ...rest };
+    const { status, text } = await exchange(request, TOKEN_BYTES_MAX);
+    return { status, text };
   },
   send: (request) => exchange(request, WEB_ANSWER_BYTES_MAX),
 };

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors.ts';
 import { problemSchema } from './common.ts';
 import { errorsOf, tags, type Answer, type Route } from './route.ts';
+import { liveEventSchema } from './routes/watching.ts';
 import { operationIds, routeOf } from './routes.ts';
 
 type Json = Record<string, unknown>;
@@ -19,6 +20,7 @@ export function openApiDocument(version: string): Json {
   }
   const problem = schemaOf(problemSchema, 'output', components);
   components['Problem'] ??= problem;
+  schemaOf(liveEventSchema, 'output', components); // what the streams send, which is no body of an answer
   return {
     openapi: '3.1.0',
     info: {

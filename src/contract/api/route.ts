@@ -20,7 +20,13 @@ export type Access =
  * On what the permission must be granted. `listed`: on anything, and the handler leaves out what it is not granted on.
  * `named`: on what the body names; the handler asks for each. Else on what the path parameter of that name leads to.
  */
-export type Target = 'server' | 'listed' | 'named' | { readonly job: string } | { readonly cluster: string };
+export type Target =
+  | 'server'
+  | 'listed'
+  | 'named'
+  | { readonly job: string }
+  | { readonly cluster: string }
+  | { readonly snapshot: string };
 
 export type Answer<Schema extends z.ZodType = z.ZodType> =
   | { readonly kind: 'json'; readonly status: 200 | 201 | 202; readonly schema: Schema }

@@ -1,6 +1,7 @@
 /** Every route there is. The names of the keys are the operation ids. */
 import { accountRoutes } from './routes/account.ts';
 import { clusterRoutes } from './routes/clusters.ts';
+import { inventoryRoutes } from './routes/inventory.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { recordRoutes } from './routes/records.ts';
@@ -14,6 +15,7 @@ export const routes = {
   ...peopleRoutes,
   ...clusterRoutes,
   ...jobRoutes,
+  ...inventoryRoutes,
   ...recordRoutes,
   ...watchingRoutes,
 } as const satisfies Record<string, Route>;

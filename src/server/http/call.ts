@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Answer } from '#contract/api/route.ts';
 import type { OperationId, Routes } from '#contract/api/routes.ts';
 import type { StoredCluster } from '#store/clusters.ts';
+import type { Snapshot } from '#store/inventory.ts';
 import type { StoredJob } from '#store/jobs.ts';
 import type { Aggregates } from '#store/store.ts';
 import type { Caller } from '../auth/caller.ts';
@@ -30,6 +31,7 @@ export interface Call<Id extends OperationId = OperationId> {
   /** What the path leads to, where the route's access names it. */
   readonly job: StoredJob;
   readonly cluster: StoredCluster;
+  readonly snapshot: Snapshot;
   readonly origin: Origin;
   readonly cookies: Cookies;
   readonly requestId: string;

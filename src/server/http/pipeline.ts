@@ -14,6 +14,7 @@ import { routeOf, type OperationId } from '#contract/api/routes.ts';
 import { SERVER, type Permission, type Resource } from '#contract/api/permissions.ts';
 import { AppError } from '#contract/errors.ts';
 import type { StoredCluster } from '#store/clusters.ts';
+import type { Snapshot } from '#store/inventory.ts';
 import type { StoredJob } from '#store/jobs.ts';
 import type { Json } from '#store/json.ts';
 import type { IdempotentRequest } from '#store/idempotency.ts';
@@ -49,7 +50,10 @@ interface Subject {
   readonly resource: Resource;
   readonly job: StoredJob | null;
   readonly cluster: StoredCluster | null;
+  readonly snapshot: Snapshot | null;
 }
+
+const NO_SUBJECT: Subject = { resource: SERVER, job: null, cluster: null, snapshot: null };
 
 export class Pipeline {
   readonly #ports: ServerPorts;
@@ -111,6 +115,9 @@ export class Pipeline {
       },
       get cluster() {
         return must(subject?.cluster, 'cluster');
+      },
+      get snapshot() {
+        return must(subject?.snapshot, 'snapshot');
       },
       ifVersion: route.hasVersion && isChange(route) ? ifMatch(request) : null,
       origin: { address: addressOf(request), userAgent: request.headers['user-agent']?.slice(0, 300) ?? null },
@@ -180,35 +187,53 @@ export class Pipeline {
   }
 
   async #subjectOf(access: Access, caller: Caller, params: unknown): Promise<Subject> {
-    const none = { resource: SERVER, job: null, cluster: null };
-    if (access.kind !== 'permission' || access.on === 'listed' || access.on === 'named') return none;
+    if (access.kind !== 'permission' || access.on === 'listed' || access.on === 'named') return NO_SUBJECT;
     const { permission, on } = access;
     if (on === 'server') {
       if (!caller.may(permission, SERVER)) throw denied(permission);
-      return none;
+      return NO_SUBJECT;
     }
-    const [kind, name] = 'job' in on ? (['job', on.job] as const) : (['cluster', on.cluster] as const);
-    const wanted = (params as Record<string, string>)[name] ?? '';
-    const subject = kind === 'job' ? await this.#jobSubject(wanted) : await this.#clusterSubject(wanted);
+    const [[kind, name] = ['', '']] = Object.entries(on);
+    const wanted = String((params as Record<string, string | number>)[name]);
+    const subject = await this.#find(kind as 'job' | 'cluster' | 'snapshot', wanted);
     if (subject !== null && caller.may(permission, subject.resource)) return subject;
     // Whoever may not even see it does not learn that it is there.
-    if (subject !== null && caller.may(`${kind}s:view`, subject.resource)) throw denied(permission);
+    if (subject !== null && caller.may(kind === 'job' ? 'jobs:view' : 'clusters:view', subject.resource))
+      throw denied(permission);
     throw new AppError('RESOURCE_NOT_FOUND', `There is no ${kind} "${wanted}".`, {
       details: { isRefusal: subject !== null },
-      nextStep: `GET /api/v1/${kind}s shows those that there are.`,
+      nextStep: 'The list of them shows those that there are.',
     });
+  }
+
+  #find(kind: 'job' | 'cluster' | 'snapshot', wanted: string): Promise<Subject | null> {
+    switch (kind) {
+      case 'job':
+        return this.#jobSubject(wanted);
+      case 'cluster':
+        return this.#clusterSubject(wanted);
+      case 'snapshot':
+        return this.#snapshotSubject(Number(wanted));
+    }
   }
 
   async #jobSubject(id: string): Promise<Subject | null> {
     const { jobs } = this.#ports.store;
     const job = (await jobs.get(id)) ?? (await jobs.getByName(id));
     if (job === null) return null;
-    return { resource: { kind: 'job', job: job.name, source: job.source, target: job.target }, job, cluster: null };
+    const resource = { kind: 'job', job: job.name, source: job.source, target: job.target } as const;
+    return { ...NO_SUBJECT, resource, job };
   }
 
   async #clusterSubject(name: string): Promise<Subject | null> {
     const cluster = await this.#ports.store.clusters.get(name);
-    return cluster && { resource: { kind: 'cluster', cluster: name }, job: null, cluster };
+    return cluster && { ...NO_SUBJECT, resource: { kind: 'cluster', cluster: name }, cluster };
+  }
+
+  /** Of a cluster that may have been purged since. */
+  async #snapshotSubject(id: number): Promise<Subject | null> {
+    const snapshot = await this.#ports.store.inventory.get(id);
+    return snapshot && { ...NO_SUBJECT, resource: { kind: 'cluster', cluster: snapshot.cluster }, snapshot };
   }
 
   /**
@@ -397,7 +422,7 @@ function hashOf(request: FastifyRequest, stated: unknown): string {
 
 /** What the log calls the resource: what the path leads to, else what the body names, else the caller's own account. */
 function resourceId(params: unknown, body: unknown, caller: Caller): string {
-  const [first] = Object.values((params ?? {}) as Record<string, string>);
+  const [first] = Object.values((params ?? {}) as Record<string, string | number>).map(String);
   const named = (body ?? {}) as { name?: unknown; username?: unknown };
   const stated = named.username ?? named.name;
   return first ?? (typeof stated === 'string' ? stated : caller.identity.userId);
