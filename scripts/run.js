@@ -28,7 +28,12 @@ const tasks = {
   bench: [['bench/main.ts']],
   check: [['scripts/check.ts']],
   fix: [['node_modules/.bin/oxlint', '--fix'], ['node_modules/.bin/oxfmt']],
-  gen: [['scripts/acceptance.ts'], ['scripts/pages.ts'], ['scripts/generate-codecs.ts']],
+  gen: [
+    ['scripts/acceptance.ts'],
+    ['scripts/pages.ts'],
+    ['scripts/generate-openapi.ts'],
+    ['scripts/generate-codecs.ts'],
+  ],
 };
 
 const [task = '', ...args] = process.argv.slice(2);

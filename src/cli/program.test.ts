@@ -40,7 +40,6 @@ const unexpectedly = (): never => {
   throw new Error('not expected to be called');
 };
 const unusedDisk = {
-  readBytes: unexpectedly,
   list: unexpectedly,
   remove: unexpectedly,
   writeDurably: unexpectedly,

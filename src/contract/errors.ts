@@ -17,7 +17,7 @@ export interface ErrorRow {
 
 export const errorCodes = {
   CONFIG_INVALID: row(400, 2, 'error', false, 'A resource file cannot be used as it is.'),
-  REQUEST_INVALID: row(400, 2, 'debug', false, 'The command line is wrong.'),
+  REQUEST_INVALID: row(400, 2, 'debug', false, 'The command line, or a request to the API, is wrong.'),
   FEATURE_NOT_BUILT: row(400, 2, 'error', false, 'A file asks for something that this version cannot do yet.'),
   RESOURCE_NOT_FOUND: row(
     404,
@@ -101,11 +101,26 @@ export const errorCodes = {
   ),
 
   RECEIVER_UNAVAILABLE: row(null, 1, 'warn', true, 'A receiver of metrics or events does not take them.'),
+  AUTH_REQUIRED: row(401, 4, 'info', false, 'A request to the API says nothing about who asks.'),
+  AUTH_INVALID: row(401, 4, 'info', false, 'A password, code, session or token is not right, or no more.'),
+  ACCESS_DENIED: row(403, 4, 'warn', false, 'No role of the caller allows what was asked for.'),
+  STEP_UP_REQUIRED: row(403, 4, 'info', false, 'A dangerous action needs a proof that the person is there now.'),
+  PASSWORD_CHANGE_REQUIRED: row(403, 4, 'info', false, 'The password has to be changed before anything else.'),
+  SECOND_FACTOR_REQUIRED: row(403, 4, 'info', false, 'An account needs a second factor before anything else.'),
+  PASSWORD_UNFIT: row(422, 2, 'info', false, 'A new password is too short or too easy to guess.'),
+  TLS_REQUIRED: row(403, 4, 'warn', false, 'Credentials came over a connection that is not encrypted.'),
+  REQUEST_FORGED: row(403, 4, 'warn', false, 'A browser sent a change on behalf of another site.'),
+  REQUEST_REPEATED: row(409, 1, 'info', false, 'An Idempotency-Key was used before for something else.'),
+  REQUEST_TOO_LARGE: row(413, 2, 'info', false, 'The body of a request is larger than the API takes.'),
+  MEDIA_TYPE_UNSUPPORTED: row(415, 2, 'debug', false, 'The body of a request is of another type than JSON.'),
+  RATE_LIMITED: row(429, 1, 'info', true, 'Too many requests, or too many wrong passwords.'),
+  SERVER_BUSY: row(503, 1, 'warn', true, 'The server has as much to do as it takes.'),
+  SIGN_ON_UNAVAILABLE: row(502, 1, 'warn', true, 'The identity provider does not answer as it should.'),
+
   STORE_UNAVAILABLE: row(503, 1, 'error', true, 'The database of the control plane does not answer in time.'),
   STORE_FULL: row(503, 1, 'error', true, 'There is no room for the database of the control plane.'),
   STORE_INVALID: row(503, 1, 'error', false, 'The database of the control plane cannot be used.'),
   BACKUP_INVALID: row(400, 1, 'error', false, 'A backup is damaged, incomplete, or sealed with another key.'),
-  LOG_ROLLED_BACK: row(503, 5, 'error', false, 'The audit log is behind what has been seen of it.'),
 
   INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),
 } as const satisfies Record<string, ErrorRow>;

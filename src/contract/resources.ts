@@ -42,6 +42,28 @@ const resourceName = () =>
       must('a name of up to 100 small letters, digits, "-" and ".", with a letter or digit at both ends'),
     );
 
+/** The keys of a Cluster's `spec`. */
+export const clusterKeys = () => ({
+  bootstrap: z
+    .array(
+      z.string(must('an address "host:port"')).check((context) => {
+        if (parseAddress(context.value) === null)
+          refuse(context, `"${context.value}" is not an address "host:port" with a port from 1 to 65535`);
+      }),
+      must('a list of addresses "host:port"'),
+    )
+    .min(1, must('a list of at least one address "host:port"')),
+  /** The cluster id that must answer; without it the id is pinned at first contact. */
+  id: z.string(must('the cluster id, as text')).min(1, must('the cluster id, as text')).nullable().default(null),
+  /** Who runs it: fills in what all of its clusters have in common (providers.ts). */
+  provider: z.enum(providerNames, must(providerNames.join(', '))).default('plain'),
+  security: securitySchema.prefault({}),
+  /** Where its brokers may be: addresses that they advertise are their word, not the file's (docs/resources.md). */
+  advertised: z
+    .strictObject({ deny: ipRanges(), allow: ipRanges() }, must('a mapping with deny or allow'))
+    .prefault({}),
+});
+
 const metadata = () =>
   z.strictObject(
     {
@@ -55,29 +77,7 @@ export const clusterSchema = z.strictObject({
   kind: z.literal('Cluster'),
   metadata: metadata(),
   spec: z
-    .strictObject(
-      {
-        bootstrap: z
-          .array(
-            z.string(must('an address "host:port"')).check((context) => {
-              if (parseAddress(context.value) === null)
-                refuse(context, `"${context.value}" is not an address "host:port" with a port from 1 to 65535`);
-            }),
-            must('a list of addresses "host:port"'),
-          )
-          .min(1, must('a list of at least one address "host:port"')),
-        /** The cluster id that must answer; without it the id is pinned at first contact. */
-        id: z.string(must('the cluster id, as text')).min(1, must('the cluster id, as text')).nullable().default(null),
-        /** Who runs it: fills in what all of its clusters have in common (providers.ts). */
-        provider: z.enum(providerNames, must(providerNames.join(', '))).default('plain'),
-        security: securitySchema.prefault({}),
-        /** Where its brokers may be: addresses that they advertise are their word, not the file's (docs/resources.md). */
-        advertised: z
-          .strictObject({ deny: ipRanges(), allow: ipRanges() }, must('a mapping with deny or allow'))
-          .prefault({}),
-      },
-      must('a mapping with bootstrap'),
-    )
+    .strictObject(clusterKeys(), must('a mapping with bootstrap'))
     .transform(({ provider, security, ...spec }, context) => ({
       ...spec,
       security: resolveSecurity(security, provider, (key, message) => {
@@ -92,7 +92,7 @@ const pattern = () =>
     if ('problem' in parsed) refuse(context, parsed.problem);
   });
 
-const topicRule = z
+export const topicRule = z
   .strictObject(
     {
       match: pattern().optional(),
@@ -200,7 +200,7 @@ const start = z
   .prefault('earliest');
 
 /** The keys of a Mirror's `spec`. */
-const mirrorKeys = () => ({
+export const mirrorKeys = () => ({
   source: z.string(must('the name of a Cluster')),
   target: z.string(must('the name of a Cluster')),
   topics: z.array(topicRule, must('a list of rules')).check((context) => {
@@ -245,7 +245,7 @@ function offsetsProblem({
     : null;
 }
 
-function checkOffsets(
+export function checkOffsets(
   context: z.core.ParsePayload<{ readonly offsets: string; readonly topics: readonly TopicRule[] }>,
 ): void {
   const message = offsetsProblem(context.value);

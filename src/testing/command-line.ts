@@ -1,4 +1,5 @@
 /** Runs command lines in process, on a disk in memory and with nobody at the other end of anything that a test does not give. */
+import { Readable } from 'node:stream';
 import type { App, Context } from '#cli/context.ts';
 import type { Io } from '#cli/io.ts';
 import { runCommandLine } from '#cli/program.ts';
@@ -28,6 +29,16 @@ export class MemoryDisk implements Disk {
     return text;
   }
 
+  readBytes(path: string): Buffer {
+    return Buffer.from(this.readText(path));
+  }
+
+  list(path: string): string[] {
+    const within = `${path}/`;
+    const names = [...this.files.keys()].filter((each) => each.startsWith(within));
+    return [...new Set(names.map((each) => each.slice(within.length).split('/')[0] ?? ''))];
+  }
+
   writeText(path: string, text: string): void {
     this.files.set(path, text);
   }
@@ -50,8 +61,36 @@ export class MemoryDisk implements Disk {
     this.files.set(to, this.readText(from));
     this.files.delete(from);
   }
+
+  remove(path: string): void {
+    this.files.delete(path);
+  }
+
+  writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+    this.files.set(path, Buffer.from(bytes).toString());
+    return Promise.resolve();
+  }
+
+  syncDirectory(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  createAppendFile(): Promise<never> {
+    return Promise.reject(new Error('no file that grows is kept here'));
+  }
+
+  chunks(path: string): AsyncIterable<Uint8Array> {
+    return Readable.from([this.readBytes(path)]);
+  }
+
+  look(path: string): { readonly identity: string; readonly permissions: number } | null {
+    return this.files.has(path) ? { identity: path, permissions: 0o600 } : null;
+  }
 }
 
+const refused = (): never => {
+  throw new Error('not expected to be called');
+};
 const unexpected = (): Promise<never> => Promise.reject(new Error('not expected to be called'));
 
 /** `argv` without the name of the program. */
@@ -82,6 +121,7 @@ export async function runLine(
     random: createRandom(1),
     disk: given.disk ?? new MemoryDisk(),
     environment: {},
+    tables: { open: refused },
     web: { send: unexpected, postForm: unexpected },
     listen: unexpected,
     figures: systemFigures,

@@ -4,6 +4,7 @@
  * each directory on its own. Every change is counted, so that a test can end the power, or break the disk, at each.
  */
 import { posix } from 'node:path';
+import { Readable } from 'node:stream';
 import type { AppendFile, Disk } from '#util/host.ts';
 import type { Random } from '#util/random.ts';
 
@@ -80,6 +81,20 @@ export class SimulatedDisk implements Disk {
   writeText(path: string, text: string): void {
     const fault = this.#change();
     this.#put(path, Buffer.from(text), fault);
+  }
+
+  createSecret(path: string, text: string): void {
+    if (this.#find(path)) throw systemError('EEXIST', path);
+    this.writeText(path, text);
+  }
+
+  chunks(path: string): AsyncIterable<Uint8Array> {
+    return Readable.from([this.readBytes(path)]);
+  }
+
+  look(path: string): { readonly identity: string; readonly permissions: number } | null {
+    this.#checkPower();
+    return this.#find(path) ? { identity: path, permissions: 0o600 } : null;
   }
 
   appendText(path: string, text: string): void {

@@ -153,69 +153,96 @@ function nodeTlsOptions({ serverName, ca, identity }: TlsOptions): NodeTlsOption
 
 const closedSocket: Socket = { write: () => true, pause() {}, resume() {}, destroy() {} };
 
-/** Requests of ours to other systems. The certificate of an https:// address and the name in it are always checked, as TlsOptions says. */
-export interface Web {
+/** Requests to others over HTTP. The certificate of an https:// address and the name in it are always checked, as TlsOptions says. */
+export interface WebClient {
   /**
-   * Answers with status and text, whatever the status. Rejects where there is no answer: within 10 s, in up to 64 KiB.
+   * Answers with status, headers and text, whatever the status. Rejects where there is no answer: within 10 s, in up to 1 MiB.
    * Redirections are answers, and not followed: a secret goes nowhere but where it was meant to go. Each request is a new
    * connection.
    */
-  send(url: string, request: WebRequest): Promise<WebAnswer>;
-  /** `send` of a form, as token endpoints take it. */
-  postForm(url: string, request: Omit<WebRequest, 'method'>): Promise<WebAnswer>;
+  send(request: WebRequest): Promise<WebAnswer>;
+}
+
+export interface Web extends WebClient {
+  /** `send` of a form, as token endpoints take it; the answer in up to 64 KiB. */
+  postForm(
+    url: string,
+    request: Omit<WebRequest, 'url' | 'method' | 'admit' | 'body'> & { readonly body: string },
+  ): Promise<Pick<WebAnswer, 'status' | 'text'>>;
 }
 
 export interface WebRequest {
-  readonly method: 'POST' | 'PUT' | 'DELETE';
+  readonly url: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | null;
   /** Authorities that are trusted, PEM; null: those that the runtime trusts. */
   readonly ca: string | null;
+  /** As in ConnectOptions; without it any address is connected to. */
+  readonly admit?: (address: string) => string | null;
   /** Gives up at once. */
   readonly signal: AbortSignal;
 }
 
 export interface WebAnswer {
   readonly status: number;
+  /** Names are in small letters. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
 }
 
 const WEB_DEADLINE_MS = 10_000;
-const WEB_ANSWER_BYTES_MAX = 64 * 1024;
+const TOKEN_BYTES_MAX = 64 * 1024;
+const WEB_ANSWER_BYTES_MAX = 1024 * 1024;
 
 /** Not `fetch`: that takes no authorities, and lets NODE_TLS_REJECT_UNAUTHORIZED decide whether it looks at them. */
 export const systemWeb: Web = {
-  async send(url, { signal, ...request }) {
-    const ends = AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), signal]);
-    try {
-      const response = await open(url, { ...request, signal: ends });
-      const chunks: Uint8Array[] = [];
-      let bytes = 0;
-      for await (const chunk of response as AsyncIterable<Uint8Array>) {
-        bytes += chunk.length;
-        if (bytes > WEB_ANSWER_BYTES_MAX) throw new Error(`the answer is larger than ${WEB_ANSWER_BYTES_MAX} bytes`);
-        chunks.push(chunk);
-      }
-      return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
-    } catch (error) {
-      throw ends.aborted ? ends.reason : error; // what an end in the middle of an answer looks like says less
-    }
+  async postForm(url, { headers, ...rest }) {
+    const form = { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
+    const request: WebRequest = { url, method: 'POST', headers: form, ...rest };
+    const { status, text } = await exchange(request, TOKEN_BYTES_MAX);
+    return { status, text };
   },
-  postForm(url, { headers, ...request }) {
-    const form = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
-    return systemWeb.send(url, { ...request, method: 'POST', headers: { ...headers, ...form } });
-  },
+  send: (request) => exchange(request, WEB_ANSWER_BYTES_MAX),
 };
 
+async function exchange(request: WebRequest, bytesMax: number): Promise<WebAnswer> {
+  const ends = AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), request.signal]);
+  try {
+    const response = await answerTo(request, ends);
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of response as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length;
+      if (bytes > bytesMax) throw new Error(`the answer is larger than ${bytesMax} bytes`);
+      chunks.push(chunk);
+    }
+    const headers = Object.entries(response.headers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+    );
+    return {
+      status: response.statusCode ?? 0,
+      headers: Object.fromEntries(headers) as Record<string, string>,
+      text: Buffer.concat(chunks).toString('utf8'),
+    };
+  } catch (error) {
+    throw ends.aborted ? ends.reason : error; // what an end in the middle of an answer looks like says less
+  }
+}
+
 /** Resolves when status and headers are there. */
-function open(url: string, { body, ca, ...rest }: WebRequest): Promise<IncomingMessage> {
+function answerTo(
+  { url, method, headers, body, ca, admit }: WebRequest,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   const { protocol, hostname } = new URL(url);
-  const options = { ...rest, agent: false };
-  const serverName = hostname.replace(/^\[|\]$/g, '');
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (admit && isIP(host) !== 0) checkAdmitted(admit, [host]); // an address is not looked up
+  const options = { headers, method, signal, agent: false, lookup: admit ? admittedLookup(admit) : lookup };
   return new Promise((resolve, reject) => {
     const request =
       protocol === 'https:'
-        ? requestHttps(url, { ...options, ...nodeTlsOptions({ serverName, ca, identity: null }) })
+        ? requestHttps(url, { ...options, ...nodeTlsOptions({ serverName: host, ca, identity: null }) })
         : requestHttp(url, options);
     request.on('response', resolve).on('error', reject).end(body);
   });
@@ -335,6 +362,9 @@ export const systemFigures: ProcessFigures = {
 export function systemNonce(): string {
   return randomBytes(18).toString('base64url');
 }
+
+/** As `Entropy` of the server. */
+const systemEntropy = { bytes: (count: number): Uint8Array => randomBytes(count) };
 
 /** Read anew at each use. */
 const systemEnvironment: Readonly<Record<string, string | undefined>> = process.env;
@@ -472,5 +502,6 @@ export const systemHost = {
   probeTls: systemProbeTls,
   figures: systemFigures,
   nonce: systemNonce,
+  entropy: systemEntropy,
   process: `${hostname()} ${process.pid}`,
 };

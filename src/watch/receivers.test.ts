@@ -3,15 +3,11 @@ import { incident, status } from '#testing/sample-status.ts';
 import type { WebRequest } from '#util/host.ts';
 import { type EventItem, itemOf, loki, pushgateway, splunk } from './receivers.ts';
 
-interface Sent extends WebRequest {
-  readonly url: string;
-}
-
 function receiver(answer = 200) {
-  const sent: Sent[] = [];
-  const send = (url: string, request: WebRequest) => {
-    sent.push({ url, ...request });
-    return Promise.resolve({ status: answer, text: 'not to be repeated: hunter2' });
+  const sent: WebRequest[] = [];
+  const send = (request: WebRequest) => {
+    sent.push(request);
+    return Promise.resolve({ status: answer, headers: {}, text: 'not to be repeated: hunter2' });
   };
   const ports = { web: { send, postForm: send as never }, secret: () => 'hunter2', ca: () => null };
   return { sent, ports };
@@ -44,7 +40,7 @@ test('M-331: Splunk gets many events in one request, each with its time, source 
   await splunk(settings, ports)([item(), item({ json: '{"event":"incident"}' })], signal);
   expect(sent[0]).toMatchObject({ url: 'https://hec/x', method: 'POST', headers: { authorization: 'Splunk hunter2' } });
   const frame = { time: 1_700_000_000.123, host: 'h 1', source: 'lockstep', sourcetype: '_json', index: 'kafka' };
-  expect(sent[0]?.body.split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([
+  expect(sent[0]?.body?.split('\n').map((line) => JSON.parse(line) as unknown)).toEqual([
     { ...frame, event: { current_lag: 3 } },
     { ...frame, event: { event: 'incident' } },
   ]);

@@ -51,7 +51,7 @@ export function pushgateway(
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
     };
     const body = items.at(-1) ?? '';
-    const { status } = await web.send(under(url, group), { method: 'PUT', headers, body, ca: ca(), signal });
+    const { status } = await web.send({ url: under(url, group), method: 'PUT', headers, body, ca: ca(), signal });
     return receptionOf(status);
   };
 }
@@ -75,7 +75,7 @@ export function splunk(
       })
       .join('\n');
     const headers = { 'content-type': 'application/json', authorization: `Splunk ${secret() ?? ''}` };
-    const { status } = await web.send(url, { method: 'POST', headers, body, ca: ca(), signal });
+    const { status } = await web.send({ url, method: 'POST', headers, body, ca: ca(), signal });
     return receptionOf(status);
   };
 }
@@ -107,7 +107,7 @@ export function loki(
       ...(tenant === null ? {} : { 'x-scope-orgid': tenant }),
     };
     const body = printableJson({ streams: [...streams.values()] });
-    const { status } = await web.send(url, { method: 'POST', headers, body, ca: ca(), signal });
+    const { status } = await web.send({ url, method: 'POST', headers, body, ca: ca(), signal });
     return receptionOf(status);
   };
 }

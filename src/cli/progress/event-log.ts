@@ -2,8 +2,6 @@ import type { RunEvent } from '#contract/status.ts';
 import type { Disk } from '#util/host.ts';
 import { printableJson } from '#util/printable.ts';
 
-type EventDisk = Pick<Disk, 'makeDirectory' | 'appendText' | 'rename'>;
-
 /** The log of a run is this file and the one before it. */
 const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Progress is written this often; a mirror of a thousand partitions would else write a megabyte a second. */

@@ -1,0 +1,151 @@
+import type { clusterRoutes } from '#contract/api/routes/clusters.ts';
+import { SERVER } from '#contract/api/permissions.ts';
+import { clusterSchema, type ClusterResource } from '#contract/resources.ts';
+import { AppError } from '#contract/errors.ts';
+import type { TopicView } from '#contract/views.ts';
+import type { StoredCluster } from '#store/clusters.ts';
+import { must } from '#util/assert.ts';
+import type { Caller } from '../auth/caller.ts';
+import type { Handlers } from '../http/call.ts';
+import type { PageQuery } from '#contract/api/common.ts';
+import type { Context } from './context.ts';
+import { clusterResource, documentOf, specOf } from './documents.ts';
+import { pageOfList, visiblePage } from './pages.ts';
+
+const JOBS_PER_PAGE = 1_000;
+
+export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof clusterRoutes> {
+  const { store, clusters, clock } = ports;
+
+  const statusOf = async (resource: ClusterResource) => {
+    const { bootstrap: _, ...view } = await clusters.describe(resource);
+    return { ...view, isReachable: view.error === null, measuredAt: clock.now() };
+  };
+
+  /** Topics of the clusters that are a side of a job, and that the caller may see. */
+  const topicsOfSide = async (side: 'source' | 'target', caller: Caller, query: PageQuery) => {
+    const names = new Set<string>();
+    let cursor: string | null = null;
+    do {
+      const page = await store.jobs.list({ limit: JOBS_PER_PAGE, cursor });
+      for (const job of page.items) if (job[side] !== null) names.add(job[side]);
+      cursor = page.next;
+    } while (cursor !== null);
+    const visible = [...names].filter((cluster) => caller.may('clusters:view', { kind: 'cluster', cluster }));
+    const found = await Promise.all(
+      visible.map(async (name) => {
+        const cluster = must(await store.clusters.get(name), 'cluster of a job');
+        return (await clusters.topicNames(clusterResource(cluster))).map((topic) => ({ cluster: name, topic }));
+      }),
+    );
+    return pageOfList(found.flat(), query, {
+      nameOf: ({ cluster, topic }) => `${topic} ${cluster}`,
+      keyOf: ({ topic }) => topic,
+    });
+  };
+
+  return {
+    async testCluster({ stated }) {
+      return statusOf(clusterSchema.parse(documentOf('Cluster', stated).document));
+    },
+
+    async listClusters({ caller, query }) {
+      const page = await visiblePage<StoredCluster, 'name' | 'createdAt' | 'updatedAt'>(query, {
+        read: (request) =>
+          store.clusters.list({
+            ...request,
+            filter: {
+              ...(query.status === undefined ? {} : { state: query.status }),
+              ...(query.search === undefined ? {} : { nameContains: query.search }),
+            },
+          }),
+        isVisible: ({ name }) => caller.may('clusters:view', { kind: 'cluster', cluster: name }),
+        seesAll: caller.may('clusters:view', SERVER),
+      });
+      return { ...page, items: page.items.map(summaryView) };
+    },
+
+    async createCluster({ caller, body, stated, store: aggregates }) {
+      requireCreate(caller, body.name);
+      return detailView(await aggregates.clusters.create(documentOf('Cluster', stated)));
+    },
+
+    purgeClusters: async ({ store: aggregates }) => ({ purged: await aggregates.clusters.purge() }),
+
+    getCluster: async ({ cluster }) => detailView(cluster),
+
+    async updateCluster({ cluster, body, stated, ifVersion, store: aggregates }) {
+      if (body.name !== cluster.name)
+        throw new AppError('REQUEST_INVALID', `A cluster keeps its name, which is "${cluster.name}".`, {
+          nextStep: 'Add a cluster under the new name.',
+        });
+      const { document } = documentOf('Cluster', stated);
+      const replaced = await aggregates.clusters.replace(cluster.name, document, { ifVersion });
+      ports.jobs.nudge();
+      return detailView(replaced);
+    },
+
+    deleteCluster: async ({ cluster, ifVersion, store: aggregates }) =>
+      summaryView(await aggregates.clusters.deactivate(cluster.name, { ifVersion })),
+
+    restoreCluster: async ({ cluster, store: aggregates }) =>
+      summaryView(await aggregates.clusters.restore(cluster.name, { ifVersion: null })),
+
+    getClusterStatus: ({ cluster }) => statusOf(clusterResource(cluster)),
+
+    async listClusterTopics({ cluster, query }) {
+      const names = await clusters.topicNames(clusterResource(cluster));
+      return pageOfList(names, query, { nameOf: (name) => name });
+    },
+
+    async getTopicDetails({ cluster, query }) {
+      const topics = await clusters.topics(clusterResource(cluster), query.topics ?? null);
+      return pageOfList(topics.map(topicView), query, {
+        nameOf: ({ name }) => name,
+        keyOf: (topic, field) => (field === 'partitions' || field === 'underReplicated' ? topic[field] : topic.name),
+      });
+    },
+
+    listSourceTopics: ({ caller, query }) => topicsOfSide('source', caller, query),
+    listTargetTopics: ({ caller, query }) => topicsOfSide('target', caller, query),
+  };
+}
+
+function requireCreate(caller: Caller, cluster: string): void {
+  if (caller.may('clusters:create', { kind: 'cluster', cluster })) return;
+  throw new AppError('ACCESS_DENIED', `This needs the permission clusters:create on "${cluster}".`, {
+    nextStep: 'Ask an administrator for a role that has it.',
+  });
+}
+
+/** Partitions that have fewer replicas in sync than replicas, and those without a leader. */
+export function topicView({ name, partitions, configs }: TopicView) {
+  return {
+    name,
+    partitions: partitions.length,
+    replicationFactor: Math.max(0, ...partitions.map(({ replicas }) => replicas.length)),
+    underReplicated: partitions.filter(({ replicas, inSyncReplicas }) => inSyncReplicas.length < replicas.length)
+      .length,
+    offline: partitions.filter(({ leader }) => leader === null).length,
+    compression: configs === null ? null : (configs['compression.type'] ?? 'producer'),
+  };
+}
+
+function summaryView(cluster: StoredCluster) {
+  const { name, state, pinnedId, createdAt, updatedAt, version } = cluster;
+  const spec = clusterResource(cluster).spec;
+  return {
+    name,
+    provider: spec.security.provider,
+    bootstrap: spec.bootstrap,
+    pinnedId,
+    status: state,
+    createdAt,
+    updatedAt,
+    version,
+  };
+}
+
+function detailView(cluster: StoredCluster) {
+  return { ...summaryView(cluster), spec: specOf(cluster) };
+}

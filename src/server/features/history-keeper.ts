@@ -1,0 +1,90 @@
+/**
+ * Writes down what jobs say of themselves: figures every ten seconds, incidents when they come and go. It looks on: where the store
+ * cannot take it, jobs go on and the figures have a gap, which the store knows from their times.
+ */
+import type { Sample } from '#store/history.ts';
+import type { ReportedIncident } from '#store/incidents.ts';
+import type { RunningJob, ServerPorts } from '../ports.ts';
+import { incidentViews, lagOf } from './job-views.ts';
+
+const SAMPLE_MS = 10_000;
+const JOBS_PER_PAGE = 1_000;
+
+export const RECORDS = 'records';
+export const BYTES = 'bytes';
+export const LAG = 'lagRecords';
+
+export class HistoryKeeper {
+  readonly #ports: ServerPorts;
+  #cancel: (() => void) | null = null;
+  #isClosed = false;
+
+  constructor(ports: ServerPorts) {
+    this.#ports = ports;
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancel?.();
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    this.#cancel = this.#ports.clock.schedule(SAMPLE_MS, () => {
+      void this.#keep()
+        .catch((error: unknown) => this.#ports.log({ message: 'figures not kept', requestId: null, error }))
+        .then(() => this.#schedule());
+    });
+  }
+
+  async #keep(): Promise<void> {
+    const { store, jobs } = this.#ports;
+    let cursor: string | null = null;
+    do {
+      const page = await store.jobs.list({ limit: JOBS_PER_PAGE, cursor });
+      for (const { id } of page.items) await this.#keepJob(id, jobs.job(id));
+      cursor = page.next;
+    } while (cursor !== null);
+  }
+
+  /** A job that does not run says nothing: neither is its lag zero nor are its incidents over. */
+  async #keepJob(jobId: string, running: RunningJob): Promise<void> {
+    const { store } = this.#ports;
+    if (running.status === null || running.since === null) return;
+    // Its counters begin anew with each start.
+    await store.history.record(
+      { id: `${jobId}@${running.since}`, startedAt: running.since },
+      samplesOf(jobId, running),
+    );
+    await store.incidents.report(jobId, reportedIncidents(jobId, running));
+  }
+}
+
+function samplesOf(jobId: string, running: RunningJob): Sample[] {
+  const shards = running.status?.shards ?? [];
+  const byTopic = Map.groupBy(shards, ({ topic }) => topic);
+  const samples = (topic: string | null, of: typeof shards, lag: number | null): Sample[] => {
+    const sum = (key: 'recordsCopied' | 'bytesCopied'): number => of.reduce((total, shard) => total + shard[key], 0);
+    return [
+      { jobId, topic, metric: RECORDS, kind: 'counter', value: sum('recordsCopied') },
+      { jobId, topic, metric: BYTES, kind: 'counter', value: sum('bytesCopied') },
+      ...(lag === null ? [] : [{ jobId, topic, metric: LAG, kind: 'gauge' as const, value: lag }]),
+    ];
+  };
+  return [
+    ...samples(null, shards, lagOf(running)),
+    ...[...byTopic].flatMap(([topic, of]) =>
+      samples(topic, of, lagOf({ ...running, status: running.status && { ...running.status, shards: of } })),
+    ),
+  ];
+}
+
+function reportedIncidents(jobId: string, running: RunningJob): ReportedIncident[] {
+  return incidentViews(running).map(({ offsets, at: _, ...incident }) => ({
+    jobId,
+    ...incident,
+    offsetFrom: offsets?.from ?? null,
+    offsetTo: offsets?.to ?? null,
+  }));
+}

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import type { TopicView } from '#contract/views.ts';
+import { playControlPlane } from '#testing/played-control-plane.ts';
+
+const topic = (name: string, highWatermark: number, inSyncReplicas = [1]): TopicView => ({
+  name,
+  topicId: null,
+  isInternal: false,
+  configs: null,
+  partitions: [
+    {
+      partition: 0,
+      leader: 1,
+      leaderEpoch: 0,
+      replicas: [1, 2],
+      inSyncReplicas,
+      logStart: 2,
+      stableOffset: highWatermark,
+      highWatermark,
+    },
+  ],
+});
+
+test('reg-M-100: a snapshot is what the clusters say, and two of them can be compared', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  for (const name of ['east', 'west']) await root('POST', '/api/v1/clusters', { name, bootstrap: ['b:1'] });
+  await root('POST', '/api/v1/jobs', { name: 'a', source: 'east', target: 'west', topics: [{ match: 'orders' }] });
+  const operator = await plane.as('ann', 'operator');
+  const take = async () => {
+    const taken = await operator('POST', '/api/v1/jobs/a/inventory/snapshots');
+    expect(taken.statusCode, taken.body).toBe(201);
+    return taken.json<{ id: number }[]>().map(({ id }) => id);
+  };
+  plane.clusters.topicsByCluster = { east: [topic('orders', 10), topic('old', 5)] };
+  const [before, target] = await take();
+  plane.clusters.topicsByCluster = { east: [topic('orders', 12, [1, 2]), topic('new', 2)] };
+  const [after] = await take();
+  const read = async (path: string) =>
+    (await operator('GET', `/api/v1/inventory/snapshots/${path}`)).json<{ items: object[] }>();
+  expect(await read(`${before}`)).toMatchObject({
+    cluster: 'east',
+    side: 'source',
+    topics: 2,
+    partitions: 2,
+    groups: 1,
+  });
+  expect(await read(`${before}/topics?sort=-records`)).toMatchObject({
+    items: [{ name: 'orders', records: 8, underReplicated: 1 }, { name: 'old' }],
+  });
+  expect(await read(`${before}/consumer-groups`)).toMatchObject({ items: [{ groupId: 'billing', members: 2 }] });
+  const { items } = await read(`${before}/differences/${after}?kind=topic`);
+  expect(items).toMatchObject([
+    { name: 'new', change: 'added', before: null },
+    { name: 'old', change: 'removed', after: null },
+    { name: 'orders', change: 'changed' },
+  ]);
+  expect((await operator('GET', `/api/v1/inventory/snapshots/${before}/differences/${target}`)).statusCode).toBe(404);
+  expect((await operator('GET', '/api/v1/jobs/a/inventory/snapshots?side=source')).json()).toMatchObject({
+    items: [{ id: before }, { id: after }],
+  });
+});

@@ -1,0 +1,146 @@
+import { describe, expect, test } from 'vitest';
+import {
+  playControlPlane,
+  playedIncident,
+  playedStatus,
+  type Client,
+  type ControlPlane,
+} from '#testing/played-control-plane.ts';
+import { periodBefore } from './compliance-report.ts';
+
+const DAY_MS = 24 * 3_600_000;
+
+async function estate(): Promise<{ plane: ControlPlane; root: Client; id: string }> {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  for (const name of ['east', 'west']) await root('POST', '/api/v1/clusters', { name, bootstrap: ['b:1'] });
+  const job = { name: 'a', source: 'east', target: 'west', topics: [{ match: 'orders' }] };
+  const { id } = (await root('POST', '/api/v1/jobs', job)).json<{ id: string }>();
+  return { plane, root, id };
+}
+
+const play = (plane: ControlPlane, id: string, recordsCopied: number, since: number, more = {}) =>
+  plane.runner.play(id, {
+    state: 'running',
+    failedReason: null,
+    status: playedStatus({ recordsCopied, bytesCopied: recordsCopied * 10, ...more }),
+    since,
+  });
+
+interface History {
+  readonly series: readonly { readonly metric: string; readonly points: readonly { readonly added: number }[] }[];
+}
+
+test('reg-M-339: totals are right across restarts of a job', async () => {
+  const { plane, root, id } = await estate();
+  const first = plane.clock.now();
+  for (const records of [0, 1_000, 1_300]) {
+    play(plane, id, records, first);
+    await plane.clock.advance(10_000);
+  }
+  const second = plane.clock.now();
+  for (const records of [0, 200, 200]) {
+    play(plane, id, records, second);
+    await plane.clock.advance(10_000);
+  }
+  const history = (await root('GET', '/api/v1/jobs/a/metrics/history?range=2h')).json<History>();
+  const records = history.series.find(({ metric }) => metric === 'records');
+  expect(records?.points.reduce((sum, { added }) => sum + added, 0)).toBe(1_500);
+  const topic = (await root('GET', '/api/v1/jobs/a/metrics/history?topic=orders')).json<History>();
+  expect(topic.series.map(({ metric }) => metric).toSorted()).toEqual(['bytes', 'lagRecords', 'records']);
+});
+
+test('a store that takes no figures keeps nothing from going on', async () => {
+  const { plane, id } = await estate();
+  play(plane, id, 1, plane.clock.now());
+  await plane.store.close(0);
+  await plane.clock.advance(30_000);
+  expect(plane.logged.map(({ message }) => message)).toContain('figures not kept');
+  expect(plane.clock.pending).toBeGreaterThan(0);
+});
+
+test('incidents are kept from their first moment to their last, and what people make of them', async () => {
+  const { plane, root, id } = await estate();
+  const since = plane.clock.now();
+  play(plane, id, 1, since, { incident: playedIncident() });
+  await plane.clock.advance(10_000);
+  const list = async (query = '') =>
+    (await root('GET', `/api/v1/jobs/a/incidents${query}`)).json<{ items: { id: number; closedAt: number | null }[] }>()
+      .items;
+  const [incident] = await list('?open=true');
+  expect(incident).toMatchObject({ code: 'SHARD_RETENTION_LOSS', offsetFrom: 90, offsetTo: 95, closedAt: null });
+  const path = `/api/v1/jobs/a/incidents/${incident?.id}/resolution`;
+  const resolved = await root('PUT', path, { resolution: 'ignored', note: 'known' });
+  expect(resolved.json()).toMatchObject({ resolution: 'ignored', resolutionNote: 'known' });
+  play(plane, id, 1, since);
+  await plane.clock.advance(10_000);
+  expect(await list('?open=true')).toEqual([]);
+  expect(await list()).toHaveLength(1);
+  await root('POST', '/api/v1/jobs', { name: 'b', source: 'east', target: 'west', topics: [{ match: 'x' }] });
+  const ofOther = await root('PUT', path.replace('/a/', '/b/'), { resolution: 'ignored' });
+  expect(ofOther.statusCode).toBe(404);
+});
+
+describe('compliance reports', () => {
+  test('reg-M-410: a period is one that is over, whole, in UTC', () => {
+    const at = Date.UTC(2026, 2, 4, 2, 0); // a Wednesday, two in the morning
+    const shown = (period: 'daily' | 'weekly' | 'monthly') => {
+      const { from, to } = periodBefore(period, at);
+      return [new Date(from).toISOString().slice(0, 16), new Date(to).toISOString().slice(0, 16)];
+    };
+    expect(shown('daily')).toEqual(['2026-03-03T00:00', '2026-03-04T00:00']);
+    expect(shown('weekly')).toEqual(['2026-02-23T00:00', '2026-03-02T00:00']);
+    expect(shown('monthly')).toEqual(['2026-02-01T00:00', '2026-03-01T00:00']);
+    expect(periodBefore('monthly', Date.UTC(2026, 0, 1)).from).toBe(Date.UTC(2025, 11, 1));
+  });
+
+  test('reg-M-411, M-413, M-414: counts are those of the audit log and of what was measured', async () => {
+    const { plane, id } = await estate();
+    const since = plane.clock.now();
+    for (const records of [0, 500]) {
+      play(plane, id, records, since);
+      await plane.clock.advance(10_000);
+    }
+    const watcher = await plane.as('watcher', 'monitoring');
+    for (let times = 0; times < 3; times++) await watcher('POST', '/api/v1/jobs/a/start');
+    await plane.http.inject({ method: 'POST', url: '/auth/token', payload: { username: 'root', password: 'no' } });
+    plane.runner.running.clear();
+    await plane.clock.advance(DAY_MS);
+    const officer = await plane.as('officer', 'compliance');
+    const made = await officer('POST', '/api/v1/compliance/report/daily');
+    expect(made.statusCode, made.body).toBe(200);
+    expect(made.headers['content-disposition']).toBe('attachment; filename="compliance-report-daily-2023-11-14.csv"');
+    const report = (await officer('GET', String(made.headers['location']))).json<{ sections: object }>();
+    expect(report.sections).toMatchObject({
+      accessAudit: { totalLoginAttempts: 3, failedLoginAttempts: 1, uniqueActiveUsers: 2 },
+      dataProcessing: {
+        totalMessagesProcessed: 500,
+        totalBytesTransferred: 5_000,
+        averageLagRecords: 10,
+        activeReplicationJobs: 1,
+      },
+      securityEvents: { permissionDeniedEvents: 3, configurationChanges: 3, refusedRequests: 4 },
+      configurationChanges: [{ action: 'cluster.create' }, { action: 'cluster.create' }, { action: 'job.create' }],
+      summary: { healthFigure: 98.5 },
+    });
+    const rows = made.body.split('\r\n');
+    expect(rows).toContain('failedLoginAttempts,1');
+    expect(rows.some((row) => row.endsWith(',root,job.create,job a'))).toBe(true);
+    expect(made.body.toLowerCase()).not.toContain('compliant');
+    expect((await officer('GET', '/api/v1/compliance/reports')).json()).toMatchObject([
+      { period: 'daily', generatedBy: 'officer' },
+    ]);
+  });
+
+  test('what was not measured is not zero', async () => {
+    const { plane } = await estate();
+    const officer = await plane.as('officer', 'compliance');
+    const { headers } = await officer('POST', '/api/v1/compliance/report/monthly');
+    const { sections } = (await officer('GET', String(headers['location']))).json<{ sections: object }>();
+    expect(sections).toMatchObject({
+      accessAudit: { totalLoginAttempts: 0, successRate: null },
+      dataProcessing: { averageLagRecords: null },
+      performanceMetrics: { averageThroughput: null, measuredPercentage: null },
+    });
+  });
+});

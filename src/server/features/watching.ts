@@ -1,0 +1,185 @@
+/** Live streams, and the audit log for reading. */
+import type { watchingRoutes } from '#contract/api/routes/watching.ts';
+import { AppError } from '#contract/errors.ts';
+import type { FastifyRequest } from 'fastify';
+import type { z } from 'zod';
+import type { auditEntrySchema } from '#contract/api/routes/watching.ts';
+import { routes } from '#contract/api/routes.ts';
+import { createCredential, readCredential } from '../auth/credential.ts';
+import type { Handlers } from '../http/call.ts';
+import { csvRow } from '../http/csv.ts';
+import { requireSafe } from '../http/pipeline.ts';
+import type { SocketLike } from '../http/server.ts';
+import { openEventStream } from '../live/event-stream.ts';
+import { openSocketStream } from '../live/socket-stream.ts';
+import type { AuditEntry, AuditFilter } from '../ports.ts';
+import type { Context } from './context.ts';
+
+const TICKET_MS = 30_000;
+const EXPORT_ENTRIES_MAX = 100_000;
+const EXPORT_BATCH = 1_000;
+const POLICY_VIOLATION = 1008;
+
+interface StatedFilter {
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  readonly action?: string | undefined;
+  readonly actor?: string | undefined;
+  readonly outcome?: AuditFilter['outcome'];
+}
+
+export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof watchingRoutes> {
+  const { ports, live, settings } = context;
+  const { store, auditTrail, entropy, clock } = ports;
+
+  /** The log knows people by ids; their names stand beside it. */
+  const namesOf = async (entries: readonly AuditEntry[]): Promise<ReadonlyMap<string, string>> => {
+    const ids = new Set(entries.filter(({ actor }) => actor.kind !== 'anonymous').map(({ actor }) => actor.id));
+    const users = await Promise.all([...ids].map((id) => store.users.get(id)));
+    return new Map(users.flatMap((user) => (user === null ? [] : [[user.id, user.name]])));
+  };
+
+  const filterOf = async ({ from, to, action, actor, outcome }: StatedFilter): Promise<AuditFilter> => {
+    const user = actor === undefined ? null : await store.users.getByName(actor);
+    return {
+      ...(from === undefined ? {} : { fromTs: from }),
+      ...(to === undefined ? {} : { toTs: to }),
+      ...(action === undefined ? {} : { action }),
+      // A name that is nobody's may be an id, of somebody who was deleted.
+      ...(actor === undefined ? {} : { actorId: user?.id ?? actor }),
+      ...(outcome === undefined ? {} : { outcome }),
+    };
+  };
+
+  async function* csv(filter: AuditFilter): AsyncIterable<string> {
+    yield csvRow(['seq', 'time', 'phase', 'outcome', 'action', 'actor', 'resource', 'reason', 'request', 'intent']);
+    let batch: AuditEntry[] = [];
+    let left = EXPORT_ENTRIES_MAX;
+    const rows = async (): Promise<string> => {
+      const names = await namesOf(batch);
+      return batch.map((entry) => rowOf(entry, names)).join('');
+    };
+    for await (const entry of auditTrail.all(filter)) {
+      if (left-- === 0) break;
+      if (batch.push(entry) < EXPORT_BATCH) continue;
+      yield await rows();
+      batch = [];
+    }
+    yield await rows();
+  }
+
+  return {
+    async openStream({ caller, connection: { reply } }) {
+      requireRoom(live.streams, settings.streamsMax);
+      let close = (): void => {};
+      const stream = openEventStream(reply, { clock, onClose: () => close() });
+      close = await live.open(caller, stream);
+      if (reply.raw.destroyed) close(); // it went while its first events were collected
+    },
+
+    async createStreamTicket({ caller }) {
+      requireRoom(live.streams, settings.streamsMax);
+      const { text, hash } = createCredential('once', entropy);
+      const { proof } = caller;
+      const payload =
+        proof.kind === 'certificate'
+          ? { kind: proof.kind, subjects: proof.shown.subjects, fingerprint: proof.shown.fingerprint }
+          : { kind: proof.kind, hash: proof.hash };
+      await store.oneTimeTokens.issue({ purpose: 'stream', hash, lifeMs: TICKET_MS, payload });
+      return { ticket: text, expiresAt: clock.now() + TICKET_MS };
+    },
+
+    openSocket: async () => {
+      throw new AppError('REQUEST_INVALID', 'This is a WebSocket.', { nextStep: 'Ask for an upgrade.' });
+    },
+
+    async listEvents({ query }) {
+      const before = query.cursor === undefined ? null : placeOf(query.cursor);
+      const { entries, next } = await auditTrail.page(await filterOf(query), { before, limit: query.limit });
+      const names = await namesOf(entries);
+      return {
+        items: entries.map((entry) => entryView(entry, names)),
+        next: next === null ? null : String(next),
+        total: null,
+      };
+    },
+
+    exportEvents: async ({ query }) => ({ name: 'audit-log.csv', chunks: csv(await filterOf(query)) }),
+  };
+}
+
+/** Takes over a WebSocket whose request was admitted: the ticket says for whom it is. */
+export function socketOpener(context: Context): (socket: SocketLike, request: FastifyRequest) => void {
+  const { ports, live, authenticator, settings } = context;
+
+  const callerOf = async (request: FastifyRequest) => {
+    requireSafe(request);
+    const query = routes.openSocket.query?.safeParse(request.query);
+    const credential = query?.success ? readCredential(query.data.ticket) : null;
+    const found =
+      credential?.kind === 'once' ? await ports.store.oneTimeTokens.consume('stream', credential.hash) : null;
+    return found === null ? null : authenticator.byTicket(found.payload);
+  };
+
+  return (socket, request) => {
+    let close = (): void => {};
+    // Before anything is awaited: what happens to the socket meanwhile must not pass unseen.
+    const stream = openSocketStream(socket, () => close());
+    const open = async (): Promise<void> => {
+      const caller = await callerOf(request);
+      if (caller === null || !caller.maySomewhere('jobs:view') || live.streams >= settings.streamsMax)
+        return socket.close(POLICY_VIOLATION, 'the ticket is not valid, or there are too many streams');
+      close = await live.open(caller, stream);
+    };
+    open().catch((error: unknown) => {
+      ports.log({ message: 'WebSocket not opened', requestId: request.id, error });
+      socket.close(POLICY_VIOLATION, 'not opened');
+    });
+  };
+}
+
+function requireRoom(open: number, max: number): void {
+  if (open < max) return;
+  throw new AppError('SERVER_BUSY', `${max} streams are open, and that is as many as there may be.`, {
+    nextStep: 'Close one, or raise the limit.',
+  });
+}
+
+function placeOf(cursor: string): number {
+  if (/^\d{1,15}$/.test(cursor)) return Number(cursor);
+  throw new AppError('REQUEST_INVALID', 'The cursor is not one of this list.', { nextStep: 'Begin without one.' });
+}
+
+function entryView(entry: AuditEntry, names: ReadonlyMap<string, string>): z.input<typeof auditEntrySchema> {
+  const { seq, ts, action, phase, outcome, actor, resource, reason, requestId, parentSeq } = entry;
+  return {
+    seq,
+    at: ts,
+    action,
+    phase,
+    outcome: outcome ?? null,
+    actor: names.get(actor.id) ?? null,
+    actorKind: actor.kind,
+    resource: `${resource.type} ${resource.id}`,
+    reason: reason ?? null,
+    requestId: requestId ?? null,
+    parentSeq: parentSeq ?? null,
+  };
+}
+
+function rowOf(entry: AuditEntry, names: ReadonlyMap<string, string>): string {
+  const view = entryView(entry, names);
+  const { seq, at, phase, outcome, action, actor, resource, reason, requestId, parentSeq } = view;
+  return csvRow([
+    seq,
+    new Date(at).toISOString(),
+    phase,
+    outcome,
+    action,
+    actor ?? entry.actor.id,
+    resource,
+    reason,
+    requestId,
+    parentSeq,
+  ]);
+}

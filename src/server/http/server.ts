@@ -1,0 +1,198 @@
+/** The HTTP server: Fastify with every route of the contract, and nothing besides. */
+import cookie from '@fastify/cookie';
+import websocket from '@fastify/websocket';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { operationIds, routeOf, type OperationId } from '#contract/api/routes.ts';
+import { AppError } from '#contract/errors.ts';
+import type { ServerPorts } from '../ports.ts';
+import type { ServerSettings } from '../settings.ts';
+import { Buckets } from './buckets.ts';
+import type { Handlers } from './call.ts';
+import { securityHeaders, strictTransport } from './headers.ts';
+import type { Pipeline } from './pipeline.ts';
+import { refusalOf } from './problem.ts';
+import { parseStrictJson } from './strict-json.ts';
+import { addressKey, addressOf } from './transport.ts';
+
+const BODY_BYTES_MAX = 1024 * 1024;
+const HEADER_WAIT_MS = 10_000;
+const BODY_WAIT_MS = 30_000;
+const PARAM_LENGTH_MAX = 1_500;
+
+/** Refusals that an address gets into the log: so many at once, and so many a second. More are answered with 429. */
+const REFUSAL_BURST = 200;
+const REFUSALS_PER_SECOND = 5;
+
+/** `onSocket`: takes a WebSocket over that was admitted. */
+export interface HttpOptions {
+  readonly ports: ServerPorts;
+  readonly settings: ServerSettings;
+  readonly pipeline: Pipeline;
+  readonly handlers: Handlers;
+  readonly onSocket: (socket: SocketLike, request: FastifyRequest) => void;
+}
+
+/** What is used of a WebSocket. */
+export interface SocketLike {
+  readonly bufferedAmount: number;
+  send(text: string): void;
+  close(code: number, reason: string): void;
+  on(event: 'close' | 'error' | 'message', listener: () => void): unknown;
+}
+
+export async function createHttpServer(options: HttpOptions): Promise<FastifyInstance> {
+  const { settings, ports } = options;
+  const app = Fastify({
+    ...(settings.tls === null ? {} : { https: tlsOptions(settings.tls) }),
+    logger: false,
+    trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: BODY_WAIT_MS,
+    connectionTimeout: 0,
+    http: { headersTimeout: HEADER_WAIT_MS },
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
+    exposeHeadRoutes: false,
+    return503OnClosing: true,
+    forceCloseConnections: 'idle',
+    genReqId: () => Buffer.from(ports.entropy.bytes(12)).toString('hex'),
+    // What cannot even be routed: no hook sees it.
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+      void sendRefusal(error, request, withSecurityHeaders(request, reply)),
+  } as never) as unknown as FastifyInstance;
+  await app.register(cookie);
+  await app.register(websocket, { options: { maxPayload: 1024 } });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, body === '' ? undefined : parseStrictJson(body as string));
+    } catch (error) {
+      done(error as Error, undefined);
+    }
+  });
+  app.addHook('onSend', async (request, reply, payload) => {
+    withSecurityHeaders(request, reply);
+    return payload;
+  });
+  app.setErrorHandler(createErrorHandler(options));
+  app.setNotFoundHandler((request) => {
+    throw new AppError('RESOURCE_NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0] ?? ''} here.`, {
+      nextStep: '/docs shows what there is.',
+    });
+  });
+  for (const id of operationIds) register(app, id, options);
+  return app;
+}
+
+function withSecurityHeaders(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  for (const [name, value] of Object.entries(securityHeaders))
+    if (!reply.hasHeader(name)) void reply.header(name, value);
+  if (request.protocol === 'https') void reply.header('strict-transport-security', strictTransport);
+  return reply.header('x-request-id', request.id);
+}
+
+/** 1.2 needs authenticated encryption; what is older, or only unauthenticated, is refused. */
+function tlsOptions({ certificate, key, clientAuthorities }: NonNullable<ServerSettings['tls']>): object {
+  return {
+    cert: certificate,
+    key,
+    minVersion: 'TLSv1.2',
+    ciphers: 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:ECDHE+AESGCM:ECDHE+CHACHA20',
+    honorCipherOrder: true,
+    ...(clientAuthorities === null ? {} : { ca: clientAuthorities, requestCert: true, rejectUnauthorized: false }),
+  };
+}
+
+function register(app: FastifyInstance, id: OperationId, { pipeline, handlers, onSocket }: HttpOptions): void {
+  const { method, path } = routeOf(id);
+  const onRequest = (request: FastifyRequest): Promise<void> => pipeline.admit(id, request);
+  if (id === 'openSocket') {
+    app.route({
+      method: 'GET',
+      url: path,
+      onRequest,
+      handler: () => {
+        throw new AppError('REQUEST_INVALID', 'This is a WebSocket.', { nextStep: 'Ask for an upgrade.' });
+      },
+      wsHandler: (socket, request) => onSocket(socket as unknown as SocketLike, request),
+    });
+    return;
+  }
+  const handler = handlers[id] as never;
+  app.route({
+    method,
+    url: path,
+    onRequest,
+    handler: (request: FastifyRequest, reply: FastifyReply) => pipeline.answer(id, handler, request, reply),
+    config: { operationId: id },
+  });
+}
+
+function createErrorHandler({ ports, pipeline }: HttpOptions) {
+  const refusals = new Buckets({ clock: ports.clock, perSecond: REFUSALS_PER_SECOND, burst: REFUSAL_BURST });
+  return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+    const known = ownError(error);
+    const refusal = refusalOf(known, request.id);
+    if (refusal.isInternal || refusal.status >= 500)
+      ports.log({ message: 'request failed', requestId: request.id, error });
+    if (!isRefusal(known, refusal.status)) return sendRefusal(known, request, reply);
+    const waitMs = refusals.take(addressKey(addressOf(request)));
+    if (waitMs > 0)
+      return sendRefusal(
+        new AppError('RATE_LIMITED', 'Too many requests of this address were refused.', {
+          details: { retryAfterMs: waitMs },
+        }),
+        request,
+        reply,
+      );
+    await ports.audit
+      .record(
+        {
+          actor: pipeline.actorOf(request),
+          action: actionOf(request),
+          resource: { type: 'route', id: (request.routeOptions.url ?? 'unknown').slice(0, 256) },
+          reason: refusal.problem.code,
+          requestId: request.id,
+        },
+        'denied',
+      )
+      // Refused it is all the same; nothing took effect that the log would have to know.
+      .catch((cause: unknown) =>
+        ports.log({ message: 'refusal not in the audit log', requestId: request.id, error: cause }),
+      );
+    return sendRefusal(known, request, reply);
+  };
+}
+
+function isRefusal(error: unknown, status: number): boolean {
+  return status === 401 || status === 403 || (error instanceof AppError && error.details['isRefusal'] === true);
+}
+
+function actionOf(request: FastifyRequest): string {
+  const { operationId } = request.routeOptions.config as { operationId?: OperationId };
+  if (operationId === undefined) return 'api.open-socket';
+  const { audit } = routeOf(operationId);
+  return audit ?? `api.${operationId.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Fastify's own errors, in our words. */
+function ownError(error: unknown): unknown {
+  if (error instanceof AppError || !(error instanceof Error)) return error;
+  const { code, statusCode } = error as FastifyError;
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
+    return new AppError('REQUEST_TOO_LARGE', `A body has ${BODY_BYTES_MAX} bytes at most.`, { cause: error });
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new AppError('MEDIA_TYPE_UNSUPPORTED', 'A body must be application/json.', {
+      cause: error,
+      nextStep: 'Send it with "content-type: application/json".',
+    });
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new AppError('REQUEST_INVALID', 'The request cannot be read.', { cause: error });
+  return error;
+}
+
+function sendRefusal(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { status, problem, retryAfterSeconds } = refusalOf(ownError(error), request.id);
+  if (retryAfterSeconds !== null) void reply.header('retry-after', String(Math.max(1, retryAfterSeconds)));
+  if (status === 401) void reply.header('www-authenticate', 'Bearer realm="lockstep"');
+  return reply.code(status).type('application/problem+json').send(JSON.stringify(problem));
+}

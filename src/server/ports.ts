@@ -1,0 +1,136 @@
+/** What the server needs of the rest of the program; `src/main.ts` hands it over. */
+import type { ClusterResource } from '#contract/resources.ts';
+import type { MirrorStatus } from '#contract/status.ts';
+import type { ClusterView, TopicView } from '#contract/views.ts';
+import type { InventoryGroup } from '#store/inventory.ts';
+import type { Store } from '#store/store.ts';
+import type { Vault } from '#store/vault.ts';
+import type { Clock } from '#util/clock.ts';
+import type { WebClient } from '#util/host.ts';
+
+export interface ServerPorts {
+  readonly store: Store;
+  readonly vault: Pick<Vault, 'read' | 'write' | 'delete'>;
+  readonly audit: AuditLog;
+  readonly auditTrail: AuditTrail;
+  readonly jobs: JobRunner;
+  readonly clusters: ClusterAsker;
+  readonly passwords: PasswordHash;
+  readonly web: WebClient;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  /** What went wrong inside, for whoever operates the server; callers learn of it only that, and the request's id. */
+  readonly log: (entry: {
+    readonly message: string;
+    readonly requestId: string | null;
+    readonly error: unknown;
+  }) => void;
+}
+
+/** Bytes that nobody can foretell. */
+export interface Entropy {
+  bytes(count: number): Uint8Array;
+}
+
+export interface PasswordHash {
+  /** PHC string. Rejects with SERVER_BUSY when as many wait as are allowed to. */
+  hash(password: string): Promise<string>;
+  /** `isWeak`: right, and hashed with weaker parameters than `hash` takes now. */
+  verify(phc: string, password: string): Promise<{ readonly isRight: boolean; readonly isWeak: boolean }>;
+}
+
+export interface AuditEvent {
+  readonly actor: {
+    /** User id; `anonymous` where nobody was authenticated. */
+    readonly id: string;
+    readonly kind: 'user' | 'service' | 'system' | 'anonymous';
+    readonly authn: 'none' | 'password' | 'oidc' | 'token' | 'certificate' | 'setup-token' | 'local';
+    /** SHA-256 of the session's id. */
+    readonly sessionHash?: string;
+  };
+  /** `noun.verb` */
+  readonly action: string;
+  readonly resource: { readonly type: string; readonly id: string; readonly cluster?: string };
+  /** An error code. */
+  readonly reason?: string;
+  readonly requestId?: string;
+  readonly change?: { readonly beforeDigest?: string; readonly afterDigest?: string };
+}
+
+export interface AuditEntry extends AuditEvent {
+  readonly seq: number;
+  readonly ts: number;
+  readonly phase: 'intent' | 'outcome' | 'event';
+  readonly outcome?: 'succeeded' | 'failed' | 'denied' | 'unknown';
+  readonly parentSeq?: number;
+}
+
+/** What the log of `prove/` offers for writing. Each call resolves when what it wrote is durable, or rejects with AUDIT_UNAVAILABLE. */
+export interface AuditLog {
+  /** Before an effect. */
+  intend(event: AuditEvent): Promise<AuditEntry>;
+  /** After it, once. */
+  settle(
+    intent: AuditEntry,
+    outcome: 'succeeded' | 'failed' | 'unknown',
+    ending?: { readonly reason?: string },
+  ): Promise<AuditEntry>;
+  /** What has happened already, or was refused. */
+  record(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<AuditEntry>;
+}
+
+export interface AuditFilter {
+  /** `job` finds `job.start` too. */
+  readonly action?: string;
+  readonly actorId?: string;
+  readonly outcome?: 'succeeded' | 'failed' | 'denied' | 'unknown';
+  /** From here, inclusive, to there, exclusive. */
+  readonly fromTs?: number;
+  readonly toTs?: number;
+}
+
+/** The same log, for reading. */
+export interface AuditTrail {
+  /** Whether it can be written now. */
+  isWritable(): boolean;
+  /** The newest below `before` that the filter lets through, the newest first; perhaps none, where `next` is not null. */
+  page(
+    filter: AuditFilter,
+    range: { readonly before: number | null; readonly limit: number },
+  ): Promise<{ readonly entries: readonly AuditEntry[]; readonly next: number | null }>;
+  /** All that the filter lets through, the oldest first. */
+  all(filter: AuditFilter): Iterable<AuditEntry> | AsyncIterable<AuditEntry>;
+}
+
+export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped' | 'failed';
+
+export interface RunningJob {
+  readonly state: JobState;
+  readonly failedReason: string | null;
+  /** As measured last; null: not since it was started. */
+  readonly status: MirrorStatus | null;
+  /** When it was started; null where it is not running. */
+  readonly since: number | null;
+}
+
+/** Makes jobs do what the store says that they are wanted to do. */
+export interface JobRunner {
+  isAlive(): boolean;
+  /** What is wanted has changed: looks at once instead of in its next round. */
+  nudge(): void;
+  /** Resolves when the job does nothing any more; rejects with SERVER_BUSY when it still does after `withinMs`. */
+  stopped(jobId: string, withinMs: number): Promise<void>;
+  job(jobId: string): RunningJob;
+  /** Called with the id of each job whose state or status is new. The returned function ends that. */
+  onChange(listener: (jobId: string) => void): () => void;
+}
+
+/** Live views of clusters. What cannot be asked rejects with the AppError that says why. */
+export interface ClusterAsker {
+  /** Never rejects for the cluster's sake: what is wrong with it is in the view. */
+  describe(cluster: ClusterResource): Promise<ClusterView>;
+  topicNames(cluster: ClusterResource): Promise<readonly string[]>;
+  /** Null: all. With their settings where they are named. */
+  topics(cluster: ClusterResource, names: readonly string[] | null): Promise<readonly TopicView[]>;
+  groups(cluster: ClusterResource): Promise<readonly InventoryGroup[]>;
+}

@@ -1,0 +1,211 @@
+/** Every route of the contract, called by everybody, on what is theirs and on what is not. */
+import { describe, expect, test } from 'vitest';
+import {
+  builtInRoles,
+  isAllowed,
+  isAllowedSomewhere,
+  permissionNames,
+  type Grant,
+  type Resource,
+} from '#contract/api/permissions.ts';
+import { operationIds, routeOf, type OperationId } from '#contract/api/routes.ts';
+import { playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
+
+/** They end what the others need. */
+const LAST: readonly OperationId[] = [
+  'deleteJob',
+  'deleteCluster',
+  'deleteUser',
+  'deleteRole',
+  'resetToken',
+  'signOut',
+];
+const STREAMS: readonly OperationId[] = ['openStream', 'openSocket'];
+const ordered = [...operationIds.filter((id) => ![...LAST, ...STREAMS].includes(id)), ...LAST];
+
+/** May do everything, and only to one mirror and its clusters. */
+const scoped: Grant[] = permissionNames.flatMap((permission) => [
+  { permission, resource: { kind: 'job', name: 'own' } },
+  { permission, resource: { kind: 'cluster', name: 'east' } },
+  { permission, resource: { kind: 'cluster', name: 'west' } },
+]);
+
+const roles: Readonly<Record<string, readonly Grant[]>> = { ...builtInRoles, scoped };
+
+const sides = {
+  own: { id: 'own', cluster: 'east', job: { kind: 'job', job: 'own', source: 'east', target: 'west' } },
+  other: { id: 'other', cluster: 'north', job: { kind: 'job', job: 'other', source: 'north', target: 'south' } },
+} as const satisfies Record<string, { id: string; cluster: string; job: Resource }>;
+
+type Side = keyof typeof sides;
+
+async function playEstate(): Promise<ControlPlane> {
+  const plane = await playControlPlane();
+  await plane.as('root', 'admin');
+  await plane.as('victim', 'monitoring');
+  const { store } = plane;
+  for (const name of ['scoped', 'spare'])
+    await store.roles.create({ name, description: '', grants: name === 'scoped' ? scoped : [scoped[0] as Grant] });
+  for (const name of ['east', 'west', 'north', 'south']) {
+    const document = {
+      apiVersion: 'lockstep/v1',
+      kind: 'Cluster',
+      metadata: { name },
+      spec: { bootstrap: ['b:9092'] },
+    };
+    await store.clusters.create({ name, document });
+  }
+  for (const { id: name, job } of Object.values(sides)) {
+    const { source, target } = job;
+    const spec = { source, target, topics: [{ match: 'orders' }] };
+    const document = { apiVersion: 'lockstep/v1', kind: 'Mirror', metadata: { name }, spec };
+    await store.jobs.create({ name, kind: 'Mirror', source, target, document, desired: 'stopped' });
+    const taken = { cluster: source, jobId: null, side: null, trigger: 'manual', takenBy: null, facts: null } as const;
+    await store.inventory.complete(await store.inventory.begin(taken));
+  }
+  return plane;
+}
+
+function pathOf(id: OperationId, side: Side): string {
+  const { path, tag } = routeOf(id);
+  const values: Readonly<Record<string, string>> = {
+    id: path.includes('/jobs/') ? sides[side].id : 'none',
+    name: tag === 'clusters' ? sides[side].cluster : 'spare',
+    username: 'victim',
+    incident: '7',
+    sid: side === 'own' ? '1' : '2',
+    other: side === 'own' ? '1' : '2',
+    period: 'daily',
+  };
+  return path.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? '');
+}
+
+/** What the contract says that the caller gets: one of these statuses, or with null anything but a refusal. */
+function expected(id: OperationId, grants: readonly Grant[] | null, side: Side): 401 | 403 | 404 | null {
+  const { access } = routeOf(id);
+  if (access.kind === 'public') return null;
+  if (grants === null) return 401;
+  if (access.kind === 'signed-in') return null;
+  const { permission, on } = access;
+  if (!isAllowedSomewhere(grants, permission)) return 403;
+  if (on === 'listed' || on === 'named') return null;
+  if (on === 'server') return isAllowed(grants, permission, { kind: 'server' }) ? null : 403;
+  const isJob = 'job' in on; // a snapshot is of the cluster
+  const resource: Resource = isJob ? sides[side].job : { kind: 'cluster', cluster: sides[side].cluster };
+  if (isAllowed(grants, permission, resource)) return null;
+  return isAllowed(grants, isJob ? 'jobs:view' : 'clusters:view', resource) ? 403 : 404;
+}
+
+const isOnResource = (id: OperationId): boolean => {
+  const { access } = routeOf(id);
+  return access.kind === 'permission' && typeof access.on === 'object';
+};
+
+describe.each([...Object.keys(roles), 'nobody'])('%s', (role) => {
+  test.each(['own', 'other'] as const)('gets what the contract says on the side "%s"', async (side) => {
+    const plane = await playEstate();
+    const grants = roles[role] ?? null;
+    let call = grants === null ? null : await plane.as(`test-${role}`, role);
+    const found: string[] = [];
+    const wanted: string[] = [];
+    for (const id of ordered) {
+      if (id === 'signOut' && call) call = await plane.as(`test-${role}`, role);
+      const { method, body } = routeOf(id);
+      const path = pathOf(id, side);
+      // A body that fits nothing: who may gets as far as that, and nothing is changed.
+      const payload = body ? { 'no such field': 1 } : undefined;
+      const answer = call
+        ? await call(method, path, payload)
+        : await plane.http.inject({ method, url: path, ...(payload ? { payload } : {}) });
+      const { statusCode: status } = answer;
+      const want = expected(id, grants, side);
+      const isRefused = status === 401 || status === 403 || (status === 404 && isOnResource(id));
+      const isSignIn = routeOf(id).access.kind === 'public';
+      wanted.push(`${id} ${want ?? 'passes'}`);
+      found.push(`${id} ${isRefused && !(isSignIn && call === null) ? status : want === null ? 'passes' : status}`);
+      expect(status, `${id} ${answer.body}`).toBeLessThan(500);
+    }
+    expect(found).toEqual(wanted);
+    expect(plane.logged).toEqual([]);
+    await plane.server.close();
+  });
+});
+
+test('every refusal is in the audit log, with who and what', async () => {
+  const plane = await playEstate();
+  const monitoring = await plane.as('watcher', 'monitoring');
+  const before = plane.audit.entries.length;
+  expect((await monitoring('POST', '/api/v1/jobs/own/start')).statusCode).toBe(403);
+  expect((await plane.http.inject('/api/v1/jobs')).statusCode).toBe(401);
+  const user = await plane.store.users.getByName('watcher');
+  expect(plane.audit.entries.slice(before)).toMatchObject([
+    { phase: 'event', outcome: 'denied', action: 'job.start', reason: 'ACCESS_DENIED', actor: { id: user?.id } },
+    { phase: 'event', outcome: 'denied', action: 'api.list-jobs', reason: 'AUTH_REQUIRED', actor: { id: 'anonymous' } },
+  ]);
+});
+
+test('reg-operator-creates-admin: nobody gives more than they have', async () => {
+  const plane = await playEstate();
+  const grants = ['users:create', 'users:assign-roles', 'users:list', 'roles:manage', 'jobs:view'].map(
+    (permission) => ({
+      permission,
+      resource: { kind: 'any' } as const,
+    }),
+  );
+  await plane.store.roles.create({ name: 'helpdesk', description: '', grants });
+  const helpdesk = await plane.as('helper', 'helpdesk');
+  const password = 'violet-anchor-dozen-teapot';
+  const statuses = [
+    await helpdesk('POST', '/api/v1/users', { username: 'x', role: 'admin', password }),
+    await helpdesk('POST', '/api/v1/users', { username: 'x', role: 'monitoring', password }),
+    await helpdesk('PUT', '/api/v1/users/victim/role', { role: 'admin' }),
+    await helpdesk('PUT', '/api/v1/users/root/role', { role: 'helpdesk' }),
+    await helpdesk('PUT', '/api/v1/users/helper/role', { role: 'admin' }),
+    await helpdesk('POST', '/api/v1/roles', {
+      name: 'y',
+      grants: [{ permission: 'config:edit', resource: { kind: 'any' } }],
+    }),
+    await helpdesk('POST', '/api/v1/users/root/reset-password'),
+    await helpdesk('PUT', '/api/v1/users/root/status', { isDisabled: true }),
+    await helpdesk('POST', '/api/v1/users', { username: 'x', role: 'helpdesk', password }),
+  ].map(({ statusCode }) => statusCode);
+  expect(statuses).toEqual([403, 403, 403, 403, 403, 403, 403, 403, 201]);
+});
+
+test('a list shows what the caller may see, and its pages say nothing about the rest', async () => {
+  const plane = await playEstate();
+  const call = await plane.as('narrow', 'scoped');
+  const jobs = await call('GET', '/api/v1/jobs?limit=1&total=true');
+  expect(jobs.json()).toMatchObject({ items: [{ name: 'own' }], total: null });
+  const clusters = await call('GET', '/api/v1/clusters');
+  expect(clusters.json<{ items: { name: string }[] }>().items.map(({ name }) => name)).toEqual(['east', 'west']);
+});
+
+test('a job is made where its maker may make one, on both sides', async () => {
+  const plane = await playEstate();
+  const call = await plane.as('narrow', 'scoped');
+  const job = (source: string, target: string) => ({
+    name: `${source}-${target}`,
+    source,
+    target,
+    topics: [{ match: 'a' }],
+  });
+  expect((await call('POST', '/api/v1/jobs', job('east', 'west'))).statusCode).toBe(201);
+  expect((await call('POST', '/api/v1/jobs', job('east', 'north'))).statusCode).toBe(403);
+  expect((await call('PUT', '/api/v1/jobs/own', { ...job('east', 'north'), name: 'own' })).statusCode).toBe(403);
+  expect((await call('POST', '/api/v1/jobs/own/clone', { name: 'copy', target: 'south' })).statusCode).toBe(403);
+  expect((await call('POST', '/api/v1/clusters', { name: 'new', bootstrap: ['b:1'] })).statusCode).toBe(403);
+});
+
+test('the last administrator stays one', async () => {
+  const plane = await playControlPlane();
+  await plane.as('first', 'admin');
+  const second = await plane.as('second', 'admin');
+  expect((await second('PUT', '/api/v1/users/second/role', { role: 'monitoring' })).statusCode).toBe(403);
+  expect((await second('DELETE', '/api/v1/users/first')).statusCode).toBe(409); // the initial user
+  expect((await second('PUT', '/api/v1/users/first/status', { isDisabled: true })).statusCode).toBe(200);
+  const user = await plane.store.users.getByName('second');
+  await expect(plane.store.users.setRoles(user?.id ?? '', ['monitoring'], { ifVersion: null })).rejects.toMatchObject({
+    code: 'RESOURCE_CONFLICT',
+  });
+});

@@ -1,0 +1,112 @@
+/**
+ * The control plane's server: puts authentication, the pipeline and the handlers together. It keeps nothing itself; what has to
+ * last is in the store, what has happened in the audit log, and what runs with the runner of jobs.
+ */
+import type { FastifyInstance } from 'fastify';
+import { builtInRoles } from '#contract/api/permissions.ts';
+import { must } from '#util/assert.ts';
+import { Authenticator } from './auth/authenticator.ts';
+import { createCredential } from './auth/credential.ts';
+import { KnownDevices } from './auth/known-device.ts';
+import { SecondFactors } from './auth/second-factors.ts';
+import { SignIn } from './auth/sign-in.ts';
+import { SingleSignOn } from './auth/single-sign-on.ts';
+import { accountHandlers } from './features/account.ts';
+import { clusterHandlers } from './features/clusters.ts';
+import type { Context } from './features/context.ts';
+import { inventoryHandlers } from './features/inventory.ts';
+import { jobHandlers } from './features/jobs.ts';
+import { HistoryKeeper } from './features/history-keeper.ts';
+import { peopleHandlers } from './features/people.ts';
+import { recordHandlers } from './features/records.ts';
+import { systemHandlers } from './features/system.ts';
+import { socketOpener, watchingHandlers } from './features/watching.ts';
+import { Pipeline } from './http/pipeline.ts';
+import { createHttpServer } from './http/server.ts';
+import { LiveHub } from './live/live-hub.ts';
+import type { Entropy, ServerPorts } from './ports.ts';
+import type { ServerSettings } from './settings.ts';
+
+const SETUP_MS = 3_600_000;
+const DEVICE_KEY = 'server/device-key';
+
+export interface Server {
+  /** Not listening yet. */
+  readonly http: FastifyInstance;
+  /**
+   * Of a server without users: a token with which the first administrator is created, for an hour; earlier ones are worth nothing
+   * any more. Null where there are users. It belongs on the terminal or in a file of the operator's, never in a log.
+   */
+  issueSetupToken(): Promise<string | null>;
+  /** Ends streams, lets requests under way finish, and takes no more. */
+  close(): Promise<void>;
+}
+
+export async function createServer(ports: ServerPorts, settings: ServerSettings): Promise<Server> {
+  const { store, clock, entropy, web } = ports;
+  await store.roles.syncBuiltIn(
+    Object.entries(builtInRoles).map(([name, grants]) => ({ name, description: DESCRIPTIONS[name] ?? '', grants })),
+  );
+  const { origin, hostname } = new URL(settings.publicUrl);
+  const factors = new SecondFactors({ vault: ports.vault, clock, entropy, origins: [origin], domain: hostname });
+  const signIn = new SignIn({ ports, settings, factors });
+  await signIn.ready();
+  const authenticator = new Authenticator({ store, clock });
+  const live = new LiveHub({ ports, authenticator });
+  const { signOn, publicUrl } = settings;
+  const context: Context = {
+    ports,
+    settings,
+    authenticator,
+    signIn,
+    devices: new KnownDevices({ key: await deviceKey(ports.vault, entropy), entropy }),
+    signOn: signOn && new SingleSignOn({ settings: signOn, publicUrl, web, clock, entropy }),
+    live,
+    startedAt: clock.monotonic(),
+  };
+  const http = await createHttpServer({
+    ports,
+    settings,
+    pipeline: new Pipeline({ ports, settings, authenticator }),
+    handlers: {
+      ...systemHandlers(context),
+      ...accountHandlers(context),
+      ...peopleHandlers(context),
+      ...clusterHandlers(context),
+      ...jobHandlers(context),
+      ...inventoryHandlers(context),
+      ...recordHandlers(context),
+      ...watchingHandlers(context),
+    },
+    onSocket: socketOpener(context),
+  });
+  const keeper = new HistoryKeeper(ports);
+  return {
+    http,
+    async issueSetupToken() {
+      if ((await store.users.count()) > 0) return null;
+      const { text, hash } = createCredential('once', entropy);
+      await store.oneTimeTokens.issue({ purpose: 'setup', hash, lifeMs: SETUP_MS, payload: null, replace: true });
+      return text;
+    },
+    async close() {
+      keeper.close();
+      live.close();
+      await http.close();
+    },
+  };
+}
+
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
+  admin: 'Everything.',
+  operator: 'Runs and changes jobs, changes clusters.',
+  monitoring: 'Sees jobs, clusters, figures and events.',
+  compliance: 'Sees what monitoring sees, makes and reads compliance reports.',
+};
+
+/** Made once, so that browsers stay known over restarts. */
+async function deviceKey(vault: ServerPorts['vault'], entropy: Entropy): Promise<Uint8Array> {
+  if ((await vault.read(DEVICE_KEY)) === null)
+    await vault.write(DEVICE_KEY, Buffer.from(entropy.bytes(32)).toString('base64'), null);
+  return Buffer.from(must(await vault.read(DEVICE_KEY), 'device key'), 'base64');
+}

@@ -1,0 +1,341 @@
+/** The control plane's server with everything around it played, on a real database in memory: for tests through `inject`. */
+import { createHmac } from 'node:crypto';
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
+import { AppError } from '#contract/errors.ts';
+import type { ClusterResource } from '#contract/resources.ts';
+import type { Incident, MirrorStatus, ShardStatus } from '#contract/status.ts';
+import type { TopicView } from '#contract/views.ts';
+import type {
+  AuditEntry,
+  AuditEvent,
+  AuditFilter,
+  AuditLog,
+  AuditTrail,
+  ClusterAsker,
+  JobRunner,
+  PasswordHash,
+  RunningJob,
+  ServerPorts,
+} from '#server/ports.ts';
+import { createServer, type Server } from '#server/server.ts';
+import { defaultSettings, type ServerSettings } from '#server/settings.ts';
+import { openMigrated } from '#store/location.ts';
+import { createLocalStore } from '#store/open-store.ts';
+import type { InventoryGroup } from '#store/inventory.ts';
+import type { Store } from '#store/store.ts';
+import { must } from '#util/assert.ts';
+import { createRandom } from '#util/random.ts';
+import type { WebClient } from '#util/host.ts';
+import { ManualClock } from './manual-clock.ts';
+
+/** Costs nothing; what argon2 costs is the business of its own test. */
+const quickHash: PasswordHash = {
+  hash: async (password) => tagOf(password),
+  verify: async (phc, password) => ({ isRight: phc === tagOf(password), isWeak: false }),
+};
+
+function tagOf(password: string): string {
+  return `$played$${createHmac('sha256', 'played').update(password).digest('hex')}`;
+}
+
+export class PlayedAudit implements AuditLog, AuditTrail {
+  readonly entries: AuditEntry[] = [];
+  readonly #clock: ManualClock;
+  isBroken = false;
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  async intend(event: AuditEvent): Promise<AuditEntry> {
+    return this.#append(event, { phase: 'intent' });
+  }
+
+  async settle(...[intent, outcome, ending = {}]: Parameters<AuditLog['settle']>): Promise<AuditEntry> {
+    const { actor, action, resource, seq: parentSeq } = intent;
+    return this.#append({ actor, action, resource, ...ending }, { phase: 'outcome', outcome, parentSeq });
+  }
+
+  async record(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<AuditEntry> {
+    return this.#append(event, { phase: 'event', outcome });
+  }
+
+  isWritable(): boolean {
+    return !this.isBroken;
+  }
+
+  async page(...[filter, { before, limit }]: Parameters<AuditTrail['page']>): ReturnType<AuditTrail['page']> {
+    const found = this.all(filter).filter(({ seq }) => before === null || seq < before);
+    const entries = found.toReversed().slice(0, limit);
+    return { entries, next: found.length > entries.length ? must(entries.at(-1), 'last entry').seq : null };
+  }
+
+  all({ action, actorId, outcome, fromTs = 0, toTs = Infinity }: AuditFilter): AuditEntry[] {
+    return this.entries.filter(
+      (entry) =>
+        (action === undefined || entry.action === action || entry.action.startsWith(`${action}.`)) &&
+        (actorId === undefined || entry.actor.id === actorId) &&
+        (outcome === undefined || entry.outcome === outcome) &&
+        entry.ts >= fromTs &&
+        entry.ts < toTs,
+    );
+  }
+
+  #append(event: AuditEvent, rest: Pick<AuditEntry, 'phase' | 'outcome' | 'parentSeq'>): AuditEntry {
+    if (this.isBroken) throw new AppError('AUDIT_UNAVAILABLE', 'The audit log is played broken.');
+    const entry = { ...event, ...rest, seq: this.entries.length, ts: this.#clock.now() };
+    this.entries.push(entry);
+    return entry;
+  }
+}
+
+class PlayedVault {
+  readonly #secrets = new Map<string, string>();
+
+  async read(name: string): Promise<string | null> {
+    return this.#secrets.get(name) ?? null;
+  }
+
+  async write(name: string, value: string): Promise<void> {
+    this.#secrets.set(name, value);
+  }
+
+  async delete(name: string): Promise<boolean> {
+    return this.#secrets.delete(name);
+  }
+}
+
+export class PlayedRunner implements JobRunner {
+  readonly running = new Map<string, RunningJob>();
+  readonly #listeners = new Set<(jobId: string) => void>();
+  nudges = 0;
+  isStuck = false;
+
+  isAlive(): boolean {
+    return true;
+  }
+
+  nudge(): void {
+    this.nudges++;
+  }
+
+  async stopped(): Promise<void> {
+    if (this.isStuck) throw new AppError('SERVER_BUSY', 'The job is played stuck.');
+  }
+
+  job(jobId: string): RunningJob {
+    return this.running.get(jobId) ?? { state: 'stopped', failedReason: null, status: null, since: null };
+  }
+
+  onChange(listener: (jobId: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  play(jobId: string, running: RunningJob): void {
+    this.running.set(jobId, running);
+    for (const listener of this.#listeners) listener(jobId);
+  }
+}
+
+export class PlayedClusters implements ClusterAsker {
+  topicsByCluster: Readonly<Record<string, readonly TopicView[]>> = {};
+  readonly asked: string[] = [];
+
+  async describe({ metadata: { name }, spec }: ClusterResource): ReturnType<ClusterAsker['describe']> {
+    this.asked.push(name);
+    const topics = this.topicsByCluster[name] ?? [];
+    return {
+      name,
+      bootstrap: spec.bootstrap,
+      clusterId: 'played-cluster-id',
+      controller: 1,
+      brokers: [{ id: 1, address: 'broker:9092', rack: null }],
+      topics: topics.length,
+      partitions: topics.reduce((sum, { partitions }) => sum + partitions.length, 0),
+      error: null,
+    };
+  }
+
+  async topicNames({ metadata: { name } }: ClusterResource): Promise<readonly string[]> {
+    return (this.topicsByCluster[name] ?? []).map((topic) => topic.name);
+  }
+
+  async topics(
+    { metadata: { name } }: ClusterResource,
+    names: readonly string[] | null,
+  ): Promise<readonly TopicView[]> {
+    return (this.topicsByCluster[name] ?? []).filter((topic) => names === null || names.includes(topic.name));
+  }
+
+  async groups(): Promise<readonly InventoryGroup[]> {
+    return [{ groupId: 'billing', state: 'Stable', protocol: 'consumer', members: 2 }];
+  }
+}
+
+export interface ControlPlane {
+  readonly server: Server;
+  readonly http: FastifyInstance;
+  readonly store: Store;
+  readonly audit: PlayedAudit;
+  readonly runner: PlayedRunner;
+  readonly clusters: PlayedClusters;
+  readonly clock: ManualClock;
+  readonly logged: { readonly message: string; readonly error: unknown }[];
+  /** Calls with a session of that user, which is created where it is not there. Paths begin with "/". */
+  as(username: string, role?: string): Promise<Client>;
+}
+
+export type Client = (
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+) => Promise<LightMyRequestResponse>;
+
+const noWeb: WebClient = {
+  send: async () => {
+    throw new Error('nothing is on the played network');
+  },
+};
+
+export const PASSWORD = 'gravel-otter-pinwheel-sunday';
+
+export async function playControlPlane(
+  options: {
+    readonly settings?: Partial<ServerSettings>;
+    readonly web?: WebClient;
+    readonly passwords?: PasswordHash;
+  } = {},
+): Promise<ControlPlane> {
+  const clock = new ManualClock();
+  const random = createRandom(1);
+  const disk = {
+    look: () => null,
+    createAppendFile: () => Promise.reject(new Error('a database in memory has no file')),
+  };
+  const store = createLocalStore(await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk), {
+    clock,
+    random,
+  });
+  const audit = new PlayedAudit(clock);
+  const runner = new PlayedRunner();
+  const clusters = new PlayedClusters();
+  const vault = new PlayedVault();
+  const logged: { message: string; error: unknown }[] = [];
+  const passwords = options.passwords ?? quickHash;
+  const ports: ServerPorts = {
+    store,
+    vault,
+    audit,
+    auditTrail: audit,
+    jobs: runner,
+    clusters,
+    passwords,
+    web: options.web ?? noWeb,
+    clock,
+    entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(random.next() * 256)) },
+    log: (entry) => void logged.push(entry),
+  };
+  const server = await createServer(ports, {
+    ...defaultSettings,
+    version: '0.0.0',
+    publicUrl: 'https://lockstep.test',
+    secondFactorRoles: [],
+    // Tests are about what is asked, not about how often.
+    requestsPerSecond: 1_000_000,
+    requestBurst: 1_000_000,
+    ...options.settings,
+  });
+  const { http } = server;
+  await http.ready();
+  return {
+    server,
+    http,
+    store,
+    audit,
+    runner,
+    clusters,
+    clock,
+    logged,
+    async as(username, role = username) {
+      if ((await store.users.getByName(username)) === null) {
+        const user = {
+          name: username,
+          kind: 'local',
+          roles: [role],
+          passwordHash: await passwords.hash(PASSWORD),
+        } as const;
+        if ((await store.users.count()) === 0) await store.users.createInitial(user);
+        else await store.users.create(user);
+      }
+      const signedIn = await http.inject({
+        method: 'POST',
+        url: '/auth/token',
+        payload: { username, password: PASSWORD },
+      });
+      const { token } = signedIn.json<{ token: string }>();
+      return (method, path, body, headers = {}) =>
+        http.inject({
+          method,
+          url: path,
+          headers: { authorization: `Bearer ${token}`, ...headers },
+          ...(body === undefined ? {} : { payload: body as object }),
+        });
+    },
+  };
+}
+
+/** A status of one partition; what a test is about is given. */
+export function playedStatus(shard: Partial<ShardStatus> = {}): MirrorStatus {
+  const shards: ShardStatus[] = [
+    {
+      topic: 'orders',
+      targetTopic: 'orders',
+      partition: 0,
+      state: 'copying',
+      position: 90,
+      sourceLogStart: 0,
+      sourceStableOffset: 100,
+      sourceHighWatermark: 100,
+      lagRecords: 10,
+      lagMs: 5,
+      measuredAt: 1_000,
+      recordsCopied: 90,
+      bytesCopied: 900,
+      holesFilled: 0,
+      refusals: 0,
+      incident: null,
+      ...shard,
+    },
+  ];
+  const none = { passedThrough: 1, reencoded: { merged: 0, split: 0, trimmed: 0, 'append-time': 0, gaps: 0 } };
+  return {
+    mirror: 'a',
+    source: 'east',
+    target: 'west',
+    shards,
+    bytes: none,
+    batchesCopied: 9,
+    recordsCopied: 90,
+    bytesCopied: 900,
+    at: 1_000,
+  };
+}
+
+export function playedIncident(incident: Partial<Incident> = {}): Incident {
+  return {
+    code: 'SHARD_RETENTION_LOSS',
+    severity: 'error',
+    mirror: 'a',
+    topic: 'orders',
+    partition: 0,
+    offsets: { from: 90, to: 95 },
+    cause: 'The source deleted records.',
+    consequence: 'They are not on the target.',
+    nextStep: 'Decide what to do.',
+    endsByItself: false,
+    at: 1_000,
+    ...incident,
+  };
+}
