@@ -54,7 +54,7 @@ export async function expectStoppedAtRepeatedEnds(
   let records = 0;
   for (const topic of topics) records += await expectIdenticalBelow(pair, { topic, ends, policy });
   const places = ends.map(({ topic, partition, offset }) => `${topic}/${partition} at ${offset}`);
-  const told = `identical, ${records} records, but that an end was written twice: stopped at exactly that, ${places.join(', ')}, identical below`;
+  const told = `identical, ${records} records, but that an end was written twice: stopped at exactly that by ${incidents.map(({ code }) => code).join(', ')}, ${places.join(', ')}, identical below`;
   return { ends, records, told };
 }
 

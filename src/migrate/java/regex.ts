@@ -54,6 +54,8 @@ class Reader {
   #isMultiline = false;
   #ignoresCase = false;
   #hasProperty = false;
+  /** So far. */
+  #anchors = 0;
   readonly #notAtStart: string[][] = [];
 
   constructor(text: string) {
@@ -98,9 +100,13 @@ class Reader {
         this.#notAtStart.at(-1)?.push(this.#groupRest('(?:').re2);
         continue;
       }
+      const anchorsBefore = this.#anchors;
       const atom = this.#atom();
       for (const piece of atom) branch.push(piece);
       const quantifier = this.#quantifier();
+      // Java does not try every way to divide a name among repetitions of which one may be empty (Pattern.Loop).
+      if (quantifier !== '' && this.#anchors > anchorsBefore)
+        throw new NotTranslated('what is repeated has "^", "$" or "\\b" in it, which RE2 takes otherwise');
       const quantified = branch.at(-1);
       if (quantifier !== '' && quantified) branch[branch.length - 1] = other(`${quantified.re2}${quantifier}`);
     }
@@ -114,6 +120,7 @@ class Reader {
     if (sign === '\\') return this.#escape();
     if (sign === '[') return [other(this.#charClass())];
     if (sign === '(') return [this.#group()];
+    if (sign === '^' || sign === '$') this.#anchors++;
     if (sign === '^') return [{ re2: '^', text: null, kind: 'anchor-start' }];
     if (sign === '$') return [{ re2: '$', text: null, kind: 'anchor-end' }];
     if (sign === '.') return [other('.')];
@@ -151,6 +158,8 @@ class Reader {
     if (end === ':') return this.#groupRest(flags === '' ? '(?:' : `(?${flags}:`);
     if (end !== ')' || flags === '' || flags === '-') throw new NotTranslated('"(?" begins nothing that Java knows');
     if (this.#depth === 1) this.#hasLeakingFlag = true;
+    if (/^[*+?{]/.test(this.#rest()))
+      throw new NotTranslated(`what follows "(?${flags})" repeats nothing: Java refuses it`);
     return other(`(?${flags})`);
   }
 
@@ -164,6 +173,7 @@ class Reader {
     const sign = this.#next();
     if (sign === '') throw new NotTranslated('it ends with a backslash, so Java refuses it');
     if (sign === 'Q') return this.#quotation();
+    if (/[AzZbB]/.test(sign)) this.#anchors++;
     if (sign === 'A') return [{ re2: '\\A', text: null, kind: 'anchor-start' }];
     // Before a last line break, too, stands \Z; names have none.
     if (sign === 'z' || sign === 'Z') return [{ re2: '\\z', text: null, kind: 'anchor-end' }];

@@ -241,7 +241,12 @@ export const settingRows: readonly SettingRow[] = [
     'A rename is a `to` of a topic rule; a Filter is a `condition`; values are not looked at.',
   ),
   ...fixed('mirror', 'no-equal', 'transforms.* predicates predicates.*', 'See `transforms`.'),
-  ...fixed('mirror', 'no-equal', 'tasks.max', 'The processes of a mirror share its partitions among themselves.'),
+  ...fixed(
+    'mirror',
+    'no-equal',
+    'tasks.max tasks.max.enforce',
+    'The processes of a mirror share its partitions among themselves.',
+  ),
   ...fixed('mirror', 'no-equal', 'offset.lag.max offset-syncs.* emit.offset-syncs.enabled', OFFSET_SYNCS),
   ...fixed(
     'mirror',
