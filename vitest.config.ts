@@ -46,7 +46,8 @@ export default defineConfig({
         test: {
           name: 'postgres',
           include: [`{src,test}/${POSTGRES_SUITES}`],
-          sequence: { groupOrder: 1 },
+          // After those: Vitest has one number of workers for each group.
+          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
