@@ -175,8 +175,8 @@ export class Ownership {
     let isLastRound = false;
     while (!this.#closed.signal.aborted) {
       try {
-        if (this.#isStopping && this.#terms.size === 0) this.#boundPassingOn();
-        if (this.#isStopping && this.#terms.size === 0 && (this.#isAlone || this.#released.size === 0)) {
+        if (this.#hasStopped) this.#boundPassingOn();
+        if (this.#hasStopped && (this.#isAlone || this.#released.size === 0)) {
           await this.#letOthersLearn();
           await this.#options.member.leave();
           break;
@@ -188,16 +188,20 @@ export class Ownership {
         }
       } catch (error) {
         if (this.#closed.signal.aborted) break;
-        if (this.#isStopping && this.#terms.size === 0 && this.#released.size === 0 && !isLastRound) {
+        if (this.#hasStopped && this.#released.size === 0 && !isLastRound) {
           isLastRound = true; // once more round, to leave
           continue;
         }
         this.#tell(this.#troubleOf(error));
-        if (this.#isStopping && this.#terms.size === 0) break; // the group notices by the session timeout
+        if (this.#hasStopped) break; // the group notices by the session timeout
       }
       await sleep(this.#options.clock, backoff.next(), this.#closed.signal);
     }
     this.close();
+  }
+
+  get #hasStopped(): boolean {
+    return this.#isStopping && this.#terms.size === 0;
   }
 
   /**
@@ -285,7 +289,7 @@ export class Ownership {
   /** Heartbeats until there is a reason to join again. */
   async #stay(): Promise<void> {
     const { member, clock, times } = this.#options;
-    while (!this.#closed.signal.aborted && !this.#mustRejoin && !(this.#isStopping && this.#terms.size === 0)) {
+    while (!this.#closed.signal.aborted && !this.#mustRejoin && !this.#hasStopped) {
       this.#wake = new AbortController();
       await sleep(clock, times.heartbeatMs, this.#wake.signal);
       if (this.#wake.signal.aborted) continue;

@@ -8,7 +8,7 @@ import { ConnectionError } from './errors.ts';
 /** Of a request; one for 10,000 partitions takes 3 ms to make. */
 const QUESTIONS_MAX = 10_000;
 
-export interface GathererOptions<Question, Answer> {
+interface GathererOptions<Question, Answer> {
   /** One request. An answer for each question, in their order. */
   request(questions: readonly Question[]): Promise<readonly Answer[]>;
   /** Two questions of the same key cannot be in one request. */
@@ -67,18 +67,5 @@ export class Gatherer<Question, Answer> {
     }
     this.#waiting = left;
     return [...taken.values()];
-  }
-}
-
-/** Kept for as long as the owner is there, made when first asked for. */
-export class Gatherers<Owner extends object, Question, Answer> {
-  readonly #byOwner = new WeakMap<Owner, Map<string, Gatherer<Question, Answer>>>();
-
-  of(owner: Owner, key: string, options: () => GathererOptions<Question, Answer>): Gatherer<Question, Answer> {
-    let gatherers = this.#byOwner.get(owner);
-    if (!gatherers) this.#byOwner.set(owner, (gatherers = new Map()));
-    let gatherer = gatherers.get(key);
-    if (!gatherer) gatherers.set(key, (gatherer = new Gatherer(options())));
-    return gatherer;
   }
 }

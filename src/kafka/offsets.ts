@@ -6,7 +6,7 @@ import { deleteRecords as deleteRecordsApi } from './protocol/delete-records.ts'
 import { errorOf } from './protocol/error-codes.ts';
 import { listOffsets as listOffsetsApi, type ListOffsetsResponse } from './protocol/list-offsets.ts';
 import { offsetForLeaderEpoch as offsetForLeaderEpochApi } from './protocol/offset-for-leader-epoch.ts';
-import { Gatherers, type Gatherer } from './gatherer.ts';
+import { Gatherer } from './gatherer.ts';
 import type { Permit } from './permit.ts';
 import { isStaleMetadata, isUnknownTopic, leaderOf, noLeader, Retries, retrying } from './retry.ts';
 
@@ -114,33 +114,48 @@ async function askLeader(
   }
 }
 
-const gatherers = new Gatherers<Cluster, OffsetQuery, OffsetAnswer>();
+/** Of a cluster, by broker, isolation and lane. */
+const gatherers = new WeakMap<Cluster, Map<string, Gatherer<OffsetQuery, OffsetAnswer>>>();
 
 function gathererOf(
   cluster: Cluster,
   broker: number,
   { isolation = 'read_uncommitted', lane = 0 }: Round['options'],
 ): Gatherer<OffsetQuery, OffsetAnswer> {
-  return gatherers.of(cluster, `${broker} ${isolation} ${lane}`, () => ({
-    // One partition may be asked for several timestamps, and the broker refuses duplicates in one request.
-    keyOf: ({ topic, partition }) => `${topic}/${partition}`,
-    request: async (queries) => {
-      const response = await cluster.call(
-        listOffsetsApi,
-        {
-          replicaId: isolation === 'log_end' ? DEBUGGING_REPLICA : CONSUMER,
-          isolationLevel: isolation === 'read_committed' ? 1 : 0,
-          topics: byTopic(queries),
-          timeoutMs: cluster.requestTimeoutMs,
-        },
-        { broker, lane },
-      );
-      const found = new Map<string, PartitionAnswer>();
-      for (const { name, partitions } of response.topics)
-        for (const answer of partitions) found.set(`${name}/${answer.partitionIndex}`, answer);
-      return queries.map((query) => toAnswer(query, found));
+  const known = gatherers.get(cluster) ?? new Map<string, Gatherer<OffsetQuery, OffsetAnswer>>();
+  gatherers.set(cluster, known);
+  const key = `${broker} ${isolation} ${lane}`;
+  let gatherer = known.get(key);
+  if (!gatherer) {
+    gatherer = new Gatherer({
+      // One partition may be asked for several timestamps, and the broker refuses duplicates in one request.
+      keyOf: ({ topic, partition }) => `${topic}/${partition}`,
+      request: (queries) => request(cluster, queries, { broker, isolation, lane }),
+    });
+    known.set(key, gatherer);
+  }
+  return gatherer;
+}
+
+async function request(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  { broker, isolation, lane }: { readonly broker: number; readonly isolation: Isolation; readonly lane: number },
+): Promise<OffsetAnswer[]> {
+  const response = await cluster.call(
+    listOffsetsApi,
+    {
+      replicaId: isolation === 'log_end' ? DEBUGGING_REPLICA : CONSUMER,
+      isolationLevel: isolation === 'read_committed' ? 1 : 0,
+      topics: byTopic(queries),
+      timeoutMs: cluster.requestTimeoutMs,
     },
-  }));
+    { broker, lane },
+  );
+  const found = new Map<string, PartitionAnswer>();
+  for (const { name, partitions } of response.topics)
+    for (const answer of partitions) found.set(`${name}/${answer.partitionIndex}`, answer);
+  return queries.map((query) => toAnswer(query, found));
 }
 
 function byTopic(queries: readonly OffsetQuery[]) {
