@@ -231,6 +231,18 @@ describe('a second process', () => {
     expect(new Set(c.terms.map(({ takeover }) => takeover))).toEqual(new Set(['evicted']));
   });
 
+  test('that stops while it waits for one that is gone, in a join of before, leaves as soon', async () => {
+    const { start, pass } = startWorld();
+    const [a, b] = [start('a'), start('b')];
+    await pass(10_000);
+    b.machine.isCutOff = true;
+    start('c');
+    await pass(4_000); // the join that `c` has caused waits for `b`
+    a.ownership.stop();
+    await pass(6_000);
+    expect(a.hasEnded()).toBe(true);
+  });
+
   test('takes over by hand what the first has when that one stops', async () => {
     const { start, group, pass } = startWorld();
     const [a, b] = [start('a'), start('b')];

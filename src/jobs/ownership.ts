@@ -213,6 +213,7 @@ export class Ownership {
     for (const term of this.#terms.values()) term.end.abort();
     // A join may wait for a member that is gone; who has nothing to pass on does not wait with it.
     if (this.#terms.size === 0 && this.#released.size === 0) this.#options.member.interrupt();
+    else if (this.#terms.size === 0) this.#boundPassingOn();
     this.#wakeUp();
   }
 
@@ -390,6 +391,7 @@ export class Ownership {
       return;
     }
     if (isSettled) this.#released.add(term.shard);
+    if (this.#isStopping && this.#terms.size === 0) this.#boundPassingOn(); // a join may be under way already
     this.#mustRejoin = true; // with the next heartbeat, or as soon as there is nothing more to come
     if (![...this.#terms.values()].some(({ lost }) => lost.aborted)) this.#wakeUp();
   }

@@ -183,6 +183,41 @@ describe('a cluster of which no address answers', () => {
     expect([...errors]).toMatchObject([{ name: 'ClusterUnreachableError' }]);
   });
 
+  test('is asked at every address while one of them swallows what is sent', async () => {
+    const { cluster, network, clock } = await connected();
+    network.peer.close(null);
+    await settle();
+    const waiting = cluster.untilReachable(new AbortController().signal);
+    await settle();
+    const silent = network.peer;
+    await clock.advance(249);
+    expect(network.peer).toBe(silent);
+    await clock.advance(1);
+    expect(network.peer.host).not.toBe(silent.host);
+    await serve(network.peer);
+    await waiting;
+    expect(silent.isDestroyed).toBe(false); // it is still being waited for
+  });
+
+  test('is asked anew by who comes when an address of the attempt under way has failed', async () => {
+    const { cluster, network, clock } = await connected();
+    network.peer.close(null);
+    await settle();
+    const first = cluster.refresh(['x']).catch((error: unknown) => error);
+    await refuse(network);
+    await settle();
+    const hanging = network.peer;
+    await clock.advance(150);
+    const second = cluster.refresh([]);
+    await settle();
+    expect(network.peer.host).not.toBe(hanging.host);
+    await serve(network.peer);
+    answer(network.peer, { clusterId: 'id', brokerId: 1 });
+    await second;
+    hanging.close(null);
+    await first;
+  });
+
   test('is not waited for beyond a signal, nor beyond its close', async () => {
     const { cluster, network } = await connected();
     network.peer.close(null);

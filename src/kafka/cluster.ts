@@ -21,6 +21,8 @@ import { SharedConnection } from './shared-connection.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Until the next address is tried beside one that says nothing (RFC 8305): what swallows packets takes the whole timeout to fail. */
+const NEXT_ADDRESS_MS = 250;
 /** A Metadata request names at most so many topics: an answer stays below a few MB. */
 const TOPICS_PER_REQUEST = 1_000;
 const UNKNOWN_TOPIC_OR_PARTITION = 3;
@@ -141,14 +143,14 @@ export class Cluster {
 
   /**
    * Resolves when an address answers again, when `signal` aborts, or at `close`. One attempt at a time for all who wait,
-   * with a growing distance, however many they are.
+   * with a growing distance, however many they are; it goes on where nobody waits any more.
    */
   async untilReachable(signal: AbortSignal): Promise<void> {
     this.#returning ??= this.#awaitReturn();
     await untilAborted(this.#returning, signal);
   }
 
-  /** What the last attempt came to while somebody waits in `untilReachable`; null otherwise. */
+  /** What the last attempt of `untilReachable` came to, until an address answers again; null otherwise. */
   get unreachable(): Unreachable | null {
     return this.#unreachable;
   }
@@ -326,30 +328,52 @@ export class Cluster {
     }
   }
 
-  /** An open connection if there is one, else the outcome of one attempt for all who ask meanwhile. */
+  /** An open connection if there is one, else the outcome of one attempt for all who ask before an address of it has failed. */
   #anyConnection(): Promise<Connection> {
     const candidates = [...this.#brokers, ...this.#bootstrap].map(({ host, port }) => this.#shared(host, port));
     const open = candidates.find((candidate) => candidate.isOpen);
     if (open) return open.get();
-    this.#opening ??= this.#openAny(candidates).finally(() => {
-      this.#opening = null;
-    });
-    return this.#opening;
+    if (this.#opening) return this.#opening;
+    const shareNoMore = (): void => {
+      if (this.#opening === opening) this.#opening = null; // what has failed may answer who asks from now on
+    };
+    const opening = this.#openAny(candidates, shareNoMore).finally(shareNoMore);
+    this.#opening = opening;
+    return opening;
   }
 
-  /** The first that can be opened: those that failed last come last. */
-  async #openAny(candidates: readonly SharedConnection[]): Promise<Connection> {
+  /** The first that can be opened: those that failed last come last, and one that says nothing is not waited for alone. */
+  #openAny(candidates: readonly SharedConnection[], onFailure: () => void): Promise<Connection> {
+    const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+    const left = [...new Set(candidates.toSorted((a, b) => a.waitMs - b.waitMs))];
     const failures: ConnectionError[] = [];
-    for (const candidate of new Set(candidates.toSorted((a, b) => a.waitMs - b.waitMs))) {
-      try {
-        return await candidate.get();
-      } catch (error) {
-        if (!(error instanceof ConnectionError)) throw error;
-        failures.push(error);
-        if (isOfAllBrokers(error)) break;
+    let underWay = 0;
+    const tryNext = (): void => {
+      const candidate = left.shift();
+      if (!candidate) {
+        if (underWay === 0) reject(new ClusterUnreachableError(this.name, failures));
+        return;
       }
-    }
-    throw new ClusterUnreachableError(this.name, failures);
+      underWay++;
+      const cancel = this.clock.schedule(NEXT_ADDRESS_MS, tryNext);
+      const opened = (connection: Connection): void => {
+        cancel();
+        left.length = 0;
+        resolve(connection);
+      };
+      const failed = (error: unknown): void => {
+        cancel();
+        underWay--;
+        if (!(error instanceof ConnectionError)) return reject(error);
+        failures.push(error);
+        onFailure();
+        if (isOfAllBrokers(error)) left.length = 0;
+        tryNext();
+      };
+      candidate.get().then(opened, failed);
+    };
+    tryNext();
+    return promise;
   }
 
   #controller(): number | 'any' {

@@ -11,8 +11,10 @@ const QUESTIONS_MAX = 10_000;
 interface GathererOptions<Question, Answer> {
   /** One request. An answer for each question, in their order. */
   request(questions: readonly Question[]): Promise<readonly Answer[]>;
-  /** Two questions of the same key cannot be in one request. */
+  /** Two questions of the same key cannot be in one request, */
   keyOf(question: Question): string;
+  /** unless they are the same: then one answer is for both. */
+  isSame(one: Question, other: Question): boolean;
 }
 
 interface Waiting<Question, Answer> {
@@ -20,6 +22,8 @@ interface Waiting<Question, Answer> {
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
 }
+
+type Same<Question, Answer> = [Waiting<Question, Answer>, ...Waiting<Question, Answer>[]];
 
 export class Gatherer<Question, Answer> {
   readonly #options: GathererOptions<Question, Answer>;
@@ -30,15 +34,15 @@ export class Gatherer<Question, Answer> {
     this.#options = options;
   }
 
-  /** In the order of the questions. Throws what `request` throws for one of them. */
-  ask(questions: readonly Question[]): Promise<Answer[]> {
+  /** What came of each question, in their order: the request of one may fail while that of another does not. */
+  ask(questions: readonly Question[]): Promise<PromiseSettledResult<Answer>[]> {
     const answers = questions.map((question) => {
       const { promise, resolve, reject } = Promise.withResolvers<Answer>();
       this.#waiting.push({ question, resolve, reject });
       return promise;
     });
     if (!this.#isAsking) void this.#run();
-    return Promise.all(answers);
+    return Promise.allSettled(answers);
   }
 
   async #run(): Promise<void> {
@@ -46,23 +50,27 @@ export class Gatherer<Question, Answer> {
     while (this.#waiting.length > 0) {
       const asked = this.#take();
       try {
-        const answers = await this.#options.request(asked.map(({ question }) => question));
-        for (const [i, { resolve }] of asked.entries()) resolve(must(answers[i], 'an answer for each question'));
+        const answers = await this.#options.request(asked.map(([first]) => first.question));
+        for (const [i, same] of asked.entries())
+          for (const { resolve } of same) resolve(must(answers[i], 'an answer for each question'));
       } catch (error) {
         // What waits behind it would have been on the same connection.
         const behind = error instanceof ConnectionError ? this.#waiting.splice(0) : [];
-        for (const { reject } of [...asked, ...behind]) reject(error);
+        for (const { reject } of [...asked.flat(), ...behind]) reject(error);
       }
     }
     this.#isAsking = false;
   }
 
-  #take(): Waiting<Question, Answer>[] {
-    const taken = new Map<string, Waiting<Question, Answer>>();
+  /** Those who wait for the same have all asked before it is sent: the answer is as new for each of them. */
+  #take(): Same<Question, Answer>[] {
+    const taken = new Map<string, Same<Question, Answer>>();
     const left: Waiting<Question, Answer>[] = [];
     for (const each of this.#waiting) {
       const key = this.#options.keyOf(each.question);
-      if (taken.size < QUESTIONS_MAX && !taken.has(key)) taken.set(key, each);
+      const same = taken.get(key);
+      if (!same && taken.size < QUESTIONS_MAX) taken.set(key, [each]);
+      else if (same && this.#options.isSame(same[0].question, each.question)) same.push(each);
       else left.push(each);
     }
     this.#waiting = left;

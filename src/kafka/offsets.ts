@@ -104,13 +104,12 @@ async function askLeader(
   leader: number,
   indexes: readonly number[],
 ): Promise<void> {
-  try {
-    const asked = indexes.map((index) => queries[index]!);
-    const found = await gathererOf(cluster, leader, options).ask(asked);
-    for (const [i, index] of indexes.entries()) answers[index] = found[i];
-  } catch (error) {
-    if (!(error instanceof KafkaError)) throw error;
-    for (const index of indexes) answers[index] = failed(error);
+  const found = await gathererOf(cluster, leader, options).ask(indexes.map((index) => queries[index]!));
+  for (const [i, index] of indexes.entries()) {
+    const outcome = must(found[i], 'what came of each question');
+    if (outcome.status === 'fulfilled') answers[index] = outcome.value;
+    else if (outcome.reason instanceof KafkaError) answers[index] = failed(outcome.reason);
+    else throw outcome.reason;
   }
 }
 
@@ -130,6 +129,7 @@ function gathererOf(
     gatherer = new Gatherer({
       // One partition may be asked for several timestamps, and the broker refuses duplicates in one request.
       keyOf: ({ topic, partition }) => `${topic}/${partition}`,
+      isSame: (one, other) => one.timestamp === other.timestamp,
       request: (queries) => request(cluster, queries, { broker, isolation, lane }),
     });
     known.set(key, gatherer);

@@ -101,11 +101,16 @@ export async function initTransactionalId(
   }
 }
 
-/** What each id is doing; null for one that its coordinator does not know. Needs DESCRIBE on the ids. Throws KafkaError. */
+/**
+ * What each id is doing; null for one that its coordinator does not know. `isAnew`: asks first who that is, as one that was
+ * replaced and has not heard of it answers too. Needs DESCRIBE on the ids. Throws KafkaError.
+ */
 export async function describeTransactions(
   cluster: Cluster,
   transactionalIds: readonly string[],
+  { isAnew = false }: { readonly isAnew?: boolean } = {},
 ): Promise<(DescribedTransaction | null)[]> {
+  if (isAnew) for (const id of transactionalIds) coordinators.get(cluster)?.delete(id);
   const found = new Map<string, DescribedTransaction | null>();
   for (let from = 0; from < transactionalIds.length; from += IDS_PER_REQUEST) {
     const ids = transactionalIds.slice(from, from + IDS_PER_REQUEST);

@@ -7,14 +7,14 @@ import { ShardTrouble } from './shard-trouble.ts';
 
 const refused = new ConnectionError('refused', 'source:9092', 'source:9092: refused', { definite: true });
 
+/** `west` stays away. */
 function start() {
   const clock = new ManualClock();
   const returned = Promise.withResolvers<void>();
-  const cluster = (isAwaited: boolean) =>
-    ({ untilReachable: () => (isAwaited ? returned.promise : Promise.resolve()) }) as never;
+  const cluster = (name: string, untilReachable: () => Promise<void>) => ({ name, untilReachable }) as never;
   const trouble = new ShardTrouble({
-    source: cluster(true),
-    target: cluster(false),
+    source: cluster('east', () => returned.promise),
+    target: cluster('west', () => new Promise(() => {})),
     mirrorName: 'm',
     sourceTopic: 'orders',
     partition: 0,
@@ -38,7 +38,7 @@ test('a connection that is lost is asked for again after a pause', async () => {
   await waited;
 });
 
-test('a cluster of which no address answers is not asked again before it does', async () => {
+test('a cluster of which no address answers is not asked again before it does, whether the other one does or not', async () => {
   const { clock, trouble, returned } = start();
   let isOver = false;
   const error = new ClusterUnreachableError('east', [refused]);

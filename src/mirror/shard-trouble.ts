@@ -63,7 +63,9 @@ export class ShardTrouble {
     await this.pause(signal);
     if (!(error instanceof ClusterUnreachableError)) return;
     // One attempt for all partitions: thousands that each ask again take half a core and a gigabyte.
-    await Promise.all([source, target].map((cluster) => cluster.untilReachable(signal)));
+    // Of both, so that each is known to be gone; then the next attempt tells what keeps us from going on.
+    const [ofSource, ofTarget] = [source.untilReachable(signal), target.untilReachable(signal)];
+    await (error.cluster === source.name ? ofSource : ofTarget);
   }
 
   /** Before the next attempt: longer each time until something has advanced. */

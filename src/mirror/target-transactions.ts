@@ -93,9 +93,9 @@ export class TargetTransactions implements TransactionPort {
     return permit ? { permit } : {};
   }
 
-  describe(slots: readonly number[]): ReturnType<TransactionPort['describe']> {
+  describe(...[slots, how]: Parameters<TransactionPort['describe']>): ReturnType<TransactionPort['describe']> {
     const ids = slots.map((slot) => this.#idOf(slot));
-    return describeTransactions(this.#place.target, ids);
+    return describeTransactions(this.#place.target, ids, how);
   }
 
   producers(): ReturnType<TransactionPort['producers']> {

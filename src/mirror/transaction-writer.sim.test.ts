@@ -19,6 +19,15 @@ import { TransactionWriter, type TransactionBatch, type TransactionPort } from '
 
 const DATA_PID = 4711;
 const MARKER_PID = 4712;
+const TRANSACTION_ABORTABLE = 120;
+const NOT_PRODUCED = {
+  topic: 'copy',
+  partition: 0,
+  baseOffset: -1,
+  logAppendTimeMs: -1,
+  logStartOffset: 0,
+  errorMessage: null,
+};
 const given = process.env['LOCKSTEP_SEED'];
 const SCHEDULES = process.env['LOCKSTEP_FULL'] === '1' ? 400 : 24;
 const SEEDS = given === undefined ? Array.from({ length: SCHEDULES }, (_, i) => i + 1) : [Number(given)];
@@ -534,6 +543,43 @@ describe('an end that its coordinator forgot with a lost broker', () => {
       endsByItself: false,
     });
     expect(world.target.end).toBe(2);
+  });
+
+  test('is not what a coordinator says that was replaced and has not heard of it: its successor is asked', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    const outdated = world.coordinator.describe('slot-0');
+    await writer.write(itemAt(world.source, 1));
+    await writer.end({ baseOffset: 2, producerId: 100, isCommit: true });
+    world.coordinator.settle();
+    let asked = 0;
+    const { port } = world;
+    const describeSlots: TransactionPort['describe'] = async (slots, how) => {
+      const described = await port.describe(slots);
+      if (how?.isAnew) return described;
+      asked++;
+      return described.map((each, i) => (slots[i] === 0 ? outdated : each));
+    };
+    const restored = await TransactionWriter.restore({ ...port, describe: describeSlots });
+    expect(asked).toBeGreaterThan(1);
+    expect(restored.openCount).toBe(0);
+  });
+
+  test('is not what the coordinator ended between two answers', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    const port = { ...world.port };
+    let isAborted = false;
+    Object.assign(world.port, {
+      produce: async (...[slot, batch]: Parameters<TransactionPort['produce']>) =>
+        isAborted ? port.produce(slot, batch) : { ...NOT_PRODUCED, errorCode: TRANSACTION_ABORTABLE },
+      producers: async () => {
+        isAborted = true;
+        world.coordinator.expire();
+        return port.producers();
+      },
+    });
+    const stop = await stopOf(writer.write(itemAt(world.source, 1)));
+    expect(stop.reason).toMatchObject({ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: 1, to: 2 } });
+    expect(stop.reason.cause).not.toContain('forgotten');
   });
 
   test('is that of the next records where epochs do not tell (before KIP-890)', async () => {

@@ -38,7 +38,11 @@ const VISIBLE_WITHIN_MS = 10_000;
 
 /** The target's side of one partition, and what the source holds at an offset. All but `now` throw KafkaError; one attempt for each write. */
 export interface TransactionPort {
-  describe(slots: readonly number[]): Promise<readonly (DescribedTransaction | null)[]>;
+  /** `isAnew`: who the coordinator is, too. */
+  describe(
+    slots: readonly number[],
+    how?: { readonly isAnew?: boolean },
+  ): Promise<readonly (DescribedTransaction | null)[]>;
   producers(): Promise<readonly ProducerState[]>;
   init(slot: number): Promise<ProducerIdentity>;
   protocolOf(slot: number): Promise<TransactionProtocol>;
@@ -324,8 +328,10 @@ export class TransactionWriter {
     const described = (await this.#settled([at.slot]))[0] ?? null;
     const watermark = await this.#port.watermark();
     if (watermark > at.offset) throw transactionCut(at.offset, described?.timeoutMs ?? null);
-    const state = (await this.#port.producers()).find(({ producerId }) => producerId === described?.producerId);
-    if (described && isForgotten(described, state)) throw transactionForgotten(at.offset, described.producerId);
+    // Of one moment: the coordinator may have ended it since.
+    const { described: all, producers } = await this.#look();
+    const now = all[at.slot];
+    if (isForgotten(now, producers)) throw transactionForgotten(at.offset, now.producerId);
   }
 
   // ---- restore
@@ -347,7 +353,7 @@ export class TransactionWriter {
       });
       const firstOffset = state?.currentTxnStartOffset ?? -1;
       const isOngoing = status === 'Ongoing';
-      if (isForgotten(transaction, state)) throw transactionForgotten(await this.#port.watermark(), producerId);
+      if (isForgotten(transaction, producers)) throw transactionForgotten(await this.#port.watermark(), producerId);
       if (firstOffset < 0) {
         if (isOngoing) begun.push(slot);
         else if (!isCertain) await this.#fence(slot);
@@ -378,27 +384,34 @@ export class TransactionWriter {
 
   /**
    * What coordinator and leader say of the slots, of one moment: a request that was believed lost may take effect in between,
-   * and what it begins would then be nobody's, or what it ends go on.
+   * and what it begins would then be nobody's, or what it ends go on. A coordinator that was replaced and has not heard of it
+   * says what one says that has forgotten an end: who goes on saying so is believed.
    */
   async #look(): Promise<{ described: readonly (DescribedTransaction | null)[]; producers: readonly ProducerState[] }> {
     const deadline = this.#port.now() + PASSING_WITHIN_MS;
-    for (let before = await this.#describeAll(); ;) {
+    let isAnew = false;
+    for (let before = await this.#describeAll({ isAnew }); ;) {
       const producers = await this.#port.producers();
-      const described = await this.#describeAll();
-      if (isDeepStrictEqual(described, before)) return { described, producers };
-      if (this.#port.now() > deadline)
+      const described = await this.#describeAll({ isAnew });
+      const isOver = this.#port.now() > deadline;
+      const isOfOneMoment = isDeepStrictEqual(described, before);
+      const forgets = described.some((each) => isForgotten(each, producers));
+      if (isOfOneMoment && (isOver || !forgets)) return { described, producers };
+      if (isOver)
         throw new BrokerError(errorOf(CONCURRENT_TRANSACTIONS), 'DescribeTransactions', 'the slots of a partition');
+      if (forgets) await this.#port.pause(POLL_MAX_MS);
+      isAnew ||= forgets;
       before = described;
     }
   }
 
-  async #describeAll(): Promise<readonly (DescribedTransaction | null)[]> {
+  async #describeAll(how: { readonly isAnew: boolean }): Promise<readonly (DescribedTransaction | null)[]> {
     const described: (DescribedTransaction | null)[] = [];
     do {
       const from = described.length;
       const count = from === 0 ? 1 : Math.min(SLOTS_PER_PROBE, this.#slotsMax - from);
       const slots = Array.from({ length: count }, (_, i) => from + i);
-      described.push(...(await this.#settled(slots)));
+      described.push(...(await this.#settled(slots, how)));
     } while (described.at(-1) !== null && described.length < this.#slotsMax);
     return described;
   }
@@ -420,10 +433,13 @@ export class TransactionWriter {
   }
 
   /** Of these slots, once no end is being written any more. */
-  async #settled(slots: readonly number[]): Promise<readonly (DescribedTransaction | null)[]> {
+  async #settled(
+    slots: readonly number[],
+    how?: { readonly isAnew: boolean },
+  ): Promise<readonly (DescribedTransaction | null)[]> {
     const deadline = this.#port.now() + PASSING_WITHIN_MS;
     for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(2 * delayMs, POLL_MAX_MS)) {
-      const described = await this.#port.describe(slots);
+      const described = await this.#port.describe(slots, how);
       assert(described.length === slots.length, 'each slot is described');
       const isSettled = described.every((each) => each === null || !isEnding(each));
       if (isSettled) return described;
@@ -453,8 +469,13 @@ function foundOf(slots: readonly (ProducerIdentity | null)[], producers: readonl
  * replicated or not (TransactionStateManager.loadTransactionMetadata), and has the end written; another one may then lead
  * that log without it, and holds the transaction open (seen on 4.3.1).
  */
-function isForgotten({ status, producerEpoch }: DescribedTransaction, state: ProducerState | undefined): boolean {
-  return status === 'Ongoing' && state !== undefined && state.producerEpoch > producerEpoch;
+function isForgotten(
+  described: DescribedTransaction | null | undefined,
+  producers: readonly ProducerState[],
+): described is DescribedTransaction {
+  if (described?.status !== 'Ongoing') return false;
+  const state = producers.find(({ producerId }) => producerId === described.producerId);
+  return state !== undefined && state.producerEpoch > described.producerEpoch;
 }
 
 function isEnding({ status }: DescribedTransaction): boolean {

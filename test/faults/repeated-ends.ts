@@ -6,6 +6,7 @@
 import { expect } from 'vitest';
 import type { ErrorCode } from '#contract/errors.ts';
 import type { Incident } from '#contract/status.ts';
+import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { describeProducers } from '#kafka/producers.ts';
 import { describeTransactions, listTransactions } from '#kafka/transactions.ts';
 import { checkReplication } from '#testing/checker/check-replication.ts';
@@ -65,12 +66,14 @@ async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promi
   assert(topic !== null && partition !== null && offsets !== null, 'an incident of a partition');
   const forgotten = /end of a transaction of producer id (\d+) stands .* has forgotten it/.exec(incident.cause)?.[1];
   if (forgotten !== undefined) {
-    await expectForgotten(target, { topic, partition, producerId: Number(forgotten) });
+    await expectForgotten(target, { topic, partition, producerId: Number(forgotten), end: offsets.from });
     return { topic, partition, offset: offsets.from };
   }
   const reader = new RawReader(target.bootstrap);
   try {
     const last = new Map<number, RawBatch>();
+    // Ends that stand for holes are all of one producer, which writes nothing else.
+    const writers = new Set<number>();
     // Where the source has an end of the same kind too, the second one passes for that, and what follows stands one further:
     // the first of them is meant, behind which there are only ends until the one where it was found.
     let repeated: number | null = null;
@@ -81,8 +84,10 @@ async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promi
       const before = last.get(batch.producerId);
       last.set(batch.producerId, batch);
       const isSame = before?.marker === batch.marker && before.producerEpoch === batch.producerEpoch;
-      if (batch.marker === null) repeated = null;
-      else if (isSame) repeated ??= batch.baseOffset;
+      if (batch.marker === null) {
+        writers.add(batch.producerId);
+        repeated = null;
+      } else if (isSame && writers.has(batch.producerId)) repeated ??= batch.baseOffset;
       if (batch.baseOffset >= offsets.from && repeated !== null) return { topic, partition, offset: repeated };
     }
   } finally {
@@ -94,7 +99,11 @@ async function repeatedEndOf({ target }: ClusterPair, incident: Incident): Promi
 /** The leader of the partition knows of an end, with which comes a new epoch (KIP-890), that the coordinator has still to write. */
 async function expectForgotten(
   { bootstrap }: KafkaCluster,
-  { producerId, ...place }: { readonly topic: string; readonly partition: number; readonly producerId: number },
+  {
+    producerId,
+    end,
+    ...place
+  }: { readonly topic: string; readonly partition: number; readonly producerId: number; readonly end: number },
 ): Promise<void> {
   const cluster = openCluster(bootstrap);
   try {
@@ -106,6 +115,8 @@ async function expectForgotten(
       producers.find((each) => each.producerId === producerId),
       'the producer',
     );
+    const [watermark] = await listOffsets(cluster, [{ ...place, timestamp: LATEST }]);
+    expect(watermark?.offset, 'nothing stands where the copy has stopped').toBe(end);
     expect([transaction?.status, onPartition.currentTxnStartOffset]).toEqual(['Ongoing', -1]);
     expect(onPartition.producerEpoch).toBeGreaterThan(must(transaction, 'what the coordinator says').producerEpoch);
   } finally {
