@@ -139,6 +139,7 @@ fault(
     expect(`${JSON.stringify(events)}${stderr}`).not.toContain(PASSWORD);
     run.expects(process.outages.map(({ code }) => code));
     run.tookEffect('the port speaks TLS: CLUSTER_NOT_KAFKA, the listener expects an encrypted connection');
+    run.outcome(`it said so: ${process.outages.map(({ code }) => code).join(', ')}`);
     const encrypted = { protocol: 'SASL_SSL', ...login, ca: { file: pki.caFile } };
     const { bootstrap } = clusters.target;
     const mirrors = { [run.id]: { topics: mirror.topics.map((match) => ({ match })) } };
