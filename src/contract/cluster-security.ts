@@ -1,6 +1,7 @@
 /**
  * How a Cluster is reached safely. Secrets are references, `{ env: NAME }` or `{ file: path }`, read at each use: what
- * stands behind them can be replaced while a mirror runs, and a file with resources can be shown to anybody.
+ * stands behind them can be replaced while a mirror runs, and a file with resources can be shown to anybody. Clusters of a
+ * server may refer to what it keeps itself, `{ store: NAME }`.
  */
 import { z } from 'zod';
 import { must, refuse } from './complaints.ts';
@@ -58,9 +59,20 @@ export interface ClusterSecurity {
 
 const REFERENCE = 'a reference, { env: NAME } or { file: path }';
 
+/** Name of a secret that a server keeps. */
+export const storedSecretName = () =>
+  z
+    .string(must('the name of a stored secret'))
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, must('the name of a stored secret: letters, digits, ".", "_" and "-"'));
+
+/** What a server puts the secret under in the environment of its mirrors; no variable of a system can be called so. */
+export function storedSecretVariable(name: string): string {
+  return `store:${name}`;
+}
+
 const text = (what: string) => z.string(must(what)).min(1, must(what));
 
-const secret = () =>
+const secretOf = (isOfServer: boolean) => () =>
   z
     .strictObject(
       {
@@ -69,87 +81,98 @@ const secret = () =>
           .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, must('the name of an environment variable'))
           .optional(),
         file: text('the path of a file').optional(),
+        ...(isOfServer ? { store: storedSecretName().optional() } : {}),
       },
       must(`${REFERENCE}; the value itself never stands here`),
     )
     .transform((value, context): SecretRef => {
-      if (value.env !== undefined && value.file === undefined) return { env: value.env };
-      if (value.file !== undefined && value.env === undefined) return { file: value.file };
-      context.issues.push({ code: 'custom', input: null, message: `must be ${REFERENCE}` });
+      const { env, file, store } = value as { env?: string; file?: string; store?: string };
+      if (env !== undefined && file === undefined && store === undefined) return { env };
+      if (file !== undefined && env === undefined && store === undefined) return { file };
+      if (store !== undefined && env === undefined && file === undefined) return { env: storedSecretVariable(store) };
+      const reference = isOfServer ? 'a reference, { env: NAME }, { file: path } or { store: NAME }' : REFERENCE;
+      context.issues.push({ code: 'custom', input: null, message: `must be ${reference}` });
       return z.NEVER;
     });
 
 const ENDPOINT = 'an https:// address without user name and password; http:// only on this machine';
 
-const token = z
-  .strictObject(
+const tokenOf = (secret: ReturnType<typeof secretOf>) =>
+  z
+    .strictObject(
+      {
+        file: text('the path of a file').optional(),
+        endpoint: z
+          .string(must(ENDPOINT))
+          .check((context) => {
+            if (!isTokenEndpoint(context.value)) refuse(context, `must be ${ENDPOINT}`);
+          })
+          .optional(),
+        clientId: text('the client id').optional(),
+        clientSecret: secret().optional(),
+        scope: text('a scope, or several with spaces between them').optional(),
+        ca: secret().optional(),
+        extensions: z
+          .record(
+            z.string().regex(/^(?!auth$)[A-Za-z]+$/, 'must be letters, and not "auth"'),
+            z.string(must('text')).regex(/^[\x20-\x7e]+$/, must('printable ASCII')),
+            must('a mapping from name to value'),
+          )
+          .optional(),
+      },
+      must('{ endpoint, clientId, clientSecret } or { file: path }; the token itself never stands here'),
+    )
+    .transform((value, context): TokenRef => {
+      const { file, endpoint, clientId, clientSecret, scope, ca, extensions } = value;
+      const isComplete = endpoint !== undefined && clientId !== undefined && clientSecret !== undefined;
+      const hasOther = [endpoint, clientId, clientSecret, scope, ca, extensions].some((each) => each !== undefined);
+      if (ca !== undefined && endpoint !== undefined && /^http:/i.test(endpoint)) {
+        const message = 'has no meaning with an http:// endpoint';
+        context.issues.push({ code: 'custom', input: null, path: ['ca'], message });
+        return z.NEVER;
+      }
+      if (file !== undefined && !hasOther) return { file };
+      if (file === undefined && endpoint !== undefined && clientId !== undefined && clientSecret !== undefined)
+        return { endpoint, clientId, clientSecret, scope: scope ?? null, ca: ca ?? null, extensions: extensions ?? {} };
+      const message = isComplete
+        ? 'must be either { file } or { endpoint, clientId, clientSecret }, not both'
+        : 'must have endpoint, clientId and clientSecret, or file';
+      context.issues.push({ code: 'custom', input: null, message });
+      return z.NEVER;
+    });
+
+const securityOf = (secret: ReturnType<typeof secretOf>) =>
+  z.strictObject(
     {
-      file: text('the path of a file').optional(),
-      endpoint: z
-        .string(must(ENDPOINT))
-        .check((context) => {
-          if (!isTokenEndpoint(context.value)) refuse(context, `must be ${ENDPOINT}`);
+      protocol: z.enum(PROTOCOLS, must(PROTOCOLS.join(', '))).optional(),
+      mechanism: z
+        .string(must(MECHANISMS.join(', ')))
+        .transform((name, context): SaslMechanism => {
+          const known = MECHANISMS.find((each) => each === name);
+          if (known !== undefined) return known;
+          const isLater = MECHANISMS_NOT_BUILT.includes(name);
+          const all = MECHANISMS.join(', ');
+          refuse(context, isLater ? `${name} is not built yet; this version speaks ${all}` : `must be ${all}`, isLater);
+          return z.NEVER;
         })
         .optional(),
-      clientId: text('the client id').optional(),
-      clientSecret: secret().optional(),
-      scope: text('a scope, or several with spaces between them').optional(),
+      username: text('a user name').optional(),
+      password: secret().optional(),
+      token: tokenOf(secret).optional(),
       ca: secret().optional(),
-      extensions: z
-        .record(
-          z.string().regex(/^(?!auth$)[A-Za-z]+$/, 'must be letters, and not "auth"'),
-          z.string(must('text')).regex(/^[\x20-\x7e]+$/, must('printable ASCII')),
-          must('a mapping from name to value'),
-        )
-        .optional(),
+      certificate: secret().optional(),
+      key: secret().optional(),
+      keyPassword: secret().optional(),
+      serverName: text('a host name or an address').optional(),
     },
-    must('{ endpoint, clientId, clientSecret } or { file: path }; the token itself never stands here'),
-  )
-  .transform((value, context): TokenRef => {
-    const { file, endpoint, clientId, clientSecret, scope, ca, extensions } = value;
-    const isComplete = endpoint !== undefined && clientId !== undefined && clientSecret !== undefined;
-    const hasOther = [endpoint, clientId, clientSecret, scope, ca, extensions].some((each) => each !== undefined);
-    if (ca !== undefined && endpoint !== undefined && /^http:/i.test(endpoint)) {
-      const message = 'has no meaning with an http:// endpoint';
-      context.issues.push({ code: 'custom', input: null, path: ['ca'], message });
-      return z.NEVER;
-    }
-    if (file !== undefined && !hasOther) return { file };
-    if (file === undefined && endpoint !== undefined && clientId !== undefined && clientSecret !== undefined)
-      return { endpoint, clientId, clientSecret, scope: scope ?? null, ca: ca ?? null, extensions: extensions ?? {} };
-    const message = isComplete
-      ? 'must be either { file } or { endpoint, clientId, clientSecret }, not both'
-      : 'must have endpoint, clientId and clientSecret, or file';
-    context.issues.push({ code: 'custom', input: null, message });
-    return z.NEVER;
-  });
+    must('a mapping'),
+  );
 
 /** `security` as it stands in a file; `resolveSecurity` makes of it what holds. */
-export const securitySchema = z.strictObject(
-  {
-    protocol: z.enum(PROTOCOLS, must(PROTOCOLS.join(', '))).optional(),
-    mechanism: z
-      .string(must(MECHANISMS.join(', ')))
-      .transform((name, context): SaslMechanism => {
-        const known = MECHANISMS.find((each) => each === name);
-        if (known !== undefined) return known;
-        const isLater = MECHANISMS_NOT_BUILT.includes(name);
-        const all = MECHANISMS.join(', ');
-        refuse(context, isLater ? `${name} is not built yet; this version speaks ${all}` : `must be ${all}`, isLater);
-        return z.NEVER;
-      })
-      .optional(),
-    username: text('a user name').optional(),
-    password: secret().optional(),
-    token: token.optional(),
-    ca: secret().optional(),
-    certificate: secret().optional(),
-    key: secret().optional(),
-    keyPassword: secret().optional(),
-    serverName: text('a host name or an address').optional(),
-  },
-  must('a mapping'),
-);
+export const securitySchema = securityOf(secretOf(false));
+
+/** As a server takes it. */
+export const serverSecuritySchema = securityOf(secretOf(true));
 
 type SecurityFile = z.output<typeof securitySchema>;
 

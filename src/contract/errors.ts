@@ -120,6 +120,7 @@ export const errorCodes = {
   STORE_UNAVAILABLE: row(503, 1, 'error', true, 'The database of the control plane does not answer in time.'),
   STORE_FULL: row(503, 1, 'error', true, 'There is no room for the database of the control plane.'),
   STORE_INVALID: row(503, 1, 'error', false, 'The database of the control plane cannot be used.'),
+  BACKUP_FAILED: row(503, 1, 'error', true, 'A backup could not be written.'),
   BACKUP_INVALID: row(400, 1, 'error', false, 'A backup is damaged, incomplete, or sealed with another key.'),
 
   INTERNAL: row(500, 1, 'error', false, 'An invariant of Lockstep is broken: a bug.'),

@@ -176,6 +176,6 @@ function keyText(pair: Pair<Node, Node | null>): string {
 }
 
 /** `hec_endpoint` → hecEndpoint: kaf-mirror's files are read as well. */
-function camelCase(key: string): string {
+export function camelCase(key: string): string {
   return key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

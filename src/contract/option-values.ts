@@ -1,8 +1,9 @@
-/** What holds: of flags, environment and file the one that goes first, else the default; and where it comes from. */
+/** What holds: of flags, environment, what a server has stored, and file, the one that goes first, else the default; and where it comes from. */
 import { AppError } from './errors.ts';
 import { complaints, nearestOption } from './option-file.ts';
 import {
   flagOf,
+  isSettable,
   optionKeys,
   type OptionKey,
   type OptionReader,
@@ -11,14 +12,21 @@ import {
   variableOf,
 } from './options.ts';
 
-export type OptionSource = 'flag' | 'environment' | 'file' | 'default';
+export type OptionSource = 'flag' | 'environment' | 'stored' | 'file' | 'default';
 
 export interface OptionSources {
   /** As written behind the flag, by key. */
   readonly flags?: ReadonlyMap<OptionKey, string>;
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** What was set over the API, as a file would hold it (`storedOptions`). */
+  readonly stored?: ReadonlyMap<OptionKey, unknown>;
   /** Of `parseOptionFile`. */
   readonly file?: ReadonlyMap<OptionKey, unknown>;
+}
+
+/** Of what a server's database holds: what a later version has left there is none of ours. */
+export function storedOptions(values: Readonly<Record<string, unknown>>): ReadonlyMap<OptionKey, unknown> {
+  return new Map(optionKeys.flatMap((key) => (isSettable(key) && key in values ? [[key, values[key]] as const] : [])));
 }
 
 export interface ResolvedOptions {
@@ -27,7 +35,7 @@ export interface ResolvedOptions {
 }
 
 /** Throws AppError CONFIG_INVALID that names each flag and variable whose value cannot be used. */
-export function resolveOptions({ flags, environment = {}, file }: OptionSources): ResolvedOptions {
+export function resolveOptions({ flags, environment = {}, stored, file }: OptionSources): ResolvedOptions {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   const sources = {} as Record<OptionKey, OptionSource>;
@@ -51,6 +59,9 @@ export function resolveOptions({ flags, environment = {}, file }: OptionSources)
       sources[key] = 'environment';
       // The secret stays where it stands.
       values[key] = type.isSecret ? { env: variable } : read(variable, type.fromText(ofVariable));
+    } else if (stored?.has(key)) {
+      sources[key] = 'stored';
+      values[key] = read(`what is stored of ${key}`, stored.get(key));
     } else if (file?.has(key)) {
       sources[key] = 'file';
       values[key] = file.get(key);

@@ -75,18 +75,41 @@ export const optionTable = {
     ['serve'],
   ),
   'database.url': row(secret(), null, 'Where the address of a PostgreSQL database stands.', ['serve'], { flag: null }),
-  'database.metricsRetention': row(duration('1d', '3650d'), 2_592_000_000, 'How long metrics are kept in full.', [
-    'serve',
-  ]),
+  'database.metricsRetention': row(
+    duration('1d', '3650d'),
+    2_592_000_000,
+    'How long metrics are kept in full.',
+    ['serve'],
+    { isHot: true },
+  ),
   'database.historyRetention': row(
     duration('1d', '3650d'),
     34_214_400_000,
     'How long metrics are kept downsampled: 396 days are 13 months.',
     ['serve'],
+    { isHot: true },
   ),
-  'database.eventsRetention': row(duration('1d', '3650d'), 2_592_000_000, 'How long events of jobs are kept.', [
-    'serve',
-  ]),
+  'database.eventsRetention': row(
+    duration('1d', '3650d'),
+    2_592_000_000,
+    'How long events of jobs are kept.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'backups.directory': row(
+    text('a directory', { word: 'directory' }),
+    null,
+    'Where backups are kept; none are taken without it.',
+    ['serve'],
+  ),
+  'backups.every': row(
+    duration('1h', '31d'),
+    null,
+    'How often a backup is taken by itself; never without it.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'backups.keep': row(count(1, 1000), 14, 'Of those, so many are kept: the oldest go.', ['serve'], { isHot: true }),
   'secrets.keyFile': row(
     text('the path of a file', { word: 'file' }),
     null,
@@ -194,6 +217,20 @@ export const optionTable = {
 } as const;
 
 export type OptionKey = keyof typeof optionTable;
+
+/** They say where the store is and what opens it: needed before anything that is stored can be read. */
+const BEFORE_THE_STORE: readonly OptionKey[] = [
+  'database.path',
+  'database.url',
+  'secrets.keyFile',
+  'backups.directory',
+];
+
+/** Whether it can be set over the API. Where a secret stands on the machine is said on the machine. */
+export function isSettable(key: OptionKey): boolean {
+  const { readers, type } = rowOf(key);
+  return readers.includes('serve') && !type.isSecret && !BEFORE_THE_STORE.includes(key);
+}
 
 type ValueOf<Row> = Row extends OptionRow<infer T, infer D> ? T | D : never;
 export type OptionValues = { readonly [Key in OptionKey]: ValueOf<(typeof optionTable)[Key]> };

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { parseIpRange } from '#util/ip-address.ts';
-import { resolveSecurity, securitySchema } from './cluster-security.ts';
+import { resolveSecurity, securitySchema, serverSecuritySchema } from './cluster-security.ts';
 import { must, notBuilt, refuse } from './complaints.ts';
 import { compileCondition } from './record-condition.ts';
 import { providerNames } from './providers.ts';
@@ -43,7 +43,7 @@ const resourceName = () =>
     );
 
 /** The keys of a Cluster's `spec`. */
-export const clusterKeys = () => ({
+export const clusterKeys = (security: typeof securitySchema = securitySchema) => ({
   bootstrap: z
     .array(
       z.string(must('an address "host:port"')).check((context) => {
@@ -57,7 +57,7 @@ export const clusterKeys = () => ({
   id: z.string(must('the cluster id, as text')).min(1, must('the cluster id, as text')).nullable().default(null),
   /** Who runs it: fills in what all of its clusters have in common (providers.ts). */
   provider: z.enum(providerNames, must(providerNames.join(', '))).default('plain'),
-  security: securitySchema.prefault({}),
+  security: security.prefault({}),
   /** Where its brokers may be: addresses that they advertise are their word, not the file's (docs/resources.md). */
   advertised: z
     .strictObject({ deny: ipRanges(), allow: ipRanges() }, must('a mapping with deny or allow'))
@@ -72,19 +72,25 @@ const metadata = () =>
     must('a mapping with a name'),
   );
 
-export const clusterSchema = z.strictObject({
-  apiVersion: z.literal(apiVersion),
-  kind: z.literal('Cluster'),
-  metadata: metadata(),
-  spec: z
-    .strictObject(clusterKeys(), must('a mapping with bootstrap'))
-    .transform(({ provider, security, ...spec }, context) => ({
-      ...spec,
-      security: resolveSecurity(security, provider, (key, message) => {
-        context.issues.push({ code: 'custom', input: null, path: ['security', key], message });
-      }),
-    })),
-});
+const clusterOf = (stated: typeof securitySchema) =>
+  z.strictObject({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal('Cluster'),
+    metadata: metadata(),
+    spec: z
+      .strictObject(clusterKeys(stated), must('a mapping with bootstrap'))
+      .transform(({ provider, security, ...spec }, context) => ({
+        ...spec,
+        security: resolveSecurity(security, provider, (key, message) => {
+          context.issues.push({ code: 'custom', input: null, path: ['security', key], message });
+        }),
+      })),
+  });
+
+export const clusterSchema = clusterOf(securitySchema);
+
+/** One that a server keeps; it may refer to secrets that the server keeps too. */
+export const serverClusterSchema = clusterOf(serverSecuritySchema);
 
 const pattern = () =>
   z.string(must('a topic name or a /regular expression/')).check((context) => {

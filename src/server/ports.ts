@@ -1,8 +1,12 @@
 /** What the server needs of the rest of the program; `src/main.ts` hands it over. */
+import type { SecretRef } from '#contract/cluster-security.ts';
+import type { OptionSources } from '#contract/option-values.ts';
+import type { OptionValues } from '#contract/options.ts';
 import type { ClusterResource } from '#contract/resources.ts';
 import type { MirrorStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
-import type { InventoryGroup } from '#store/inventory.ts';
+import type { Backups } from '#store/backups.ts';
+import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
 import type { Store } from '#store/store.ts';
 import type { Vault } from '#store/vault.ts';
 import type { Clock } from '#util/clock.ts';
@@ -10,12 +14,17 @@ import type { WebClient } from '#util/host.ts';
 
 export interface ServerPorts {
   readonly store: Store;
-  readonly vault: Pick<Vault, 'read' | 'write' | 'delete'>;
+  readonly vault: Vault;
   readonly audit: AuditLog;
   readonly auditTrail: AuditTrail;
   readonly jobs: JobRunner;
   readonly clusters: ClusterAsker;
   readonly passwords: PasswordHash;
+  readonly options: OptionHost;
+  /** Null: there is no directory for them, or no key to seal them with. */
+  readonly backups: Backups | null;
+  /** A certificate that a cluster or an option refers to, in PEM. Throws the AppError that says why it cannot be had. */
+  readonly readCertificate: (ref: SecretRef) => string;
   readonly web: WebClient;
   readonly clock: Clock;
   readonly entropy: Entropy;
@@ -25,6 +34,17 @@ export interface ServerPorts {
     readonly requestId: string | null;
     readonly error: unknown;
   }) => void;
+}
+
+/** What options come from besides the store, and who acts on what holds. */
+export interface OptionHost {
+  /** Flags, environment and file, as read last. */
+  sources(): OptionSources;
+  /**
+   * What holds from now on; only options that need no restart are looked at. Rejects with CONFIG_INVALID where one of them
+   * cannot be used, a certificate without its key for example: what held before holds on then.
+   */
+  apply(values: OptionValues): Promise<void>;
 }
 
 /** Bytes that nobody can foretell. */
@@ -100,6 +120,12 @@ export interface AuditTrail {
   ): Promise<{ readonly entries: readonly AuditEntry[]; readonly next: number | null }>;
   /** All that the filter lets through, the oldest first. */
   all(filter: AuditFilter): Iterable<AuditEntry> | AsyncIterable<AuditEntry>;
+  /** Null: there is none of that number yet. */
+  entry(seq: number): Promise<AuditEntry | null>;
+  /** A file that shows offline, with the log's key alone, that the entry is in it (c2sp.org/tlog-proof); null: not signed yet. */
+  proof(seq: number): Promise<string | null>;
+  /** The newest signed checkpoint, and the key that verifies it; null: nothing is signed yet. */
+  checkpoint(): Promise<{ readonly note: string; readonly size: number; readonly verifierKey: string } | null>;
 }
 
 export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped' | 'failed';
@@ -133,4 +159,6 @@ export interface ClusterAsker {
   /** Null: all. With their settings where they are named. */
   topics(cluster: ClusterResource, names: readonly string[] | null): Promise<readonly TopicView[]>;
   groups(cluster: ClusterResource): Promise<readonly InventoryGroup[]>;
+  /** Places of all groups that may be seen. */
+  groupOffsets(cluster: ClusterResource): Promise<readonly InventoryGroupOffset[]>;
 }

@@ -72,6 +72,8 @@ function pathOf(id: OperationId, side: Side): string {
     id: path.includes('/jobs/') ? sides[side].id : 'none',
     name: tag === 'clusters' ? sides[side].cluster : 'spare',
     username: 'victim',
+    key: 'logging.level',
+    seq: '0',
     incident: '7',
     sid: side === 'own' ? '1' : '2',
     other: side === 'own' ? '1' : '2',

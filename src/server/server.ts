@@ -12,7 +12,10 @@ import { SecondFactors } from './auth/second-factors.ts';
 import { SignIn } from './auth/sign-in.ts';
 import { SingleSignOn } from './auth/single-sign-on.ts';
 import { accountHandlers } from './features/account.ts';
+import { ConfigurationKeeper } from './configuration-keeper.ts';
+import { backupHandlers } from './features/backups.ts';
 import { clusterHandlers } from './features/clusters.ts';
+import { configurationHandlers } from './features/configuration.ts';
 import type { Context } from './features/context.ts';
 import { inventoryHandlers } from './features/inventory.ts';
 import { jobHandlers } from './features/jobs.ts';
@@ -38,6 +41,8 @@ export interface Server {
    * any more. Null where there are users. It belongs on the terminal or in a file of the operator's, never in a log.
    */
   issueSetupToken(): Promise<string | null>;
+  /** The file of the options was changed. Throws CONFIG_INVALID where it cannot be used: what held before holds on. */
+  reloadOptions(): Promise<void>;
   /** Ends streams, lets requests under way finish, and takes no more. */
   close(): Promise<void>;
 }
@@ -53,6 +58,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
   await signIn.ready();
   const authenticator = new Authenticator({ store, clock });
   const live = new LiveHub({ ports, authenticator });
+  const configuration = await ConfigurationKeeper.open(ports);
   const { signOn, publicUrl } = settings;
   const context: Context = {
     ports,
@@ -62,6 +68,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     devices: new KnownDevices({ key: await deviceKey(ports.vault, entropy), entropy }),
     signOn: signOn && new SingleSignOn({ settings: signOn, publicUrl, web, clock, entropy }),
     live,
+    configuration,
     startedAt: clock.monotonic(),
   };
   const http = await createHttpServer({
@@ -77,6 +84,8 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       ...inventoryHandlers(context),
       ...recordHandlers(context),
       ...watchingHandlers(context),
+      ...configurationHandlers(context),
+      ...backupHandlers(context),
     },
     onSocket: socketOpener(context),
   });
@@ -89,8 +98,10 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       await store.oneTimeTokens.issue({ purpose: 'setup', hash, lifeMs: SETUP_MS, payload: null, replace: true });
       return text;
     },
+    reloadOptions: () => configuration.refresh(),
     async close() {
       keeper.close();
+      configuration.close();
       live.close();
       await http.close();
     },

@@ -4,7 +4,9 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { AppError } from '#contract/errors.ts';
 import type { ClusterResource } from '#contract/resources.ts';
 import type { Incident, MirrorStatus, ShardStatus } from '#contract/status.ts';
-import type { TopicView } from '#contract/views.ts';
+import type { OptionSources } from '#contract/option-values.ts';
+import type { OptionValues } from '#contract/options.ts';
+import type { ClusterView, TopicView } from '#contract/views.ts';
 import type {
   AuditEntry,
   AuditEvent,
@@ -13,6 +15,7 @@ import type {
   AuditTrail,
   ClusterAsker,
   JobRunner,
+  OptionHost,
   PasswordHash,
   RunningJob,
   ServerPorts,
@@ -21,12 +24,16 @@ import { createServer, type Server } from '#server/server.ts';
 import { defaultSettings, type ServerSettings } from '#server/settings.ts';
 import { openMigrated } from '#store/location.ts';
 import { createLocalStore } from '#store/open-store.ts';
-import type { InventoryGroup } from '#store/inventory.ts';
+import { createBackups } from '#store/backups.ts';
+import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
+import { newKeyLine, parseKeyring } from '#store/key-encryption.ts';
+import { createVault, type Vault } from '#store/vault.ts';
 import type { Store } from '#store/store.ts';
 import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import type { WebClient } from '#util/host.ts';
 import { ManualClock } from './manual-clock.ts';
+import { SimulatedDisk } from './simulated-disk.ts';
 
 /** Costs nothing; what argon2 costs is the business of its own test. */
 const quickHash: PasswordHash = {
@@ -42,6 +49,8 @@ export class PlayedAudit implements AuditLog, AuditTrail {
   readonly entries: AuditEntry[] = [];
   readonly #clock: ManualClock;
   isBroken = false;
+  /** Entries that a checkpoint covers. */
+  signedSize = 0;
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
@@ -81,6 +90,19 @@ export class PlayedAudit implements AuditLog, AuditTrail {
     );
   }
 
+  async entry(seq: number): Promise<AuditEntry | null> {
+    return this.entries[seq] ?? null;
+  }
+
+  async proof(seq: number): Promise<string | null> {
+    return seq < this.signedSize ? `played proof of ${seq}\n` : null;
+  }
+
+  async checkpoint(): ReturnType<AuditTrail['checkpoint']> {
+    const { signedSize: size } = this;
+    return size === 0 ? null : { note: `played.log\n${size}\n`, size, verifierKey: 'played.log+00000000+AAAA' };
+  }
+
   #append(event: AuditEvent, rest: Pick<AuditEntry, 'phase' | 'outcome' | 'parentSeq'>): AuditEntry {
     if (this.isBroken) throw new AppError('AUDIT_UNAVAILABLE', 'The audit log is played broken.');
     const entry = { ...event, ...rest, seq: this.entries.length, ts: this.#clock.now() };
@@ -89,19 +111,19 @@ export class PlayedAudit implements AuditLog, AuditTrail {
   }
 }
 
-class PlayedVault {
-  readonly #secrets = new Map<string, string>();
+/** What the server was started with; a test changes it as somebody changes the file. */
+class PlayedOptions implements OptionHost {
+  given: OptionSources = {};
+  readonly applied: OptionValues[] = [];
+  refusal: AppError | null = null;
 
-  async read(name: string): Promise<string | null> {
-    return this.#secrets.get(name) ?? null;
+  sources(): OptionSources {
+    return this.given;
   }
 
-  async write(name: string, value: string): Promise<void> {
-    this.#secrets.set(name, value);
-  }
-
-  async delete(name: string): Promise<boolean> {
-    return this.#secrets.delete(name);
+  async apply(values: OptionValues): Promise<void> {
+    if (this.refusal) throw this.refusal;
+    this.applied.push(values);
   }
 }
 
@@ -140,6 +162,9 @@ export class PlayedRunner implements JobRunner {
 
 export class PlayedClusters implements ClusterAsker {
   topicsByCluster: Readonly<Record<string, readonly TopicView[]>> = {};
+  offsetsByCluster: Readonly<Record<string, readonly InventoryGroupOffset[]>> = {};
+  /** What is wrong with each. */
+  readonly troubles = new Map<string, ClusterView['error']>();
   readonly asked: string[] = [];
 
   async describe({ metadata: { name }, spec }: ClusterResource): ReturnType<ClusterAsker['describe']> {
@@ -153,7 +178,7 @@ export class PlayedClusters implements ClusterAsker {
       brokers: [{ id: 1, address: 'broker:9092', rack: null }],
       topics: topics.length,
       partitions: topics.reduce((sum, { partitions }) => sum + partitions.length, 0),
-      error: null,
+      error: this.troubles.get(name) ?? null,
     };
   }
 
@@ -171,6 +196,10 @@ export class PlayedClusters implements ClusterAsker {
   async groups(): Promise<readonly InventoryGroup[]> {
     return [{ groupId: 'billing', state: 'Stable', protocol: 'consumer', members: 2 }];
   }
+
+  async groupOffsets({ metadata: { name } }: ClusterResource): Promise<readonly InventoryGroupOffset[]> {
+    return this.offsetsByCluster[name] ?? [];
+  }
 }
 
 export interface ControlPlane {
@@ -181,6 +210,10 @@ export interface ControlPlane {
   readonly runner: PlayedRunner;
   readonly clusters: PlayedClusters;
   readonly clock: ManualClock;
+  readonly vault: Vault;
+  readonly options: PlayedOptions;
+  /** By the JSON of what refers to them. */
+  readonly certificates: Map<string, string>;
   readonly logged: { readonly message: string; readonly error: unknown }[];
   /** Calls with a session of that user, which is created where it is not there. Paths begin with "/". */
   as(username: string, role?: string): Promise<Client>;
@@ -206,6 +239,9 @@ export async function playControlPlane(
     readonly settings?: Partial<ServerSettings>;
     readonly web?: WebClient;
     readonly passwords?: PasswordHash;
+    readonly hasBackups?: boolean;
+    /** What the server is started with. */
+    readonly given?: OptionSources;
   } = {},
 ): Promise<ControlPlane> {
   const clock = new ManualClock();
@@ -221,7 +257,12 @@ export async function playControlPlane(
   const audit = new PlayedAudit(clock);
   const runner = new PlayedRunner();
   const clusters = new PlayedClusters();
-  const vault = new PlayedVault();
+  const keys = parseKeyring(newKeyLine('played'), 'played');
+  const vault = createVault(store.secrets, keys);
+  const host = new PlayedOptions();
+  host.given = options.given ?? {};
+  const backups = createBackups(store, { disk: new SimulatedDisk(), directory: '/backups', keys, clock });
+  const certificates = new Map<string, string>();
   const logged: { message: string; error: unknown }[] = [];
   const passwords = options.passwords ?? quickHash;
   const ports: ServerPorts = {
@@ -232,6 +273,13 @@ export async function playControlPlane(
     jobs: runner,
     clusters,
     passwords,
+    options: host,
+    backups: options.hasBackups === false ? null : backups,
+    readCertificate: (ref) => {
+      const pem = certificates.get(JSON.stringify(ref));
+      if (pem !== undefined) return pem;
+      throw new AppError('SECRET_UNAVAILABLE', 'The certificate is not there.');
+    },
     web: options.web ?? noWeb,
     clock,
     entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(random.next() * 256)) },
@@ -257,6 +305,9 @@ export async function playControlPlane(
     runner,
     clusters,
     clock,
+    vault,
+    options: host,
+    certificates,
     logged,
     async as(username, role = username) {
       if ((await store.users.getByName(username)) === null) {

@@ -1,8 +1,9 @@
-import { flagOf, optionKeys, type OptionKey, rowOf, variableOf } from '#contract/options.ts';
+import { flagOf, isSettable, optionKeys, type OptionKey, rowOf, variableOf } from '#contract/options.ts';
 
 const SECTIONS: Readonly<Record<string, string>> = {
   server: 'Server',
   database: 'Database',
+  backups: 'Backups',
   secrets: 'Secrets',
   logging: 'Logging',
   compliance: 'Compliance reports',
@@ -38,6 +39,9 @@ monitoring:
 - Lists are written with commas in flags and variables. Durations are a number and \`ms\`, \`s\`, \`m\`, \`h\` or \`d\`.
 - Keys may be written as kaf-mirror wrote them, with underscores (\`hec_endpoint\`).
 - Where *Holds* says *at once*, a server reads a changed file again without a restart; the rest holds after one.
+- What is set over the API is stored in the server's database. It goes before the file and behind flags and the environment: what
+  those fix is refused there, so that nothing is set without effect. *Not over the API* are options that are needed before the
+  database is open, and those that say where a secret stands.
 
 | Command | Does |
 |---|---|
@@ -65,7 +69,7 @@ function formatOption(key: OptionKey): string {
   const flag = flagOf(key);
   const facts = [
     `- Value: ${escape(type.shown)}. Default: ${shownDefault(key)}.`,
-    `- Variable \`${variableOf(key)}\`${flag === null ? '' : `, flag \`${flag}\``}. Read by ${readers.join(', ')}. Holds ${isHot ? 'at once' : 'after a restart'}.`,
+    `- Variable \`${variableOf(key)}\`${flag === null ? '' : `, flag \`${flag}\``}. Read by ${readers.join(', ')}. Holds ${isHot ? 'at once' : 'after a restart'}.${isSettable(key) || !readers.includes('serve') ? '' : ' Not over the API.'}`,
   ];
   return `### \`${key}\`\n\n${description}\n\n${facts.join('\n')}\n`;
 }

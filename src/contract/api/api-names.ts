@@ -19,8 +19,8 @@ export function apiNamesPage(): string {
     '"_", "." and "-", else an anchored regular expression), `target_topic_pattern` becomes `to`, and one with `enabled: false`',
     'is left out. `preserve_partitions: true` is accepted, for partitions are always kept. `batch_size`, `parallelism` and',
     '`compression` are refused by name: batches keep the size and compression that they have at the source, and partitions are',
-    'copied side by side. Secrets are references (`{ env: NAME }` or `{ file: path }`), so `api_key`, `api_secret` and',
-    '`connection_string` have no place in a request.',
+    'copied side by side. Secrets are references (`{ store: NAME }`, `{ env: NAME }` or `{ file: path }`), so `api_key`,',
+    '`api_secret` and `connection_string` have no place in a request.',
     '',
   ].join('\n');
 }

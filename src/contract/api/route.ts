@@ -84,7 +84,8 @@ export const tags = {
   inventory: 'Snapshots of what there is',
   events: 'The audit log',
   compliance: 'Compliance reports',
-  config: 'Configuration',
+  config: 'Configuration and secrets',
+  backups: 'Backups',
   live: 'Live state',
 } as const;
 

@@ -1,6 +1,8 @@
 /** Every route there is. The names of the keys are the operation ids. */
 import { accountRoutes } from './routes/account.ts';
+import { backupRoutes } from './routes/backups.ts';
 import { clusterRoutes } from './routes/clusters.ts';
+import { configurationRoutes } from './routes/configuration.ts';
 import { inventoryRoutes } from './routes/inventory.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { peopleRoutes } from './routes/people.ts';
@@ -18,6 +20,8 @@ export const routes = {
   ...inventoryRoutes,
   ...recordRoutes,
   ...watchingRoutes,
+  ...configurationRoutes,
+  ...backupRoutes,
 } as const satisfies Record<string, Route>;
 
 export type Routes = typeof routes;

@@ -1,6 +1,6 @@
 import type { clusterRoutes } from '#contract/api/routes/clusters.ts';
 import { SERVER } from '#contract/api/permissions.ts';
-import { clusterSchema, type ClusterResource } from '#contract/resources.ts';
+import { serverClusterSchema, type ClusterResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import type { TopicView } from '#contract/views.ts';
 import type { StoredCluster } from '#store/clusters.ts';
@@ -10,9 +10,7 @@ import type { Handlers } from '../http/call.ts';
 import type { PageQuery } from '#contract/api/common.ts';
 import type { Context } from './context.ts';
 import { clusterResource, documentOf, specOf } from './documents.ts';
-import { pageOfList, visiblePage } from './pages.ts';
-
-const JOBS_PER_PAGE = 1_000;
+import { everyItem, pageOfList, visiblePage } from './pages.ts';
 
 export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof clusterRoutes> {
   const { store, clusters, clock } = ports;
@@ -25,12 +23,8 @@ export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof
   /** Topics of the clusters that are a side of a job, and that the caller may see. */
   const topicsOfSide = async (side: 'source' | 'target', caller: Caller, query: PageQuery) => {
     const names = new Set<string>();
-    let cursor: string | null = null;
-    do {
-      const page = await store.jobs.list({ limit: JOBS_PER_PAGE, cursor });
-      for (const job of page.items) if (job[side] !== null) names.add(job[side]);
-      cursor = page.next;
-    } while (cursor !== null);
+    for await (const job of everyItem((request) => store.jobs.list(request)))
+      if (job[side] !== null) names.add(job[side]);
     const visible = [...names].filter((cluster) => caller.may('clusters:view', { kind: 'cluster', cluster }));
     const found = await Promise.all(
       visible.map(async (name) => {
@@ -46,7 +40,7 @@ export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof
 
   return {
     async testCluster({ stated }) {
-      return statusOf(clusterSchema.parse(documentOf('Cluster', stated).document));
+      return statusOf(serverClusterSchema.parse(documentOf('Cluster', stated).document));
     },
 
     async listClusters({ caller, query }) {

@@ -1,17 +1,15 @@
 /** Figures about a period, counted in the audit log and in what was measured. */
 import type { z } from 'zod';
 import type { reportSections } from '#contract/api/routes/records.ts';
-import type { StoredJob } from '#store/jobs.ts';
 import type { AuditEntry, ServerPorts } from '../ports.ts';
 import { csvRow } from '../http/csv.ts';
 import { BYTES, LAG, RECORDS } from './history-keeper.ts';
+import { everyItem } from './pages.ts';
 
 export type Period = 'daily' | 'weekly' | 'monthly';
 export type Sections = z.output<typeof reportSections>;
 
 const DAY_MS = 24 * 3_600_000;
-const JOBS_PER_PAGE = 1_000;
-const INCIDENTS_PER_PAGE = 1_000;
 
 /** Refusals that are no failed sign-in and no missing right are told together. */
 const CHANGES = new Set(['user', 'role', 'token', 'certificate', 'cluster', 'job', 'second-factor', 'setup', 'config']);
@@ -95,7 +93,7 @@ async function measured(
   const active = records.filter(({ coveredMs }) => coveredMs > 0);
   const coveredMs = sum(active.map((total) => total.coveredMs));
   const lags: number[] = [];
-  for (const { id } of await allJobs(store)) {
+  for await (const { id } of everyItem((request) => store.jobs.list(request))) {
     const [lag] = await store.history.read({ jobId: id, topic: null, metrics: [LAG], ...range, pointsMax: 1 });
     lags.push(...(lag?.points ?? []).map(({ mean }) => mean));
   }
@@ -115,28 +113,12 @@ async function measured(
   };
 }
 
-async function allJobs({ jobs }: ServerPorts['store']): Promise<StoredJob[]> {
-  const all: StoredJob[] = [];
-  let cursor: string | null = null;
-  do {
-    const page = await jobs.list({ limit: JOBS_PER_PAGE, cursor });
-    all.push(...page.items);
-    cursor = page.next;
-  } while (cursor !== null);
-  return all;
-}
-
 async function countIncidents(
   { incidents }: ServerPorts['store'],
   range: { readonly from: number; readonly to: number },
 ): Promise<number> {
   let found = 0;
-  let cursor: string | null = null;
-  do {
-    const page = await incidents.list({ limit: INCIDENTS_PER_PAGE, cursor, filter: range });
-    found += page.items.length;
-    cursor = page.next;
-  } while (cursor !== null);
+  for await (const _ of everyItem((request) => incidents.list({ ...request, filter: range }))) found++;
   return found;
 }
 

@@ -5,6 +5,7 @@ import type { SignIn } from '../auth/sign-in.ts';
 import type { SingleSignOn } from '../auth/single-sign-on.ts';
 import type { LiveHub } from '../live/live-hub.ts';
 import type { ServerPorts } from '../ports.ts';
+import type { ConfigurationKeeper } from '../configuration-keeper.ts';
 import type { ServerSettings } from '../settings.ts';
 
 export interface Context {
@@ -15,6 +16,7 @@ export interface Context {
   readonly devices: KnownDevices;
   readonly signOn: SingleSignOn | null;
   readonly live: LiveHub;
+  readonly configuration: ConfigurationKeeper;
   /** By the monotonic clock. */
   readonly startedAt: number;
 }

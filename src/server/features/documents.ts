@@ -1,6 +1,6 @@
 /** Resource documents as they lie in the store, and as they are worked with. */
 import { z } from 'zod';
-import { apiVersion, clusterSchema, type ClusterResource } from '#contract/resources.ts';
+import { apiVersion, serverClusterSchema, type ClusterResource } from '#contract/resources.ts';
 import type { StoredCluster } from '#store/clusters.ts';
 import type { Json } from '#store/json.ts';
 import type { StoredJob } from '#store/jobs.ts';
@@ -20,5 +20,5 @@ export function specOf({ document }: StoredCluster | StoredJob): Spec {
 
 /** With every default filled in. What was stored was checked; a newer version of the program may still see it otherwise. */
 export function clusterResource({ document }: StoredCluster): ClusterResource {
-  return clusterSchema.parse(document);
+  return serverClusterSchema.parse(document);
 }

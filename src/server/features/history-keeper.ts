@@ -6,9 +6,9 @@ import type { Sample } from '#store/history.ts';
 import type { ReportedIncident } from '#store/incidents.ts';
 import type { RunningJob, ServerPorts } from '../ports.ts';
 import { incidentViews, lagOf } from './job-views.ts';
+import { everyItem } from './pages.ts';
 
 const SAMPLE_MS = 10_000;
-const JOBS_PER_PAGE = 1_000;
 
 export const RECORDS = 'records';
 export const BYTES = 'bytes';
@@ -40,12 +40,7 @@ export class HistoryKeeper {
 
   async #keep(): Promise<void> {
     const { store, jobs } = this.#ports;
-    let cursor: string | null = null;
-    do {
-      const page = await store.jobs.list({ limit: JOBS_PER_PAGE, cursor });
-      for (const { id } of page.items) await this.#keepJob(id, jobs.job(id));
-      cursor = page.next;
-    } while (cursor !== null);
+    for await (const { id } of everyItem((request) => store.jobs.list(request))) await this.#keepJob(id, jobs.job(id));
   }
 
   /** A job that does not run says nothing: neither is its lag zero nor are its incidents over. */

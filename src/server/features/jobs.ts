@@ -14,11 +14,10 @@ import { topicView } from './clusters.ts';
 import type { Context } from './context.ts';
 import { clusterResource, documentOf, specOf } from './documents.ts';
 import { incidentViews, jobResource, jobSummaryOf, lagOf, partitionViews } from './job-views.ts';
-import { visiblePage } from './pages.ts';
+import { everyItem, visiblePage } from './pages.ts';
 
 /** How long a job may take to end before a deletion gives up. */
 const STOP_MS = 20_000;
-const JOBS_PER_PAGE = 1_000;
 
 type Action = 'startJob' | 'stopJob' | 'pauseJob' | 'restartJob';
 
@@ -71,7 +70,10 @@ export function jobHandlers({ ports, live }: Context): Pick<Handlers, keyof type
   ) => {
     const done: string[] = [];
     const failed: { id: string; code: string; message: string }[] = [];
-    for (const job of await allJobs()) {
+    // All of them first: what is done to one moves it in no list that is still read.
+    const jobs: StoredJob[] = [];
+    for await (const job of everyItem((request) => store.jobs.list(request))) jobs.push(job);
+    for (const job of jobs) {
       if (!caller.may(permission, jobResource(job)) || !isMeant(job)) continue;
       try {
         changed(await act(job));
@@ -82,17 +84,6 @@ export function jobHandlers({ ports, live }: Context): Pick<Handlers, keyof type
       }
     }
     return { done, failed };
-  };
-
-  const allJobs = async (): Promise<StoredJob[]> => {
-    const all: StoredJob[] = [];
-    let cursor: string | null = null;
-    do {
-      const page = await store.jobs.list({ limit: JOBS_PER_PAGE, cursor });
-      all.push(...page.items);
-      cursor = page.next;
-    } while (cursor !== null);
-    return all;
   };
 
   const topicsOf = async (name: string | null, topics: readonly string[]): Promise<readonly TopicView[]> => {

@@ -39,6 +39,25 @@ export async function visiblePage<Item, Sort extends string>(
   return { items, next: cursor, total: null };
 }
 
+const ITEMS_PER_PAGE = 1_000;
+
+/** All of a list of the store, page by page. */
+export async function* everyItem<Item>(
+  read: (request: { readonly limit: number; readonly cursor: string | null }) => Promise<Page<Item>>,
+): AsyncGenerator<Item> {
+  let cursor: string | null = null;
+  do {
+    const page: Page<Item> = await read({ limit: ITEMS_PER_PAGE, cursor });
+    yield* page.items;
+    cursor = page.next;
+  } while (cursor !== null);
+}
+
+/** `20240813-150405`, in UTC. */
+export function fileTime(time: number): string {
+  return new Date(time).toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
+}
+
 /** A page of a list that is there as a whole. Its cursor is the text by which the last item of the page before is sorted. */
 export function pageOfList<Item>(
   all: readonly Item[],

@@ -47,8 +47,8 @@ export interface Call<Id extends OperationId = OperationId> {
 
 export interface FileAnswer {
   readonly name: string;
-  /** Whole lines, as they come. */
-  readonly chunks: AsyncIterable<string>;
+  /** Whole lines, as they come, or bytes. */
+  readonly chunks: AsyncIterable<string | Uint8Array>;
 }
 
 type ResultOf<Sent extends Answer> = Sent extends {

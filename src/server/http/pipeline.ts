@@ -88,8 +88,9 @@ export class Pipeline {
         nextStep: 'Sign in with "lockstep login", or send a token in the Authorization header.',
       });
     this.#checkReady(route, caller);
-    if (route.access.kind === 'permission' && !caller.maySomewhere(route.access.permission))
-      throw denied(route.access.permission);
+    if (route.access.kind !== 'permission') return;
+    const { permission, on } = route.access;
+    if (!(on === 'server' ? caller.may(permission, SERVER) : caller.maySomewhere(permission))) throw denied(permission);
   }
 
   async answer(id: OperationId, handler: AnyHandler, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
@@ -187,12 +188,8 @@ export class Pipeline {
   }
 
   async #subjectOf(access: Access, caller: Caller, params: unknown): Promise<Subject> {
-    if (access.kind !== 'permission' || access.on === 'listed' || access.on === 'named') return NO_SUBJECT;
+    if (access.kind !== 'permission' || typeof access.on === 'string') return NO_SUBJECT;
     const { permission, on } = access;
-    if (on === 'server') {
-      if (!caller.may(permission, SERVER)) throw denied(permission);
-      return NO_SUBJECT;
-    }
     const [[kind, name] = ['', '']] = Object.entries(on);
     const wanted = String((params as Record<string, string | number>)[name]);
     const subject = await this.#find(kind as 'job' | 'cluster' | 'snapshot', wanted);
@@ -265,7 +262,10 @@ export class Pipeline {
     const event = {
       actor: caller.actor,
       action: route.audit,
-      resource: { type: must(route.audit.split('.')[0], 'noun'), id: resourceId(params, call.body, caller) },
+      resource: {
+        type: must(route.audit.split('.')[0], 'noun'),
+        id: resourceId(route, params, { body: call.body, caller }),
+      },
       requestId: call.requestId,
       ...(route.hasVersion && route.body ? { change: { afterDigest: sha256(canonicalJson(call.stated)) } } : {}),
     };
@@ -420,12 +420,19 @@ function hashOf(request: FastifyRequest, stated: unknown): string {
   return sha256(`${request.method}\n${request.url}\n${canonicalJson(stated)}`);
 }
 
-/** What the log calls the resource: what the path leads to, else what the body names, else the caller's own account. */
-function resourceId(params: unknown, body: unknown, caller: Caller): string {
+/** All of a kind: what an action on none in particular is done to. */
+const ALL = '*';
+
+/** What the log calls the resource: what the path leads to, else what the body names, else all of them, or the caller's own account. */
+function resourceId(
+  { access }: Route,
+  params: unknown,
+  { body, caller }: { readonly body: unknown; readonly caller: Caller },
+): string {
   const [first] = Object.values((params ?? {}) as Record<string, string | number>).map(String);
   const named = (body ?? {}) as { name?: unknown; username?: unknown };
   const stated = named.username ?? named.name;
-  return first ?? (typeof stated === 'string' ? stated : caller.identity.userId);
+  return first ?? (typeof stated === 'string' ? stated : access.kind === 'permission' ? ALL : caller.identity.userId);
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { clusterKeys } from '../../resources.ts';
-import { resolveSecurity } from '../../cluster-security.ts';
+import { resolveSecurity, serverSecuritySchema } from '../../cluster-security.ts';
 import { anyJson, count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
 import { defineRoute, json, on } from '../route.ts';
 
@@ -13,7 +13,7 @@ const statedCluster = z
       (name) => name !== 'purge',
       'must not be "purge", which a path has for another purpose',
     ),
-    ...clusterKeys(),
+    ...clusterKeys(serverSecuritySchema),
   })
   .check(({ value, issues }) => {
     resolveSecurity(value.security, value.provider, (key, message) => {
