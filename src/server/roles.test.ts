@@ -39,7 +39,12 @@ const sides = {
 
 type Side = keyof typeof sides;
 
-async function playEstate(): Promise<ControlPlane> {
+interface Estate extends ControlPlane {
+  /** Their ids, by the job that they are of. */
+  readonly checkpoints: Readonly<Record<string, string>>;
+}
+
+async function playEstate(): Promise<Estate> {
   const plane = await playControlPlane();
   await plane.as('root', 'admin');
   await plane.as('victim', 'monitoring');
@@ -55,18 +60,23 @@ async function playEstate(): Promise<ControlPlane> {
     };
     await store.clusters.create({ name, document });
   }
+  const checkpoints: Record<string, string> = {};
   for (const { id: name, job } of Object.values(sides)) {
     const { source, target } = job;
     const spec = { source, target, topics: [{ match: 'orders' }] };
     const document = { apiVersion: 'lockstep/v1', kind: 'Mirror', metadata: { name }, spec };
-    await store.jobs.create({ name, kind: 'Mirror', source, target, document, desired: 'stopped' });
+    const { id } = await store.jobs.create({ name, kind: 'Mirror', source, target, document, desired: 'stopped' });
+    const report = { kind: 'checkpoint', subject: id, from: null, to: null, createdBy: null };
+    const summary = { type: 'recovery', reason: 'played', partitions: 0, groups: 0 };
+    const body = { partitionOffsets: [], groupOffsets: { source: [], target: [] } };
+    checkpoints[name] = (await store.reports.add({ ...report, summary, body })).id;
     const taken = { cluster: source, jobId: null, side: null, trigger: 'manual', takenBy: null, facts: null } as const;
     await store.inventory.complete(await store.inventory.begin(taken));
   }
-  return plane;
+  return { ...plane, checkpoints };
 }
 
-function pathOf(id: OperationId, side: Side): string {
+function pathOf(id: OperationId, side: Side, { checkpoints }: Estate): string {
   const { path, tag } = routeOf(id);
   const values: Readonly<Record<string, string>> = {
     id: path.includes('/jobs/') ? sides[side].id : 'none',
@@ -74,6 +84,7 @@ function pathOf(id: OperationId, side: Side): string {
     username: 'victim',
     key: 'logging.level',
     seq: '0',
+    checkpoint: checkpoints[side] ?? 'none',
     incident: '7',
     sid: side === 'own' ? '1' : '2',
     other: side === 'own' ? '1' : '2',
@@ -113,7 +124,7 @@ describe.each([...Object.keys(roles), 'nobody'])('%s', (role) => {
     for (const id of ordered) {
       if (id === 'signOut' && call) call = await plane.as(`test-${role}`, role);
       const { method, body } = routeOf(id);
-      const path = pathOf(id, side);
+      const path = pathOf(id, side, plane);
       // A body that fits nothing: who may gets as far as that, and nothing is changed.
       const payload = body ? { 'no such field': 1 } : undefined;
       const answer = call

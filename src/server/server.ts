@@ -20,6 +20,7 @@ import type { Context } from './features/context.ts';
 import { inventoryHandlers } from './features/inventory.ts';
 import { jobHandlers } from './features/jobs.ts';
 import { HistoryKeeper } from './features/history-keeper.ts';
+import { mirrorStateHandlers } from './features/mirror-state.ts';
 import { peopleHandlers } from './features/people.ts';
 import { recordHandlers } from './features/records.ts';
 import { systemHandlers } from './features/system.ts';
@@ -81,6 +82,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       ...peopleHandlers(context),
       ...clusterHandlers(context),
       ...jobHandlers(context),
+      ...mirrorStateHandlers(context),
       ...inventoryHandlers(context),
       ...recordHandlers(context),
       ...watchingHandlers(context),

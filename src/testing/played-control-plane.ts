@@ -166,6 +166,12 @@ export class PlayedClusters implements ClusterAsker {
   /** What is wrong with each. */
   readonly troubles = new Map<string, ClusterView['error']>();
   readonly asked: string[] = [];
+  readonly #refusing = new Set<string>();
+
+  /** It no longer tells of its topics. */
+  refuseTopicsOf(name: string): void {
+    this.#refusing.add(name);
+  }
 
   async describe({ metadata: { name }, spec }: ClusterResource): ReturnType<ClusterAsker['describe']> {
     this.asked.push(name);
@@ -190,6 +196,7 @@ export class PlayedClusters implements ClusterAsker {
     { metadata: { name } }: ClusterResource,
     names: readonly string[] | null,
   ): Promise<readonly TopicView[]> {
+    if (this.#refusing.has(name)) throw new AppError('CLUSTER_UNREACHABLE', `"${name}" is played away.`);
     return (this.topicsByCluster[name] ?? []).filter((topic) => names === null || names.includes(topic.name));
   }
 

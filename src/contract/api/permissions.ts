@@ -31,6 +31,7 @@ export const permissions = {
   'mirror_state:view': 'See positions, gaps and resume points.',
   'mirror_state:analyze': 'Calculate resume points and validate mirrors.',
   'mirror_state:manage': 'Record checkpoints.',
+  'mirror_state:migrate': 'Record checkpoints of a migration.',
 } as const;
 
 export type Permission = keyof typeof permissions;

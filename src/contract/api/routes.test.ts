@@ -125,6 +125,7 @@ describe('permissions', () => {
       'mirror_state:view x x x -',
       'mirror_state:analyze x x - -',
       'mirror_state:manage x x - -',
+      'mirror_state:migrate x - - -',
     ]);
   });
 

@@ -7,6 +7,7 @@ import { inventoryRoutes } from './routes/inventory.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { recordRoutes } from './routes/records.ts';
+import { stateRoutes } from './routes/state.ts';
 import { systemRoutes } from './routes/system.ts';
 import { watchingRoutes } from './routes/watching.ts';
 import type { Route } from './route.ts';
@@ -17,6 +18,7 @@ export const routes = {
   ...peopleRoutes,
   ...clusterRoutes,
   ...jobRoutes,
+  ...stateRoutes,
   ...inventoryRoutes,
   ...recordRoutes,
   ...watchingRoutes,

@@ -13,12 +13,9 @@ import { clusterResource, documentOf, specOf } from './documents.ts';
 import { everyItem, pageOfList, visiblePage } from './pages.ts';
 
 export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof clusterRoutes> {
-  const { store, clusters, clock } = ports;
+  const { store, clusters } = ports;
 
-  const statusOf = async (resource: ClusterResource) => {
-    const { bootstrap: _, ...view } = await clusters.describe(resource);
-    return { ...view, isReachable: view.error === null, measuredAt: clock.now() };
-  };
+  const statusOf = (resource: ClusterResource) => clusterStatusOf(ports, resource);
 
   /** Topics of the clusters that are a side of a job, and that the caller may see. */
   const topicsOfSide = async (side: 'source' | 'target', caller: Caller, query: PageQuery) => {
@@ -103,6 +100,14 @@ export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof
     listSourceTopics: ({ caller, query }) => topicsOfSide('source', caller, query),
     listTargetTopics: ({ caller, query }) => topicsOfSide('target', caller, query),
   };
+}
+
+export async function clusterStatusOf(
+  { clusters, clock }: Pick<Context['ports'], 'clusters' | 'clock'>,
+  resource: ClusterResource,
+) {
+  const { bootstrap: _, ...view } = await clusters.describe(resource);
+  return { ...view, isReachable: view.error === null, measuredAt: clock.now() };
 }
 
 function requireCreate(caller: Caller, cluster: string): void {

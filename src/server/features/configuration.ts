@@ -10,6 +10,7 @@ import type { Call, Handlers } from '../http/call.ts';
 import { SECRET_PREFIX } from '../stored-secrets.ts';
 import type { Context } from './context.ts';
 import { everyItem, fileTime } from './pages.ts';
+import { userNameOf } from './user-names.ts';
 
 type Change = 'replaceConfiguration' | 'importConfiguration';
 
@@ -48,7 +49,7 @@ export function configurationHandlers({
       options: OPTIONS.map(optionView),
       version,
       updatedAt,
-      updatedBy: updatedBy === null ? null : ((await store.users.get(updatedBy))?.name ?? updatedBy),
+      updatedBy: await userNameOf(store, updatedBy),
     };
   };
 
@@ -94,7 +95,7 @@ export function configurationHandlers({
           usedBy: users.get(name) ?? [],
           createdAt,
           updatedAt,
-          updatedBy: updatedBy === null ? null : ((await store.users.get(updatedBy))?.name ?? updatedBy),
+          updatedBy: await userNameOf(store, updatedBy),
         })),
     );
   };

@@ -8,6 +8,7 @@ import { periodBefore, reportCsv, reportOn, type Period, type Sections } from '.
 import type { Context } from './context.ts';
 import { BYTES, LAG, RECORDS } from './history-keeper.ts';
 import { storePage } from './pages.ts';
+import { userNameOf } from './user-names.ts';
 
 const HOUR_MS = 3_600_000;
 const RANGES = { '2h': 2, '24h': 24, '7d': 7 * 24, '30d': 30 * 24 } as const;
@@ -17,8 +18,7 @@ const COMPLIANCE = 'compliance';
 export function recordHandlers({ ports }: Context): Pick<Handlers, keyof typeof recordRoutes> {
   const { store, clock } = ports;
 
-  const nameOf = async (userId: string | null): Promise<string | null> =>
-    userId === null ? null : ((await store.users.get(userId))?.name ?? userId);
+  const nameOf = (userId: string | null): Promise<string | null> => userNameOf(store, userId);
 
   const summaryOf = async ({ id, from, to, createdAt, createdBy, summary }: StoredReport) => ({
     id,

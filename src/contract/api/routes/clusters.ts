@@ -41,12 +41,12 @@ const clusterDetail = clusterSummary
   .extend({ spec: z.record(z.string(), anyJson).describe('As it was stated; secrets are references') })
   .meta({ id: 'Cluster' });
 
-const trouble = z
+export const troubleSchema = z
   .strictObject({ code: z.string(), message: z.string(), nextStep: z.string().nullable() })
   .meta({ id: 'Trouble' });
 
 /** What was found a moment ago. */
-const clusterStatus = z
+export const clusterStatus = z
   .strictObject({
     name: z.string(),
     isReachable: z.boolean(),
@@ -55,7 +55,7 @@ const clusterStatus = z
     brokers: z.array(z.strictObject({ id: z.int(), address: z.string(), rack: z.string().nullable() })),
     topics: count().nullable(),
     partitions: count().nullable(),
-    error: trouble.nullable(),
+    error: troubleSchema.nullable(),
     measuredAt: time(),
   })
   .meta({ id: 'ClusterStatus' });
@@ -71,7 +71,7 @@ const topicDetail = z
   })
   .meta({ id: 'TopicDetail' });
 
-const CANNOT_BE_ASKED = [
+export const CANNOT_BE_ASKED = [
   'CLUSTER_UNREACHABLE',
   'CLUSTER_NOT_KAFKA',
   'CLUSTER_TLS_FAILED',
