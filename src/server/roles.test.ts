@@ -90,7 +90,10 @@ function pathOf(id: OperationId, side: Side, { checkpoints }: Estate): string {
     other: side === 'own' ? '1' : '2',
     period: 'daily',
   };
-  return path.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? '');
+  const query = { listSnapshotPartitions: '?topic=t', listSnapshotOffsets: '?group=g' } as Partial<
+    Record<OperationId, string>
+  >;
+  return `${path.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? '')}${query[id] ?? ''}`;
 }
 
 /** What the contract says that the caller gets: one of these statuses, or with null anything but a refusal. */

@@ -16,6 +16,18 @@ export const resourceName = () =>
 /** What is shown of a name that a cluster gave: any text, for it is theirs. */
 export const foreignName = () => z.string().max(4096);
 
+/** Where a group stands on a partition. */
+export const groupOffset = z
+  .strictObject({
+    groupId: foreignName(),
+    topic: foreignName(),
+    partition: z.int(),
+    offset: z.int(),
+    highWatermark: z.int().nullable(),
+    lagRecords: count().nullable(),
+  })
+  .meta({ id: 'GroupOffset' });
+
 export const anyJson = z.json().meta({ id: 'Json' });
 
 export const problemSchema = z

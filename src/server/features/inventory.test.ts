@@ -21,7 +21,7 @@ const topic = (name: string, highWatermark: number, inSyncReplicas = [1]): Topic
   ],
 });
 
-test('reg-M-100: a snapshot is what the clusters say, and two of them can be compared', async () => {
+test('reg-M-100 reg-M-019a: a snapshot is what the clusters say, and two of them can be compared', async () => {
   const plane = await playControlPlane();
   const root = await plane.as('root', 'admin');
   for (const name of ['east', 'west']) await root('POST', '/api/v1/clusters', { name, bootstrap: ['b:1'] });
@@ -59,4 +59,40 @@ test('reg-M-100: a snapshot is what the clusters say, and two of them can be com
   expect((await operator('GET', '/api/v1/jobs/a/inventory/snapshots?side=source')).json()).toMatchObject({
     items: [{ id: before }, { id: after }],
   });
+});
+
+test('reg-M-019d reg-M-019e reg-M-102: the parts of a snapshot are what was measured: settings, places, connections', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  const security = { protocol: 'SASL_SSL', mechanism: 'PLAIN', username: 'u', password: { store: 'p' } };
+  await root('POST', '/api/v1/clusters', { name: 'east', bootstrap: ['b:1'], security });
+  await root('POST', '/api/v1/clusters', { name: 'west', bootstrap: ['b:1'] });
+  await root('POST', '/api/v1/jobs', { name: 'a', source: 'east', target: 'west', topics: [{ match: 'orders' }] });
+  expect((await root('GET', '/api/v1/jobs/a/inventory/full')).json()).toEqual([]);
+  plane.clusters.topicsByCluster = { east: [{ ...topic('orders', 10), configs: { 'compression.type': 'zstd' } }] };
+  const place = { groupId: 'billing', topic: 'orders', partition: 0, offset: 4, highWatermark: 10, lagRecords: 6 };
+  plane.clusters.offsetsByCluster = { east: [place] };
+  await root('POST', '/api/v1/jobs/a/inventory/snapshots');
+  const full = (await root('GET', '/api/v1/jobs/a/inventory/full')).json<{ snapshot: { id: number } }[]>();
+  expect(full).toMatchObject([
+    {
+      snapshot: { side: 'source' },
+      cluster: { clusterId: 'played-cluster-id', controller: 1 },
+      connections: [{ type: 'source_consumer', protocol: 'SASL_SSL', mechanism: 'PLAIN', isEncrypted: true }],
+      topics: { items: [{ name: 'orders', configs: { 'compression.type': 'zstd' } }] },
+      groups: { items: [{ groupId: 'billing' }] },
+    },
+    {
+      snapshot: { side: 'target' },
+      connections: [{ type: 'target_producer', protocol: 'PLAINTEXT', mechanism: null }],
+    },
+  ]);
+  const read = async (path: string) =>
+    (await root('GET', `/api/v1/inventory/snapshots/${full[0]?.snapshot.id}/${path}`)).json();
+  expect(await read('connections')).toMatchObject([{ provider: 'plain' }]);
+  expect(await read('cluster')).toMatchObject({ brokers: [{ id: 1 }] });
+  expect(await read('partitions?topic=orders')).toMatchObject([{ partition: 0, highWatermark: 10 }]);
+  expect(await read('consumer-groups/offsets?group=billing')).toEqual([place]);
+  plane.clusters.troubles.set('east', { code: 'CLUSTER_UNREACHABLE', message: 'away', nextStep: null });
+  expect((await root('POST', '/api/v1/jobs/a/inventory/snapshots')).statusCode).toBe(503);
 });

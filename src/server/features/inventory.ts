@@ -1,7 +1,15 @@
 import type { inventoryRoutes } from '#contract/api/routes/inventory.ts';
 import { AppError } from '#contract/errors.ts';
-import type { TopicView } from '#contract/views.ts';
-import { saveSnapshot, type InventoryPartition, type InventoryTopic } from '#store/inventory.ts';
+import type { ClusterResource } from '#contract/resources.ts';
+import type { ClusterView, TopicView } from '#contract/views.ts';
+import {
+  saveSnapshot,
+  type InventoryPartition,
+  type InventoryTopic,
+  type Snapshot,
+  type WholeSnapshot,
+} from '#store/inventory.ts';
+import type { Json } from '#store/json.ts';
 import type { Handlers } from '../http/call.ts';
 import { topicView } from './clusters.ts';
 import type { Context } from './context.ts';
@@ -9,7 +17,7 @@ import { clusterResource } from './documents.ts';
 import { storePage } from './pages.ts';
 
 export function inventoryHandlers({ ports }: Context): Pick<Handlers, keyof typeof inventoryRoutes> {
-  const { store, clusters } = ports;
+  const { store } = ports;
 
   return {
     listSnapshots: ({ job, query }) =>
@@ -19,37 +27,45 @@ export function inventoryHandlers({ ports }: Context): Pick<Handlers, keyof type
       }),
 
     async takeSnapshots({ caller, job, store: aggregates }) {
-      const taken = [];
+      const found = [];
       for (const side of ['source', 'target'] as const) {
         const name = job[side];
         const cluster = name === null ? null : await store.clusters.get(name);
         if (cluster === null) continue;
-        const resource = clusterResource(cluster);
-        const [view, topics, groups] = await Promise.all([
-          clusters.describe(resource),
-          clusters.topics(resource, null),
-          clusters.groups(resource),
-        ]);
-        const { clusterId, controller, brokers } = view;
-        taken.push(
-          await saveSnapshot(aggregates.inventory, {
-            about: {
-              cluster: cluster.name,
-              jobId: job.id,
-              side,
-              trigger: 'manual',
-              takenBy: caller.identity.userId,
-              facts: { clusterId, controller, brokers: brokers.map((broker) => ({ ...broker })) },
-            },
-            topics: topics.map(inventoryTopic),
-            partitions: topics.flatMap(inventoryPartitions),
-            groups,
-            offsets: [],
-          }),
-        );
+        const { facts, ...parts } = await partsOf(ports, clusterResource(cluster), side);
+        const about = { cluster: cluster.name, jobId: job.id, side, trigger: 'manual' } as const;
+        found.push({
+          ...parts,
+          about: { ...about, takenBy: caller.identity.userId, facts: facts as unknown as Json },
+        });
       }
+      // Both or none: half of an inventory would be taken for all of it.
+      const taken = [];
+      for (const whole of found) taken.push(await saveSnapshot(aggregates.inventory, whole));
       return taken;
     },
+
+    async getFullInventory({ job, query: { limit } }) {
+      const found = [];
+      for (const side of ['source', 'target'] as const) {
+        const { items } = await store.inventory.list({ limit: 1, descending: true, filter: { jobId: job.id, side } });
+        const [snapshot] = items;
+        if (!snapshot) continue;
+        found.push({
+          snapshot,
+          cluster: factsOf(snapshot).cluster,
+          connections: factsOf(snapshot).connections,
+          topics: await store.inventory.topics(snapshot.id, { limit }),
+          groups: await store.inventory.groups(snapshot.id, { limit }),
+        });
+      }
+      return found;
+    },
+
+    getSnapshotCluster: async ({ snapshot }) => factsOf(snapshot).cluster,
+    getSnapshotConnections: async ({ snapshot }) => factsOf(snapshot).connections,
+    listSnapshotPartitions: ({ snapshot, query }) => store.inventory.partitions(snapshot.id, query.topic),
+    listSnapshotOffsets: ({ snapshot, query }) => store.inventory.offsets(snapshot.id, query.group),
 
     getSnapshot: async ({ snapshot }) => snapshot,
 
@@ -77,6 +93,59 @@ export function inventoryHandlers({ ports }: Context): Pick<Handlers, keyof type
       );
     },
   };
+}
+
+interface Connection {
+  readonly type: 'source_consumer' | 'target_producer';
+  readonly provider: string;
+  readonly protocol: string;
+  readonly mechanism: string | null;
+  readonly isEncrypted: boolean;
+  readonly responseMs: number;
+}
+
+interface Facts extends Pick<ClusterView, 'clusterId' | 'controller' | 'brokers'> {
+  readonly connections: readonly Connection[];
+}
+
+/** Topics are named, so that their settings come with them. */
+async function partsOf(
+  { clusters, clock }: Pick<Context['ports'], 'clusters' | 'clock'>,
+  resource: ClusterResource,
+  side: 'source' | 'target',
+): Promise<Omit<WholeSnapshot, 'about'> & { readonly facts: Facts }> {
+  const askedAt = clock.monotonic();
+  const { clusterId, controller, brokers, error } = await clusters.describe(resource);
+  const responseMs = clock.monotonic() - askedAt;
+  if (error) throw new AppError(error.code, error.message, error.nextStep === null ? {} : { nextStep: error.nextStep });
+  const topics = await clusters.topics(resource, await clusters.topicNames(resource));
+  const { provider, protocol, sasl, tls } = resource.spec.security;
+  const connection = {
+    type: side === 'source' ? 'source_consumer' : 'target_producer',
+    provider,
+    protocol,
+    mechanism: sasl?.mechanism ?? null,
+    isEncrypted: tls !== null,
+    responseMs,
+  } as const;
+  return {
+    facts: { clusterId, controller, brokers, connections: [connection] },
+    topics: topics.map(inventoryTopic),
+    partitions: topics.flatMap(inventoryPartitions),
+    groups: await clusters.groups(resource),
+    offsets: await clusters.groupOffsets(resource),
+  };
+}
+
+/** Of a snapshot that something else took there may be less. */
+function factsOf({ facts }: Snapshot): { cluster: Omit<Facts, 'connections'>; connections: readonly Connection[] } {
+  const {
+    clusterId = null,
+    controller = null,
+    brokers = [],
+    connections = [],
+  } = (facts ?? {}) as unknown as Partial<Facts>;
+  return { cluster: { clusterId, controller, brokers }, connections };
 }
 
 function inventoryTopic(topic: TopicView): InventoryTopic {

@@ -51,22 +51,46 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
     };
   };
 
-  async function* csv(filter: AuditFilter): AsyncIterable<string> {
-    yield csvRow(['seq', 'time', 'phase', 'outcome', 'action', 'actor', 'resource', 'reason', 'request', 'intent']);
+  /** The first of those that the filter lets through, each with the name of who did it. */
+  async function* named(filter: AuditFilter): AsyncIterable<readonly Named[]> {
     let batch: AuditEntry[] = [];
     let left = EXPORT_ENTRIES_MAX;
-    const rows = async (): Promise<string> => {
+    const found = async (): Promise<Named[]> => {
       const names = await namesOf(batch);
-      return batch.map((entry) => rowOf(entry, names)).join('');
+      return batch.map((entry) => ({ entry, view: entryView(entry, names) }));
     };
     for await (const entry of auditTrail.all(filter)) {
       if (left-- === 0) break;
       if (batch.push(entry) < EXPORT_BATCH) continue;
-      yield await rows();
+      yield await found();
       batch = [];
     }
-    yield await rows();
+    yield await found();
   }
+
+  async function* csv(filter: AuditFilter): AsyncIterable<string> {
+    yield csvRow(['seq', 'time', 'phase', 'outcome', 'action', 'actor', 'resource', 'reason', 'request', 'intent']);
+    for await (const batch of named(filter)) yield batch.map(rowOf).join('');
+  }
+
+  async function* jsonArray(filter: AuditFilter): AsyncIterable<string> {
+    let before = '[';
+    for await (const batch of named(filter))
+      for (const { view } of batch) {
+        yield `${before}\n${JSON.stringify(view)}`;
+        before = ',';
+      }
+    yield before === '[' ? '[]\n' : '\n]\n';
+  }
+
+  /** Throws RESOURCE_NOT_FOUND. */
+  const entryOf = async (seq: number): Promise<AuditEntry> => {
+    const entry = await auditTrail.entry(seq);
+    if (entry !== null) return entry;
+    throw new AppError('RESOURCE_NOT_FOUND', `The audit log has no entry ${seq}.`, {
+      nextStep: 'GET /api/v1/events shows those that it has.',
+    });
+  };
 
   return {
     async openStream({ caller, connection: { reply } }) {
@@ -105,6 +129,29 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
     },
 
     exportEvents: async ({ query }) => ({ name: 'audit-log.csv', chunks: csv(await filterOf(query)) }),
+
+    exportEventsAsJson: async ({ query }) => ({ name: 'audit-log.json', chunks: jsonArray(await filterOf(query)) }),
+
+    async getLogCheckpoint() {
+      const checkpoint = await auditTrail.checkpoint();
+      if (checkpoint !== null) return checkpoint;
+      throw new AppError('RESOURCE_NOT_FOUND', 'Nothing of the audit log is signed yet.', {
+        nextStep: 'Ask again in a few seconds.',
+      });
+    },
+
+    async getEvent({ params }) {
+      const entry = await entryOf(params.seq);
+      return entryView(entry, await namesOf([entry]));
+    },
+
+    async getEventProof({ params }) {
+      const proof = await auditTrail.proof((await entryOf(params.seq)).seq);
+      if (proof !== null) return proof;
+      throw new AppError('RESOURCE_NOT_FOUND', `No checkpoint covers entry ${params.seq} yet.`, {
+        nextStep: 'Ask again in a few seconds.',
+      });
+    },
   };
 }
 
@@ -159,6 +206,7 @@ function entryView(entry: AuditEntry, names: ReadonlyMap<string, string>): z.inp
     phase,
     outcome: outcome ?? null,
     actor: names.get(actor.id) ?? null,
+    actorId: actor.id,
     actorKind: actor.kind,
     resource: `${resource.type} ${resource.id}`,
     reason: reason ?? null,
@@ -167,8 +215,12 @@ function entryView(entry: AuditEntry, names: ReadonlyMap<string, string>): z.inp
   };
 }
 
-function rowOf(entry: AuditEntry, names: ReadonlyMap<string, string>): string {
-  const view = entryView(entry, names);
+interface Named {
+  readonly entry: AuditEntry;
+  readonly view: z.input<typeof auditEntrySchema>;
+}
+
+function rowOf({ entry, view }: Named): string {
   const { seq, at, phase, outcome, action, actor, resource, reason, requestId, parentSeq } = view;
   return csvRow([
     seq,

@@ -3,6 +3,7 @@ import { checkOffsets, mirrorKeys, topicRule } from '../../resources.ts';
 import { anyJson, count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
 import { statedFromOriginal } from '../original-job.ts';
 import { defineRoute, empty, json, on } from '../route.ts';
+import { CANNOT_BE_ASKED } from './clusters.ts';
 
 /** A job's id or its name. */
 const byId = z.strictObject({ id: resourceName() });
@@ -347,7 +348,7 @@ export const jobRoutes = {
           .meta({ id: 'TopicHealth' }),
       ),
     ),
-    errors: ['CLUSTER_UNREACHABLE', 'CLUSTER_REFUSED', 'CLUSTER_AUTHENTICATION_FAILED', 'CLUSTER_TLS_FAILED'],
+    errors: CANNOT_BE_ASKED,
   }),
   getMirrorProgress: defineRoute({
     method: 'GET',

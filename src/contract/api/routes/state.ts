@@ -1,6 +1,6 @@
 /** Where mirrors stand, by the offsets that both clusters give at that moment, and what was recorded of it. */
 import { z } from 'zod';
-import { count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
+import { count, foreignName, groupOffset, pageOf, pageQuery, resourceName, time } from '../common.ts';
 import { defineRoute, json, on } from '../route.ts';
 import { CANNOT_BE_ASKED, clusterStatus, troubleSchema } from './clusters.ts';
 import { jobSummary } from './jobs.ts';
@@ -117,17 +117,6 @@ const checkpointSummary = z
     createdBy: z.string().nullable(),
   })
   .meta({ id: 'CheckpointSummary' });
-
-const groupOffset = z
-  .strictObject({
-    groupId: foreignName(),
-    topic: foreignName(),
-    partition: z.int(),
-    offset: z.int(),
-    highWatermark: z.int().nullable(),
-    lagRecords: count().nullable(),
-  })
-  .meta({ id: 'GroupOffset' });
 
 const checkpoint = checkpointSummary
   .extend({

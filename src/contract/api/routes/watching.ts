@@ -33,6 +33,7 @@ export const auditEntrySchema = z
       .string()
       .nullable()
       .describe('Name of who did it; null where nobody was signed in, or the name was erased'),
+    actorId: z.string().describe('As the log knows them; "anonymous" where nobody was signed in'),
     actorKind: z.string(),
     resource: z.string().nullable(),
     reason: z.string().nullable(),
@@ -40,6 +41,8 @@ export const auditEntrySchema = z
     parentSeq: count().nullable(),
   })
   .meta({ id: 'AuditEntry' });
+
+const bySeq = z.strictObject({ seq: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER) });
 
 const auditFilter = {
   from: z.coerce.number().int().min(0).optional().describe('At or after, milliseconds since the epoch'),
@@ -99,6 +102,55 @@ export const watchingRoutes = {
     audit: 'events.export',
     query: z.strictObject(auditFilter),
     answer: { kind: 'file', status: 200, media: 'text/csv; charset=utf-8' },
+    errors: ['AUDIT_UNAVAILABLE'],
+  }),
+  exportEventsAsJson: defineRoute({
+    method: 'GET',
+    path: '/api/v1/events/export/json',
+    tag: 'events',
+    summary: 'The same as a JSON array of AuditEntry.',
+    access: on('events:view', 'server'),
+    audit: 'events.export',
+    query: z.strictObject(auditFilter),
+    answer: { kind: 'file', status: 200, media: 'application/json; charset=utf-8' },
+    errors: ['AUDIT_UNAVAILABLE'],
+  }),
+  getLogCheckpoint: defineRoute({
+    method: 'GET',
+    path: '/api/v1/events/checkpoint',
+    tag: 'events',
+    summary:
+      'The newest signed checkpoint of the audit log (c2sp.org/tlog-checkpoint) and the key that verifies it: whoever keeps it can show later that nothing was taken out.',
+    access: on('events:view', 'server'),
+    audit: null,
+    answer: json(
+      z
+        .strictObject({ size: count().describe('Entries that it covers'), verifierKey: z.string(), note: z.string() })
+        .meta({ id: 'LogCheckpoint' }),
+    ),
+    errors: ['RESOURCE_NOT_FOUND', 'AUDIT_UNAVAILABLE'],
+  }),
+  getEvent: defineRoute({
+    method: 'GET',
+    path: '/api/v1/events/:seq',
+    tag: 'events',
+    summary: 'One entry of the audit log.',
+    access: on('events:view', 'server'),
+    audit: null,
+    params: bySeq,
+    answer: json(auditEntrySchema),
+    errors: ['AUDIT_UNAVAILABLE'],
+  }),
+  getEventProof: defineRoute({
+    method: 'GET',
+    path: '/api/v1/events/:seq/proof',
+    tag: 'events',
+    summary:
+      'That the entry is in the log, as a file which "lockstep log entry" and every other program for c2sp.org/tlog-proof verify with the key alone.',
+    access: on('events:view', 'server'),
+    audit: null,
+    params: bySeq,
+    answer: { kind: 'text', status: 200, media: 'text/plain; charset=utf-8' },
     errors: ['AUDIT_UNAVAILABLE'],
   }),
 };
