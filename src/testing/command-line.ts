@@ -113,6 +113,8 @@ export async function runLine(
     style: (_, text) => text,
     isDebug: false,
     onInterrupt: () => {},
+    onResize: () => () => {},
+    readInput: () => Promise.resolve(''),
     ...given.io,
   };
   const host: Context['host'] = {
@@ -122,7 +124,7 @@ export async function runLine(
     disk: given.disk ?? new MemoryDisk(),
     environment: {},
     tables: { open: refused },
-    web: { send: unexpected, postForm: unexpected },
+    web: { send: unexpected, postForm: unexpected, open: unexpected },
     listen: unexpected,
     figures: systemFigures,
     probeTls: unexpected,
