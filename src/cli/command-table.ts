@@ -4,6 +4,7 @@ import { checkConfig } from './commands/config/check.ts';
 import { configure } from './commands/config/configure.ts';
 import { editConfig } from './commands/config/edit.ts';
 import { getConfig } from './commands/config/get.ts';
+import { exportConfig, importConfig, saveConfig } from './commands/config/of-server.ts';
 import { setConfig } from './commands/config/set.ts';
 import { generateDocs } from './commands/docs.ts';
 import { doctor } from './commands/doctor.ts';
@@ -53,6 +54,16 @@ import {
   testCluster,
 } from './commands/clusters/change.ts';
 import { generateReport, getReport, listReports } from './commands/compliance/reports.ts';
+import {
+  cancelRestore,
+  downloadBackup,
+  listBackups,
+  removeBackup,
+  restoreBackup,
+  takeBackup,
+  verifyBackup,
+} from './commands/backups/backups.ts';
+import { listSecrets, removeSecret, rotateSecrets, setSecret } from './commands/secrets/secrets.ts';
 import { addContext } from './commands/context/add.ts';
 import { removeContext, useContext } from './commands/context/change.ts';
 import { listContexts } from './commands/context/list.ts';
@@ -246,6 +257,24 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
       verbs: { 'generate <period>': generateReport, list: listReports, 'get <report>': getReport },
     },
     {
+      name: 'secrets',
+      description: 'secrets that a server keeps',
+      verbs: { list: listSecrets, 'set <name>': setSecret, 'remove <name>': removeSecret, rotate: rotateSecrets },
+    },
+    {
+      name: 'backups',
+      description: 'backups of the database of a server',
+      verbs: {
+        list: listBackups,
+        take: takeBackup,
+        'verify <backup>': verifyBackup,
+        'download <backup>': downloadBackup,
+        'remove <backup>': removeBackup,
+        'restore <backup>': restoreBackup,
+        'cancel-restore': cancelRestore,
+      },
+    },
+    {
       name: 'context',
       description: 'the servers that commands talk to',
       verbs: {
@@ -280,13 +309,16 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
     },
     {
       name: 'config',
-      description: 'the options of the processes: file, environment, defaults',
+      description: 'the options of the processes: file, environment, defaults, and of a server',
       verbs: {
         check: checkConfig,
         'get [key]': getConfig,
         'set <key> [value...]': setConfig,
         'edit <section> [words...]': editConfig,
         configure,
+        'save <file>': saveConfig,
+        'import <file>': importConfig,
+        export: exportConfig,
       },
     },
     {

@@ -62,7 +62,7 @@ function section({ name, description, verbs }: Noun): string {
 function command(spec: string, verb: Verb<never>): string {
   const aliases = verb.aliases ? `\n\nAlso \`${verb.aliases.join('`, `')}\`.` : '';
   const own = Object.entries({ ...filesOf(verb), ...verb.options }).filter(([flags]) => !(flags in SERVER_OPTIONS));
-  const rows = own.map(([flags, text]) => `| \`${flags}\` | ${text.replaceAll('|', '\\|')} |`);
+  const rows = own.map(([flags, text]) => `| \`${cell(flags)}\` | ${cell(text)} |`);
   const asks = Object.keys(verb.options).some((flags) => flags in SERVER_OPTIONS) ? ' Asks a server.' : '';
   return `### \`lockstep ${spec}\`
 
@@ -73,6 +73,8 @@ ${verb.examples.join('\n')}
 \`\`\`
 `;
 }
+
+const cell = (text: string): string => text.replaceAll('|', '\\|');
 
 function filesOf({ takesFiles }: Verb<never>): Record<string, string> {
   if (takesFiles === false) return {};

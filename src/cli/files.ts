@@ -60,11 +60,15 @@ function asWritten(path: string, write: () => void): void {
   try {
     write();
   } catch (cause) {
-    throw new AppError('REQUEST_INVALID', `cannot write ${path}`, {
-      cause,
-      nextStep: 'Name a file in a directory that exists and may be written.',
-    });
+    throw cannotWrite(path, cause);
   }
+}
+
+export function cannotWrite(path: string, cause: unknown): AppError {
+  return new AppError('REQUEST_INVALID', `cannot write ${path}`, {
+    cause,
+    nextStep: 'Name a file in a directory that exists and may be written.',
+  });
 }
 
 export function readText(disk: Disk, path: string): string {

@@ -81,7 +81,7 @@ function addVerb(
     .exitOverride(failUsage(`${pathOf(parent)} ${name.replace(/ .*/, '')}`))
     .summary(verb.summary)
     .description(verb.description ?? verb.summary);
-  const files =
+  const files: Readonly<Record<string, string>> =
     verb.takesFiles === 'optional' ? RESOURCE_FILES_OR_SERVER : verb.takesFiles === false ? {} : RESOURCE_FILES;
   for (const [flags, description] of Object.entries(files))
     if (verb.takesFiles === 'optional') command.option(flags, description);

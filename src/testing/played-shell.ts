@@ -25,8 +25,8 @@ export class PlayedShell {
   }
 
   /** With a context, and somebody signed in there. */
-  static async signedIn(role = 'admin'): Promise<PlayedShell> {
-    const shell = await PlayedShell.start();
+  static async signedIn(role = 'admin', options: Parameters<typeof playControlPlane>[0] = {}): Promise<PlayedShell> {
+    const shell = await PlayedShell.start(options);
     // The first user is the initial one, and an administrator.
     await shell.plane.as('admin');
     if (role !== 'admin') await shell.plane.as(role);

@@ -436,6 +436,64 @@ test('inventory, audit log and compliance reports are shown and exported', async
   expect((await shell.run('compliance generate dayly')).err).toContain('did you mean "daily"?');
 });
 
+test('M-169 … M-173: options of a server are read, set, taken back, replaced, imported and exported', async () => {
+  const shell = await PlayedShell.signedIn();
+  expect((await shell.run('config get logging.level')).out).toMatch(/value +info/);
+  expect((await shell.run('config set logging.level debug')).out).toBe('logging.level: debug; holds at once\n');
+  expect(await shell.json('config get logging.level')).toMatchObject({ value: 'debug', source: 'stored' });
+  expect((await shell.run('config get')).out).toMatch(/logging\.level +debug +stored/);
+  expect(await shell.run('config edit compliance schedule.runHour 4')).toMatchObject({ code: 0 });
+  const wizard = await shell.run('config edit compliance', { io: typing('', '25', '5') });
+  expect(wizard.out).toContain('compliance.schedule.runHour must be');
+  expect(await shell.json('config get compliance.schedule.runHour')).toMatchObject({ value: 5 });
+  expect((await shell.run('config export')).out).toContain('level: debug');
+  expect(await shell.run('config set logging.level --default')).toMatchObject({ code: 0 });
+  shell.disk.writeText('all.yaml', 'logging: { level: warn }');
+  expect(await shell.run('config save all.yaml')).toMatchObject({ code: 2 });
+  expect(await shell.run('config save all.yaml --yes')).toMatchObject({ code: 0 });
+  expect(await shell.json('config get compliance.schedule.runHour')).toMatchObject({ source: 'default' });
+  shell.disk.writeText('some.yaml', 'compliance: { schedule: { runHour: 6 } }');
+  expect(await shell.run('config import some.yaml')).toMatchObject({ code: 0 });
+  expect(await shell.json('config get logging.level')).toMatchObject({ value: 'warn' });
+  shell.disk.writeText('bad.yaml', 'compliance: { schedule: { runHour: 99 } }');
+  expect(await shell.run('config import bad.yaml')).toMatchObject({ code: 2 });
+  // A file that is named goes first, and so does one that LOCKSTEP_CONFIG names.
+  expect((await shell.run('config get logging.level -f some.yaml')).out).toBe('info\n');
+  shell.environment['LOCKSTEP_CONFIG'] = 'all.yaml';
+  expect((await shell.run('config get logging.level')).out).toBe('warn\n');
+  expect((await shell.run('config get loging.level')).err).toContain('did you mean "logging.level"?');
+});
+
+test('secrets are set and never shown', async () => {
+  const shell = await PlayedShell.signedIn();
+  const set = await shell.run('secrets set west-password --value-stdin', { input: 'hunter2-and-more\n' });
+  expect(set).toMatchObject({ code: 0, out: 'west-password is set, version 1\n' });
+  expect(await shell.run('secrets set west-password', { io: typing('other') })).toMatchObject({ code: 0 });
+  for (const line of ['secrets list', 'secrets list --json']) {
+    const { out } = await shell.run(line);
+    expect(out).toContain('west-password');
+    expect(out).not.toContain('hunter2');
+  }
+  expect(await shell.run('secrets rotate')).toMatchObject({ code: 0 });
+  expect(await shell.run('secrets remove west-password')).toMatchObject({ code: 2 });
+  expect(await shell.run('secrets remove west-password --yes')).toMatchObject({ code: 0 });
+});
+
+test('backups are taken, verified, downloaded, asked to be restored, and deleted', async () => {
+  const shell = await PlayedShell.signedIn('admin', { hasBackups: true });
+  const { backup } = await shell.json<{ backup: { name: string } }>('backups take');
+  expect((await shell.run('backups list')).out).toContain(backup.name);
+  expect((await shell.run(`backups verify ${backup.name}`)).out).toContain('It is whole and unaltered.');
+  expect(await shell.run(`backups download ${backup.name} --out own.backup`)).toMatchObject({ code: 0 });
+  expect(shell.disk.secrets.has('own.backup')).toBe(true);
+  expect(await shell.run(`backups restore ${backup.name}`)).toMatchObject({ code: 2 });
+  expect(await shell.run(`backups restore ${backup.name} --yes`)).toMatchObject({ code: 0 });
+  expect((await shell.run('backups list')).out).toContain('is restored at the next start');
+  expect(await shell.run('backups cancel-restore')).toMatchObject({ code: 0 });
+  expect(await shell.run(`backups remove ${backup.name} --yes`)).toMatchObject({ code: 0 });
+  expect(await shell.run('backups verify yesterday')).toMatchObject({ code: 2 });
+});
+
 test('who may not is told so with exit code 4', async () => {
   const shell = await PlayedShell.signedIn('monitoring');
   expect(await shell.run('users list')).toMatchObject({ code: 4, out: '' });

@@ -38,9 +38,9 @@ const NAME = /^[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?$/;
 
 /** Throws AppError CONFIG_INVALID where it cannot be used as it is, or others may read it. */
 export function readContexts({ host }: Pick<Context, 'host'>): Contexts {
-  const path = pathOf(host.environment);
-  const facts = host.disk.look(path);
-  if (facts === null) return { current: null, contexts: {} };
+  const path = placeOf(host.environment);
+  const facts = path === null ? null : host.disk.look(path);
+  if (path === null || facts === null) return { current: null, contexts: {} };
   if ((facts.permissions & 0o077) !== 0)
     throw new AppError('CONFIG_INVALID', `${path} holds credentials, and others than its owner may use it`, {
       nextStep: `Take their rights away: chmod 600 ${path}. Who may have read it meanwhile? "lockstep tokens reset" makes what is in it worthless.`,
@@ -57,7 +57,11 @@ export function readContexts({ host }: Pick<Context, 'host'>): Contexts {
 /** A crash leaves the file as it was, or as it shall be. */
 export function writeContexts({ host }: Pick<Context, 'host'>, contexts: Contexts): void {
   const { disk } = host;
-  const path = pathOf(host.environment);
+  const path = placeOf(host.environment);
+  if (path === null)
+    throw new AppError('CONFIG_INVALID', 'there is no place for contexts: neither XDG_CONFIG_HOME nor HOME is set', {
+      nextStep: 'Set one of them; or name the server with LOCKSTEP_SERVER and the token with LOCKSTEP_TOKEN.',
+    });
   disk.makeDirectory(path.replace(/\/[^/]*$/, ''));
   const aside = `${path}.${host.nonce()}`;
   disk.createSecret(aside, `${JSON.stringify({ version: 1, ...contexts }, null, 2)}\n`);
@@ -96,12 +100,10 @@ export function checkContextName(name: string): void {
   });
 }
 
-function pathOf(environment: Context['host']['environment']): string {
+/** Null where nothing says where people's files are: a service has no contexts. */
+function placeOf(environment: Context['host']['environment']): string | null {
   const folder = environment['XDG_CONFIG_HOME'] || (environment['HOME'] && `${environment['HOME']}/.config`);
-  if (folder) return `${folder}/lockstep/contexts.json`;
-  throw new AppError('CONFIG_INVALID', 'there is no place for contexts: neither XDG_CONFIG_HOME nor HOME is set', {
-    nextStep: 'Set one of them; or name the server with LOCKSTEP_SERVER and the token with LOCKSTEP_TOKEN.',
-  });
+  return folder ? `${folder}/lockstep/contexts.json` : null;
 }
 
 function jsonOf(text: string): unknown {

@@ -33,7 +33,7 @@ export interface ServerChoice {
 }
 
 /** Null: none is set. Throws AppError where what is set cannot be used. */
-function chooseServer(context: Pick<Context, 'host'>, options: ServerOptions): ServerChoice | null {
+export function chooseServer(context: Pick<Context, 'host'>, options: ServerOptions): ServerChoice | null {
   const { environment } = context.host;
   if (options.context !== undefined && options.server !== undefined)
     throw new AppError('REQUEST_INVALID', '--context and --server both name a server', {
