@@ -321,6 +321,8 @@ function paper(): { readonly io: Io; readonly said: () => string } {
     style: (_, line) => line,
     isDebug: false,
     onInterrupt: () => {},
+    onResize: () => () => {},
+    readInput: () => Promise.resolve(''),
   };
   return { io, said: () => text };
 }

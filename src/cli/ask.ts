@@ -1,6 +1,6 @@
 import { AppError } from '#contract/errors.ts';
 import { type OptionKey, rowOf } from '#contract/options.ts';
-import { type Change, type ConfigFile, resolveFile, shownValue, valueFrom } from './config-file.ts';
+import { type Change, valueFrom } from './config-file.ts';
 import type { Context } from './context.ts';
 import type { Io } from './io.ts';
 
@@ -8,20 +8,22 @@ import type { Io } from './io.ts';
 const NONE = '-';
 
 /** Asks for each option; no answer leaves it as it is. A wrong answer is asked for again. Throws where nobody can answer. */
-export async function askOptions(context: Context, file: ConfigFile, keys: readonly OptionKey[]): Promise<Change[]> {
-  const { io } = context;
+export async function askOptions(
+  { io }: Pick<Context, 'io'>,
+  keys: readonly OptionKey[],
+  current: (key: OptionKey) => string,
+): Promise<Change[]> {
   const { ask } = io;
   if (!ask)
     throw new AppError('REQUEST_INVALID', 'there is no terminal at which somebody could answer', {
       nextStep: 'Name option and value: lockstep config set KEY VALUE.',
     });
-  const { values } = resolveFile(context, file);
   const changes: Change[] = [];
   io.out(`No answer leaves a value as it is; "${NONE}" goes back to the default.\n`);
   for (const key of keys) {
     const { description, type } = rowOf(key);
     io.out(`\n${io.style('bold', key)}: ${description}\n${io.style('dim', `  ${type.shown}`)}\n`);
-    const change = await askOne({ io, ask }, key, shownValue(key, values[key]));
+    const change = await askOne({ io, ask }, key, current(key));
     if (change) changes.push(change);
   }
   return changes;

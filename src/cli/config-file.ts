@@ -55,6 +55,12 @@ export function resolveFile({ host }: Context, { path, text }: ConfigFile): Reso
   return resolveOptions({ file: parseOptionFile(path, text), environment: host.environment });
 }
 
+/** What holds of each option, for people. */
+export function shownOf(context: Context, file: ConfigFile): (key: OptionKey) => string {
+  const { values } = resolveFile(context, file);
+  return (key) => shownValue(key, values[key]);
+}
+
 export interface Change {
   readonly key: OptionKey;
   /** As a file holds it; undefined takes it out. */

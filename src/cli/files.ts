@@ -48,14 +48,27 @@ export function refuseExisting(disk: Disk, path: string): void {
 
 /** Throws AppError REQUEST_INVALID where it cannot be written. */
 export function writeFile(disk: Disk, path: string, text: string): void {
+  asWritten(path, () => disk.writeText(path, text));
+}
+
+/** A new file that nobody else may read. Throws as `writeFile`. */
+export function createSecret(disk: Disk, path: string, text: string): void {
+  asWritten(path, () => disk.createSecret(path, text));
+}
+
+function asWritten(path: string, write: () => void): void {
   try {
-    disk.writeText(path, text);
+    write();
   } catch (cause) {
-    throw new AppError('REQUEST_INVALID', `cannot write ${path}`, {
-      cause,
-      nextStep: 'Name a file in a directory that exists and may be written.',
-    });
+    throw cannotWrite(path, cause);
   }
+}
+
+export function cannotWrite(path: string, cause: unknown): AppError {
+  return new AppError('REQUEST_INVALID', `cannot write ${path}`, {
+    cause,
+    nextStep: 'Name a file in a directory that exists and may be written.',
+  });
 }
 
 export function readText(disk: Disk, path: string): string {

@@ -1,4 +1,5 @@
 /** Numbers, times and tables as people read them. Bytes are decimal: 1 GB is 10^9 bytes. null is shown as `–`, unknown. */
+import { stringify } from 'yaml';
 import { printable } from '#util/printable.ts';
 
 export const UNKNOWN = '–';
@@ -45,6 +46,16 @@ export function formatTime(atMs: number): string {
   return `${new Date(atMs).toISOString().slice(11, 19)}Z`;
 }
 
+/** `2026-11-22 12:03:41Z` of a time in milliseconds since the epoch. */
+export function formatMoment(atMs: number | null): string {
+  return atMs === null
+    ? UNKNOWN
+    : new Date(atMs)
+        .toISOString()
+        .replace('T', ' ')
+        .replace(/\.\d+Z$/, 'Z');
+}
+
 export interface Column {
   readonly title: string;
   readonly align?: 'right';
@@ -66,6 +77,26 @@ export function formatTable(columns: readonly Column[], cells: readonly (readonl
       .join('  ')
       .trimEnd();
   return [line(columns.map((column) => column.title)), ...rows.map(line)];
+}
+
+/** As `formatTable`; a title that begins with "#" is of numbers, which stand right. Where there is nothing, it says so. */
+export function formatRows(titles: readonly string[], rows: readonly (readonly string[])[], what: string): string[] {
+  if (rows.length === 0) return [`no ${what}`];
+  const columns = titles.map((title): Column => {
+    return title.startsWith('#') ? { title: title.slice(1), align: 'right' } : { title };
+  });
+  return formatTable(columns, rows);
+}
+
+/** As in a file, made printable. */
+export function formatYaml(value: unknown): string[] {
+  return stringify(value).trimEnd().split('\n').map(printable);
+}
+
+/** Lines of `name  value`, the values below each other. Values are made printable. */
+export function formatFacts(facts: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}`);
 }
 
 /** `unsafe`, made printable, in at most `width` columns, with `…` where something was cut. */

@@ -75,6 +75,8 @@ async function lockstep(
     style: (_, text) => text,
     isDebug: false,
     onInterrupt: () => {},
+    onResize: () => () => {},
+    readInput: () => Promise.resolve(''),
     ...terminal,
   };
   const now = Date.UTC(2026, 10, 21, 12);
@@ -110,6 +112,7 @@ async function lockstep(
     web: {
       send: () => Promise.reject(new Error('not expected to be called')),
       postForm: () => Promise.reject(new Error('not expected to be called')),
+      open: () => Promise.reject(new Error('not expected to be called')),
     },
     listen: () => Promise.reject(new Error('not expected to be called')),
     figures: systemFigures,

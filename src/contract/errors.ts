@@ -117,6 +117,15 @@ export const errorCodes = {
   SERVER_BUSY: row(503, 1, 'warn', true, 'The server has as much to do as it takes.'),
   SIGN_ON_UNAVAILABLE: row(502, 1, 'warn', true, 'The identity provider does not answer as it should.'),
 
+  SERVER_UNREACHABLE: row(null, 1, 'warn', true, 'The server that a command talks to does not answer.'),
+  SERVER_ANSWER_INVALID: row(
+    null,
+    1,
+    'error',
+    false,
+    'What answers a command is no Lockstep server, or of another version.',
+  ),
+
   STORE_UNAVAILABLE: row(503, 1, 'error', true, 'The database of the control plane does not answer in time.'),
   STORE_FULL: row(503, 1, 'error', true, 'There is no room for the database of the control plane.'),
   STORE_INVALID: row(503, 1, 'error', false, 'The database of the control plane cannot be used.'),

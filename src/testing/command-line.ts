@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { App, Context } from '#cli/context.ts';
 import type { Io } from '#cli/io.ts';
 import { runCommandLine } from '#cli/program.ts';
-import { systemFigures, systemNetwork, type Disk } from '#util/host.ts';
+import { systemFigures, systemNetwork, type AppendFile, type Disk } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -75,8 +75,12 @@ export class MemoryDisk implements Disk {
     return Promise.resolve();
   }
 
-  createAppendFile(): Promise<never> {
-    return Promise.reject(new Error('no file that grows is kept here'));
+  createAppendFile(path: string): Promise<AppendFile> {
+    this.createSecret(path, '');
+    return Promise.resolve({
+      append: (bytes) => Promise.resolve(this.appendText(path, Buffer.from(bytes).toString())),
+      close: () => Promise.resolve(),
+    });
   }
 
   chunks(path: string): AsyncIterable<Uint8Array> {
@@ -113,6 +117,8 @@ export async function runLine(
     style: (_, text) => text,
     isDebug: false,
     onInterrupt: () => {},
+    onResize: () => () => {},
+    readInput: () => Promise.resolve(''),
     ...given.io,
   };
   const host: Context['host'] = {
@@ -122,7 +128,7 @@ export async function runLine(
     disk: given.disk ?? new MemoryDisk(),
     environment: {},
     tables: { open: refused },
-    web: { send: unexpected, postForm: unexpected },
+    web: { send: unexpected, postForm: unexpected, open: unexpected },
     listen: unexpected,
     figures: systemFigures,
     probeTls: unexpected,

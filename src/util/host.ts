@@ -169,6 +169,8 @@ export interface Web extends WebClient {
     url: string,
     request: Omit<WebRequest, 'url' | 'method' | 'admit' | 'body'> & { readonly body: string },
   ): Promise<Pick<WebAnswer, 'status' | 'text'>>;
+  /** As `send`, but answers when status and headers are there; what follows comes as it is sent, for as long as it takes. */
+  open(request: WebRequest): Promise<WebStream>;
 }
 
 export interface WebRequest {
@@ -178,8 +180,13 @@ export interface WebRequest {
   readonly body: string | null;
   /** Authorities that are trusted, PEM; null: those that the runtime trusts. */
   readonly ca: string | null;
+  /** Our own certificate, PEM, for servers that ask for one. */
+  readonly identity?: TlsOptions['identity'];
   /** As in ConnectOptions; without it any address is connected to. */
   readonly admit?: (address: string) => string | null;
+  /** Other bounds than the ones that `send` names. */
+  readonly deadlineMs?: number;
+  readonly bytesMax?: number;
   /** Gives up at once. */
   readonly signal: AbortSignal;
 }
@@ -189,6 +196,11 @@ export interface WebAnswer {
   /** Names are in small letters. */
   readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
+}
+
+export interface WebStream extends Pick<WebAnswer, 'status' | 'headers'> {
+  /** Ends with an error where the connection does. */
+  readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 const WEB_DEADLINE_MS = 10_000;
@@ -204,10 +216,24 @@ export const systemWeb: Web = {
     return { status, text };
   },
   send: (request) => exchange(request, WEB_ANSWER_BYTES_MAX),
+  async open(request) {
+    const late = new AbortController();
+    const deadline = setTimeout(
+      () => late.abort(new Error('there was no answer in time')),
+      request.deadlineMs ?? WEB_DEADLINE_MS,
+    );
+    try {
+      const response = await answerTo(request, AbortSignal.any([late.signal, request.signal]));
+      return { status: response.statusCode ?? 0, headers: headersOf(response), chunks: response };
+    } finally {
+      clearTimeout(deadline);
+    }
+  },
 };
 
-async function exchange(request: WebRequest, bytesMax: number): Promise<WebAnswer> {
-  const ends = AbortSignal.any([AbortSignal.timeout(WEB_DEADLINE_MS), request.signal]);
+async function exchange(request: WebRequest, bytesUsual: number): Promise<WebAnswer> {
+  const { bytesMax = bytesUsual, deadlineMs = WEB_DEADLINE_MS } = request;
+  const ends = AbortSignal.any([AbortSignal.timeout(deadlineMs), request.signal]);
   try {
     const response = await answerTo(request, ends);
     const chunks: Uint8Array[] = [];
@@ -217,12 +243,9 @@ async function exchange(request: WebRequest, bytesMax: number): Promise<WebAnswe
       if (bytes > bytesMax) throw new Error(`the answer is larger than ${bytesMax} bytes`);
       chunks.push(chunk);
     }
-    const headers = Object.entries(response.headers).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
-    );
     return {
       status: response.statusCode ?? 0,
-      headers: Object.fromEntries(headers) as Record<string, string>,
+      headers: headersOf(response),
       text: Buffer.concat(chunks).toString('utf8'),
     };
   } catch (error) {
@@ -230,9 +253,16 @@ async function exchange(request: WebRequest, bytesMax: number): Promise<WebAnswe
   }
 }
 
+function headersOf(response: IncomingMessage): Record<string, string> {
+  const headers = Object.entries(response.headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+  );
+  return Object.fromEntries(headers) as Record<string, string>;
+}
+
 /** Resolves when status and headers are there. */
 function answerTo(
-  { url, method, headers, body, ca, admit }: WebRequest,
+  { url, method, headers, body, ca, identity = null, admit }: WebRequest,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   const { protocol, hostname } = new URL(url);
@@ -242,7 +272,7 @@ function answerTo(
   return new Promise((resolve, reject) => {
     const request =
       protocol === 'https:'
-        ? requestHttps(url, { ...options, ...nodeTlsOptions({ serverName: host, ca, identity: null }) })
+        ? requestHttps(url, { ...options, ...nodeTlsOptions({ serverName: host, ca, identity }) })
         : requestHttp(url, options);
     request.on('response', resolve).on('error', reject).end(body);
   });

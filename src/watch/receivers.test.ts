@@ -9,7 +9,11 @@ function receiver(answer = 200) {
     sent.push(request);
     return Promise.resolve({ status: answer, headers: {}, text: 'not to be repeated: hunter2' });
   };
-  const ports = { web: { send, postForm: send as never }, secret: () => 'hunter2', ca: () => null };
+  const ports = {
+    web: { send, postForm: send as never, open: send as never },
+    secret: () => 'hunter2',
+    ca: () => null,
+  };
   return { sent, ports };
 }
 

@@ -108,6 +108,8 @@ async function verify(line: string, partitions: readonly PartitionVerification[]
     style: (_: unknown, text: string) => text,
     isDebug: false,
     onInterrupt: () => {},
+    onResize: () => () => {},
+    readInput: () => Promise.resolve(''),
   };
   const host = {
     disk: { readText: () => file },

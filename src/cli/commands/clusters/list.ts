@@ -1,21 +1,39 @@
 import type { ClusterView } from '#contract/views.ts';
 import { printable, printableJson } from '#util/printable.ts';
-import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
 import { formatCount, formatTable, UNKNOWN } from '../../format.ts';
+import { LIST_OPTIONS, listed, type ListOptions } from '../../remote/list.ts';
+import { OR_FILES, runRemotely, type Remote, type RemoteOptions, type Shown } from '../../remote/remote-verb.ts';
+import { SERVER_OPTIONS } from '../../remote/server-choice.ts';
+import { choiceFrom } from '../../remote/values.ts';
 import type { Verb } from '../../verb.ts';
+import { clusterLines } from './shown.ts';
 
-export const listClusters: Verb<CommonOptions> = {
-  summary: 'show each cluster with its id, brokers and size',
+interface Options extends RemoteOptions, ListOptions {
+  readonly file?: readonly string[];
+  readonly status?: string;
+}
+
+export const listClusters: Verb<Options> = {
+  summary: 'show the clusters of files, or those of the server',
   description:
-    'Contacts each cluster of the files and shows its id, brokers and size.\n\nExit code 1 where one does not answer.',
+    'With -f: contacts each cluster of the files and shows its id, brokers and size; exit code 1 where one does not answer. Without it: the clusters that the server knows.',
   examples: [
     'lockstep clusters list -f link.yaml',
     'lockstep clusters list -f link.yaml --json | jq .clusters[].clusterId',
+    'lockstep clusters list --status archived',
   ],
-  options: {},
-  async run({ io, host, app }, options) {
+  options: {
+    '--status <status>': 'of the server: only those that are active, inactive or archived',
+    ...LIST_OPTIONS,
+    ...SERVER_OPTIONS,
+  },
+  takesFiles: 'optional',
+  async run(context, options) {
+    const { io, host, app } = context;
+    if (options.file === undefined)
+      return runRemotely(context, options, (remote) => ofServer(remote, options), OR_FILES);
     const clusters = await app.describeClusters(readDocuments(host.disk, options.file), host);
     if (options.json) io.out(`${printableJson({ clusters })}\n`);
     else {
@@ -43,6 +61,16 @@ export const listClusters: Verb<CommonOptions> = {
     return clusters.some((cluster) => cluster.error !== null) ? exitCodes.failed : exitCodes.ok;
   },
 };
+
+async function ofServer({ api }: Remote, options: Options): Promise<Shown> {
+  const { query, wanted } = listed(options);
+  const status =
+    options.status === undefined
+      ? {}
+      : { status: choiceFrom('--status', options.status, ['active', 'inactive', 'archived']) };
+  const clusters = await api.all('listClusters', { query: { ...query, ...status } }, wanted);
+  return { json: { clusters }, lines: clusterLines(clusters) };
+}
 
 function cells(cluster: ClusterView): string[] {
   const addresses = cluster.brokers.map(

@@ -1,6 +1,6 @@
 import type { OptionKey } from '#contract/options.ts';
 import { askOptions } from '../../ask.ts';
-import { FILE_OPTION, type FileOption, readOrMake, writeChanges } from '../../config-file.ts';
+import { FILE_OPTION, type FileOption, readOrMake, shownOf, writeChanges } from '../../config-file.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import type { Verb } from '../../verb.ts';
 
@@ -32,7 +32,7 @@ export const configure: Verb<FileOption> = {
   takesFiles: false,
   async run(context, options) {
     const file = readOrMake(context, options);
-    writeChanges(context, file, await askOptions(context, file, FIRST));
+    writeChanges(context, file, await askOptions(context, FIRST, shownOf(context, file)));
     return exitCodes.ok;
   },
 };

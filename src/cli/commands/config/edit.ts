@@ -2,28 +2,43 @@ import { AppError } from '#contract/errors.ts';
 import { optionKeys } from '#contract/options.ts';
 import { nearest } from '#util/nearest.ts';
 import { askOptions } from '../../ask.ts';
-import { FILE_OPTION, type FileOption, optionNamed, readOrMake, valueFrom, writeChanges } from '../../config-file.ts';
+import {
+  FILE_OPTION,
+  type FileOption,
+  optionNamed,
+  readOrMake,
+  shownOf,
+  valueFrom,
+  writeChanges,
+} from '../../config-file.ts';
 import { exitCodes } from '../../exit-codes.ts';
+import { runRemotely, type RemoteOptions } from '../../remote/remote-verb.ts';
+import { SERVER_OPTIONS } from '../../remote/server-choice.ts';
 import type { Verb } from '../../verb.ts';
+import { editOnServer, isOfServer, setOnServer } from './of-server.ts';
 
-export const editConfig: Verb<FileOption> = {
+interface Options extends FileOption, RemoteOptions {}
+
+export const editConfig: Verb<Options> = {
   summary: 'change options of one section',
   description:
-    'Changes an option of a section of the configuration file. Without a name it asks for each of the section, at a terminal.\n\nSections: server, database, secrets, logging, compliance, monitoring, client.',
+    'Changes an option of a section of the configuration file. Without a name it asks for each of the section, at a terminal. Where a server is set and no file is named, the options of the server are changed.\n\nSections: server, database, secrets, backups, logging, compliance, monitoring, client.',
   examples: [
     'lockstep config edit monitoring',
     'lockstep config edit server port 8443',
     'lockstep config edit monitoring loki.endpoint https://loki.example',
   ],
-  options: FILE_OPTION,
+  options: { ...FILE_OPTION, ...SERVER_OPTIONS },
   takesFiles: false,
   async run(context, options, section, args) {
     const keys = optionKeys.filter((key) => key.startsWith(`${section}.`));
     if (keys.length === 0) throw unknownSection(section);
-    const file = readOrMake(context, options);
     const [, name, written] = args;
+    const ofServer = isOfServer(context, options);
+    if (name === undefined && ofServer) return runRemotely(context, options, (remote) => editOnServer(remote, keys));
     if (name === undefined) {
-      writeChanges(context, file, await askOptions(context, file, keys));
+      const file = readOrMake(context, options);
+      writeChanges(context, file, await askOptions(context, keys, shownOf(context, file)));
       return exitCodes.ok;
     }
     const key = optionNamed(`${section}.${name}`);
@@ -31,7 +46,9 @@ export const editConfig: Verb<FileOption> = {
       throw new AppError('REQUEST_INVALID', `"config edit ${section} ${name}" needs a value`, {
         nextStep: `"lockstep config get ${key}" shows the one that holds.`,
       });
-    writeChanges(context, file, [{ key, value: valueFrom(key, written) }]);
+    const change = { key, value: valueFrom(key, written) };
+    if (ofServer) return runRemotely(context, options, (remote) => setOnServer(remote, [change]));
+    writeChanges(context, readOrMake(context, options), [change]);
     return exitCodes.ok;
   },
 };

@@ -1,23 +1,30 @@
 import type { TopicView } from '#contract/views.ts';
 import { assert } from '#util/assert.ts';
 import { printable, printableJson } from '#util/printable.ts';
-import type { CommonOptions } from '../../context.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { readDocuments } from '../../files.ts';
 import { formatCount, formatTable } from '../../format.ts';
 import type { Io } from '../../io.ts';
+import { OR_FILES, runRemotely, type RemoteOptions } from '../../remote/remote-verb.ts';
+import { SERVER_OPTIONS } from '../../remote/server-choice.ts';
 import type { Verb } from '../../verb.ts';
 import { chosenCluster } from './cluster-option.ts';
+import { topicOfServer } from './of-server.ts';
 
-interface Options extends CommonOptions {
+interface Options extends RemoteOptions {
+  readonly file?: readonly string[];
   readonly cluster?: string;
 }
 
 export const getTopic: Verb<Options> = {
-  summary: 'show one topic with its partitions and settings',
-  examples: ['lockstep topics get orders -f link.yaml --cluster east'],
-  options: { '--cluster <name>': 'which cluster; may be left out where the files hold one' },
-  async run({ io, host, app }, options, name) {
+  summary: 'show one topic: with -f its partitions and settings, else what the server says of it',
+  examples: ['lockstep topics get orders -f link.yaml --cluster east', 'lockstep topics get orders --cluster east'],
+  options: { '--cluster <name>': 'which cluster; may be left out where the files hold one', ...SERVER_OPTIONS },
+  takesFiles: 'optional',
+  async run(context, options, name) {
+    const { io, host, app } = context;
+    if (options.file === undefined)
+      return runRemotely(context, options, (remote) => topicOfServer(remote, options.cluster, name), OR_FILES);
     const documents = readDocuments(host.disk, options.file);
     const cluster = chosenCluster(documents, options.cluster);
     const [topic] = await app.describeTopics(documents, host, { cluster, topic: name });
