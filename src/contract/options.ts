@@ -131,7 +131,7 @@ export const optionTable = {
     isHot: true,
   }),
   'compliance.schedule.daily': row(flag(), true, 'A report for each day.', ['serve'], { isHot: true }),
-  'compliance.schedule.weekly': row(flag(), true, 'A report for each week, on Monday.', ['serve'], { isHot: true }),
+  'compliance.schedule.weekly': row(flag(), false, 'A report for each week, on Monday.', ['serve'], { isHot: true }),
   'compliance.schedule.monthly': row(flag(), false, 'A report for each month, on its first day.', ['serve'], {
     isHot: true,
   }),

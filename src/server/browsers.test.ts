@@ -96,7 +96,9 @@ describe('headers', () => {
   });
 
   test('over TLS browsers are told to stay there', async () => {
-    const plane = await playControlPlane({ settings: { trustedProxies: ['127.0.0.1'] } });
+    const plane = await playControlPlane({
+      given: { file: new Map([['server.trustedProxies' as const, ['127.0.0.1']]]) },
+    });
     const { headers } = await plane.http.inject({ url: '/health', headers: { 'x-forwarded-proto': 'https' } });
     expect(headers['strict-transport-security']).toBe('max-age=31536000; includeSubDomains');
   });

@@ -12,8 +12,10 @@ import { SecondFactors } from './auth/second-factors.ts';
 import { SignIn } from './auth/sign-in.ts';
 import { SingleSignOn } from './auth/single-sign-on.ts';
 import { accountHandlers } from './features/account.ts';
+import { Chores } from './chores.ts';
 import { ConfigurationKeeper } from './configuration-keeper.ts';
 import { backupHandlers } from './features/backups.ts';
+import { certificateWatch } from './features/certificate-watch.ts';
 import { clusterHandlers } from './features/clusters.ts';
 import { configurationHandlers } from './features/configuration.ts';
 import type { Context } from './features/context.ts';
@@ -21,8 +23,11 @@ import { inventoryHandlers } from './features/inventory.ts';
 import { jobHandlers } from './features/jobs.ts';
 import { HistoryKeeper } from './features/history-keeper.ts';
 import { mirrorStateHandlers } from './features/mirror-state.ts';
+import { noticeHandlers } from './features/notices.ts';
 import { peopleHandlers } from './features/people.ts';
 import { recordHandlers } from './features/records.ts';
+import { scheduledBackups } from './features/scheduled-backups.ts';
+import { scheduledReports } from './features/scheduled-reports.ts';
 import { systemHandlers } from './features/system.ts';
 import { socketOpener, watchingHandlers } from './features/watching.ts';
 import { Pipeline } from './http/pipeline.ts';
@@ -60,6 +65,13 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
   const authenticator = new Authenticator({ store, clock });
   const live = new LiveHub({ ports, authenticator });
   const configuration = await ConfigurationKeeper.open(ports);
+  const hot = () => {
+    const { values } = configuration.resolved;
+    return {
+      trustedProxies: values['server.trustedProxies'],
+      allowedOrigins: values['server.cors.allowedOrigins'],
+    };
+  };
   const { signOn, publicUrl } = settings;
   const context: Context = {
     ports,
@@ -75,7 +87,8 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
   const http = await createHttpServer({
     ports,
     settings,
-    pipeline: new Pipeline({ ports, settings, authenticator }),
+    pipeline: new Pipeline({ ports, settings, authenticator, allowedOrigins: () => hot().allowedOrigins }),
+    hot,
     handlers: {
       ...systemHandlers(context),
       ...accountHandlers(context),
@@ -88,10 +101,12 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       ...watchingHandlers(context),
       ...configurationHandlers(context),
       ...backupHandlers(context),
+      ...noticeHandlers(context),
     },
     onSocket: socketOpener(context),
   });
   const keeper = new HistoryKeeper(ports);
+  const chores = new Chores(ports, [scheduledReports(context), scheduledBackups(context), certificateWatch(context)]);
   return {
     http,
     async issueSetupToken() {
@@ -102,6 +117,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     },
     reloadOptions: () => configuration.refresh(),
     async close() {
+      chores.close();
       keeper.close();
       configuration.close();
       live.close();

@@ -12,8 +12,6 @@ export interface ServerSettings {
     /** Authorities of client certificates; null: none are asked for. */
     readonly clientAuthorities: string | null;
   } | null;
-  /** Addresses and ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. */
-  readonly trustedProxies: readonly string[];
   readonly sessions: { readonly idleMs: number; readonly lifeMs: number };
   /** Holders of these roles need a second factor, unless an identity provider has signed them in. */
   readonly secondFactorRoles: readonly string[];
@@ -26,7 +24,6 @@ export interface ServerSettings {
 }
 
 export const defaultSettings = {
-  trustedProxies: [],
   tls: null,
   sessions: { idleMs: 15 * 60_000, lifeMs: 12 * 3_600_000 },
   secondFactorRoles: ['admin'],

@@ -22,10 +22,10 @@ function browser(plane: ControlPlane, address = '203.0.113.7') {
   return { send, jar };
 }
 
-const behindProxy = { settings: { trustedProxies: ['127.0.0.1'] } };
+const behindProxy = { given: { file: new Map([['server.trustedProxies' as const, ['127.0.0.1']]]) } };
 
 const withUser = async (role = 'operator', settings = {}) => {
-  const plane = await playControlPlane({ settings: { ...behindProxy.settings, ...settings } });
+  const plane = await playControlPlane({ ...behindProxy, settings });
   await plane.as('root', 'admin');
   await plane.as('ann', role);
   return plane;

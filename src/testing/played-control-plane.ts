@@ -219,6 +219,7 @@ export interface ControlPlane {
   readonly clock: ManualClock;
   readonly vault: Vault;
   readonly options: PlayedOptions;
+  readonly ports: ServerPorts;
   /** By the JSON of what refers to them. */
   readonly certificates: Map<string, string>;
   readonly logged: { readonly message: string; readonly error: unknown }[];
@@ -314,6 +315,7 @@ export async function playControlPlane(
     clock,
     vault,
     options: host,
+    ports,
     certificates,
     logged,
     async as(username, role = username) {

@@ -5,6 +5,7 @@ import { clusterRoutes } from './routes/clusters.ts';
 import { configurationRoutes } from './routes/configuration.ts';
 import { inventoryRoutes } from './routes/inventory.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { noticeRoutes } from './routes/notices.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { recordRoutes } from './routes/records.ts';
 import { stateRoutes } from './routes/state.ts';
@@ -24,6 +25,7 @@ export const routes = {
   ...watchingRoutes,
   ...configurationRoutes,
   ...backupRoutes,
+  ...noticeRoutes,
 } as const satisfies Record<string, Route>;
 
 export type Routes = typeof routes;

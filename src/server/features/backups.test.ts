@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
+import type { OptionKey } from '#contract/options.ts';
 import { playControlPlane } from '#testing/played-control-plane.ts';
+import { must } from '#util/assert.ts';
+import { ConfigurationKeeper } from '../configuration-keeper.ts';
+import { scheduledBackups } from './scheduled-backups.ts';
+
+const HOUR_MS = 3_600_000;
 
 interface Listed {
   readonly backups: readonly { readonly name: string }[];
@@ -46,4 +52,33 @@ test('a server without a directory for backups says so', async () => {
   const plane = await playControlPlane({ hasBackups: false });
   const root = await plane.as('root', 'admin');
   expect((await root('GET', '/api/v1/backups')).json()).toMatchObject({ code: 'RESOURCE_CONFLICT' });
+});
+
+test('acc-M-444: backups are taken by themselves as often as is set, and the oldest go', async () => {
+  const plane = await playControlPlane({
+    given: {
+      file: new Map<OptionKey, unknown>([
+        ['backups.every', 6 * HOUR_MS],
+        ['backups.keep', 2],
+      ]),
+    },
+  });
+  await plane.as('root', 'admin');
+  await plane.server.close(); // what it does by itself is called here instead
+  const configuration = await ConfigurationKeeper.open(plane.ports);
+  configuration.close();
+  const chore = scheduledBackups({ ports: plane.ports, configuration });
+  const backups = must(plane.ports.backups, 'backups');
+  const kept: number[] = [];
+  for (let hour = 0; hour < 24; hour++) {
+    await chore.run();
+    kept.push(backups.list().length);
+    if (hour === 6) await backups.requestRestore(must(backups.list().at(-1), 'first backup').name);
+    await plane.clock.advance(HOUR_MS);
+  }
+  // The one that is to be restored stays beside the two newest.
+  expect(kept.filter((_, hour) => hour % 6 === 0)).toEqual([1, 2, 3, 3]);
+  const taken = plane.audit.entries.filter(({ action, phase }) => action === 'backup.take' && phase === 'intent');
+  expect(taken).toHaveLength(4);
+  expect(taken[0]).toMatchObject({ actor: { kind: 'system' }, resource: { id: 'scheduled' } });
 });

@@ -6,7 +6,11 @@ import {
   type Client,
   type ControlPlane,
 } from '#testing/played-control-plane.ts';
+import { sha256 } from '../auth/credential.ts';
+import { ConfigurationKeeper } from '../configuration-keeper.ts';
+import { canonicalJson } from '../http/canonical.ts';
 import { periodBefore } from './compliance-report.ts';
+import { scheduledReports } from './scheduled-reports.ts';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -82,7 +86,7 @@ test('incidents are kept from their first moment to their last, and what people 
 });
 
 describe('compliance reports', () => {
-  test('reg-M-410: a period is one that is over, whole, in UTC', () => {
+  test('reg-M-410a: a period is one that is over, whole, in UTC', () => {
     const at = Date.UTC(2026, 2, 4, 2, 0); // a Wednesday, two in the morning
     const shown = (period: 'daily' | 'weekly' | 'monthly') => {
       const { from, to } = periodBefore(period, at);
@@ -94,7 +98,7 @@ describe('compliance reports', () => {
     expect(periodBefore('monthly', Date.UTC(2026, 0, 1)).from).toBe(Date.UTC(2025, 11, 1));
   });
 
-  test('reg-M-411, M-413, M-414: counts are those of the audit log and of what was measured', async () => {
+  test('reg-M-411 reg-M-412 reg-M-413 reg-M-414 reg-M-417: counts are those of the audit log and of what was measured', async () => {
     const { plane, id } = await estate();
     const since = plane.clock.now();
     for (const records of [0, 500]) {
@@ -127,12 +131,12 @@ describe('compliance reports', () => {
     expect(rows).toContain('failedLoginAttempts,1');
     expect(rows.some((row) => row.endsWith(',root,job.create,job a'))).toBe(true);
     expect(made.body.toLowerCase()).not.toContain('compliant');
-    expect((await officer('GET', '/api/v1/compliance/reports')).json()).toMatchObject([
-      { period: 'daily', generatedBy: 'officer' },
-    ]);
+    expect((await officer('GET', '/api/v1/compliance/reports')).json()).toContainEqual(
+      expect.objectContaining({ period: 'daily', generatedBy: 'officer' }),
+    );
   });
 
-  test('what was not measured is not zero', async () => {
+  test('reg-M-416: what was not measured is not zero', async () => {
     const { plane } = await estate();
     const officer = await plane.as('officer', 'compliance');
     const { headers } = await officer('POST', '/api/v1/compliance/report/monthly');
@@ -141,6 +145,73 @@ describe('compliance reports', () => {
       accessAudit: { totalLoginAttempts: 0, successRate: null },
       dataProcessing: { averageLagRecords: null },
       performanceMetrics: { averageThroughput: null, measuredPercentage: null },
+    });
+  });
+
+  test('reg-M-418: a report is there as CSV, to print, and signed: its digest stands in the audit log', async () => {
+    const { plane } = await estate();
+    const officer = await plane.as('officer', 'compliance');
+    await officer('POST', '/api/v1/jobs/start-all'); // refused
+    await plane.store.clusters.create({ name: 'x', document: {} });
+    const made = await officer('POST', '/api/v1/compliance/report/monthly');
+    const path = String(made.headers['location']);
+    const csv = await officer('GET', `${path}/csv`);
+    expect(csv.body).toBe(made.body);
+    expect(csv.headers['content-disposition']).toBe(made.headers['content-disposition']);
+    const page = await officer('GET', `${path}/print`);
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
+    const nonce = /style nonce="([^"]+)"/.exec(page.body)?.[1] ?? '';
+    expect(page.headers['content-security-policy']).toContain(`'nonce-${nonce}'`);
+    expect(page.body).toContain('<td>averageThroughput</td><td>not measured</td>');
+    const signed = (await officer('GET', `${path}/signed`)).json<{ report: unknown; digest: string; entry: number }>();
+    expect(signed).toMatchObject({ report: { period: 'monthly' }, proof: null });
+    expect(sha256(canonicalJson(signed.report))).toBe(signed.digest);
+    expect(plane.audit.entries[signed.entry]).toMatchObject({
+      action: 'compliance.sign',
+      change: { afterDigest: signed.digest },
+    });
+    plane.audit.signedSize = signed.entry + 1;
+    expect((await officer('GET', `${path}/signed`)).json()).toMatchObject({
+      proof: expect.stringContaining('proof of'),
+    });
+    for (const part of ['', '/csv', '/print', '/signed'])
+      expect((await officer('GET', `/api/v1/compliance/report/none${part}`)).statusCode).toBe(404);
+  });
+
+  test('reg-M-410b: the schedule makes each report once, after its hour, also after a restart and after being away', async () => {
+    const { plane, root } = await estate();
+    await root('POST', '/api/v1/config/import', { compliance: { schedule: { run_hour: 3, weekly: true } } });
+    const made = async () =>
+      (await plane.store.reports.list({ limit: 100, filter: { kind: 'compliance' } })).items.map(
+        ({ from, createdAt, summary }) => ({
+          period: (summary as { period: string }).period,
+          day: new Date(from ?? 0).toISOString().slice(0, 10),
+          hour: new Date(createdAt).getUTCHours(),
+        }),
+      );
+    await plane.server.close(); // what it does by itself is called here instead
+    const runAt = async (day: number, hour: number) => {
+      await plane.clock.advance(Date.UTC(2023, 10, day, hour) - plane.clock.now());
+      // As one that has just started: what it remembers is in the store alone.
+      const configuration = await ConfigurationKeeper.open(plane.ports);
+      configuration.close();
+      await scheduledReports({ ports: plane.ports, configuration }).run();
+    };
+    await runAt(14, 23); // nothing is over since there is a log
+    await runAt(15, 2);
+    expect(await made()).toEqual([]);
+    await runAt(15, 3);
+    await runAt(15, 4);
+    expect(await made()).toEqual([{ period: 'daily', day: '2023-11-14', hour: 3 }]);
+    await runAt(20, 5); // a Monday; it was away
+    const byPeriod = (await made()).toSorted((a, b) => (a.period < b.period ? -1 : 1));
+    expect(byPeriod).toEqual([
+      { period: 'daily', day: '2023-11-14', hour: 3 },
+      { period: 'daily', day: '2023-11-19', hour: 5 },
+      { period: 'weekly', day: '2023-11-13', hour: 5 },
+    ]);
+    expect(plane.audit.entries.filter(({ action }) => action === 'compliance.generate')[0]).toMatchObject({
+      actor: { kind: 'system' },
     });
   });
 });

@@ -1,33 +1,63 @@
 /** Figures over time, incidents and compliance reports. */
 import type { recordRoutes } from '#contract/api/routes/records.ts';
 import { AppError } from '#contract/errors.ts';
-import type { Json } from '#store/json.ts';
 import type { StoredReport } from '#store/reports.ts';
-import type { Handlers } from '../http/call.ts';
-import { periodBefore, reportCsv, reportOn, type Period, type Sections } from './compliance-report.ts';
+import type { FileAnswer, Handlers } from '../http/call.ts';
+import { newNonce, pagePolicy } from '../http/headers.ts';
+import { reportCsv, type Period } from './compliance-report.ts';
 import type { Context } from './context.ts';
 import { BYTES, LAG, RECORDS } from './history-keeper.ts';
+import {
+  COMPLIANCE,
+  headOf,
+  initiatorsOf,
+  makeReport,
+  readReport,
+  signatureOf,
+  statementOf,
+  type KeptReport,
+} from './kept-reports.ts';
 import { storePage } from './pages.ts';
+import { reportPage } from './report-page.ts';
 import { userNameOf } from './user-names.ts';
 
 const HOUR_MS = 3_600_000;
 const RANGES = { '2h': 2, '24h': 24, '7d': 7 * 24, '30d': 30 * 24 } as const;
 const REPORTS_SHOWN = 50;
-const COMPLIANCE = 'compliance';
 
 export function recordHandlers({ ports }: Context): Pick<Handlers, keyof typeof recordRoutes> {
-  const { store, clock } = ports;
+  const { store, clock, entropy, auditTrail } = ports;
 
   const nameOf = (userId: string | null): Promise<string | null> => userNameOf(store, userId);
 
   const summaryOf = async ({ id, from, to, createdAt, createdBy, summary }: StoredReport) => ({
     id,
-    period: (summary as { period: Period }).period,
+    period: (summary as unknown as { period: Period }).period,
     start: from ?? createdAt,
     end: to ?? createdAt,
     generatedBy: await nameOf(createdBy),
     generatedAt: createdAt,
   });
+
+  /** Throws RESOURCE_NOT_FOUND. */
+  const reportOf = async (id: string): Promise<KeptReport> => {
+    const report = await readReport(ports, id);
+    if (report !== null) return report;
+    throw new AppError('RESOURCE_NOT_FOUND', 'There is no such report.', {
+      nextStep: 'GET /api/v1/compliance/reports shows those that there are.',
+    });
+  };
+
+  const csvOf = async (report: KeptReport): Promise<FileAnswer> => {
+    const head = await headOf(ports, report);
+    const text = reportCsv(head, report.sections, await initiatorsOf(ports, report.sections));
+    return {
+      name: `compliance-report-${head.period}-${new Date(head.from).toISOString().slice(0, 10)}.csv`,
+      chunks: (async function* () {
+        yield text;
+      })(),
+    };
+  };
 
   return {
     async getMetricsHistory({ job, query }) {
@@ -66,29 +96,10 @@ export function recordHandlers({ ports }: Context): Pick<Handlers, keyof typeof 
     },
 
     async generateReport({ caller, params: { period }, store: aggregates, connection: { reply } }) {
-      const range = periodBefore(period, clock.now());
-      const sections = await reportOn(ports, range);
-      const kept = await aggregates.reports.add({
-        kind: COMPLIANCE,
-        subject: null,
-        ...range,
-        createdBy: caller.identity.userId,
-        summary: { period },
-        body: sections as unknown as Json,
-      });
-      const initiators = [...new Set(sections.configurationChanges.map(({ initiator }) => initiator))];
-      const names = new Map<string, string>();
-      for (const id of initiators) names.set(id, (await nameOf(id)) ?? id);
-      const head = { period, ...range, generatedAt: kept.createdAt, generatedBy: caller.identity.name };
-      void reply.header('location', `/api/v1/compliance/report/${kept.id}`);
-      const day = new Date(range.from).toISOString().slice(0, 10);
-      const text = reportCsv(head, sections, names);
-      return {
-        name: `compliance-report-${period}-${day}.csv`,
-        chunks: (async function* () {
-          yield text;
-        })(),
-      };
+      const { actor, identity } = caller;
+      const report = await makeReport(ports, { period, actor, by: identity.userId, store: aggregates });
+      void reply.header('location', `/api/v1/compliance/report/${report.id}`);
+      return csvOf(report);
     },
 
     async listReports() {
@@ -101,12 +112,24 @@ export function recordHandlers({ ports }: Context): Pick<Handlers, keyof typeof 
     },
 
     async getReport({ params }) {
-      const report = await store.reports.get(params.id);
-      if (report?.kind !== COMPLIANCE)
-        throw new AppError('RESOURCE_NOT_FOUND', 'There is no such report.', {
-          nextStep: 'GET /api/v1/compliance/reports shows those that there are.',
-        });
-      return { ...(await summaryOf(report)), sections: report.body as unknown as Sections };
+      const report = await reportOf(params.id);
+      return { ...(await summaryOf(report)), sections: report.sections };
+    },
+
+    getReportCsv: async ({ params }) => csvOf(await reportOf(params.id)),
+
+    async getReportPage({ params, connection: { reply } }) {
+      const report = await reportOf(params.id);
+      const nonce = newNonce(entropy);
+      void reply.header('content-security-policy', pagePolicy(nonce));
+      const names = await initiatorsOf(ports, report.sections);
+      return reportPage(await headOf(ports, report), report.sections, { names, nonce });
+    },
+
+    async getSignedReport({ params }) {
+      const report = await reportOf(params.id);
+      const { digest, entry } = signatureOf(report);
+      return { report: statementOf(report), digest, entry, proof: await auditTrail.proof(entry) };
     },
   };
 }

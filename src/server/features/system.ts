@@ -1,7 +1,7 @@
 import { openApiDocument } from '#contract/api/openapi.ts';
 import type { systemRoutes } from '#contract/api/routes/system.ts';
 import type { Handlers } from '../http/call.ts';
-import { pagePolicy } from '../http/headers.ts';
+import { newNonce, pagePolicy } from '../http/headers.ts';
 import type { Context } from './context.ts';
 import { docsPage } from './docs-page.ts';
 
@@ -25,11 +25,12 @@ export function systemHandlers({ ports, settings, startedAt }: Context): Pick<Ha
     getVersion: async () => ({ version: settings.version }),
     getOpenApi: async () => text,
     async getDocs({ connection: { reply } }) {
-      const nonce = Buffer.from(ports.entropy.bytes(16)).toString('base64');
+      const nonce = newNonce(ports.entropy);
       void reply.header('content-security-policy', pagePolicy(nonce));
       return docsPage(document, nonce);
     },
     getSwaggerPage: async () => '/docs',
+    getRedocPage: async () => '/docs',
   };
 }
 

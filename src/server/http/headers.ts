@@ -1,6 +1,12 @@
 /** Headers of every answer, errors too. */
+import type { Entropy } from '../ports.ts';
 
 const NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/** Of one page, so that only its own style counts. */
+export function newNonce(entropy: Entropy): string {
+  return Buffer.from(entropy.bytes(16)).toString('base64');
+}
 
 /** A page of our own: no script at all, and style only with the nonce. */
 export function pagePolicy(nonce: string): string {

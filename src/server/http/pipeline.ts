@@ -24,6 +24,7 @@ import { NOBODY, type Caller } from '../auth/caller.ts';
 import { shownCertificate } from '../auth/peer-certificate.ts';
 import { sha256 } from '../auth/credential.ts';
 import { STEP_UP_MS } from '../auth/sign-in.ts';
+import { auditedEffect } from '../audited-effect.ts';
 import type { AuditEvent, ServerPorts } from '../ports.ts';
 import type { ServerSettings } from '../settings.ts';
 import { Buckets } from './buckets.ts';
@@ -44,6 +45,8 @@ export interface PipelineOptions {
   readonly ports: ServerPorts;
   readonly settings: ServerSettings;
   readonly authenticator: Authenticator;
+  /** Other sites whose pages may call with a token of theirs. */
+  readonly allowedOrigins: () => readonly string[];
 }
 
 interface Subject {
@@ -61,9 +64,11 @@ export class Pipeline {
   readonly #authenticator: Authenticator;
   readonly #requests: Buckets;
   readonly #origins: readonly string[];
+  readonly #allowedOrigins: () => readonly string[];
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
 
-  constructor({ ports, settings, authenticator }: PipelineOptions) {
+  constructor({ ports, settings, authenticator, allowedOrigins }: PipelineOptions) {
+    this.#allowedOrigins = allowedOrigins;
     this.#ports = ports;
     this.#settings = settings;
     this.#authenticator = authenticator;
@@ -170,7 +175,8 @@ export class Pipeline {
     };
     const isByCookie = caller?.proof.kind === 'session' && caller.proof.via === 'cookie';
     const isBrowser = headers.secFetchSite !== undefined || headers.origin !== undefined;
-    if (isByCookie && id !== 'openSocket' ? true : isBrowser) refuseForeign(headers, this.#origins);
+    const isAllowed = !isByCookie && id !== 'openSocket' && this.#allowedOrigins().includes(headers.origin ?? '');
+    if (!isAllowed && (isByCookie && id !== 'openSocket' ? true : isBrowser)) refuseForeign(headers, this.#origins);
   }
 
   #checkReady(route: Route, { identity, proof }: Caller): void {
@@ -273,29 +279,11 @@ export class Pipeline {
   }
 
   async #record<T>(event: AuditEvent, effect: (store: Call['store']) => Promise<T>): Promise<T> {
-    const { audit, store, log } = this.#ports;
-    const intent = await audit.intend(event);
-    const end = async (outcome: 'succeeded' | 'failed' | 'unknown', reason?: string): Promise<void> => {
-      // The effect is there or is not, whatever the log says now: it names the intent as dangling when it is read.
-      await audit
-        .settle(intent, outcome, reason === undefined ? {} : { reason })
-        .catch((error: unknown) =>
-          log({ message: 'outcome not in the audit log', requestId: event.requestId ?? null, error }),
-        );
-    };
-    let result: T;
     try {
-      result = await effect(store.under(intent.seq));
-    } catch (error) {
-      const known = error instanceof AppError ? error : null;
-      const isOpen = known === null || known.details['effect'] === 'unknown';
-      await end(isOpen ? 'unknown' : 'failed', known?.code ?? 'INTERNAL');
-      throw error;
+      return await auditedEffect(this.#ports, event, effect);
     } finally {
       this.#authenticator.forget();
     }
-    await end('succeeded');
-    return result;
   }
 
   async #once(

@@ -8,11 +8,12 @@ import type { ServerPorts } from '../ports.ts';
 import type { ServerSettings } from '../settings.ts';
 import { Buckets } from './buckets.ts';
 import type { Handlers } from './call.ts';
+import { answerOtherSite } from './cross-origin.ts';
 import { securityHeaders, strictTransport } from './headers.ts';
 import type { Pipeline } from './pipeline.ts';
 import { refusalOf } from './problem.ts';
 import { parseStrictJson } from './strict-json.ts';
-import { addressKey, addressOf } from './transport.ts';
+import { addressKey, addressOf, isWithin } from './transport.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const HEADER_WAIT_MS = 10_000;
@@ -29,7 +30,17 @@ export interface HttpOptions {
   readonly settings: ServerSettings;
   readonly pipeline: Pipeline;
   readonly handlers: Handlers;
+  /** As they hold now. */
+  readonly hot: () => HotSettings;
   readonly onSocket: (socket: SocketLike, request: FastifyRequest) => void;
+}
+
+/** What of the options is looked at with each request. */
+export interface HotSettings {
+  /** Addresses and ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Of other sites whose pages may call the API. */
+  readonly allowedOrigins: readonly string[];
 }
 
 /** What is used of a WebSocket. */
@@ -41,11 +52,11 @@ export interface SocketLike {
 }
 
 export async function createHttpServer(options: HttpOptions): Promise<FastifyInstance> {
-  const { settings, ports } = options;
+  const { settings, ports, hot } = options;
   const app = Fastify({
     ...(settings.tls === null ? {} : { https: tlsOptions(settings.tls) }),
     logger: false,
-    trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
+    trustProxy: (address: string) => isWithin(address, hot().trustedProxies),
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: BODY_WAIT_MS,
     connectionTimeout: 0,
@@ -68,6 +79,9 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     } catch (error) {
       done(error as Error, undefined);
     }
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!answerOtherSite(request, reply, hot().allowedOrigins)) done();
   });
   app.addHook('onSend', async (request, reply, payload) => {
     withSecurityHeaders(request, reply);

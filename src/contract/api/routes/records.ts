@@ -56,7 +56,7 @@ const reportSummary = z
     period: periods,
     start: time(),
     end: time(),
-    generatedBy: z.string().nullable(),
+    generatedBy: z.string().nullable().describe('Null: the schedule'),
     generatedAt: time(),
   })
   .meta({ id: 'ReportSummary' });
@@ -103,6 +103,11 @@ export const reportSections = z
     }),
   })
   .meta({ id: 'ReportSections' });
+
+const byReport = z.strictObject({ id: z.string().min(1).max(100) });
+
+/** What is signed of a report. */
+const reportStatement = z.strictObject({ period: periods, start: time(), end: time(), sections: reportSections });
 
 export const recordRoutes = {
   getMetricsHistory: defineRoute({
@@ -169,6 +174,47 @@ export const recordRoutes = {
     audit: null,
     answer: json(z.array(reportSummary)),
   }),
+  getReportCsv: defineRoute({
+    method: 'GET',
+    path: '/api/v1/compliance/report/:id/csv',
+    tag: 'compliance',
+    summary: 'One report as CSV.',
+    access: on('compliance:view', 'server'),
+    audit: null,
+    params: byReport,
+    answer: { kind: 'file', status: 200, media: 'text/csv; charset=utf-8' },
+  }),
+  getReportPage: defineRoute({
+    method: 'GET',
+    path: '/api/v1/compliance/report/:id/print',
+    tag: 'compliance',
+    summary: 'One report as a page to print.',
+    access: on('compliance:view', 'server'),
+    audit: null,
+    params: byReport,
+    answer: { kind: 'text', status: 200, media: 'text/html; charset=utf-8' },
+  }),
+  getSignedReport: defineRoute({
+    method: 'GET',
+    path: '/api/v1/compliance/report/:id/signed',
+    tag: 'compliance',
+    summary:
+      'One report with the proof that its digest stands in the signed audit log since it was made: "lockstep log entry" verifies it with the key of the log alone.',
+    access: on('compliance:view', 'server'),
+    audit: null,
+    params: byReport,
+    answer: json(
+      z
+        .strictObject({
+          report: reportStatement,
+          digest: z.string().describe('SHA-256 of the canonical JSON (RFC 8785) of "report"'),
+          entry: count().describe('Of the audit log, whose change.afterDigest is the digest'),
+          proof: z.string().nullable().describe('c2sp.org/tlog-proof; null: no checkpoint covers the entry yet'),
+        })
+        .meta({ id: 'SignedReport' }),
+    ),
+    errors: ['AUDIT_UNAVAILABLE'],
+  }),
   getReport: defineRoute({
     method: 'GET',
     path: '/api/v1/compliance/report/:id',
@@ -176,7 +222,7 @@ export const recordRoutes = {
     summary: 'One report.',
     access: on('compliance:view', 'server'),
     audit: null,
-    params: z.strictObject({ id: z.string().min(1).max(100) }),
+    params: byReport,
     answer: json(reportSummary.extend({ sections: reportSections }).meta({ id: 'Report' })),
   }),
 };

@@ -63,4 +63,13 @@ export const systemRoutes = {
     audit: null,
     answer: { kind: 'redirect', status: 302 },
   }),
+  getRedocPage: defineRoute({
+    method: 'GET',
+    path: '/redoc',
+    tag: 'system',
+    summary: 'Leads to /docs.',
+    access: everybody(CONTRACT_IS_PUBLIC),
+    audit: null,
+    answer: { kind: 'redirect', status: 302 },
+  }),
 };

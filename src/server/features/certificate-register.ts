@@ -1,0 +1,107 @@
+/** Every certificate that something here depends on, and when it ends. */
+import type { X509Certificate } from 'node:crypto';
+import type { SecretRef } from '#contract/cluster-security.ts';
+import { AppError } from '#contract/errors.ts';
+import { factsOf, parseCertificates } from '#watch/certificates/certificate-facts.ts';
+import type { Context } from './context.ts';
+import { clusterResource } from './documents.ts';
+import { everyItem } from './pages.ts';
+import { userNameOf } from './user-names.ts';
+
+const DAY_MS = 24 * 3_600_000;
+
+export type CertificateUse =
+  | 'server'
+  | 'client-authority'
+  | 'cluster-authority'
+  | 'cluster-identity'
+  | 'receiver-authority'
+  | 'client';
+
+export type ExpiryLevel = 'ok' | 'notice' | 'warning' | 'critical' | 'expired' | 'unknown';
+
+export interface RegisteredCertificate {
+  readonly use: CertificateUse;
+  /** The cluster, or the user; null: the server. */
+  readonly of: string | null;
+  readonly subject: string | null;
+  readonly issuer: string | null;
+  readonly notBefore: number | null;
+  readonly notAfter: number | null;
+  readonly daysLeft: number | null;
+  readonly level: ExpiryLevel;
+  readonly fingerprint: string | null;
+  readonly trouble: Pick<AppError, 'code' | 'message' | 'nextStep'> | null;
+}
+
+type Place = Pick<RegisteredCertificate, 'use' | 'of'>;
+
+/** The one that ends first at the top; before it those of which it is not known. */
+export async function registeredCertificates({
+  ports,
+  configuration,
+}: Pick<Context, 'ports' | 'configuration'>): Promise<readonly RegisteredCertificate[]> {
+  const { store, clock, readCertificate } = ports;
+  const now = clock.now();
+  const found: RegisteredCertificate[] = [];
+  const read = (place: Place, ref: SecretRef | null): void => {
+    if (ref === null) return;
+    try {
+      const certificates = parseCertificates(readCertificate(ref));
+      if (certificates === null)
+        throw new AppError('SECRET_UNAVAILABLE', `What is given as ${place.use} holds no certificate in PEM.`, {
+          nextStep: 'Look at the file that is named.',
+        });
+      found.push(...certificates.map((certificate) => knownOf(place, certificate, now)));
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const { code, message, nextStep } = error;
+      found.push({ ...place, ...NOTHING, trouble: { code, message, nextStep } });
+    }
+  };
+  const { values } = configuration.resolved;
+  const fileOf = (path: string | null): SecretRef | null => (path === null ? null : { file: path });
+  read({ use: 'server', of: null }, fileOf(values['server.tls.certFile']));
+  read({ use: 'client-authority', of: null }, fileOf(values['server.tls.clientCaFile']));
+  read({ use: 'receiver-authority', of: null }, fileOf(values['monitoring.push.caFile']));
+  for await (const cluster of everyItem((request) => store.clusters.list(request))) {
+    const { tls } = clusterResource(cluster).spec.security;
+    read({ use: 'cluster-authority', of: cluster.name }, tls?.ca ?? null);
+    read({ use: 'cluster-identity', of: cluster.name }, tls?.identity?.certificate ?? null);
+  }
+  for (const { userId, subject, fingerprint, createdAt, expiresAt, revokedAt } of await store.certificates.list(null)) {
+    if (expiresAt === null || revokedAt !== null) continue;
+    const of = await userNameOf(store, userId);
+    const dates = { notBefore: createdAt, notAfter: expiresAt, ...leftOf(expiresAt, now) };
+    found.push({ use: 'client', of, subject, issuer: null, fingerprint, trouble: null, ...dates });
+  }
+  return found.toSorted((a, b) => (a.notAfter ?? 0) - (b.notAfter ?? 0));
+}
+
+const NOTHING = {
+  subject: null,
+  issuer: null,
+  notBefore: null,
+  notAfter: null,
+  daysLeft: null,
+  level: 'unknown',
+  fingerprint: null,
+} as const;
+
+function knownOf(place: Place, certificate: X509Certificate, now: number): RegisteredCertificate {
+  const { subject, issuer, notBefore, notAfter, fingerprint } = factsOf(certificate);
+  return { ...place, subject, issuer, notBefore, notAfter, fingerprint, trouble: null, ...leftOf(notAfter, now) };
+}
+
+/** Steps at which people are told. */
+const LEVELS = [
+  { days: 0, level: 'expired' },
+  { days: 7, level: 'critical' },
+  { days: 14, level: 'warning' },
+  { days: 30, level: 'notice' },
+] as const;
+
+function leftOf(notAfter: number, now: number): Pick<RegisteredCertificate, 'daysLeft' | 'level'> {
+  const level = LEVELS.find(({ days }) => notAfter - now <= days * DAY_MS)?.level ?? 'ok';
+  return { daysLeft: Math.floor((notAfter - now) / DAY_MS), level };
+}
