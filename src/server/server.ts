@@ -26,7 +26,7 @@ import { recordHandlers } from './features/records.ts';
 import { systemHandlers } from './features/system.ts';
 import { socketOpener, watchingHandlers } from './features/watching.ts';
 import { Pipeline } from './http/pipeline.ts';
-import { createHttpServer } from './http/server.ts';
+import { createHttpServer, tlsOptions } from './http/server.ts';
 import { LiveHub } from './live/live-hub.ts';
 import type { Entropy, ServerPorts } from './ports.ts';
 import type { ServerSettings } from './settings.ts';
@@ -44,6 +44,8 @@ export interface Server {
   issueSetupToken(): Promise<string | null>;
   /** The file of the options was changed. Throws CONFIG_INVALID where it cannot be used: what held before holds on. */
   reloadOptions(): Promise<void>;
+  /** New connections get this certificate, those that stand go on. Not of a server without TLS. */
+  replaceCertificate(tls: NonNullable<ServerSettings['tls']>): void;
   /** Ends streams, lets requests under way finish, and takes no more. */
   close(): Promise<void>;
 }
@@ -101,6 +103,10 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       return text;
     },
     reloadOptions: () => configuration.refresh(),
+    replaceCertificate(tls) {
+      const { server } = http as { readonly server: { setSecureContext?(options: object): void } };
+      must(server.setSecureContext, 'TLS of the server').call(server, tlsOptions(tls));
+    },
     async close() {
       keeper.close();
       configuration.close();
