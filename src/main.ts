@@ -7,8 +7,7 @@ import type { ProcessOptions, RunOn } from '#app/process.ts';
 import type { ServerOptions } from '#app/server-process.ts';
 import { capacityOf, type MirrorCapacity } from '#contract/capacity.ts';
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
-import type { SecretRef } from '#contract/cluster-security.ts';
-import type { ClusterResource, Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
+import type { Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import { limitFindings } from '#contract/provider-limits.ts';
 import type {
@@ -680,9 +679,7 @@ export function verifyEvidence(zip: Buffer, key: string): BundleVerification {
 /** The clusters of the files, in their order; one that does not answer carries its error. */
 export function describeClusters(documents: Documents, host: Host): Promise<ClusterView[]> {
   return withClusters(documents.clusters, host, (clusterOf) =>
-    Promise.all(
-      documents.clusters.map((resource) => viewCluster(resource, () => clusterOf(resource.metadata.name))),
-    ),
+    Promise.all(documents.clusters.map((resource) => viewCluster(resource, () => clusterOf(resource.metadata.name)))),
   );
 }
 

@@ -171,12 +171,10 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   async #settleDangling(log: Log): Promise<DanglingIntent[]> {
     const { store, observers } = this.#options;
     if (log.dangling.length === 0) return [];
-    const effects = await store.logAnchors
-      .effectsOf(log.dangling.map(({ seq }) => seq))
-      .catch((error: unknown) => {
-        observers.onTrouble('what became of open intents is not known', error);
-        return null;
-      });
+    const effects = await store.logAnchors.effectsOf(log.dangling.map(({ seq }) => seq)).catch((error: unknown) => {
+      observers.onTrouble('what became of open intents is not known', error);
+      return null;
+    });
     const found = log.dangling.map((entry) => ({ entry, hasEffect: effects?.includes(entry.seq) ?? null }));
     for (const { entry, hasEffect } of found) {
       const evidence = hasEffect === null ? {} : { evidence: [{ kind: 'effects-in-store', size: Number(hasEffect) }] };
@@ -214,7 +212,10 @@ export class AuditKeeper implements AuditLog, AuditTrail {
     if (seen === null) return;
     const size = reader?.size ?? 0;
     if (size < seen.size)
-      throw contradiction('LOG_ROLLED_BACK', `The audit log in ${directory} has ${size} entries; the store has seen ${seen.size}.`);
+      throw contradiction(
+        'LOG_ROLLED_BACK',
+        `The audit log in ${directory} has ${size} entries; the store has seen ${seen.size}.`,
+      );
     if (reader && reader.rootAt(seen.size).toString('base64') !== seen.root)
       throw contradiction(
         'LOG_TAMPERED',

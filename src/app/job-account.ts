@@ -3,7 +3,6 @@ import { auditEventSchema, type AuditEvent } from '#contract/audit.ts';
 import type { ErrorCode } from '#contract/errors.ts';
 import type { ServeEvent } from '#contract/serve-events.ts';
 import type { RunEvent } from '#contract/status.ts';
-import type { RunningJob } from '#server/ports.ts';
 import type { StoredJob } from '#store/jobs.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Monitoring } from '#watch/monitoring.ts';

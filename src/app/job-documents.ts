@@ -55,9 +55,13 @@ function verifyDocuments(job: StoredJob, stored: StoredResources): JobDocuments 
   const mirrorJob = stored.jobs.find(({ kind, name }) => kind === 'Mirror' && name === named);
   const resolved = resolveVerify(stated, mirrorJob ? [mirrorOf(mirrorJob)] : []);
   if (!resolved)
-    throw new AppError('RESOURCE_NOT_FOUND', `Job "${job.name}" verifies a job "${String(named)}", which is not there.`, {
-      nextStep: 'Name a job of kind Mirror.',
-    });
+    throw new AppError(
+      'RESOURCE_NOT_FOUND',
+      `Job "${job.name}" verifies a job that is not there, or is no mirror.`,
+      {
+        nextStep: 'Name a job of kind Mirror.',
+      },
+    );
   const clusters = clustersOf(resolved.spec.mirror, stored);
   const documents = { clusters: clusters.map(resourceOf), mirrors: [], verifications: [resolved] };
   const texts = [job.document, mirrorJob?.document ?? null, ...clusters.map(({ document }) => document)];
@@ -96,7 +100,11 @@ function checked<T>(
     | { readonly success: false; readonly error: { readonly issues: readonly { readonly message: string }[] } },
 ): T {
   if (result.success) return result.data;
-  throw new AppError('CONFIG_INVALID', `The document of ${subject} cannot be used: ${complaints(result.error.issues).join('; ')}.`, {
-    nextStep: 'Change it to what this version takes.',
-  });
+  throw new AppError(
+    'CONFIG_INVALID',
+    `The document of ${subject} cannot be used: ${complaints(result.error.issues).join('; ')}.`,
+    {
+      nextStep: 'Change it to what this version takes.',
+    },
+  );
 }

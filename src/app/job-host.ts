@@ -32,8 +32,17 @@ function ownFiles(values: OptionValues): string[] {
     values['server.tls.keyFile'],
     values['server.setupTokenFile'],
   ];
-  const refs = [values['database.url'], values['secrets.key'], values['monitoring.token'], values['monitoring.splunk.hecToken'], values['monitoring.loki.token'], values['monitoring.prometheus.token']];
-  return [...files, ...refs.map((ref) => (ref !== null && 'file' in ref ? ref.file : null))].filter((path) => path !== null);
+  const refs = [
+    values['database.url'],
+    values['secrets.key'],
+    values['monitoring.token'],
+    values['monitoring.splunk.hecToken'],
+    values['monitoring.loki.token'],
+    values['monitoring.prometheus.token'],
+  ];
+  return [...files, ...refs.map((ref) => (ref !== null && 'file' in ref ? ref.file : null))].filter(
+    (path) => path !== null,
+  );
 }
 
 function identityOf({ disk }: Host, path: string): string[] {

@@ -185,7 +185,9 @@ export class JobSupervisor implements JobRunner {
       if (name !== null)
         void this.#options.store.clusters
           .pin(name, id)
-          .catch((error: unknown) => this.#options.observers.onTrouble(`the id of cluster "${name}" is not kept`, error));
+          .catch((error: unknown) =>
+            this.#options.observers.onTrouble(`the id of cluster "${name}" is not kept`, error),
+          );
   }
 
   /** Once for each time that it begins. */

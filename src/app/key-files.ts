@@ -16,7 +16,10 @@ interface KeyFile {
 }
 
 /** Of stored secrets. `text`: where it stands elsewhere than in a file. Throws CONFIG_INVALID, SECRET_UNAVAILABLE. */
-export function openKeyring(host: Pick<Host, 'disk'>, { path, isNew, text }: KeyFile & { readonly text: string | null }): KeyEncryption {
+export function openKeyring(
+  host: Pick<Host, 'disk'>,
+  { path, isNew, text }: KeyFile & { readonly text: string | null },
+): KeyEncryption {
   if (text !== null) return parseKeyring(text, 'secrets.key');
   if (isNew && host.disk.look(path) === null) create(host, path, `${newKeyLine('first')}\n`);
   return readKeyring(host.disk, path);

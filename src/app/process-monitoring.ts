@@ -25,7 +25,12 @@ export async function openProcessMonitoring(
 ): Promise<Monitoring> {
   const { clock } = host;
   const onTrouble: MonitoringOptions['onTrouble'] = (receiver, why) =>
-    onEvent(troubleEvent({ message: `what is pushed to ${receiver} does not arrive`, requestId: null, error: unavailable(why) }, clock.now()));
+    onEvent(
+      troubleEvent(
+        { message: `what is pushed to ${receiver} does not arrive`, requestId: null, error: unavailable(why) },
+        clock.now(),
+      ),
+    );
   const monitoring = await openMonitoring(host, { settings, version, jobs: [], certificates: [], waitsFor, onTrouble });
   if (monitoring.address !== null)
     onEvent({ event: 'metrics', url: `http://${monitoring.address}/metrics`, at: clock.now() });

@@ -40,7 +40,9 @@ export class Ends {
       try {
         await end();
       } catch (error) {
-        onEvent(troubleEvent({ message: 'not everything has ended in good order', requestId: null, error }, clock.now()));
+        onEvent(
+          troubleEvent({ message: 'not everything has ended in good order', requestId: null, error }, clock.now()),
+        );
       }
     }
     onEvent({ event: 'stopped', at: clock.now() });

@@ -21,7 +21,9 @@ export async function awaitLease(options: ServerLeaseOptions): Promise<boolean> 
   const { clock, signal, onWaiting, onTrouble } = options;
   let hasTold = false;
   while (!signal.aborted) {
-    const lease = await hold(options).catch((error: unknown) => onTrouble('the place of the server cannot be asked for', error));
+    const lease = await hold(options).catch((error: unknown) =>
+      onTrouble('the place of the server cannot be asked for', error),
+    );
     if (lease === 'ours') return true;
     if (lease === 'taken' && !hasTold) {
       hasTold = true;

@@ -27,7 +27,14 @@ import { openKeyring, openSigner } from './key-files.ts';
 import { LiveClusters } from './live-clusters.ts';
 import { openProcessMonitoring } from './process-monitoring.ts';
 import { awaitLease, keepLease, releaseLease } from './server-lease.ts';
-import { publicUrlOf, readOption, readServerTls, retentionOf, storeLocation, type TlsSettings } from './server-options.ts';
+import {
+  publicUrlOf,
+  readOption,
+  readServerTls,
+  retentionOf,
+  storeLocation,
+  type TlsSettings,
+} from './server-options.ts';
 import { aborted, Ends, type ProcessOptions, type RunOn } from './process.ts';
 import { troubleEvent } from './trouble.ts';
 
@@ -163,8 +170,7 @@ class ServerProcess {
       ...(store.health().state === 'ok' ? [] : ['the store']),
       ...(audit.isWritable() ? [] : ['the audit log']),
     ];
-    const monitoring =
-      settings && (await openProcessMonitoring(this.#host, { settings, version, waitsFor, onEvent }));
+    const monitoring = settings && (await openProcessMonitoring(this.#host, { settings, version, waitsFor, onEvent }));
     if (monitoring) this.#ends.push(() => monitoring.close());
     const jobs = new JobSupervisor({
       store,
@@ -184,10 +190,7 @@ class ServerProcess {
   }
 
   async #serve(
-    parts: Pick<
-      Parameters<typeof createServer>[0],
-      'store' | 'vault' | 'audit' | 'auditTrail' | 'jobs' | 'clusters'
-    >,
+    parts: Pick<Parameters<typeof createServer>[0], 'store' | 'vault' | 'audit' | 'auditTrail' | 'jobs' | 'clusters'>,
     tls: TlsSettings | null,
   ): Promise<Server> {
     const { clock, web, entropy } = this.#host;
@@ -264,7 +267,8 @@ class ServerProcess {
     const problems = problemsOf({ ...tls, ca: null }, { purpose: 'server', now: this.#host.clock.now() });
     if (problems.length === 0) return true;
     const error = new AppError('CONFIG_INVALID', `The certificate of the server will not do: ${problems.join('; ')}.`, {
-      nextStep: 'Put another one in its place; it is read anew without a restart. "lockstep tls import-cert" checks one.',
+      nextStep:
+        'Put another one in its place; it is read anew without a restart. "lockstep tls import-cert" checks one.',
     });
     this.#trouble('clients will not connect', error);
     return false;
@@ -318,7 +322,6 @@ class ServerProcess {
         nextStep: 'The database did not hear of this one for too long. Start it again: it then stands by.',
       });
   }
-
 
   #hostName(): string {
     return must(this.#host.process.split(' ')[0], 'host name');

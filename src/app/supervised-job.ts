@@ -174,7 +174,9 @@ export class SupervisedJob {
 
   /** The first of the partitions that stopped; all of them are in the status. */
   #stoppedBy(): Incident {
-    const incidents = this.#status?.shards.flatMap(({ incident }) => (incident?.severity === 'error' ? [incident] : []));
+    const incidents = this.#status?.shards.flatMap(({ incident }) =>
+      incident?.severity === 'error' ? [incident] : [],
+    );
     return incidents?.[0] ?? this.#incident({ code: 'INTERNAL', cause: 'It has ended, and does not say why.' });
   }
 

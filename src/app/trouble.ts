@@ -6,7 +6,11 @@ const CAUSES_MAX = 10;
 
 /** `message` says what is concerned. Never has a secret: errors of ours hold none. */
 export function troubleEvent(
-  { message, requestId, error }: { readonly message: string; readonly requestId: string | null; readonly error: unknown },
+  {
+    message,
+    requestId,
+    error,
+  }: { readonly message: string; readonly requestId: string | null; readonly error: unknown },
   at: number,
 ): Extract<ServeEvent, { event: 'trouble' }> {
   const known = error instanceof AppError ? error : null;

@@ -104,8 +104,8 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     },
     reloadOptions: () => configuration.refresh(),
     replaceCertificate(tls) {
-      const { server } = http as { readonly server: { setSecureContext?(options: object): void } };
-      must(server.setSecureContext, 'TLS of the server').call(server, tlsOptions(tls));
+      const { server } = http as { readonly server: { setSecureContext(options: object): void } };
+      server.setSecureContext(tlsOptions(tls));
     },
     async close() {
       keeper.close();

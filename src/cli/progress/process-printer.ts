@@ -74,7 +74,9 @@ function linesOf(event: ServeEvent): string[] {
         `audit log: verifier key ${event.key}`,
       ];
     case 'dangling-intent':
-      return [`audit log: nobody knows how ${event.action} of ${event.resource} ended (entry ${event.seq}): ${effectOf(event)}`];
+      return [
+        `audit log: nobody knows how ${event.action} of ${event.resource} ended (entry ${event.seq}): ${effectOf(event)}`,
+      ];
     case 'standing-by':
       return ['server: another one has the database; this one runs jobs, and takes its place when it is gone'];
     case 'job':
