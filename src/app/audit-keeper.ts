@@ -116,6 +116,21 @@ export class AuditKeeper implements AuditLog, AuditTrail {
     }
   }
 
+  async entry(seq: number): Promise<AuditEntry | null> {
+    const reader = this.#open().reader();
+    return seq < reader.size ? reader.entry(seq) : null;
+  }
+
+  async proof(seq: number): Promise<string | null> {
+    const reader = this.#open().reader();
+    return seq < reader.size ? reader.proof(seq) : null;
+  }
+
+  async checkpoint(): ReturnType<AuditTrail['checkpoint']> {
+    const { note, size } = this.#open().reader().checkpoint;
+    return { note, size, verifierKey: this.#options.key.verifier.text };
+  }
+
   #open(): Log {
     if (this.#log) return this.#log;
     throw new AppError('AUDIT_UNAVAILABLE', 'The audit log is not open, so nothing is changed that has to be in it.', {

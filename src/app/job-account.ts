@@ -1,40 +1,38 @@
 /** What the jobs of a process say, told to whoever is to know: the operator, metrics, and the audit log for what they do by themselves. */
 import { auditEventSchema, type AuditEvent } from '#contract/audit.ts';
 import type { ErrorCode } from '#contract/errors.ts';
-import type { ServeEvent } from '#contract/serve-events.ts';
-import type { RunEvent } from '#contract/status.ts';
 import type { StoredJob } from '#store/jobs.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Monitoring } from '#watch/monitoring.ts';
 import type { WatchedJob } from '#watch/metrics.ts';
+import type { Announcer } from './announcer.ts';
 import type { JobSupervisorOptions } from './job-supervisor.ts';
-import { troubleEvent } from './trouble.ts';
 
 export interface JobAccountOptions {
   readonly clock: Clock;
   readonly monitoring: Pick<Monitoring, 'watch' | 'observe'> | null;
-  readonly onEvent: (event: ServeEvent | RunEvent) => void;
+  readonly announcer: Announcer;
   /** Null: another process writes the log. */
   readonly note: ((event: AuditEvent, outcome: 'succeeded' | 'failed') => void) | null;
 }
 
 export function createJobAccount(options: JobAccountOptions): JobSupervisorOptions['observers'] {
-  const { clock, monitoring, onEvent, note } = options;
+  const { clock, monitoring, announcer, note } = options;
   return {
     onEvent(job, event) {
       monitoring?.observe(event);
-      if (event.event !== 'progress' && event.event !== 'verifying') onEvent(event);
+      if (event.event !== 'progress' && event.event !== 'verifying') announcer.tell(event);
       if (event.event === 'incident') note?.(jobEvent(job, 'job.incident', event.incident.code), 'failed');
       if (event.event === 'incident-ended') note?.(jobEvent(job, 'job.incident-end', event.incident.code), 'succeeded');
     },
     onState(job, running) {
       const { state, failedReason: reason } = running;
-      onEvent({ event: 'job', id: job.id, name: job.name, state, reason, at: clock.now() });
+      announcer.tell({ event: 'job', id: job.id, name: job.name, state, reason, at: clock.now() });
       if (running.failure) note?.(jobEvent(job, 'job.fail', running.failure.code), 'failed');
       if (state === 'running') note?.(jobEvent(job, 'job.run', null), 'succeeded');
     },
     onJobs: (jobs) => monitoring?.watch(jobs.flatMap(watched)),
-    onTrouble: (message, error) => onEvent(troubleEvent({ message, requestId: null, error }, clock.now())),
+    onTrouble: announcer.trouble,
   };
 }
 

@@ -55,13 +55,9 @@ function verifyDocuments(job: StoredJob, stored: StoredResources): JobDocuments 
   const mirrorJob = stored.jobs.find(({ kind, name }) => kind === 'Mirror' && name === named);
   const resolved = resolveVerify(stated, mirrorJob ? [mirrorOf(mirrorJob)] : []);
   if (!resolved)
-    throw new AppError(
-      'RESOURCE_NOT_FOUND',
-      `Job "${job.name}" verifies a job that is not there, or is no mirror.`,
-      {
-        nextStep: 'Name a job of kind Mirror.',
-      },
-    );
+    throw new AppError('RESOURCE_NOT_FOUND', `Job "${job.name}" verifies a job that is not there, or is no mirror.`, {
+      nextStep: 'Name a job of kind Mirror.',
+    });
   const clusters = clustersOf(resolved.spec.mirror, stored);
   const documents = { clusters: clusters.map(resourceOf), mirrors: [], verifications: [resolved] };
   const texts = [job.document, mirrorJob?.document ?? null, ...clusters.map(({ document }) => document)];

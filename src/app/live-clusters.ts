@@ -7,10 +7,10 @@ import type { ClusterView, TopicView } from '#contract/views.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { FramePool } from '#kafka/frame.ts';
 import type { ClusterAsker } from '#server/ports.ts';
-import type { InventoryGroup } from '#store/inventory.ts';
+import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
 import { findTopics, readTopicConfigs, viewCluster, viewTopics } from './cluster-views.ts';
 import { asAppError, connectAs, createCluster } from './connected-clusters.ts';
-import { viewGroups } from './group-views.ts';
+import { viewGroupOffsets, viewGroups } from './group-views.ts';
 import type { Host } from './host.ts';
 
 const IDLE_MS = 60_000;
@@ -30,8 +30,12 @@ export class LiveClusters implements ClusterAsker {
   /** By what they are described as: who changes a cluster is connected anew. */
   readonly #open = new Map<string, Open>();
 
-  constructor(host: Host) {
+  /** Before somebody connects: what is stored for that is read. */
+  readonly #prepare: () => Promise<void>;
+
+  constructor(host: Host, prepare: () => Promise<void>) {
     this.#host = host;
+    this.#prepare = prepare;
   }
 
   describe(resource: ClusterResource): Promise<ClusterView> {
@@ -52,6 +56,10 @@ export class LiveClusters implements ClusterAsker {
 
   groups(resource: ClusterResource): Promise<readonly InventoryGroup[]> {
     return this.#ask(resource, viewGroups);
+  }
+
+  groupOffsets(resource: ClusterResource): Promise<readonly InventoryGroupOffset[]> {
+    return this.#ask(resource, viewGroupOffsets);
   }
 
   close(): void {
@@ -92,7 +100,7 @@ export class LiveClusters implements ClusterAsker {
       closed.abort();
       cluster.close();
     };
-    const connected = connectAs(resource, cluster);
+    const connected = this.#prepare().then(() => connectAs(resource, cluster));
     const open: Open = { connected, close, uses: 0, stopTimer: () => {} };
     this.#open.set(key, open);
     // Who asks next tries anew.

@@ -2,11 +2,10 @@
 import { AppError } from '#contract/errors.ts';
 import type { MonitoringSettings } from '#contract/monitoring-settings.ts';
 import { formatAddress } from '#contract/option-types.ts';
-import type { ServeEvent } from '#contract/serve-events.ts';
 import { readSecret } from '#jobs/secret-host.ts';
 import { Monitoring, type MonitoringOptions } from '#watch/monitoring.ts';
+import type { Announcer } from './announcer.ts';
 import type { Host } from './host.ts';
-import { troubleEvent } from './trouble.ts';
 
 /** Throws REQUEST_INVALID where it cannot listen. */
 export async function openProcessMonitoring(
@@ -15,25 +14,20 @@ export async function openProcessMonitoring(
     settings,
     version,
     waitsFor,
-    onEvent,
+    announcer,
   }: {
     readonly settings: MonitoringSettings;
     readonly version: string;
     readonly waitsFor: () => readonly string[];
-    readonly onEvent: (event: ServeEvent) => void;
+    readonly announcer: Announcer;
   },
 ): Promise<Monitoring> {
   const { clock } = host;
   const onTrouble: MonitoringOptions['onTrouble'] = (receiver, why) =>
-    onEvent(
-      troubleEvent(
-        { message: `what is pushed to ${receiver} does not arrive`, requestId: null, error: unavailable(why) },
-        clock.now(),
-      ),
-    );
+    announcer.trouble(`what is pushed to ${receiver} does not arrive`, unavailable(why));
   const monitoring = await openMonitoring(host, { settings, version, jobs: [], certificates: [], waitsFor, onTrouble });
   if (monitoring.address !== null)
-    onEvent({ event: 'metrics', url: `http://${monitoring.address}/metrics`, at: clock.now() });
+    announcer.tell({ event: 'metrics', url: `http://${monitoring.address}/metrics`, at: clock.now() });
   return monitoring;
 }
 

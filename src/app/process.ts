@@ -1,17 +1,17 @@
 /** What the processes that run jobs of a store have in common. */
-import type { OptionValues } from '#contract/options.ts';
-import type { ServeEvent } from '#contract/serve-events.ts';
-import type { RunEvent } from '#contract/status.ts';
+import type { OptionSources } from '#contract/option-values.ts';
+import type { Clock } from '#util/clock.ts';
+import type { Announcer, ProcessEvent } from './announcer.ts';
 import type { Host } from './host.ts';
 import type { RunJob } from './supervised-job.ts';
-import { troubleEvent } from './trouble.ts';
 
 export interface ProcessOptions {
-  readonly values: OptionValues;
+  /** Flags, environment and file, as they are now. */
+  readonly sources: () => OptionSources;
   readonly version: string;
   /** Ends the process in good order. */
   readonly signal: AbortSignal;
-  readonly onEvent: (event: ServeEvent | RunEvent) => void;
+  readonly onEvent: (event: ProcessEvent) => void;
 }
 
 /** How jobs are run on a host that is given to them. */
@@ -19,13 +19,13 @@ export type RunOn = (host: Host) => RunJob;
 
 /** What was begun, so that all of it is ended, the last first, also where the next could not begin. */
 export class Ends {
-  readonly #host: Pick<Host, 'clock'>;
-  readonly #options: ProcessOptions;
+  readonly #clock: Clock;
+  readonly #announcer: Announcer;
   readonly #ends: (() => Promise<void> | void)[] = [];
 
-  constructor(host: Pick<Host, 'clock'>, options: ProcessOptions) {
-    this.#host = host;
-    this.#options = options;
+  constructor(clock: Clock, announcer: Announcer) {
+    this.#clock = clock;
+    this.#announcer = announcer;
   }
 
   push(end: () => Promise<void> | void): void {
@@ -33,19 +33,15 @@ export class Ends {
   }
 
   async endAll(): Promise<void> {
-    const { clock } = this.#host;
-    const { onEvent } = this.#options;
-    onEvent({ event: 'stopping', at: clock.now() });
+    this.#announcer.tell({ event: 'stopping', at: this.#clock.now() });
     for (const end of this.#ends.toReversed()) {
       try {
         await end();
       } catch (error) {
-        onEvent(
-          troubleEvent({ message: 'not everything has ended in good order', requestId: null, error }, clock.now()),
-        );
+        this.#announcer.trouble('not everything has ended in good order', error);
       }
     }
-    onEvent({ event: 'stopped', at: clock.now() });
+    this.#announcer.tell({ event: 'stopped', at: this.#clock.now() });
   }
 }
 

@@ -69,12 +69,17 @@ export function readOption(ref: SecretRef, option: string, host: Host): string {
   return readAs(() => readSecret(ref, option, host));
 }
 
+/** A certificate that somebody refers to. Throws SECRET_UNAVAILABLE. */
+export function readCertificateOf(ref: SecretRef, host: Host): string {
+  return readAs(() => readPem(ref, 'CERTIFICATE', { what: 'certificate', host }));
+}
+
 /** Secrets that cannot be had are told as of a cluster. */
 function readAs(read: () => string): string {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
-    throw new AppError('SECRET_UNAVAILABLE', `Option ${error.message}.`, { cause: error });
+    throw new AppError('SECRET_UNAVAILABLE', `${error.message}.`, { cause: error });
   }
 }

@@ -126,11 +126,15 @@ export const optionTable = {
     text('the path of a file', { word: 'file' }),
     'lockstep.key',
     'The keys that encrypt stored secrets, a line NAME:BASE64 of 32 bytes each, readable for the server alone. Made when a server begins with an empty database.',
-    ['serve'],
+    ['serve', 'worker'],
   ),
-  'secrets.key': row(secret(), null, 'Where those keys stand instead of in a file, separated by commas.', ['serve'], {
-    flag: null,
-  }),
+  'secrets.key': row(
+    secret(),
+    null,
+    'Where those keys stand instead of in a file, separated by commas.',
+    ['serve', 'worker'],
+    { flag: null },
+  ),
   'audit.directory': row(
     text('a directory', { word: 'directory' }),
     'lockstep-audit',
@@ -261,18 +265,22 @@ export const optionTable = {
 
 export type OptionKey = keyof typeof optionTable;
 
-/** They say where the store is and what opens it: needed before anything that is stored can be read. */
-const BEFORE_THE_STORE: readonly OptionKey[] = [
+/** They say where the store is and what opens it, or name files that the server writes: the machine's own business. */
+const OF_THE_MACHINE: readonly OptionKey[] = [
   'database.path',
   'database.url',
   'secrets.keyFile',
   'backups.directory',
+  'audit.directory',
+  'audit.keyFile',
+  'audit.anchorFiles',
+  'server.setupTokenFile',
 ];
 
 /** Whether it can be set over the API. Where a secret stands on the machine is said on the machine. */
 export function isSettable(key: OptionKey): boolean {
   const { readers, type } = rowOf(key);
-  return readers.includes('serve') && !type.isSecret && !BEFORE_THE_STORE.includes(key);
+  return readers.includes('serve') && !type.isSecret && !OF_THE_MACHINE.includes(key);
 }
 
 type ValueOf<Row> = Row extends OptionRow<infer T, infer D> ? T | D : never;

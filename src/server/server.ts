@@ -104,7 +104,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     },
     reloadOptions: () => configuration.refresh(),
     replaceCertificate(tls) {
-      const { server } = http as { readonly server: { setSecureContext(options: object): void } };
+      const { server } = http as unknown as { readonly server: { setSecureContext(options: object): void } };
       server.setSecureContext(tlsOptions(tls));
     },
     async close() {

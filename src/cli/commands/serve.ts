@@ -1,5 +1,6 @@
+import type { OptionSources } from '#contract/option-values.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { type ConfigOptions, optionFlags, readOptions } from '../options.ts';
+import { type ConfigOptions, optionFlags, readSources } from '../options.ts';
 import { printProcess } from '../progress/process-printer.ts';
 import type { Verb } from '../verb.ts';
 
@@ -21,15 +22,15 @@ export const serve: Verb<Options> = {
   takesFiles: false,
   async run(context, options) {
     const { io, host, app, version } = context;
-    const { values } = readOptions(context, options, 'serve');
+    const sources = (): OptionSources => readSources(context, options, 'serve');
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
     await app.serve(host, {
-      values,
+      sources,
       version,
       signal: stop.signal,
       isTerminal: io.isTty && options.json !== true,
-      onEvent: printProcess(context, { isJson: options.json === true, level: () => values['logging.level'] }),
+      onEvent: printProcess(context, { isJson: options.json === true }),
     });
     return exitCodes.ok;
   },

@@ -6,37 +6,17 @@ import type { Context } from '../context.ts';
 import { formatTime } from '../format.ts';
 import { LinePrinter } from './line-printer.ts';
 
-const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
-export type Level = (typeof LEVELS)[number];
-
-/** `level`: what is told of troubles and jobs; where the server is reached and the like is always told. */
 export function printProcess(
   { io, host }: Pick<Context, 'io' | 'host'>,
-  { isJson, level }: { readonly isJson: boolean; readonly level: () => Level },
+  { isJson }: { readonly isJson: boolean },
 ): (event: ServeEvent | RunEvent) => void {
   const lines = new LinePrinter(io, host.clock);
   return (event) => {
-    if (LEVELS.indexOf(levelOf(event)) > LEVELS.indexOf(level())) return;
     if (isJson) return io.out(`${printableJson(event)}\n`);
     if (!isServeEvent(event)) return lines.print(event);
     for (const line of linesOf(event)) io.out(`${formatTime(event.at)} ${printable(line)}\n`);
     if (event.event === 'trouble' && event.stack !== null && io.isDebug) io.err(`${event.stack}\n`);
   };
-}
-
-function levelOf(event: ServeEvent | RunEvent): Level {
-  switch (event.event) {
-    case 'trouble':
-      return event.level;
-    case 'job':
-      return event.state === 'failed' ? 'error' : 'info';
-    case 'incident':
-      return event.incident.severity === 'error' ? 'error' : 'warn';
-    case 'warning':
-      return 'warn';
-    default:
-      return isServeEvent(event) ? 'error' : 'info';
-  }
 }
 
 const SERVE_EVENTS = new Set<string>([
@@ -45,6 +25,7 @@ const SERVE_EVENTS = new Set<string>([
   'setup-token',
   'audit-log',
   'dangling-intent',
+  'restored',
   'standing-by',
   'job',
   'certificate',
@@ -77,6 +58,8 @@ function linesOf(event: ServeEvent): string[] {
       return [
         `audit log: nobody knows how ${event.action} of ${event.resource} ended (entry ${event.seq}): ${effectOf(event)}`,
       ];
+    case 'restored':
+      return [`database: put back as it was when ${event.backup} was taken`];
     case 'standing-by':
       return ['server: another one has the database; this one runs jobs, and takes its place when it is gone'];
     case 'job':
