@@ -2,7 +2,7 @@
 import { complaints } from '#contract/option-file.ts';
 import { AppError } from '#contract/errors.ts';
 import {
-  clusterSchema,
+  serverClusterSchema,
   mirrorSchema,
   resolveVerify,
   verifySchema,
@@ -80,7 +80,7 @@ function clustersOf({ metadata, spec }: MirrorResource, { clusters }: StoredReso
 
 /** The identity that was met first holds where none is stated. */
 export function resourceOf({ name, document, pinnedId }: StoredCluster): ClusterResource {
-  const resource = checked(`cluster "${name}"`, clusterSchema.safeParse(document));
+  const resource = checked(`cluster "${name}"`, serverClusterSchema.safeParse(document));
   return { ...resource, spec: { ...resource.spec, id: resource.spec.id ?? pinnedId } };
 }
 

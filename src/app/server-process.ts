@@ -26,7 +26,6 @@ import { sleep } from '#util/clock.ts';
 import { Announcer } from './announcer.ts';
 import { createAnchors } from './audit-anchors.ts';
 import { AuditKeeper } from './audit-keeper.ts';
-import { takeDueBackup } from './backup-schedule.ts';
 import { createClusterAccess, runWith, type ClusterAccess } from './cluster-access.ts';
 import type { Host } from './host.ts';
 import { createJobAccount } from './job-account.ts';
@@ -51,8 +50,6 @@ import { troubleEvent } from './trouble.ts';
 const CERTIFICATE_MS = 10_000;
 /** How soon a changed file of options holds, in what needs no restart. */
 const OPTIONS_MS = 5_000;
-/** How often is looked whether a backup is due. */
-const BACKUPS_MS = 60_000;
 const SETUP_MS = 3_600_000;
 const STORE_CLOSE_MS = 5_000;
 
@@ -125,7 +122,7 @@ class ServerProcess {
     const readCertificate = (ref: SecretRef): string => readCertificateOf(ref, access.host);
     const control = { store, vault, audit, auditTrail: audit, jobs, clusters, backups, readCertificate };
     this.#server = await this.#serve(control);
-    this.#work({ store, backups });
+    this.#work(store);
     await this.#untilEnd(lease, signal);
   }
 
@@ -296,7 +293,7 @@ class ServerProcess {
 
   // ---- what goes on beside it
 
-  #work({ store, backups }: { readonly store: Store; readonly backups: Backups | null }): void {
+  #work(store: Store): void {
     const { clock } = this.#host;
     const ended = new AbortController();
     const { signal } = ended;
@@ -310,7 +307,6 @@ class ServerProcess {
       }),
       this.#repeat(CERTIFICATE_MS, signal, () => this.#followCertificate()),
       this.#repeat(OPTIONS_MS, signal, () => this.#followOptions()),
-      ...(backups === null ? [] : [this.#repeat(BACKUPS_MS, signal, () => this.#takeBackup(backups))]),
     ];
     this.#ends.push(async () => {
       ended.abort();
@@ -332,13 +328,6 @@ class ServerProcess {
         told = error.message; // once, not in each round
       }
     }
-  }
-
-  async #takeBackup(backups: Backups): Promise<void> {
-    const schedule = { everyMs: this.#values['backups.every'], keep: this.#values['backups.keep'] };
-    const now = this.#host.clock.now();
-    const backup = await takeDueBackup(backups, schedule, now);
-    if (backup !== null) this.#announcer.tell({ event: 'backup', backup, at: this.#host.clock.now() });
   }
 
   // ---- options

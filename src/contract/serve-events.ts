@@ -34,8 +34,6 @@ export type ServeEvent =
       readonly hasEffect: boolean | null;
       readonly at: number;
     }
-  /** One was taken by itself. */
-  | { readonly event: 'backup'; readonly backup: string; readonly at: number }
   /** A backup was put in the place of the database, as somebody had asked for. */
   | { readonly event: 'restored'; readonly backup: string; readonly takenAt: number; readonly at: number }
   /** Another server has the database; jobs are run beside it meanwhile. */

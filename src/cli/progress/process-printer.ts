@@ -25,7 +25,6 @@ const SERVE_EVENTS = new Set<string>([
   'setup-token',
   'audit-log',
   'dangling-intent',
-  'backup',
   'restored',
   'standing-by',
   'job',
@@ -59,8 +58,6 @@ function linesOf(event: ServeEvent): string[] {
       return [
         `audit log: nobody knows how ${event.action} of ${event.resource} ended (entry ${event.seq}): ${effectOf(event)}`,
       ];
-    case 'backup':
-      return [`backup: ${event.backup} was taken`];
     case 'restored':
       return [`database: put back as it was when ${event.backup} was taken`];
     case 'standing-by':
