@@ -1,10 +1,15 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
+import { findTopics, readTopicConfigs, viewCluster, viewTopics } from '#app/cluster-views.ts';
+import { asAppError, FRAME_BYTES_MAX, withClusters, type ClusterOf } from '#app/connected-clusters.ts';
+import type { Host } from '#app/host.ts';
+import { openMonitoring as openProcessMonitoring } from '#app/process-monitoring.ts';
+import type { ProcessOptions, RunOn } from '#app/process.ts';
+import type { ServerOptions } from '#app/server-process.ts';
 import { capacityOf, type MirrorCapacity } from '#contract/capacity.ts';
 import type { Access, MirrorPermissions, MirrorPlan } from '#contract/plan.ts';
-import type { SecretRef } from '#contract/cluster-security.ts';
-import type { ClusterResource, Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
+import type { Documents, MirrorResource, VerifyResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
-import { limitFindings, withLimits } from '#contract/provider-limits.ts';
+import { limitFindings } from '#contract/provider-limits.ts';
 import type {
   FailbackReport,
   FailoverEvent,
@@ -19,11 +24,8 @@ import type { MirrorVerification } from '#contract/verification.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import { toAppError } from '#jobs/app-error.ts';
 import { createSecurity } from '#jobs/cluster-secrets.ts';
-import { Cluster } from '#kafka/cluster.ts';
-import { describeTopicConfigs } from '#kafka/configs.ts';
+import type { Cluster } from '#kafka/cluster.ts';
 import { FramePool } from '#kafka/frame.ts';
-import type { TopicMetadata } from '#kafka/metadata.ts';
-import { EARLIEST, LATEST, listOffsets } from '#kafka/offsets.ts';
 import type { KafMirrorFile } from '#migrate/kaf-mirror/migrate-kaf-mirror.ts';
 import type { FileBytes } from '#migrate/mm2/migrate-mm2.ts';
 import type { FileText } from '#migrate/strimzi/migrate-strimzi.ts';
@@ -66,45 +68,14 @@ import { inspectServer, type InspectedServer } from '#watch/certificates/inspect
 import { certificatesOf } from '#watch/certificates/cluster-certificates.ts';
 import { examine } from '#watch/checks/doctor.ts';
 import { checkNode, checkOpenFiles } from '#watch/checks/machine.ts';
-import { Monitoring } from '#watch/monitoring.ts';
+import type { Monitoring } from '#watch/monitoring.ts';
 import { must } from '#util/assert.ts';
-import { sleep, type Clock } from '#util/clock.ts';
-import type { Disk, Web } from '#util/host.ts';
+import { sleep } from '#util/clock.ts';
+import type { Disk } from '#util/host.ts';
 import { nearest } from '#util/nearest.ts';
-import type { Listen } from '#util/http.ts';
-import type { Network } from '#util/network.ts';
-import type { ProbeTls } from '#util/tls-probe.ts';
-import type { ProcessFigures } from '#util/process-figures.ts';
-import type { Tables } from '#util/tables.ts';
 import { untilAborted } from '#util/until-aborted.ts';
-import type { Random } from '#util/random.ts';
 
-/**
- * All bytes on their way through one process. Measured with 16 and 32 MiB: the same speed, and with 16 a tenth less CPU
- * time, since more of what is written is still in the processor's cache.
- */
-const FRAME_BYTES_MAX = 16 * 1024 * 1024;
-
-/** What the outside world is to Lockstep. */
-export interface Host {
-  readonly network: Network;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: Disk;
-  /** Databases of others. */
-  readonly tables: Tables;
-  /** Of this process, where secrets may stand. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** For tokens, and receivers of metrics and events. */
-  readonly web: Web;
-  readonly listen: Listen;
-  readonly figures: ProcessFigures;
-  readonly probeTls: ProbeTls;
-  /** Text that nobody can foretell. */
-  readonly nonce: () => string;
-  /** Host name and process id, for people. */
-  readonly process: string;
-}
+export type { Host };
 
 /** Files of another mirror, as its migration needs them. */
 export type MigrationInput =
@@ -399,7 +370,7 @@ function readIfThere(disk: Disk, path: string): string | null {
 export type OpenMonitoring = Pick<Monitoring, 'address' | 'observe' | 'close'>;
 
 /** Serves and pushes what the jobs of the files say in numbers. Throws AppError REQUEST_INVALID where it cannot listen. */
-export async function openMonitoring(
+export function openMonitoring(
   { clusters, mirrors, verifications }: Documents,
   host: Host,
   options: {
@@ -409,7 +380,6 @@ export async function openMonitoring(
   },
 ): Promise<OpenMonitoring> {
   const { settings, version, onWarning } = options;
-  const ports = { ...host, readSecret: (ref: SecretRef, what: string) => readSecret(ref, what, host) };
   const jobs = [
     ...mirrors.map(({ metadata }) => ({ name: metadata.name, kind: 'mirror' as const })),
     ...verifications.map(({ metadata }) => ({ name: metadata.name, kind: 'verify' as const })),
@@ -418,16 +388,27 @@ export async function openMonitoring(
     const message = `What is pushed to ${receiver} does not arrive: ${why}. It is tried again; the mirrors go on.`;
     onWarning({ event: 'warning', mirror: null, code: 'RECEIVER_UNAVAILABLE', message, at: host.clock.now() });
   };
-  try {
-    const certificates = clusters.flatMap(certificatesOf);
-    return await Monitoring.open(ports, { settings, jobs, certificates, version, onTrouble });
-  } catch (cause) {
-    if (!settings.listen) throw cause;
-    throw new AppError('REQUEST_INVALID', `--metrics: cannot listen on ${formatAddress(settings.listen)}`, {
-      cause,
-      nextStep: 'Name an address of this machine, and a port that is free.',
-    });
-  }
+  const certificates = clusters.flatMap(certificatesOf);
+  return openProcessMonitoring(host, { settings, jobs, certificates, version, onTrouble });
+}
+
+/** What jobs of a store tell of their progress. */
+const JOB_PROGRESS_MS = 1_000;
+
+const runJobsOn: RunOn = (host) => (documents, options) =>
+  runMirrors(documents, host, { ...options, progressMs: JOB_PROGRESS_MS });
+
+/** The control plane and its jobs, until `signal` aborts. Throws AppError where it cannot begin or go on. */
+export async function serve(host: Host, options: ServerOptions): Promise<void> {
+  // Larger than all that other commands need.
+  const { runServer } = await import('#app/server-process.ts');
+  return runServer(host, options, runJobsOn);
+}
+
+/** One more process for the jobs of a server, until `signal` aborts. Throws AppError where it cannot begin. */
+export async function work(host: Host, options: ProcessOptions): Promise<void> {
+  const { runWorker } = await import('#app/worker-process.ts');
+  return runWorker(host, options, runJobsOn);
 }
 
 /**
@@ -698,9 +679,7 @@ export function verifyEvidence(zip: Buffer, key: string): BundleVerification {
 /** The clusters of the files, in their order; one that does not answer carries its error. */
 export function describeClusters(documents: Documents, host: Host): Promise<ClusterView[]> {
   return withClusters(documents.clusters, host, (clusterOf) =>
-    Promise.all(
-      documents.clusters.map((resource) => describeCluster(resource, () => clusterOf(resource.metadata.name))),
-    ),
+    Promise.all(documents.clusters.map((resource) => viewCluster(resource, () => clusterOf(resource.metadata.name)))),
   );
 }
 
@@ -714,8 +693,7 @@ export function describeTopics(
   return withClusters(documents.clusters, host, (clusterOf) =>
     asAppError(`cluster "${name}"`, async () => {
       const cluster = await clusterOf(name);
-      const found = await cluster.refresh(topic === undefined ? 'all' : [topic]);
-      const topics = found.filter(({ errorCode }) => errorCode === 0).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+      const topics = await findTopics(cluster, topic === undefined ? null : [topic]);
       if (topic !== undefined && topics.length === 0) {
         const near = nearest(
           topic,
@@ -727,89 +705,9 @@ export function describeTopics(
           { nextStep: `"lockstep topics list -f FILE --cluster ${name}" shows those that it has.` },
         );
       }
-      const configs = topic === undefined ? null : await topicConfigs(cluster, topic);
-      return viewTopics(cluster, topics, configs);
+      return viewTopics(cluster, topics, await readTopicConfigs(cluster, topic === undefined ? [] : [topic]));
     }),
   );
-}
-
-type ClusterOf = (name: string) => Promise<Cluster>;
-
-/**
- * Connects clusters as they are asked for, once each, and closes them in the end. `onTrouble` hears of what a cluster's
- * connections live on with for now.
- */
-async function withClusters<T>(
-  resources: readonly ClusterResource[],
-  host: Host,
-  use: (clusterOf: ClusterOf, pool: FramePool) => Promise<T>,
-  onTrouble: (cluster: string, error: Error) => void = () => {},
-): Promise<T> {
-  const pool = new FramePool({ bytesMax: FRAME_BYTES_MAX });
-  const clusters: Cluster[] = [];
-  const closed = new AbortController();
-  const connected = new Map<string, Promise<Cluster>>();
-  const connect = (name: string): Promise<Cluster> => {
-    const resource = resources.find(({ metadata }) => metadata.name === name);
-    if (!resource)
-      throw new AppError('RESOURCE_NOT_FOUND', `No file holds a Cluster "${name}".`, {
-        nextStep: "Name one of the files' clusters.",
-      });
-    const { clock, network, random } = host;
-    const { bootstrap, advertised, security: settings } = resource.spec;
-    const security = createSecurity(settings, host, {
-      onTrouble: (error) => onTrouble(name, error),
-      signal: closed.signal,
-    });
-    const cluster = new Cluster({
-      name,
-      bootstrap,
-      advertised,
-      network,
-      clock,
-      random,
-      pool,
-      ...(security ? { security } : {}),
-    });
-    clusters.push(cluster);
-    return asAppError(`cluster "${name}"`, async () => {
-      await cluster.connect();
-      checkIdentity(resource, cluster);
-      return cluster;
-    }).catch((error: unknown) => {
-      throw withLimits(error, settings.provider);
-    });
-  };
-  const clusterOf: ClusterOf = async (name) => {
-    let cluster = connected.get(name);
-    if (!cluster) connected.set(name, (cluster = connect(name)));
-    return cluster;
-  };
-  try {
-    return await use(clusterOf, pool);
-  } finally {
-    closed.abort();
-    for (const cluster of clusters) cluster.close();
-  }
-}
-
-function checkIdentity({ metadata, spec }: ClusterResource, cluster: Cluster): void {
-  if (spec.id === null || spec.id === cluster.clusterId) return;
-  throw new AppError(
-    'CLUSTER_ID_MISMATCH',
-    `Cluster "${metadata.name}" is pinned to the id ${spec.id}, but ${cluster.clusterId} answers at ${spec.bootstrap.join(', ')}.`,
-    {
-      nextStep: 'Correct the bootstrap addresses; change "id" only if the cluster was really replaced.',
-    },
-  );
-}
-
-async function asAppError<T>(subject: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw toAppError(error, subject);
-  }
 }
 
 const OUTCOMES_WORST_FIRST: readonly MirrorOutcome[] = [
@@ -822,76 +720,4 @@ const OUTCOMES_WORST_FIRST: readonly MirrorOutcome[] = [
 
 function worstOf(outcomes: readonly MirrorOutcome[]): RunOutcome {
   return OUTCOMES_WORST_FIRST.find((outcome) => outcomes.includes(outcome)) ?? 'caught-up';
-}
-
-async function describeCluster(resource: ClusterResource, connect: () => Promise<Cluster>): Promise<ClusterView> {
-  const base = { name: resource.metadata.name, bootstrap: resource.spec.bootstrap };
-  try {
-    const cluster = await connect();
-    const topics = await cluster.refresh('all');
-    return {
-      ...base,
-      clusterId: cluster.clusterId,
-      controller: cluster.controllerId,
-      brokers: cluster.brokers().map(({ id, host, port, rack }) => ({ id, address: `${host}:${port}`, rack })),
-      topics: topics.length,
-      partitions: topics.reduce((sum, { partitions }) => sum + partitions.length, 0),
-      error: null,
-    };
-  } catch (error) {
-    const { code, message, nextStep } = toAppError(error, `cluster "${base.name}"`);
-    return {
-      ...base,
-      clusterId: null,
-      controller: null,
-      brokers: [],
-      topics: null,
-      partitions: null,
-      error: { code, message, nextStep: nextStep ?? null },
-    };
-  }
-}
-
-/** Settings of the topic itself; values of sensitive ones are not shown. */
-async function topicConfigs(cluster: Cluster, topic: string): Promise<Record<string, string>> {
-  const described = must((await describeTopicConfigs(cluster, [topic]))[0], 'described topic');
-  if (described.error) throw described.error;
-  const own = [...described.configs].filter(([, entry]) => entry.source === 'topic');
-  return Object.fromEntries(own.map(([name, entry]) => [name, entry.sensitive ? '(hidden)' : (entry.value ?? '')]));
-}
-
-async function viewTopics(
-  cluster: Cluster,
-  topics: readonly TopicMetadata[],
-  configs: Record<string, string> | null,
-): Promise<TopicView[]> {
-  const all = topics.flatMap(({ name, partitions }) => partitions.map(({ partition }) => ({ topic: name, partition })));
-  const queries = (timestamp: number) => all.map((each) => ({ ...each, timestamp }));
-  const [starts, stable, watermarks] = await Promise.all([
-    listOffsets(cluster, queries(EARLIEST)),
-    listOffsets(cluster, queries(LATEST), { isolation: 'read_committed' }),
-    listOffsets(cluster, queries(LATEST)),
-  ]);
-  const known = (answer: { offset: number; error: unknown } | undefined): number | null =>
-    !answer || answer.error ? null : answer.offset;
-  let index = 0;
-  return topics.map(({ name, topicId, isInternal, partitions }) => ({
-    name,
-    topicId,
-    isInternal,
-    configs,
-    partitions: partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => {
-      const at = index++;
-      return {
-        partition,
-        leader: leader < 0 ? null : leader,
-        leaderEpoch: leaderEpoch < 0 ? null : leaderEpoch,
-        replicas,
-        inSyncReplicas: isr,
-        logStart: known(starts[at]),
-        stableOffset: known(stable[at]),
-        highWatermark: known(watermarks[at]),
-      };
-    }),
-  }));
 }

@@ -24,6 +24,7 @@ export const rooms = {
   assist: ['contract', 'util'],
   store: ['contract', 'util'],
   server: 'all but cli',
+  app: 'all but cli',
   cli: ['contract', 'util', 'main'],
   testing: 'all',
   web: ['contract'],

@@ -26,10 +26,12 @@ import { migrateStrimzi } from './commands/migrate/strimzi.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
+import { serve } from './commands/serve.ts';
 import { getTopic } from './commands/topics/get.ts';
 import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
 import { verify } from './commands/verify.ts';
+import { worker } from './commands/worker.ts';
 import { login } from './commands/account/login.ts';
 import {
   addSecondFactor,
@@ -139,6 +141,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         drill,
       },
     },
+    { name: null, description: 'A server, and more processes for its jobs', verbs: { serve, worker } },
     {
       name: 'clusters',
       description: 'clusters of files, and those of a server',

@@ -20,6 +20,8 @@ import type {
   planMirrors,
   rebuildCopy,
   runMirrors,
+  serve,
+  work,
   verifyEvidence,
   verifyLogDirectory,
   verifyLogProof,
@@ -41,6 +43,8 @@ export interface App {
   readonly capacityOfMirrors: typeof capacityOfMirrors;
   readonly permissionsOfMirrors: typeof permissionsOfMirrors;
   readonly runMirrors: typeof runMirrors;
+  readonly serve: typeof serve;
+  readonly work: typeof work;
   readonly openMonitoring: typeof openMonitoring;
   readonly makeCertificates: typeof makeCertificates;
   readonly checkCertificate: typeof checkCertificate;

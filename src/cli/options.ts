@@ -1,6 +1,6 @@
 /** Options of the table (contract/options.ts) as flags of a command, and where else they may stand. */
 import { parseOptionFile } from '#contract/option-file.ts';
-import { optionsFor, resolveOptions, type ResolvedOptions } from '#contract/option-values.ts';
+import { optionsFor, resolveOptions, type OptionSources, type ResolvedOptions } from '#contract/option-values.ts';
 import { flagOf, type OptionKey, type OptionReader, rowOf } from '#contract/options.ts';
 import type { Context } from './context.ts';
 import { readText } from './files.ts';
@@ -26,11 +26,16 @@ export function optionFlags(reader: OptionReader): Record<string, string> {
 }
 
 /** What holds for a command. Throws AppError CONFIG_INVALID. */
-export function readOptions(
+export function readOptions(...given: Parameters<typeof readSources>): ResolvedOptions {
+  return resolveOptions(readSources(...given));
+}
+
+/** Where the options of a command stand now. Throws AppError CONFIG_INVALID for a file that cannot be read. */
+export function readSources(
   { host }: Pick<Context, 'host'>,
   given: ConfigOptions,
   reader: OptionReader,
-): ResolvedOptions {
+): OptionSources {
   const path = given.config ?? host.environment[CONFIG_VARIABLE];
   const flags = new Map<OptionKey, string>();
   for (const key of optionsFor(reader)) {
@@ -39,7 +44,7 @@ export function readOptions(
     if (typeof value === 'string') flags.set(key, value);
   }
   const file = path === undefined || path === '' ? undefined : parseOptionFile(path, readText(host.disk, path));
-  return resolveOptions({ flags, environment: host.environment, ...(file ? { file } : {}) });
+  return { flags, environment: host.environment, ...(file ? { file } : {}) };
 }
 
 /** As commander names it: `--monitoring-token` → monitoringToken. */

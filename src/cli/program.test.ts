@@ -118,6 +118,7 @@ async function lockstep(
     figures: systemFigures,
     probeTls: () => Promise.reject(new Error('not expected to be called')),
     nonce: () => 'nonce',
+    entropy: { bytes: (count: number) => Buffer.alloc(count, 7) },
     process: 'host 1',
     ...outside,
   };
@@ -135,6 +136,8 @@ async function lockstep(
     capacityOfMirrors: unexpected,
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
+    serve: unexpected,
+    work: unexpected,
     openMonitoring: unexpected,
     makeCertificates: unexpected,
     checkCertificate: () => [],

@@ -61,6 +61,12 @@ export const optionTable = {
     ['serve'],
     { isHot: true },
   ),
+  'server.setupTokenFile': row(
+    text('the path of a file', { word: 'file' }),
+    'lockstep-setup-token',
+    'Where the one-time token for the first administrator is put when standard output is no terminal.',
+    ['serve'],
+  ),
   'server.trustedProxies': row(
     list(text('an address or a range', { pattern: /^[0-9A-Fa-f:.]+(?:\/\d{1,3})?$/ })),
     [],
@@ -74,11 +80,17 @@ export const optionTable = {
     'The SQLite file, where there is no database.url.',
     ['serve'],
   ),
-  'database.url': row(secret(), null, 'Where the address of a PostgreSQL database stands.', ['serve'], { flag: null }),
+  'database.url': row(
+    secret(),
+    null,
+    'Where the address of a PostgreSQL database stands; it goes before database.path.',
+    ['serve', 'worker'],
+    { flag: null },
+  ),
   'database.metricsRetention': row(
     duration('1d', '3650d'),
     2_592_000_000,
-    'How long metrics are kept in full.',
+    'How long metrics are kept in steps of an hour and finer (docs/operating/store.md).',
     ['serve'],
     { isHot: true },
   ),
@@ -112,13 +124,48 @@ export const optionTable = {
   'backups.keep': row(count(1, 1000), 14, 'Of those, so many are kept: the oldest go.', ['serve'], { isHot: true }),
   'secrets.keyFile': row(
     text('the path of a file', { word: 'file' }),
+    'lockstep.key',
+    'The keys that encrypt stored secrets, a line NAME:BASE64 of 32 bytes each, readable for the server alone. Made when a server begins with an empty database.',
+    ['serve', 'worker'],
+  ),
+  'secrets.key': row(
+    secret(),
     null,
-    'The key that encrypts stored secrets: 32 bytes as base64, readable for the server alone.',
+    'Where those keys stand instead of in a file, separated by commas.',
+    ['serve', 'worker'],
+    { flag: null },
+  ),
+  'audit.directory': row(
+    text('a directory', { word: 'directory' }),
+    'lockstep-audit',
+    'The audit log. One server writes it, and nothing else.',
     ['serve'],
   ),
-  'logging.level': row(choice('error', 'warn', 'info', 'debug'), 'info', 'What the server logs.', ['serve'], {
-    isHot: true,
-  }),
+  'audit.keyFile': row(
+    text('the path of a file', { word: 'file' }),
+    'lockstep-audit.key',
+    'The key that signs the audit log, readable for the server alone. Made when a log begins.',
+    ['serve'],
+  ),
+  'audit.anchorClusters': row(
+    list(text('the name of a cluster')),
+    [],
+    'Clusters whose topic __lockstep.audit.checkpoints is given the checkpoint of the log once a minute.',
+    ['serve'],
+  ),
+  'audit.anchorFiles': row(
+    list(text('the path of a file')),
+    [],
+    'Files that are given it too: on another disk, or a share of somebody else.',
+    ['serve'],
+  ),
+  'logging.level': row(
+    choice('error', 'warn', 'info', 'debug'),
+    'info',
+    'What the server says of itself, beside its address and the like.',
+    ['serve', 'worker'],
+    { isHot: true },
+  ),
   'logging.directory': row(
     text('a directory', { word: 'directory' }),
     null,
@@ -218,18 +265,22 @@ export const optionTable = {
 
 export type OptionKey = keyof typeof optionTable;
 
-/** They say where the store is and what opens it: needed before anything that is stored can be read. */
-const BEFORE_THE_STORE: readonly OptionKey[] = [
+/** They say where the store is and what opens it, or name files that the server writes: the machine's own business. */
+const OF_THE_MACHINE: readonly OptionKey[] = [
   'database.path',
   'database.url',
   'secrets.keyFile',
   'backups.directory',
+  'audit.directory',
+  'audit.keyFile',
+  'audit.anchorFiles',
+  'server.setupTokenFile',
 ];
 
 /** Whether it can be set over the API. Where a secret stands on the machine is said on the machine. */
 export function isSettable(key: OptionKey): boolean {
   const { readers, type } = rowOf(key);
-  return readers.includes('serve') && !type.isSecret && !BEFORE_THE_STORE.includes(key);
+  return readers.includes('serve') && !type.isSecret && !OF_THE_MACHINE.includes(key);
 }
 
 type ValueOf<Row> = Row extends OptionRow<infer T, infer D> ? T | D : never;

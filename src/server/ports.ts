@@ -1,9 +1,10 @@
 /** What the server needs of the rest of the program; `src/main.ts` hands it over. */
+import type { AuditEntry, AuditEvent } from '#contract/audit.ts';
 import type { SecretRef } from '#contract/cluster-security.ts';
 import type { OptionSources } from '#contract/option-values.ts';
 import type { OptionValues } from '#contract/options.ts';
 import type { ClusterResource } from '#contract/resources.ts';
-import type { MirrorStatus } from '#contract/status.ts';
+import type { Incident, MirrorStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import type { Backups } from '#store/backups.ts';
 import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
@@ -36,6 +37,8 @@ export interface ServerPorts {
   }) => void;
 }
 
+export type { AuditEntry, AuditEvent };
+
 /** What options come from besides the store, and who acts on what holds. */
 export interface OptionHost {
   /** Flags, environment and file, as read last. */
@@ -57,32 +60,6 @@ export interface PasswordHash {
   hash(password: string): Promise<string>;
   /** `isWeak`: right, and hashed with weaker parameters than `hash` takes now. */
   verify(phc: string, password: string): Promise<{ readonly isRight: boolean; readonly isWeak: boolean }>;
-}
-
-export interface AuditEvent {
-  readonly actor: {
-    /** User id; `anonymous` where nobody was authenticated. */
-    readonly id: string;
-    readonly kind: 'user' | 'service' | 'system' | 'anonymous';
-    readonly authn: 'none' | 'password' | 'oidc' | 'token' | 'certificate' | 'setup-token' | 'local';
-    /** SHA-256 of the session's id. */
-    readonly sessionHash?: string;
-  };
-  /** `noun.verb` */
-  readonly action: string;
-  readonly resource: { readonly type: string; readonly id: string; readonly cluster?: string };
-  /** An error code. */
-  readonly reason?: string;
-  readonly requestId?: string;
-  readonly change?: { readonly beforeDigest?: string; readonly afterDigest?: string };
-}
-
-export interface AuditEntry extends AuditEvent {
-  readonly seq: number;
-  readonly ts: number;
-  readonly phase: 'intent' | 'outcome' | 'event';
-  readonly outcome?: 'succeeded' | 'failed' | 'denied' | 'unknown';
-  readonly parentSeq?: number;
 }
 
 /** What the log of `prove/` offers for writing. Each call resolves when what it wrote is durable, or rejects with AUDIT_UNAVAILABLE. */
@@ -133,6 +110,8 @@ export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped
 export interface RunningJob {
   readonly state: JobState;
   readonly failedReason: string | null;
+  /** Why it has failed as a whole; null or absent: it has not. */
+  readonly failure?: Incident | null;
   /** As measured last; null: not since it was started. */
   readonly status: MirrorStatus | null;
   /** When it was started; null where it is not running. */

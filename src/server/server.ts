@@ -31,7 +31,7 @@ import { scheduledReports } from './features/scheduled-reports.ts';
 import { systemHandlers } from './features/system.ts';
 import { socketOpener, watchingHandlers } from './features/watching.ts';
 import { Pipeline } from './http/pipeline.ts';
-import { createHttpServer } from './http/server.ts';
+import { createHttpServer, tlsOptions } from './http/server.ts';
 import { LiveHub } from './live/live-hub.ts';
 import type { Entropy, ServerPorts } from './ports.ts';
 import type { ServerSettings } from './settings.ts';
@@ -49,6 +49,8 @@ export interface Server {
   issueSetupToken(): Promise<string | null>;
   /** The file of the options was changed. Throws CONFIG_INVALID where it cannot be used: what held before holds on. */
   reloadOptions(): Promise<void>;
+  /** New connections get this certificate, those that stand go on. Not of a server without TLS. */
+  replaceCertificate(tls: NonNullable<ServerSettings['tls']>): void;
   /** Ends streams, lets requests under way finish, and takes no more. */
   close(): Promise<void>;
 }
@@ -116,6 +118,10 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
       return text;
     },
     reloadOptions: () => configuration.refresh(),
+    replaceCertificate(tls) {
+      const { server } = http as unknown as { readonly server: { setSecureContext(options: object): void } };
+      server.setSecureContext(tlsOptions(tls));
+    },
     async close() {
       chores.close();
       keeper.close();

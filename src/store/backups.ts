@@ -128,6 +128,11 @@ export async function restoreRequested(
   return { name, summary };
 }
 
+/** Whether the next start restores one. */
+export function isRestoreRequested(disk: Disk, directory: string): boolean {
+  return disk.look(directory) !== null && requestedIn(disk, directory) !== null;
+}
+
 function requestedIn(disk: Disk, directory: string): string | null {
   const path = `${directory}/${REQUEST}`;
   const name = disk.look(path) === null ? null : disk.readText(path);

@@ -49,7 +49,8 @@ export interface InventoryGroup {
   readonly groupId: string;
   readonly state: string;
   readonly protocol: string;
-  readonly members: number;
+  /** Null: not known. */
+  readonly members: number | null;
 }
 
 export interface InventoryGroupOffset {

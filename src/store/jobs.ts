@@ -6,7 +6,7 @@ import { fromJson } from './json.ts';
 import type { Json } from './json.ts';
 import type { Page, PageRequest } from './page.ts';
 
-/** Survives restarts: a paused job stays paused. `stopped` also ends its membership; `paused` keeps it ready. */
+/** Survives restarts: a paused job stays paused. `start-all` begins those that are stopped, and leaves paused ones alone. */
 export type DesiredState = 'started' | 'stopped' | 'paused';
 
 export interface StoredJob {

@@ -20,7 +20,7 @@ export function toItems(added: InventoryItems): ItemRow[] {
       return added.items.map((item) => ({
         ...NO_COLUMNS,
         ...itemColumns('group', item.groupId, item),
-        size: item.members,
+        size: item.members ?? -1,
       }));
     case 'offsets':
       return added.items.map((item) => {

@@ -242,7 +242,7 @@ export interface Tables {
     partitions: number;
     replication_factor: number;
     under_replicated: number;
-    /** Of a topic records (−1: not known), of a group members. */
+    /** Of a topic records, of a group members (−1: not known). */
     size: number;
     is_internal: Flag;
   };

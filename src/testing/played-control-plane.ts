@@ -105,7 +105,14 @@ export class PlayedAudit implements AuditLog, AuditTrail {
 
   #append(event: AuditEvent, rest: Pick<AuditEntry, 'phase' | 'outcome' | 'parentSeq'>): AuditEntry {
     if (this.isBroken) throw new AppError('AUDIT_UNAVAILABLE', 'The audit log is played broken.');
-    const entry = { ...event, ...rest, seq: this.entries.length, ts: this.#clock.now() };
+    const entry: AuditEntry = {
+      ...event,
+      ...rest,
+      v: 1,
+      seq: this.entries.length,
+      ts: this.#clock.now(),
+      clock: 'wall',
+    };
     this.entries.push(entry);
     return entry;
   }

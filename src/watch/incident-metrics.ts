@@ -24,7 +24,13 @@ export class IncidentMetrics {
   observe(event: RunEvent): void {
     if (event.event === 'incident') this.#onBegan(event.incident);
     else if (event.event === 'incident-ended') this.#onEnded(event.incident, event.at);
+    else if (event.event === 'started') this.#endAll(event.mirror, event.at);
     else if (event.event === 'warning') add(this.#warnings, labelKey(event.mirror ?? '', event.code));
+  }
+
+  /** What stood still when the job was ended is looked at anew: a process may start it many times. */
+  #endAll(mirror: string, at: number): void {
+    for (const incident of this.#open.values()) if (incident.mirror === mirror) this.#onEnded(incident, at);
   }
 
   #onBegan(incident: Incident): void {
@@ -40,6 +46,14 @@ export class IncidentMetrics {
     if (!this.#open.delete(identityOf(incident)) || !isOutage(incident)) return;
     const before = this.#outages.get(incident.mirror);
     if (before) before.ms += Math.max(0, at - incident.at);
+  }
+
+  /** The job is gone. */
+  forget(job: string): void {
+    for (const counts of [this.#began, this.#warnings])
+      for (const key of counts.keys()) if (key.startsWith(labelKey(job, ''))) counts.delete(key);
+    for (const [key, { mirror }] of this.#open) if (mirror === job) this.#open.delete(key);
+    this.#outages.delete(job);
   }
 
   /** Incidents of severity "error" of a job that began. */

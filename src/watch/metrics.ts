@@ -29,20 +29,31 @@ interface Job extends WatchedJob {
 /** All that a process says in numbers: it hears the events of its jobs, and hands out what they have come to. */
 export class Metrics {
   readonly #options: MetricsOptions;
-  readonly #jobs: readonly Job[];
+  readonly #slots: Readonly<Record<JobKind, SeriesSlots>>;
+  #jobs: readonly Job[] = [];
   readonly #incidents = new IncidentMetrics();
 
   constructor(options: MetricsOptions) {
     this.#options = options;
     // Verifications have bounds of their own: what is copied is not shown with less because it is verified too.
-    const slots = { mirror: new SeriesSlots(options), verify: new SeriesSlots(options) };
-    this.#jobs = options.jobs.map(({ name, kind }) => ({
-      name,
-      kind,
-      metrics: kind === 'mirror' ? new MirrorMetrics(name, slots.mirror) : new VerifyMetrics(name, slots.verify),
-      isRunning: false,
-      statusAt: null,
-    }));
+    this.#slots = { mirror: new SeriesSlots(options), verify: new SeriesSlots(options) };
+    this.watch(options.jobs);
+  }
+
+  /** These are all: what is said of others is forgotten. */
+  watch(jobs: readonly WatchedJob[]): void {
+    const isSame = (a: WatchedJob, b: WatchedJob): boolean => a.name === b.name && a.kind === b.kind;
+    for (const gone of this.#jobs.filter((each) => !jobs.some((job) => isSame(job, each)))) {
+      this.#slots[gone.kind].releaseJob(gone.name);
+      if (!jobs.some(({ name }) => name === gone.name)) this.#incidents.forget(gone.name);
+    }
+    this.#jobs = jobs.map((job) => this.#jobs.find((each) => isSame(each, job)) ?? this.#createJob(job));
+  }
+
+  #createJob({ name, kind }: WatchedJob): Job {
+    const { mirror, verify } = this.#slots;
+    const metrics = kind === 'mirror' ? new MirrorMetrics(name, mirror) : new VerifyMetrics(name, verify);
+    return { name, kind, metrics, isRunning: false, statusAt: null };
   }
 
   observe(event: RunEvent): void {

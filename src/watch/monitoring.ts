@@ -33,6 +33,8 @@ export interface MonitoringOptions {
   readonly jobs: readonly WatchedJob[];
   readonly certificates: readonly ClusterCertificate[];
   readonly version: string;
+  /** What /readyz waits for; without it, each job that does not say how it stands. */
+  readonly waitsFor?: () => readonly string[];
   /** A receiver begins to fail or to refuse things. */
   readonly onTrouble: (receiver: string, why: string) => void;
 }
@@ -98,6 +100,11 @@ export class Monitoring {
     return this.#door?.address ?? null;
   }
 
+  /** These are all jobs from now on. */
+  watch(jobs: readonly WatchedJob[]): void {
+    this.#metrics.watch(jobs);
+  }
+
   observe(event: RunEvent): void {
     this.#metrics.observe(event);
     if (this.#events.length === 0) return;
@@ -149,7 +156,7 @@ export class Monitoring {
 
   /** Every job has begun and goes on saying how it stands. Partitions that have stopped are no reason to be started anew. */
   #readiness(): HttpAnswer {
-    const silent = this.#metrics.silent(this.#ports.clock.now(), STATUS_MS);
+    const silent = this.#options.waitsFor?.() ?? this.#metrics.silent(this.#ports.clock.now(), STATUS_MS);
     return silent.length === 0 ? text(200, 'ready\n') : text(503, `waiting for ${printableJson(silent)}\n`);
   }
 

@@ -51,12 +51,23 @@ export class SeriesSlots {
     this.#partitions.delete(partitionKey(job, topic, partition));
   }
 
+  /** Nothing of it is shown any more. */
+  releaseJob(job: string): void {
+    dropOf(this.#partitions, job);
+    dropOf(this.#topics, job);
+    this.#jobs.delete(job);
+  }
+
   /** None of its partitions is there any more. */
   releaseTopic(job: string, topic: string): string {
     const key = keyOf(job, topic);
     this.#topics.delete(key);
     return key;
   }
+}
+
+function dropOf(slots: Map<string, Slot>, job: string): void {
+  for (const key of slots.keys()) if (key.startsWith(`${job}\0`)) slots.delete(key);
 }
 
 /** Job names and topics hold no NUL. */

@@ -24,13 +24,13 @@ export interface LogFilter {
 }
 
 export interface LogPage {
-  /** The newest first. */
+  /** In the order of the question. */
   readonly entries: readonly AuditEntry[];
-  /** `before` of the next page; null where there is none. */
+  /** Where the next page begins; null where there is none. */
   readonly next: number | null;
 }
 
-/** The newest entries below `before` that the filter lets through; fewer than `limit`, even none, where many do not. */
+/** The newest first, of those below `before` that the filter lets through; fewer than `limit`, even none, where many do not. */
 export function browse(
   reader: LogReader,
   filter: LogFilter,
@@ -59,6 +59,23 @@ export function* entriesOf(reader: LogReader, filter: LogFilter): Generator<Audi
     const entry = reader.entry(seq);
     if (matches(entry, filter)) yield entry;
   }
+}
+
+/** As `browse`, from `from` on and the oldest first; `next` is the `from` of the next page. */
+export function browseForward(
+  reader: LogReader,
+  filter: LogFilter,
+  { from, limit, scanMax = SCAN_MAX }: { readonly from: number; readonly limit: number; readonly scanMax?: number },
+): LogPage {
+  const [first, end] = boundsOf(reader, filter);
+  const entries: AuditEntry[] = [];
+  let seq = Math.max(from, first);
+  const last = Math.min(end, seq + scanMax);
+  for (; seq < last && entries.length < limit; seq++) {
+    const entry = reader.entry(seq);
+    if (matches(entry, filter)) entries.push(entry);
+  }
+  return { entries, next: seq < end ? seq : null };
 }
 
 function boundsOf(reader: LogReader, { fromTs, toTs }: LogFilter): [number, number] {

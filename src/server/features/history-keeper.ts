@@ -5,7 +5,7 @@
 import type { Sample } from '#store/history.ts';
 import type { ReportedIncident } from '#store/incidents.ts';
 import type { RunningJob, ServerPorts } from '../ports.ts';
-import { incidentViews, lagOf } from './job-views.ts';
+import { incidentView, incidentViews, lagOf } from './job-views.ts';
 import { everyItem } from './pages.ts';
 
 const SAMPLE_MS = 10_000;
@@ -14,13 +14,21 @@ export const RECORDS = 'records';
 export const BYTES = 'bytes';
 export const LAG = 'lagRecords';
 
+export type HistoryPorts = Pick<ServerPorts, 'store' | 'jobs' | 'clock' | 'log'>;
+
 export class HistoryKeeper {
-  readonly #ports: ServerPorts;
+  readonly #ports: HistoryPorts;
+  readonly #worker: string | null;
   #cancel: (() => void) | null = null;
   #isClosed = false;
 
-  constructor(ports: ServerPorts) {
+  /**
+   * `worker` names a process beside the server: it tells what it has copied itself, and the server the rest, which is the same for
+   * all of them.
+   */
+  constructor(ports: HistoryPorts, worker: string | null = null) {
     this.#ports = ports;
+    this.#worker = worker;
     this.#schedule();
   }
 
@@ -46,14 +54,18 @@ export class HistoryKeeper {
   /** A job that does not run says nothing: neither is its lag zero nor are its incidents over. */
   async #keepJob(jobId: string, running: RunningJob): Promise<void> {
     const { store } = this.#ports;
-    if (running.status === null || running.since === null) return;
+    if (this.#worker === null && (running.failure || isRunning(running)))
+      await store.incidents.report(jobId, reportedIncidents(running));
+    if (!isRunning(running)) return;
     // Its counters begin anew with each start.
-    await store.history.record(
-      { id: `${jobId}@${running.since}`, startedAt: running.since },
-      samplesOf(jobId, running),
-    );
-    await store.incidents.report(jobId, reportedIncidents(jobId, running));
+    const id = `${jobId}@${running.since}${this.#worker === null ? '' : `@${this.#worker}`}`;
+    const samples = samplesOf(jobId, running).filter(({ kind }) => this.#worker === null || kind === 'counter');
+    await store.history.record({ id, startedAt: running.since }, samples);
   }
+}
+
+function isRunning(running: RunningJob): running is RunningJob & { readonly since: number } {
+  return running.status !== null && running.since !== null;
 }
 
 function samplesOf(jobId: string, running: RunningJob): Sample[] {
@@ -75,9 +87,10 @@ function samplesOf(jobId: string, running: RunningJob): Sample[] {
   ];
 }
 
-function reportedIncidents(jobId: string, running: RunningJob): ReportedIncident[] {
-  return incidentViews(running).map(({ offsets, at: _, ...incident }) => ({
-    jobId,
+function reportedIncidents(running: RunningJob): ReportedIncident[] {
+  const failure = running.failure ? [incidentView(running.failure)] : [];
+  const incidents = [...failure, ...incidentViews(running)];
+  return incidents.map(({ offsets, at: _, ...incident }) => ({
     ...incident,
     offsetFrom: offsets?.from ?? null,
     offsetTo: offsets?.to ?? null,

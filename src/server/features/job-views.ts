@@ -61,6 +61,6 @@ function partitionView(shard: ShardStatus): z.input<typeof partitionStatus> {
   };
 }
 
-function incidentView({ mirror: _, ...incident }: Incident): z.input<typeof incidentSchema> {
+export function incidentView({ mirror: _, ...incident }: Incident): z.input<typeof incidentSchema> {
   return incident;
 }

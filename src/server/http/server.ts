@@ -105,7 +105,7 @@ function withSecurityHeaders(request: FastifyRequest, reply: FastifyReply): Fast
 }
 
 /** 1.2 needs authenticated encryption; what is older, or only unauthenticated, is refused. */
-function tlsOptions({ certificate, key, clientAuthorities }: NonNullable<ServerSettings['tls']>): object {
+export function tlsOptions({ certificate, key, clientAuthorities }: NonNullable<ServerSettings['tls']>): object {
   return {
     cert: certificate,
     key,

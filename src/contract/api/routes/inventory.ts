@@ -48,7 +48,7 @@ const snapshotTopic = z
   .meta({ id: 'SnapshotTopic' });
 
 const snapshotGroup = z
-  .strictObject({ groupId: foreignName(), state: z.string(), protocol: z.string(), members: count() })
+  .strictObject({ groupId: foreignName(), state: z.string(), protocol: z.string(), members: count().nullable() })
   .meta({ id: 'SnapshotGroup' });
 
 const connection = z

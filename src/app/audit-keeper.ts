@@ -1,0 +1,294 @@
+/**
+ * The audit log of a server: opened over what a process before it has left, held against its anchors, with the intents that were
+ * left open settled. While it cannot be opened, nothing is changed that has to be in it; reading and copying go on.
+ */
+import type { AuditEntry, AuditEvent } from '#contract/audit.ts';
+import { AppError } from '#contract/errors.ts';
+import { Anchoring, type Anchor } from '#prove/log/anchor.ts';
+import { AuditLog as Log, ownEvent } from '#prove/log/audit-log.ts';
+import { browse, browseForward, type LogFilter } from '#prove/log/browse.ts';
+import type { LogReader } from '#prove/log/log-reader.ts';
+import type { SignerKey } from '#prove/log/note.ts';
+import { AuditSpool } from '#prove/log/spool.ts';
+import type { AuditFilter, AuditLog, AuditTrail } from '#server/ports.ts';
+import type { Store } from '#store/store.ts';
+import { sleep, type Clock } from '#util/clock.ts';
+import type { Disk } from '#util/host.ts';
+
+/** Until a log that could not be opened is tried again. */
+const AGAIN_MS = 30_000;
+/** How often the store is shown how far the log has come. */
+const SEEN_MS = 60_000;
+const EXPORT_PAGE = 1_000;
+const CLOSE_MS = 2_000;
+
+/** An intent from before this process, without an outcome. */
+export interface DanglingIntent {
+  readonly entry: AuditEntry;
+  /** Whether the store has its effect; null: it could not be asked. */
+  readonly hasEffect: boolean | null;
+}
+
+export interface AuditKeeperOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly key: SignerKey;
+  readonly anchors: readonly Anchor[];
+  readonly store: Pick<Store, 'logAnchors'>;
+  readonly observers: {
+    readonly onOpen: (log: { readonly entries: number; readonly dangling: readonly DanglingIntent[] }) => void;
+    /** It takes nothing, an anchor does not answer, or the like. */
+    readonly onTrouble: (message: string, error: unknown) => void;
+  };
+}
+
+export class AuditKeeper implements AuditLog, AuditTrail {
+  readonly #options: AuditKeeperOptions;
+  readonly #closed = new AbortController();
+  readonly #anchoring: Anchoring;
+  readonly #spool: AuditSpool;
+  readonly #works: Promise<void>[] = [];
+  readonly #anchorTrouble = new Map<string, string>();
+  #log: Log | null = null;
+  #unopened: AppError | null = null;
+
+  constructor(options: AuditKeeperOptions) {
+    const { anchors, directory, key, clock } = options;
+    this.#options = options;
+    const { signal } = this.#closed;
+    this.#anchoring = new Anchoring({ anchors, directory, keys: [key.verifier], clock, signal });
+    this.#spool = new AuditSpool(clock, signal);
+  }
+
+  /** Resolves when it is open, or when it is known that it cannot be for now: then it is tried again. */
+  async open(): Promise<void> {
+    if (await this.#tryOpen()) return;
+    this.#works.push(this.#openLater());
+  }
+
+  /** What a job does by itself: written when the log can, and never waited for. */
+  note(event: AuditEvent, outcome: 'succeeded' | 'failed'): void {
+    this.#spool.note(event, outcome);
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    const ended = new AbortController();
+    const late = sleep(this.#options.clock, CLOSE_MS, ended.signal); // an anchor may hang
+    await Promise.race([Promise.all(this.#works), late]);
+    ended.abort();
+    await this.#log?.close();
+  }
+
+  // ---- writing
+
+  async intend(event: AuditEvent): Promise<AuditEntry> {
+    return this.#open().intend(event);
+  }
+
+  async settle(...given: Parameters<AuditLog['settle']>): Promise<AuditEntry> {
+    return this.#open().settle(...given);
+  }
+
+  async record(...given: Parameters<AuditLog['record']>): Promise<AuditEntry> {
+    return this.#open().record(...given);
+  }
+
+  // ---- reading
+
+  isWritable(): boolean {
+    return this.#log !== null && this.#log.failure === null;
+  }
+
+  async page(...[filter, { before, limit }]: Parameters<AuditTrail['page']>): ReturnType<AuditTrail['page']> {
+    return browse(this.#open().reader(), filter, before === null ? { limit } : { before, limit });
+  }
+
+  /** Others get their turn between two pages. */
+  async *all(filter: AuditFilter): AsyncGenerator<AuditEntry, void, undefined> {
+    const reader = this.#open().reader();
+    for (let from: number | null = 0; from !== null;) {
+      const { entries, next } = browseForward(reader, filter as LogFilter, { from, limit: EXPORT_PAGE });
+      yield* entries;
+      from = next;
+      await sleep(this.#options.clock, 0);
+    }
+  }
+
+  async entry(seq: number): Promise<AuditEntry | null> {
+    const reader = this.#open().reader();
+    return seq < reader.size ? reader.entry(seq) : null;
+  }
+
+  async proof(seq: number): Promise<string | null> {
+    const reader = this.#open().reader();
+    return seq < reader.size ? reader.proof(seq) : null;
+  }
+
+  async checkpoint(): ReturnType<AuditTrail['checkpoint']> {
+    const { note, size } = this.#open().reader().checkpoint;
+    return { note, size, verifierKey: this.#options.key.verifier.text };
+  }
+
+  #open(): Log {
+    if (this.#log) return this.#log;
+    throw new AppError('AUDIT_UNAVAILABLE', 'The audit log is not open, so nothing is changed that has to be in it.', {
+      ...(this.#unopened ? { cause: this.#unopened } : {}),
+      nextStep: this.#unopened?.nextStep ?? 'Try again in a moment: the server has just begun.',
+    });
+  }
+
+  // ---- opening
+
+  async #openLater(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#closed;
+    while (!signal.aborted && this.#log === null && canPass(this.#unopened)) {
+      await sleep(clock, AGAIN_MS, signal);
+      if (!signal.aborted && (await this.#tryOpen())) return;
+    }
+  }
+
+  async #tryOpen(): Promise<boolean> {
+    const { disk, clock, directory, key, observers } = this.#options;
+    let log: Log;
+    let dangling: readonly DanglingIntent[];
+    try {
+      log = await Log.open({
+        disk,
+        directory,
+        clock,
+        key,
+        onFailure: (error) => observers.onTrouble('the audit log takes nothing any more', error),
+        beforeSigning: async (reader) => {
+          await this.#anchoring.check(reader);
+          await this.#checkSeen(reader);
+        },
+      });
+      dangling = await this.#settleDangling(log);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      this.#unopened = error;
+      observers.onTrouble('the audit log cannot be opened: nothing is changed until it can', error);
+      return false;
+    }
+    await this.#logRestorations(log);
+    this.#log = log;
+    this.#unopened = null;
+    this.#spool.attach(log);
+    this.#works.push(this.#anchor(log), this.#showStore(log));
+    observers.onOpen({ entries: log.size, dangling });
+    return true;
+  }
+
+  /** Nobody knows how they ended for whoever asked; whether the store took them over is known. */
+  async #settleDangling(log: Log): Promise<DanglingIntent[]> {
+    const { store, observers } = this.#options;
+    if (log.dangling.length === 0) return [];
+    const effects = await store.logAnchors.effectsOf(log.dangling.map(({ seq }) => seq)).catch((error: unknown) => {
+      observers.onTrouble('what became of open intents is not known', error);
+      return null;
+    });
+    const found = log.dangling.map((entry) => ({ entry, hasEffect: effects?.includes(entry.seq) ?? null }));
+    for (const { entry, hasEffect } of found) {
+      const evidence = hasEffect === null ? {} : { evidence: [{ kind: 'effects-in-store', size: Number(hasEffect) }] };
+      await log.settle(entry, 'unknown', evidence);
+    }
+    return found;
+  }
+
+  /** A backup that was put in the place of the store: the log says between which of its own checkpoints. */
+  async #logRestorations(log: Log): Promise<void> {
+    const { store, observers } = this.#options;
+    try {
+      for (const { id, backupCheckpoint, replacedCheckpoint } of await store.logAnchors.restorationsToLog()) {
+        const evidence = [
+          { kind: 'backup-checkpoint', checkpoint: backupCheckpoint },
+          { kind: 'replaced-checkpoint', checkpoint: replacedCheckpoint },
+        ].flatMap(({ kind, checkpoint }) => (checkpoint === null ? [] : [{ kind, size: checkpoint.size }]));
+        await log.record({ ...ownEvent('store.restore'), resource: { type: 'store', id: 'database' }, evidence });
+        await store.logAnchors.restorationLogged(id);
+      }
+    } catch (error) {
+      observers.onTrouble('restorations of the store are not in the audit log yet', error);
+    }
+  }
+
+  // ---- what others know of the log
+
+  /** Throws LOG_ROLLED_BACK or LOG_TAMPERED. A store that does not answer is shown the log later. */
+  async #checkSeen(reader: LogReader | null): Promise<void> {
+    const { store, key, directory, observers } = this.#options;
+    const seen = await store.logAnchors.last(key.verifier.name).catch((error: unknown) => {
+      observers.onTrouble('the store does not say what it has seen of the audit log', error);
+      return null;
+    });
+    if (seen === null) return;
+    const size = reader?.size ?? 0;
+    if (size < seen.size)
+      throw contradiction(
+        'LOG_ROLLED_BACK',
+        `The audit log in ${directory} has ${size} entries; the store has seen ${seen.size}.`,
+      );
+    if (reader && reader.rootAt(seen.size).toString('base64') !== seen.root)
+      throw contradiction(
+        'LOG_TAMPERED',
+        `The audit log in ${directory} has another root at ${seen.size} entries than the store has seen.`,
+      );
+  }
+
+  async #showStore(log: Log): Promise<void> {
+    const { clock, store, observers } = this.#options;
+    const { signal } = this.#closed;
+    while (!signal.aborted && log.failure === null) {
+      const { origin, size, root } = log.reader().checkpoint;
+      try {
+        await store.logAnchors.see({ origin, size, root: root.toString('base64') });
+      } catch (error) {
+        if (isContradiction(error)) log.refuse(error);
+        else observers.onTrouble('the store was not shown the audit log', error);
+      }
+      await sleep(clock, SEEN_MS, signal);
+    }
+  }
+
+  async #anchor(log: Log): Promise<void> {
+    try {
+      await this.#anchoring.run(() => {
+        this.#reportAnchors();
+        return log.reader();
+      });
+    } catch (error) {
+      if (!isContradiction(error)) throw error;
+      log.refuse(error);
+    }
+  }
+
+  /** Of the round before; once for each cause. */
+  #reportAnchors(): void {
+    for (const { name, error } of this.#anchoring.status) {
+      if (error === null) this.#anchorTrouble.delete(name);
+      else if (this.#anchorTrouble.get(name) !== error) {
+        this.#anchorTrouble.set(name, error);
+        this.#options.observers.onTrouble(`the audit log is not anchored in ${name}`, new Error(error));
+      }
+    }
+  }
+}
+
+/** The disk may come back; a log that contradicts itself needs a person. */
+function canPass(error: AppError | null): boolean {
+  return error?.code === 'AUDIT_UNAVAILABLE';
+}
+
+function isContradiction(error: unknown): error is AppError {
+  return error instanceof AppError && (error.code === 'LOG_ROLLED_BACK' || error.code === 'LOG_TAMPERED');
+}
+
+function contradiction(code: 'LOG_ROLLED_BACK' | 'LOG_TAMPERED', message: string): AppError {
+  return new AppError(code, message, {
+    nextStep:
+      'Put back the log that was there. If it is lost, keep what is left of it as evidence and begin a new one, under another name.',
+  });
+}

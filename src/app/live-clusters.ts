@@ -1,0 +1,115 @@
+/**
+ * Asks clusters what the API shows of them. Connections are the server's own, apart from those of jobs, and stay for a minute
+ * after they were used last: who looks at a list asks again.
+ */
+import type { ClusterResource } from '#contract/resources.ts';
+import type { ClusterView, TopicView } from '#contract/views.ts';
+import type { Cluster } from '#kafka/cluster.ts';
+import { FramePool } from '#kafka/frame.ts';
+import type { ClusterAsker } from '#server/ports.ts';
+import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
+import { findTopics, readTopicConfigs, viewCluster, viewTopics } from './cluster-views.ts';
+import { asAppError, connectAs, createCluster } from './connected-clusters.ts';
+import { viewGroupOffsets, viewGroups } from './group-views.ts';
+import type { Host } from './host.ts';
+
+const IDLE_MS = 60_000;
+/** Answers about 10,000 topics are some MB; what is larger waits for room. */
+const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+
+interface Open {
+  readonly connected: Promise<Cluster>;
+  readonly close: () => void;
+  uses: number;
+  stopTimer: () => void;
+}
+
+export class LiveClusters implements ClusterAsker {
+  readonly #host: Host;
+  readonly #pool = new FramePool({ bytesMax: FRAME_BYTES_MAX });
+  /** By what they are described as: who changes a cluster is connected anew. */
+  readonly #open = new Map<string, Open>();
+
+  /** Before somebody connects: what is stored for that is read. */
+  readonly #prepare: () => Promise<void>;
+
+  constructor(host: Host, prepare: () => Promise<void>) {
+    this.#host = host;
+    this.#prepare = prepare;
+  }
+
+  describe(resource: ClusterResource): Promise<ClusterView> {
+    return this.#with(resource, (connected) => viewCluster(resource, () => connected));
+  }
+
+  topicNames(resource: ClusterResource): Promise<readonly string[]> {
+    return this.#ask(resource, async (cluster) => (await findTopics(cluster, null)).map(({ name }) => name));
+  }
+
+  topics(resource: ClusterResource, names: readonly string[] | null): Promise<readonly TopicView[]> {
+    return this.#ask(resource, async (cluster) => {
+      const topics = await findTopics(cluster, names);
+      const named = names === null ? [] : topics.map(({ name }) => name);
+      return viewTopics(cluster, topics, await readTopicConfigs(cluster, named));
+    });
+  }
+
+  groups(resource: ClusterResource): Promise<readonly InventoryGroup[]> {
+    return this.#ask(resource, viewGroups);
+  }
+
+  groupOffsets(resource: ClusterResource): Promise<readonly InventoryGroupOffset[]> {
+    return this.#ask(resource, viewGroupOffsets);
+  }
+
+  close(): void {
+    for (const open of this.#open.values()) open.close();
+    this.#open.clear();
+  }
+
+  #ask<T>(resource: ClusterResource, question: (cluster: Cluster) => Promise<T>): Promise<T> {
+    return this.#with(resource, async (connected) => {
+      const cluster = await connected;
+      return asAppError(`cluster "${resource.metadata.name}"`, () => question(cluster));
+    });
+  }
+
+  async #with<T>(resource: ClusterResource, use: (connected: Promise<Cluster>) => Promise<T>): Promise<T> {
+    const key = JSON.stringify(resource);
+    const open = this.#open.get(key) ?? this.#connect(key, resource);
+    open.uses++;
+    open.stopTimer();
+    try {
+      return await use(open.connected);
+    } finally {
+      open.uses--;
+      if (open.uses === 0) open.stopTimer = this.#host.clock.schedule(IDLE_MS, () => this.#forget(key, open));
+    }
+  }
+
+  #connect(key: string, resource: ClusterResource): Open {
+    const closed = new AbortController();
+    const cluster = createCluster(resource, this.#host, {
+      pool: this.#pool,
+      // A secret that cannot be read anew: whoever asks when the connection has ended is told.
+      onTrouble: () => {},
+      signal: closed.signal,
+    });
+    const close = (): void => {
+      open.stopTimer();
+      closed.abort();
+      cluster.close();
+    };
+    const connected = this.#prepare().then(() => connectAs(resource, cluster));
+    const open: Open = { connected, close, uses: 0, stopTimer: () => {} };
+    this.#open.set(key, open);
+    // Who asks next tries anew.
+    connected.catch(() => this.#forget(key, open));
+    return open;
+  }
+
+  #forget(key: string, open: Open): void {
+    open.close();
+    if (this.#open.get(key) === open) this.#open.delete(key);
+  }
+}

@@ -1,0 +1,85 @@
+/** What a server is told by its options: places that are read, and settings that follow from several of them. */
+import type { SecretRef } from '#contract/cluster-security.ts';
+import { AppError } from '#contract/errors.ts';
+import type { OptionValues } from '#contract/options.ts';
+import { formatAddress } from '#contract/option-types.ts';
+import { readPem, readSecret } from '#jobs/secret-host.ts';
+import { KafkaError } from '#kafka/errors.ts';
+import type { ServerSettings } from '#server/settings.ts';
+import { parseLocation, type StoreLocation } from '#store/location.ts';
+import { defaultRetention, type Retention } from '#store/maintenance.ts';
+import type { Host } from './host.ts';
+
+/** Throws CONFIG_INVALID, SECRET_UNAVAILABLE. */
+export function storeLocation(values: OptionValues, host: Host): StoreLocation {
+  const url = values['database.url'];
+  if (url === null) return parseLocation(values['database.path']);
+  return parseLocation(readOption(url, 'database.url', host));
+}
+
+/** A step of the figures is kept as long as the options say: the finest ones in full, the longest ones as history. */
+export function retentionOf(values: OptionValues): Retention {
+  const full = values['database.metricsRetention'];
+  const whole = values['database.historyRetention'];
+  const { history } = defaultRetention;
+  return {
+    ...defaultRetention,
+    eventsMs: values['database.eventsRetention'],
+    history: history.map(({ stepMs, keepMs }, i) => {
+      if (i === history.length - 1) return { stepMs, keepMs: whole };
+      return { stepMs, keepMs: i === history.length - 2 ? full : Math.min(keepMs, full) };
+    }),
+  };
+}
+
+export type TlsSettings = NonNullable<ServerSettings['tls']>;
+
+/** Null: plain HTTP. Throws SECRET_UNAVAILABLE where the files are not there, or are none. */
+export function readServerTls(values: OptionValues, host: Host): TlsSettings | null {
+  const [certFile, keyFile, caFile] = [
+    values['server.tls.certFile'],
+    values['server.tls.keyFile'],
+    values['server.tls.clientCaFile'],
+  ];
+  if (certFile === null || keyFile === null) return null;
+  const read = (file: string, label: string, what: string): string =>
+    readAs(() => readPem({ file }, label, { what: `server.tls.${what}`, host }));
+  return {
+    certificate: read(certFile, 'CERTIFICATE', 'certFile'),
+    key: read(keyFile, 'PRIVATE KEY', 'keyFile'),
+    clientAuthorities: caFile === null ? null : read(caFile, 'CERTIFICATE', 'clientCaFile'),
+  };
+}
+
+/** Where people reach the server, unless they are told otherwise. */
+export function publicUrlOf(
+  values: OptionValues,
+  { port, hostName }: { readonly port: number; readonly hostName: string },
+): string {
+  const stated = values['server.publicUrl'];
+  if (stated !== null) return stated;
+  const scheme = values['server.tls.certFile'] === null ? 'http' : 'https';
+  const { 'server.host': host } = values;
+  const isAny = host === '0.0.0.0' || host === '::';
+  return `${scheme}://${formatAddress({ host: isAny ? hostName : host, port })}`;
+}
+
+/** What stands behind a reference in an option. Throws SECRET_UNAVAILABLE. */
+export function readOption(ref: SecretRef, option: string, host: Host): string {
+  return readAs(() => readSecret(ref, option, host));
+}
+
+/** A certificate that somebody refers to. Throws SECRET_UNAVAILABLE. */
+export function readCertificateOf(ref: SecretRef, host: Host): string {
+  return readAs(() => readPem(ref, 'CERTIFICATE', { what: 'certificate', host }));
+}
+
+/** Secrets that cannot be had are told as of a cluster. */
+function readAs(read: () => string): string {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    throw new AppError('SECRET_UNAVAILABLE', `${error.message}.`, { cause: error });
+  }
+}
