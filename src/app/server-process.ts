@@ -238,7 +238,6 @@ class ServerProcess {
       version: this.#options.version,
       publicUrl: publicUrlOf(this.#values, { port, hostName: this.#hostName() }),
       tls,
-      trustedProxies: this.#values['server.trustedProxies'],
     };
     const server = await createServer(
       {
