@@ -167,6 +167,7 @@ export class ControlServer {
 
   /** Creates the first administrator with the token of the start, with a second factor, and signs a program of it in. */
   async setUp(): Promise<Call> {
+    await this.until(() => this.saw('setup-token'), 'it offers the set-up');
     const token = readFileSync(join(this.directory, 'lockstep-setup-token'), 'utf8').trim();
     const call = this.as({});
     const done = await call('POST', '/auth/setup', { setupToken: token, username: USER, password: PASSWORD });
