@@ -159,6 +159,23 @@ export const optionTable = {
     'Files that are given it too: on another disk, or a share of somebody else.',
     ['serve'],
   ),
+  'secrets.allowed': row(
+    list(
+      text('env:NAME or file:/PATH, with * at the end for what begins so', {
+        pattern: /^(?:env:\w+|file:\/[^*\s]*)\*?$/,
+      }),
+    ),
+    ['env:KAFKA_*', 'file:/run/secrets/*'],
+    'Variables and files of the server that clusters may refer to when they are stated over the API; all other secrets are stored ones.',
+    ['serve'],
+  ),
+  'inventory.every': row(
+    duration('1h', '31d'),
+    86_400_000,
+    'How often snapshots are taken of the clusters of jobs that run.',
+    ['serve'],
+    { isHot: true },
+  ),
   'logging.level': row(
     choice('error', 'warn', 'info', 'debug'),
     'info',
@@ -270,6 +287,7 @@ const OF_THE_MACHINE: readonly OptionKey[] = [
   'database.path',
   'database.url',
   'secrets.keyFile',
+  'secrets.allowed',
   'backups.directory',
   'audit.directory',
   'audit.keyFile',

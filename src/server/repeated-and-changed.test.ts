@@ -219,11 +219,31 @@ describe('clusters', () => {
     expect((await (await plane.as('root'))('DELETE', '/api/v1/clusters/purge')).json()).toEqual({ purged: ['old'] });
   });
 
+  test('presets of providers fill in what a cluster leaves out, and refuse what their owner does not take', async () => {
+    const plane = await playControlPlane();
+    const root = await plane.as('root', 'admin');
+    const listed = (await root('GET', '/api/v1/providers')).json<{ name: string; defaults: object }[]>();
+    expect(listed.map(({ name }) => name)).toEqual(['plain', 'confluent', 'redpanda', 'azure', 'msk']);
+    expect(listed[3]?.defaults).toEqual({ protocol: 'SASL_SSL', mechanism: 'PLAIN', username: '$ConnectionString' });
+    const azure = { name: 'hub', bootstrap: ['hub:9093'], provider: 'azure', security: { password: { store: 'hub' } } };
+    expect((await root('POST', '/api/v1/clusters', azure)).statusCode).toBe(201);
+    expect((await root('POST', '/api/v1/clusters/test', azure)).json()).toMatchObject({ isReachable: true });
+    const msk = {
+      ...azure,
+      name: 'msk',
+      provider: 'msk',
+      security: { ...azure.security, mechanism: 'PLAIN', username: 'u' },
+    };
+    expect((await root('POST', '/api/v1/clusters', msk)).json()).toMatchObject({
+      problems: [{ path: 'security.mechanism', message: 'must be SCRAM-SHA-512 with provider msk' }],
+    });
+  });
+
   test('reg-secrets-in-clusters-response: a secret is named, never sent or taken', async () => {
     const { root } = await estate();
-    const security = { protocol: 'SASL_SSL', mechanism: 'PLAIN', username: 'u', password: { env: 'EAST_PASSWORD' } };
+    const security = { protocol: 'SASL_SSL', mechanism: 'PLAIN', username: 'u', password: { env: 'KAFKA_EAST' } };
     const made = await root('POST', '/api/v1/clusters', { ...clusterOf('sec'), security });
-    expect(made.json()).toMatchObject({ spec: { security: { password: { env: 'EAST_PASSWORD' } } } });
+    expect(made.json()).toMatchObject({ spec: { security: { password: { env: 'KAFKA_EAST' } } } });
     const inClear = await root('POST', '/api/v1/clusters', { ...clusterOf('sec2'), api_key: 'k', api_secret: 's' });
     expect(inClear.statusCode).toBe(400);
   });

@@ -28,6 +28,7 @@ import { peopleHandlers } from './features/people.ts';
 import { recordHandlers } from './features/records.ts';
 import { scheduledBackups } from './features/scheduled-backups.ts';
 import { scheduledReports } from './features/scheduled-reports.ts';
+import { scheduledSnapshots } from './features/scheduled-snapshots.ts';
 import { systemHandlers } from './features/system.ts';
 import { socketOpener, watchingHandlers } from './features/watching.ts';
 import { Pipeline } from './http/pipeline.ts';
@@ -108,7 +109,12 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     onSocket: socketOpener(context),
   });
   const keeper = new HistoryKeeper(ports);
-  const chores = new Chores(ports, [scheduledReports(context), scheduledBackups(context), certificateWatch(context)]);
+  const chores = new Chores(ports, [
+    scheduledReports(context),
+    scheduledBackups(context),
+    certificateWatch(context),
+    scheduledSnapshots(context),
+  ]);
   return {
     http,
     async issueSetupToken() {

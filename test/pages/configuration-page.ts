@@ -5,6 +5,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   database: 'Database',
   backups: 'Backups',
   secrets: 'Secrets',
+  inventory: 'Inventory',
   logging: 'Logging',
   compliance: 'Compliance reports',
   monitoring: 'Monitoring',

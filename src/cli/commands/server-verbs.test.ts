@@ -59,6 +59,7 @@ const NOT_FOR_COMMANDS: readonly string[] = [
   'getLogCheckpoint',
   'getEvent',
   'getEventProof',
+  'listProviders',
   'listNotices',
   'listCertificateExpiry',
 ];
@@ -198,7 +199,7 @@ test('M-160 … M-162: clusters are tried, added, changed, taken out of use, res
     ].join('\n'),
   );
   const secure =
-    'clusters add --name north --brokers n.example:9093 --protocol SASL_SSL --mechanism SCRAM-SHA-512 --username mirror --password-file /run/north --ca-file /etc/ca.pem';
+    'clusters add --name north --brokers n.example:9093 --protocol SASL_SSL --mechanism SCRAM-SHA-512 --username mirror --password-file /run/secrets/north --ca-file /run/secrets/ca.pem';
   await shell.json(secure);
   const { cluster } = await shell.json<{ cluster: { spec: unknown } }>('clusters get north');
   expect(cluster.spec).toEqual({
@@ -207,8 +208,8 @@ test('M-160 … M-162: clusters are tried, added, changed, taken out of use, res
       protocol: 'SASL_SSL',
       mechanism: 'SCRAM-SHA-512',
       username: 'mirror',
-      password: { file: '/run/north' },
-      ca: { file: '/etc/ca.pem' },
+      password: { file: '/run/secrets/north' },
+      ca: { file: '/run/secrets/ca.pem' },
     },
   });
   await shell.json('clusters edit north --brokers n-2.example:9093');

@@ -27,14 +27,14 @@ test('acc-M-270: certificates are registered with their ends, and people are tol
       'utf8',
     );
   plane.certificates.set('{"file":"server.pem"}', pem('server', 31));
-  plane.certificates.set('{"file":"ca.pem"}', pem('authority', 400));
+  plane.certificates.set('{"file":"/run/secrets/ca.pem"}', pem('authority', 400));
   const root = await plane.as('root', 'admin');
-  const cluster = { bootstrap: ['b:1'], security: { protocol: 'SSL', ca: { file: 'ca.pem' } } };
+  const cluster = { bootstrap: ['b:1'], security: { protocol: 'SSL', ca: { file: '/run/secrets/ca.pem' } } };
   await root('POST', '/api/v1/clusters', { ...cluster, name: 'east' });
   await root('POST', '/api/v1/clusters', {
     ...cluster,
     name: 'west',
-    security: { protocol: 'SSL', ca: { file: 'gone.pem' } },
+    security: { protocol: 'SSL', ca: { file: '/run/secrets/gone.pem' } },
   });
   expect((await root('GET', '/api/v1/certificates')).json()).toMatchObject([
     { use: 'cluster-authority', of: 'west', level: 'unknown', trouble: { code: 'SECRET_UNAVAILABLE' } },
@@ -66,7 +66,7 @@ test('a role sees the certificates of what it may see, and notices are for those
     await root('POST', '/api/v1/clusters', {
       name,
       bootstrap: ['b:1'],
-      security: { protocol: 'SSL', ca: { file: `${name}.pem` } },
+      security: { protocol: 'SSL', ca: { file: `/run/secrets/${name}.pem` } },
     });
   const grants = [{ permission: 'clusters:view', resource: { kind: 'cluster', name: 'east' } as const }];
   await plane.store.roles.create({ name: 'narrow', description: '', grants });

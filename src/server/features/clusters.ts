@@ -1,5 +1,6 @@
 import type { clusterRoutes } from '#contract/api/routes/clusters.ts';
 import { SERVER } from '#contract/api/permissions.ts';
+import { providers } from '#contract/providers.ts';
 import { serverClusterSchema, type ClusterResource } from '#contract/resources.ts';
 import { AppError } from '#contract/errors.ts';
 import type { TopicView } from '#contract/views.ts';
@@ -10,10 +11,17 @@ import type { Handlers } from '../http/call.ts';
 import type { PageQuery } from '#contract/api/common.ts';
 import type { Context } from './context.ts';
 import { clusterResource, documentOf, specOf } from './documents.ts';
+import { refuseHostReferences } from './host-references.ts';
 import { everyItem, pageOfList, visiblePage } from './pages.ts';
 
-export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof clusterRoutes> {
+export function clusterHandlers({ ports, configuration }: Context): Pick<Handlers, keyof typeof clusterRoutes> {
   const { store, clusters } = ports;
+
+  const documentAllowed = (stated: unknown) => {
+    const text = documentOf('Cluster', stated);
+    refuseHostReferences(text.document, configuration.resolved.values['secrets.allowed']);
+    return text;
+  };
 
   const statusOf = (resource: ClusterResource) => clusterStatusOf(ports, resource);
 
@@ -36,8 +44,14 @@ export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof
   };
 
   return {
+    listProviders: async () =>
+      Object.entries(providers).map(([name, { defaults, mechanisms, limits }]) => {
+        const { protocol = null, mechanism = null, username = null } = defaults;
+        return { name, defaults: { protocol, mechanism, username }, mechanisms, limits };
+      }),
+
     async testCluster({ stated }) {
-      return statusOf(serverClusterSchema.parse(documentOf('Cluster', stated).document));
+      return statusOf(serverClusterSchema.parse(documentAllowed(stated).document));
     },
 
     async listClusters({ caller, query }) {
@@ -58,7 +72,7 @@ export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof
 
     async createCluster({ caller, body, stated, store: aggregates }) {
       requireCreate(caller, body.name);
-      return detailView(await aggregates.clusters.create(documentOf('Cluster', stated)));
+      return detailView(await aggregates.clusters.create(documentAllowed(stated)));
     },
 
     purgeClusters: async ({ store: aggregates }) => ({ purged: await aggregates.clusters.purge() }),
@@ -70,7 +84,7 @@ export function clusterHandlers({ ports }: Context): Pick<Handlers, keyof typeof
         throw new AppError('REQUEST_INVALID', `A cluster keeps its name, which is "${cluster.name}".`, {
           nextStep: 'Add a cluster under the new name.',
         });
-      const { document } = documentOf('Cluster', stated);
+      const { document } = documentAllowed(stated);
       const replaced = await aggregates.clusters.replace(cluster.name, document, { ifVersion });
       ports.jobs.nudge();
       return detailView(replaced);

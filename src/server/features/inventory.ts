@@ -9,6 +9,7 @@ import {
   type Snapshot,
   type WholeSnapshot,
 } from '#store/inventory.ts';
+import type { StoredJob } from '#store/jobs.ts';
 import type { Json } from '#store/json.ts';
 import type { Handlers } from '../http/call.ts';
 import { topicView } from './clusters.ts';
@@ -27,21 +28,10 @@ export function inventoryHandlers({ ports }: Context): Pick<Handlers, keyof type
       }),
 
     async takeSnapshots({ caller, job, store: aggregates }) {
-      const found = [];
-      for (const side of ['source', 'target'] as const) {
-        const name = job[side];
-        const cluster = name === null ? null : await store.clusters.get(name);
-        if (cluster === null) continue;
-        const { facts, ...parts } = await partsOf(ports, clusterResource(cluster), side);
-        const about = { cluster: cluster.name, jobId: job.id, side, trigger: 'manual' } as const;
-        found.push({
-          ...parts,
-          about: { ...about, takenBy: caller.identity.userId, facts: facts as unknown as Json },
-        });
-      }
-      // Both or none: half of an inventory would be taken for all of it.
+      const takenBy = caller.identity.userId;
       const taken = [];
-      for (const whole of found) taken.push(await saveSnapshot(aggregates.inventory, whole));
+      for (const whole of await wholeSnapshots(ports, job, { trigger: 'manual', takenBy }))
+        taken.push(await saveSnapshot(aggregates.inventory, whole));
       return taken;
     },
 
@@ -93,6 +83,24 @@ export function inventoryHandlers({ ports }: Context): Pick<Handlers, keyof type
       );
     },
   };
+}
+
+/** Of both clusters of a job, or of none: half of an inventory would be taken for all of it. Rejects as `ClusterAsker` does. */
+export async function wholeSnapshots(
+  ports: Pick<Context['ports'], 'store' | 'clusters' | 'clock'>,
+  job: StoredJob,
+  by: Pick<Snapshot, 'trigger' | 'takenBy'>,
+): Promise<readonly WholeSnapshot[]> {
+  const found: WholeSnapshot[] = [];
+  for (const side of ['source', 'target'] as const) {
+    const name = job[side];
+    const cluster = name === null ? null : await ports.store.clusters.get(name);
+    if (cluster === null) continue;
+    const { facts, ...parts } = await partsOf(ports, clusterResource(cluster), side);
+    const about = { ...by, cluster: cluster.name, jobId: job.id, side, facts: facts as unknown as Json };
+    found.push({ ...parts, about });
+  }
+  return found;
 }
 
 interface Connection {

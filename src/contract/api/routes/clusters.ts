@@ -85,7 +85,32 @@ export const CANNOT_BE_ASKED = [
   'SECRET_UNAVAILABLE',
 ] as const;
 
+const provider = z
+  .strictObject({
+    name: z.string(),
+    defaults: z
+      .strictObject({
+        protocol: z.string().nullable(),
+        mechanism: z.string().nullable(),
+        username: z.string().nullable(),
+      })
+      .describe('What "security" of a cluster need not say'),
+    mechanisms: z.array(z.string()).nullable().describe('Null: every one'),
+    limits: z.array(z.strictObject({ fact: z.string(), source: z.string() })),
+  })
+  .meta({ id: 'Provider' });
+
 export const clusterRoutes = {
+  listProviders: defineRoute({
+    method: 'GET',
+    path: '/api/v1/providers',
+    tag: 'clusters',
+    summary:
+      'Who runs clusters that is known, what "security" need not say of them, and what is known to be missing there.',
+    access: on('clusters:view', 'listed'),
+    audit: null,
+    answer: json(z.array(provider)),
+  }),
   testCluster: defineRoute({
     method: 'POST',
     path: '/api/v1/clusters/test',
