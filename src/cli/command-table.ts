@@ -14,6 +14,7 @@ import { importCert } from './commands/tls/import-cert.ts';
 import { verifyTls } from './commands/tls/verify.ts';
 import { ledger } from './commands/ledger.ts';
 import { completion } from './commands/completion.ts';
+import { dashboard } from './commands/dashboard.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
 import { failover } from './commands/failover.ts';
@@ -190,6 +191,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'set-mappings [job]': setMappings,
       },
     },
+    { name: null, description: 'Watching a server', verbs: { dashboard } },
     {
       name: 'incidents',
       description: 'incidents of jobs',

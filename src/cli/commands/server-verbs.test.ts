@@ -33,7 +33,6 @@ const NOT_FOR_COMMANDS: readonly string[] = [
   'removePasskey',
   'startSignOn', // pages of the identity provider
   'finishSignOn',
-  'openStream', // no command follows live state yet
   'openSocket',
   'createStreamTicket',
   'listSourceTopics', // all clusters at once, for selections of the console; commands ask one cluster
