@@ -46,7 +46,7 @@ import {
   showVersion,
   whoami,
 } from './commands/account/own.ts';
-import { exportEvents, listEvents } from './commands/audit/audit.ts';
+import { exportEvents, getEvent, listEvents, logCheckpoint, proveEvent } from './commands/audit/audit.ts';
 import {
   addClusters,
   editCluster,
@@ -73,9 +73,12 @@ import { listContexts } from './commands/context/list.ts';
 import { listIncidents, resolveIncident } from './commands/incidents/incidents.ts';
 import {
   diffSnapshots,
+  fullInventory,
   getSnapshot,
   listSnapshots,
   snapshotGroups,
+  snapshotOffsets,
+  snapshotPartitions,
   snapshotTopics,
   takeSnapshots,
 } from './commands/inventory/inventory.ts';
@@ -91,15 +94,16 @@ import {
 } from './commands/jobs/actions.ts';
 import { addJobs, cloneJob, deleteJob, editJob, getMappings, setMappings } from './commands/jobs/change.ts';
 import { getJob, listJobs } from './commands/jobs/list.ts';
+import { jobGaps, jobHistory, jobLag, jobProgress, jobStatus, topicHealth } from './commands/jobs/status.ts';
 import {
+  checkpoints,
+  createCheckpoint,
+  forceRestart,
   healthcheck,
-  jobGaps,
-  jobHistory,
-  jobLag,
-  jobProgress,
-  jobStatus,
-  topicHealth,
-} from './commands/jobs/status.ts';
+  mirrorState,
+  resumePoints,
+  validateMirror,
+} from './commands/jobs/state.ts';
 import { addRole, editRole, getRole, listRoles, removeRole } from './commands/roles/roles.ts';
 import { createToken, listTokens, revokeToken } from './commands/tokens/tokens.ts';
 import { addUserCertificate, listUserCertificates, revokeUserCertificate } from './commands/users/certificates.ts';
@@ -175,6 +179,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'pause [job]': pauseJob,
         'resume [job]': resumeJob,
         'restart [job]': restartJob,
+        'force-restart [job]': forceRestart,
         'delete [job]': deleteJob,
         'clone <job> <name>': cloneJob,
         'start-all': startAllJobs,
@@ -185,6 +190,11 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'lag [job]': jobLag,
         'progress [job]': jobProgress,
         'gaps [job]': jobGaps,
+        'state [job]': mirrorState,
+        'resume-points [job]': resumePoints,
+        'validate [job]': validateMirror,
+        'checkpoint [job]': createCheckpoint,
+        'checkpoints [job] [checkpoint]': checkpoints,
         'healthcheck [job]': healthcheck,
         'topic-health [job]': topicHealth,
         'mappings [job]': getMappings,
@@ -204,6 +214,9 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'list [job]': listSnapshots,
         'take [job]': takeSnapshots,
         'get <snapshot>': getSnapshot,
+        'full [job]': fullInventory,
+        'partitions <snapshot>': snapshotPartitions,
+        'offsets <snapshot>': snapshotOffsets,
         'topics <snapshot>': snapshotTopics,
         'groups <snapshot>': snapshotGroups,
         'diff <snapshot> <other>': diffSnapshots,
@@ -254,7 +267,13 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
     {
       name: 'audit',
       description: 'the audit log, through a server',
-      verbs: { list: listEvents, export: exportEvents },
+      verbs: {
+        list: listEvents,
+        'get <entry>': getEvent,
+        'proof <entry>': proveEvent,
+        checkpoint: logCheckpoint,
+        export: exportEvents,
+      },
     },
     {
       name: 'compliance',
