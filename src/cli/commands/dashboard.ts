@@ -1,4 +1,3 @@
-import { AppError } from '#contract/errors.ts';
 import { VIEWS } from '../dashboard/board.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { Io } from '../io.ts';

@@ -124,7 +124,7 @@ function within(board: Board): Board {
   return { ...board, row: Math.max(0, Math.min(board.row, rowsOf(board) - 1)) };
 }
 
-export function jobAt(board: Board): JobBoard | null {
+function jobAt(board: Board): JobBoard | null {
   return board.view === 'jobs' ? (jobsOf(board)[board.row] ?? null) : null;
 }
 

@@ -188,7 +188,8 @@ test('Ctrl-C ends it with 130, and gives the terminal back', async () => {
 test('a connection that ends is opened again; a session that is over ends the dashboard', async () => {
   const shell = await withJobs();
   let opened = 0;
-  const { open } = shell.web;
+  const { web } = shell;
+  const open = web.open.bind(web);
   const cut = new AbortController();
   Object.assign(shell.web, {
     open: async (request: Parameters<typeof open>[0]) => {
@@ -253,7 +254,7 @@ test('events come out whole, however they were cut up', async () => {
     { type: 'job-deleted', id: 'a', at: 2 },
   ];
   expect(await eventsOf(text)).toEqual(whole);
-  expect(await eventsOf(...text)).toEqual(whole);
+  expect(await eventsOf(...text.split(''))).toEqual(whole);
   await expect(eventsOf('data: <html>\n\n')).rejects.toThrow('what is no event');
 });
 

@@ -1,5 +1,5 @@
 /** Sentences about a running mirror that the live view and the lines share. */
-import type { ByteCounts, Incident, MirrorStatus, RunEvent, ShardStatus, SyncedChange } from '#contract/status.ts';
+import type { ByteCounts, Incident, RunEvent, ShardStatus, SyncedChange } from '#contract/status.ts';
 import type { ProvenPartition, VerifyJobStatus } from '#contract/verification.ts';
 import { printable } from '#util/printable.ts';
 import { formatBytes, formatCount, formatDuration, formatNumberOf, wrap } from '../format.ts';
