@@ -24,6 +24,7 @@ import { verifyAuditLog } from './commands/log/verify.ts';
 import { migrateKafMirror } from './commands/migrate/kaf-mirror.ts';
 import { migrateMm2 } from './commands/migrate/mm2.ts';
 import { migrateStrimzi } from './commands/migrate/strimzi.ts';
+import { listExpiry, listNotices } from './commands/notices/notices.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
@@ -257,13 +258,15 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
     },
     {
       name: 'certificates',
-      description: 'client certificates that stand for users',
+      description: 'client certificates that stand for users, and when all certificates end',
       verbs: {
         'list <user>': listUserCertificates,
         'add <user>': addUserCertificate,
         'revoke <certificate>': revokeUserCertificate,
+        expiry: listExpiry,
       },
     },
+    { name: 'notices', description: 'what a server has noticed', verbs: { list: listNotices } },
     {
       name: 'audit',
       description: 'the audit log, through a server',
