@@ -14,6 +14,7 @@ import { importCert } from './commands/tls/import-cert.ts';
 import { verifyTls } from './commands/tls/verify.ts';
 import { ledger } from './commands/ledger.ts';
 import { completion } from './commands/completion.ts';
+import { dashboard } from './commands/dashboard.ts';
 import { drill } from './commands/drill.ts';
 import { failback } from './commands/failback.ts';
 import { failover } from './commands/failover.ts';
@@ -23,6 +24,7 @@ import { verifyAuditLog } from './commands/log/verify.ts';
 import { migrateKafMirror } from './commands/migrate/kaf-mirror.ts';
 import { migrateMm2 } from './commands/migrate/mm2.ts';
 import { migrateStrimzi } from './commands/migrate/strimzi.ts';
+import { listExpiry, listNotices } from './commands/notices/notices.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
@@ -45,7 +47,7 @@ import {
   showVersion,
   whoami,
 } from './commands/account/own.ts';
-import { exportEvents, listEvents } from './commands/audit/audit.ts';
+import { exportEvents, getEvent, listEvents, logCheckpoint, proveEvent } from './commands/audit/audit.ts';
 import {
   addClusters,
   editCluster,
@@ -72,9 +74,12 @@ import { listContexts } from './commands/context/list.ts';
 import { listIncidents, resolveIncident } from './commands/incidents/incidents.ts';
 import {
   diffSnapshots,
+  fullInventory,
   getSnapshot,
   listSnapshots,
   snapshotGroups,
+  snapshotOffsets,
+  snapshotPartitions,
   snapshotTopics,
   takeSnapshots,
 } from './commands/inventory/inventory.ts';
@@ -90,15 +95,16 @@ import {
 } from './commands/jobs/actions.ts';
 import { addJobs, cloneJob, deleteJob, editJob, getMappings, setMappings } from './commands/jobs/change.ts';
 import { getJob, listJobs } from './commands/jobs/list.ts';
+import { jobGaps, jobHistory, jobLag, jobProgress, jobStatus, topicHealth } from './commands/jobs/status.ts';
 import {
+  checkpoints,
+  createCheckpoint,
+  forceRestart,
   healthcheck,
-  jobGaps,
-  jobHistory,
-  jobLag,
-  jobProgress,
-  jobStatus,
-  topicHealth,
-} from './commands/jobs/status.ts';
+  mirrorState,
+  resumePoints,
+  validateMirror,
+} from './commands/jobs/state.ts';
 import { addRole, editRole, getRole, listRoles, removeRole } from './commands/roles/roles.ts';
 import { createToken, listTokens, revokeToken } from './commands/tokens/tokens.ts';
 import { addUserCertificate, listUserCertificates, revokeUserCertificate } from './commands/users/certificates.ts';
@@ -174,6 +180,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'pause [job]': pauseJob,
         'resume [job]': resumeJob,
         'restart [job]': restartJob,
+        'force-restart [job]': forceRestart,
         'delete [job]': deleteJob,
         'clone <job> <name>': cloneJob,
         'start-all': startAllJobs,
@@ -184,12 +191,18 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'lag [job]': jobLag,
         'progress [job]': jobProgress,
         'gaps [job]': jobGaps,
+        'state [job]': mirrorState,
+        'resume-points [job]': resumePoints,
+        'validate [job]': validateMirror,
+        'checkpoint [job]': createCheckpoint,
+        'checkpoints [job] [checkpoint]': checkpoints,
         'healthcheck [job]': healthcheck,
         'topic-health [job]': topicHealth,
         'mappings [job]': getMappings,
         'set-mappings [job]': setMappings,
       },
     },
+    { name: null, description: 'Watching a server', verbs: { dashboard } },
     {
       name: 'incidents',
       description: 'incidents of jobs',
@@ -202,6 +215,9 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'list [job]': listSnapshots,
         'take [job]': takeSnapshots,
         'get <snapshot>': getSnapshot,
+        'full [job]': fullInventory,
+        'partitions <snapshot>': snapshotPartitions,
+        'offsets <snapshot>': snapshotOffsets,
         'topics <snapshot>': snapshotTopics,
         'groups <snapshot>': snapshotGroups,
         'diff <snapshot> <other>': diffSnapshots,
@@ -242,17 +258,25 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
     },
     {
       name: 'certificates',
-      description: 'client certificates that stand for users',
+      description: 'client certificates that stand for users, and when all certificates end',
       verbs: {
         'list <user>': listUserCertificates,
         'add <user>': addUserCertificate,
         'revoke <certificate>': revokeUserCertificate,
+        expiry: listExpiry,
       },
     },
+    { name: 'notices', description: 'what a server has noticed', verbs: { list: listNotices } },
     {
       name: 'audit',
       description: 'the audit log, through a server',
-      verbs: { list: listEvents, export: exportEvents },
+      verbs: {
+        list: listEvents,
+        'get <entry>': getEvent,
+        'proof <entry>': proveEvent,
+        checkpoint: logCheckpoint,
+        export: exportEvents,
+      },
     },
     {
       name: 'compliance',

@@ -69,7 +69,11 @@ function describeEta(status: MirrorStatus, rates: Rates | null): string {
   return rates.etaMs === null ? '; not falling' : `; gone in ${formatDuration(rates.etaMs)} at this rate`;
 }
 
-function renderShards(io: Io, shards: readonly ShardStatus[], max: number): string[] {
+/** What is shown of a partition. */
+type ShownShard = Omit<ShardStatus, 'holesFilled' | 'refusals' | 'incident'> & { readonly incident: object | null };
+
+/** The partitions that need somebody most, at most `max` of them. */
+export function renderShards(io: Io, shards: readonly ShownShard[], max: number): string[] {
   if (shards.length === 0 || max === 0) return [];
   const worst = shards.toSorted(byNeed).slice(0, max);
   const width = io.columns();
@@ -85,7 +89,7 @@ function renderShards(io: Io, shards: readonly ShardStatus[], max: number): stri
   ];
 }
 
-function cells(shard: ShardStatus): string[] {
+function cells(shard: ShownShard): string[] {
   return [
     `${shard.topic}/${shard.partition}`,
     shard.state,
@@ -98,7 +102,7 @@ function cells(shard: ShardStatus): string[] {
 }
 
 /** Stopped ones first, then those of which nothing is known, then by lag. */
-function byNeed(a: ShardStatus, b: ShardStatus): number {
+function byNeed(a: ShownShard, b: ShownShard): number {
   return (
     Number(b.incident !== null) - Number(a.incident !== null) ||
     Number(b.lagRecords === null) - Number(a.lagRecords === null) ||

@@ -1,4 +1,11 @@
-import type { MirrorStatus } from '#contract/status.ts';
+import type { ShardStatus } from '#contract/status.ts';
+
+/** What of a job's status rates and lag are made of. */
+export interface Measured {
+  readonly shards: readonly Pick<ShardStatus, 'lagRecords' | 'lagMs' | 'measuredAt'>[];
+  readonly recordsCopied: number;
+  readonly bytesCopied: number;
+}
 
 export interface Rates {
   readonly recordsPerSecond: number;
@@ -22,7 +29,7 @@ export class RateMeter {
   #samples: Sample[] = [];
 
   /** Adds what `status` says, received at `atMs` (monotonic), and returns the rates; null until there are two samples. */
-  add(status: MirrorStatus, atMs: number): Rates | null {
+  add(status: Measured, atMs: number): Rates | null {
     const lagRecords = lagOf(status).records;
     const newest = { atMs, records: status.recordsCopied, bytes: status.bytesCopied, lagRecords };
     this.#samples.push(newest);
@@ -52,7 +59,7 @@ export interface Lag {
 }
 
 /** The lag of a mirror: of all its partitions, the stopped ones too. */
-export function lagOf(status: MirrorStatus): Lag {
+export function lagOf(status: Pick<Measured, 'shards'>): Lag {
   const known = status.shards.filter((shard) => shard.lagRecords !== null);
   const times = known.flatMap((shard) => (shard.lagMs === null ? [] : [shard.lagMs]));
   const isTimed = known.every((shard) => shard.lagMs !== null || shard.lagRecords === 0);

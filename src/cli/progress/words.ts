@@ -1,10 +1,10 @@
 /** Sentences about a running mirror that the live view and the lines share. */
-import type { ByteCounts, Incident, MirrorStatus, RunEvent, ShardStatus, SyncedChange } from '#contract/status.ts';
+import type { ByteCounts, Incident, RunEvent, ShardStatus, SyncedChange } from '#contract/status.ts';
 import type { ProvenPartition, VerifyJobStatus } from '#contract/verification.ts';
 import { printable } from '#util/printable.ts';
 import { formatBytes, formatCount, formatDuration, formatNumberOf, wrap } from '../format.ts';
 import type { Io } from '../io.ts';
-import { lagOf, type Rates } from './rates.ts';
+import { lagOf, type Measured, type Rates } from './rates.ts';
 
 export function describeStart(event: Extract<RunEvent, { event: 'started' }>): string {
   return printable(`${event.mirror}: from cluster ${event.sourceClusterId} to cluster ${event.targetClusterId}`);
@@ -112,7 +112,7 @@ function describeOffsets({ from, to }: { from: number; to: number }): string {
 }
 
 /** `1,204 records, 3.2 s (measured 0.4 s ago against the last stable offset)`; says how much of it is unknown. */
-export function describeLag(status: MirrorStatus): string {
+export function describeLag(status: Pick<Measured, 'shards'> & { readonly at: number }): string {
   const lag = lagOf(status);
   if (lag.records === null) return 'unknown';
   const unknown = lag.unknown === 0 ? '' : ` + ${formatNumberOf(lag.unknown, 'partition')} unknown`;
@@ -129,7 +129,9 @@ export function describeRates(rates: Rates | null): string {
 }
 
 /** `2 stopped (SHARD_DIVERGED), 6 copying`, what needs a person first. */
-export function describeStates(shards: readonly ShardStatus[]): string {
+export function describeStates(
+  shards: readonly { readonly state: ShardStatus['state']; readonly incident: { readonly code: string } | null }[],
+): string {
   if (shards.length === 0) return 'none';
   const groups = Map.groupBy(shards, (shard) => shard.state);
   return STATES.flatMap((state) => {

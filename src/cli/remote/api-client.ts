@@ -121,12 +121,18 @@ export class ApiClient {
     return items;
   }
 
-  /** A file, or live events: as they come. */
-  async open<Id extends OperationId>(id: Id, call: CallOf<Id>, accept: string): Promise<WebStream> {
+  /** A file, or live events: as they come, until `until` aborts. */
+  async open<Id extends OperationId>(
+    id: Id,
+    call: CallOf<Id>,
+    accept: string,
+    until?: AbortSignal,
+  ): Promise<WebStream> {
     const route: Route = this.#routes[id];
     const request = this.#requestOf(route, call);
     const headers = { ...request.headers, accept };
-    const stream = await this.#reached(route, this.#options.web.open({ ...request, headers }));
+    const signal = until ? AbortSignal.any([request.signal, until]) : request.signal;
+    const stream = await this.#reached(route, this.#options.web.open({ ...request, headers, signal }));
     if (stream.status === route.answer.status) return stream;
     throw this.#refusalOf({ status: stream.status, headers: stream.headers, text: await textOf(stream.chunks) });
   }

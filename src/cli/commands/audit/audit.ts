@@ -1,5 +1,6 @@
 /** The audit log, through the server. `lockstep log` verifies it from its files. */
-import { formatMoment, formatRows, UNKNOWN } from '../../format.ts';
+import { printable } from '#util/printable.ts';
+import { formatCount, formatFacts, formatMoment, formatRows, UNKNOWN } from '../../format.ts';
 import { remoteVerb, type Remote, type RemoteOptions } from '../../remote/remote-verb.ts';
 import { choiceFrom, momentFrom, wholeNumber } from '../../remote/values.ts';
 import type { Verb } from '../../verb.ts';
@@ -58,12 +59,65 @@ export const listEvents: Verb<FilterOptions & { readonly limit?: string }> = rem
   },
 });
 
-export const exportEvents: Verb<FilterOptions & { readonly out?: string }> = remoteVerb({
-  summary: 'export entries of the audit log as CSV, up to 100,000 of them',
-  examples: ['lockstep audit export --from 30d --out audit.csv', 'lockstep audit export --actor ada > ada.csv'],
-  options: { ...FILTER_OPTIONS, '--out <file>': 'a new file; without it standard output' },
-  async run(remote, { out, ...options }) {
-    const stream = await remote.api.open('exportEvents', { query: filterOf(remote, options) }, 'text/csv');
+export const getEvent: Verb<RemoteOptions> = remoteVerb({
+  summary: 'show one entry of the audit log',
+  examples: ['lockstep audit get 1204'],
+  async run({ api }, _, [seq = '']) {
+    const entry = await api.call('getEvent', { params: { seq: wholeNumber('the number of the entry', seq) } });
+    const facts = Object.entries(entry).map(([name, value]): [string, string] => [
+      name,
+      value === null ? UNKNOWN : name === 'at' ? formatMoment(Number(value)) : String(value),
+    ]);
+    return { json: { entry }, lines: formatFacts(facts) };
+  },
+});
+
+export const proveEvent: Verb<RemoteOptions & { readonly out?: string }> = remoteVerb({
+  summary: 'get the proof that an entry is in the log, for "lockstep log entry"',
+  examples: ['lockstep audit proof 1204 --out 1204.tlog-proof', 'lockstep audit proof 1204 > 1204.tlog-proof'],
+  options: { '--out <file>': 'a new file; without it standard output' },
+  async run(remote, { out }, [seq = '']) {
+    const params = { seq: wholeNumber('the number of the entry', seq) };
+    return saveFile(remote, await remote.api.open('getEventProof', { params }, 'text/plain'), out);
+  },
+});
+
+export const logCheckpoint: Verb<RemoteOptions> = remoteVerb({
+  summary: 'show the newest signed checkpoint of the log, and the key that verifies it',
+  description:
+    'Shows the newest signed checkpoint of the log, and the key that verifies it. Whoever keeps it can show later that nothing was taken out: lockstep log verify --since.',
+  examples: ['lockstep audit checkpoint > checkpoint', 'lockstep audit checkpoint --json | jq -r .verifierKey'],
+  async run({ api, io }, { json }) {
+    const checkpoint = await api.call('getLogCheckpoint', {});
+    if (json) return { json: checkpoint, lines: [] };
+    io.out(checkpoint.note); // its bytes are what is signed
+    io.err(`${formatCount(checkpoint.size)} entries; key ${printable(checkpoint.verifierKey)}\n`);
+    return { json: undefined, lines: [] };
+  },
+});
+
+interface ExportOptions extends FilterOptions {
+  readonly out?: string;
+  readonly format?: string;
+}
+
+export const exportEvents: Verb<ExportOptions> = remoteVerb({
+  summary: 'export entries of the audit log as CSV or JSON, up to 100,000 of them',
+  examples: [
+    'lockstep audit export --from 30d --out audit.csv',
+    'lockstep audit export --actor ada --format json > ada.json',
+  ],
+  options: {
+    ...FILTER_OPTIONS,
+    '--format <format>': 'csv (as without it) or json',
+    '--out <file>': 'a new file; without it standard output',
+  },
+  async run(remote, { out, format = 'csv', ...options }) {
+    const query = filterOf(remote, options);
+    const stream =
+      choiceFrom('--format', format, ['csv', 'json']) === 'csv'
+        ? await remote.api.open('exportEvents', { query }, 'text/csv')
+        : await remote.api.open('exportEventsAsJson', { query }, 'application/json');
     return saveFile(remote, stream, out);
   },
 });

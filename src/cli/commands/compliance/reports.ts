@@ -36,12 +36,36 @@ export const listReports: Verb<RemoteOptions> = remoteVerb({
   },
 });
 
-export const getReport: Verb<RemoteOptions> = remoteVerb({
-  summary: 'show one report',
-  examples: ['lockstep compliance get ID --json'],
-  async run({ api }, _, [id = '']) {
-    const report = await api.call('getReport', { params: { id } });
-    return { json: { report }, lines: reportLines(report) };
+interface GetOptions extends RemoteOptions {
+  readonly format?: string;
+  readonly out?: string;
+}
+
+export const getReport: Verb<GetOptions> = remoteVerb({
+  summary: 'show one report; or have it as CSV, as a page to print, or signed',
+  description:
+    'Shows one report. With --format it comes as a file: csv, html (a page to print), or signed: with the proof that its digest stands in the audit log since it was made, which "lockstep log entry" verifies.',
+  examples: [
+    'lockstep compliance get ID',
+    'lockstep compliance get ID --format html --out report.html',
+    'lockstep compliance get ID --format signed',
+  ],
+  options: { '--format <format>': 'csv, html or signed', '--out <file>': 'a new file; without it standard output' },
+  async run(remote, { format, out }, [id = '']) {
+    const { api } = remote;
+    const params = { id };
+    if (format === undefined) {
+      const report = await api.call('getReport', { params });
+      return { json: { report }, lines: reportLines(report) };
+    }
+    switch (choiceFrom('--format', format, ['csv', 'html', 'signed'])) {
+      case 'csv':
+        return saveFile(remote, await api.open('getReportCsv', { params }, 'text/csv'), out);
+      case 'html':
+        return saveFile(remote, await api.open('getReportPage', { params }, 'text/html'), out);
+      case 'signed':
+        return saveFile(remote, await api.open('getSignedReport', { params }, 'application/json'), out);
+    }
   },
 });
 

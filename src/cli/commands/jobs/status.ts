@@ -12,13 +12,14 @@ import {
 import { remoteVerb, type Remote, type RemoteOptions, type Shown } from '../../remote/remote-verb.ts';
 import { choiceFrom, wholeNumber } from '../../remote/values.ts';
 import type { Verb } from '../../verb.ts';
-import { allJobs, pickJob } from './list.ts';
+import { pickJob } from './list.ts';
 import { stateOf, statusLines } from './shown.ts';
+import { resumePointLines } from './state.ts';
 
 const KINDS = ['metrics', 'full'];
 
 export const jobStatus: Verb<RemoteOptions> = remoteVerb({
-  summary: 'show positions, lag and incidents of a job; "metrics": totals; "full": gaps too',
+  summary: 'show positions, lag and incidents of a job; "metrics": totals; "full": gaps and resume points too',
   description:
     'Shows positions, lag and incidents of each partition of a job, as measured last. "status metrics" shows totals since it was started, "status full" progress and gaps as well.\n\nExit code 5 where a partition stands still.',
   examples: [
@@ -59,15 +60,26 @@ async function metricsOf({ api }: Remote, id: string): Promise<Shown> {
 
 async function everythingOf({ api, ...context }: Remote, id: string): Promise<Shown> {
   const params = { id };
-  const [status, progress, gaps, metrics] = await Promise.all([
+  const [status, progress, gaps, points, metrics] = await Promise.all([
     partitionsOf({ api, ...context }, id),
     api.call('getMirrorProgress', { params }),
     api.call('getMirrorGaps', { params }),
+    api.call('getResumePoints', { params }),
     metricsOf({ api, ...context }, id),
   ]);
   return {
-    json: { ...(status.json as object), ...(metrics.json as object), progress, gaps },
-    lines: [...status.lines, '', ...metrics.lines, '', ...progressLines(progress), '', ...gapLines(gaps)],
+    json: { ...(status.json as object), ...(metrics.json as object), progress, gaps, resumePoints: points },
+    lines: [
+      ...status.lines,
+      '',
+      ...metrics.lines,
+      '',
+      ...progressLines(progress),
+      '',
+      ...gapLines(gaps),
+      '',
+      ...resumePointLines(points),
+    ],
     ...(status.code === undefined ? {} : { code: status.code }),
   };
 }
@@ -202,39 +214,6 @@ export const topicHealth: Verb<RemoteOptions> = remoteVerb({
       json: { topics },
       lines: formatRows(['SIDE', 'TOPIC', '#PARTITIONS', '#REPLICAS', '#SHORT', 'STATE'], rows, 'topics'),
       code: topics.every(({ healthy }) => healthy) ? exitCodes.ok : exitCodes.findings,
-    };
-  },
-});
-
-export const healthcheck: Verb<RemoteOptions> = remoteVerb({
-  summary: 'ask the clusters of a job, or of all jobs, whether they answer',
-  description:
-    'Asks the clusters of a job, or of all jobs, whether they answer now.\n\nExit code 5 where one does not.',
-  examples: ['lockstep jobs healthcheck', 'lockstep jobs healthcheck orders'],
-  async run({ api }, _, [named]) {
-    const jobs = named === undefined ? await allJobs(api) : [await api.call('getJob', { params: { id: named } })];
-    const sides = jobs.flatMap((job) =>
-      (['source', 'target'] as const).flatMap((side) =>
-        job[side] === null ? [] : [{ job: job.name, side, cluster: job[side] }],
-      ),
-    );
-    const names = [...new Set(sides.map(({ cluster }) => cluster))];
-    const found = await Promise.all(names.map((name) => api.call('getClusterStatus', { params: { name } })));
-    const checks = sides.map((side) => {
-      const status = found.find(({ name }) => name === side.cluster);
-      return { ...side, isReachable: status?.isReachable ?? false, error: status?.error ?? null };
-    });
-    const rows = checks.map(({ job, side, cluster, isReachable, error }) => [
-      job,
-      side,
-      cluster,
-      isReachable ? 'answers' : 'does not answer',
-      error === null ? '' : `${error.code}: ${error.message}`,
-    ]);
-    return {
-      json: { checks },
-      lines: formatRows(['JOB', 'SIDE', 'CLUSTER', 'STATE', ''], rows, 'jobs'),
-      code: checks.every(({ isReachable }) => isReachable) ? exitCodes.ok : exitCodes.findings,
     };
   },
 });
