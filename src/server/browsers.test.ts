@@ -71,7 +71,7 @@ describe('headers', () => {
     const headers = { origin: 'https://gofiber.io', 'access-control-request-method': 'POST' };
     const preflight = await plane.http.inject({ method: 'OPTIONS', url: '/api/v1/jobs', headers });
     const read = await plane.http.inject({ url: '/health', headers });
-    expect(preflight.statusCode).toBe(404);
+    expect(preflight.statusCode).toBe(405);
     for (const answer of [preflight, read])
       expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
   });
@@ -111,6 +111,24 @@ describe('headers', () => {
     expect(body).not.toMatch(/<script|javascript:|\son\w+=|style="/i);
     expect(body).toContain('/api/v1/jobs');
     expect((await plane.http.inject('/swagger/index.html')).headers['location']).toBe('/docs');
+  });
+});
+
+describe('methods', () => {
+  test('what an address does not have is refused with those that it has', async () => {
+    const { plane } = await signedIn();
+    const root = await plane.as('root');
+    const byPath = Map.groupBy(operationIds, (id) => routeOf(id).path.replaceAll(/:\w+/g, 'x'));
+    for (const [url, ids] of byPath) {
+      const has = new Set(ids.map((id) => routeOf(id).method));
+      for (const method of ['TRACE', 'OPTIONS', 'HEAD', 'PATCH', 'QUERY', 'PROPFIND'] as const) {
+        const answer = await plane.http.inject({ method: method as 'OPTIONS', url });
+        expect(`${method} ${url} ${answer.statusCode}`).toBe(`${method} ${url} 405`);
+        expect(new Set(String(answer.headers['allow']).split(', '))).toEqual(has);
+      }
+    }
+    expect((await root('GET', '/api/v1/clusters/purge')).statusCode).toBe(404);
+    expect((await plane.http.inject({ method: 'OPTIONS', url: '/nowhere' })).statusCode).toBe(404);
   });
 });
 

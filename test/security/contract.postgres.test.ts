@@ -23,17 +23,17 @@ const stores: [string, () => Promise<StoreLocation>][] = [
 ];
 
 describe.skipIf(schemathesis === null).concurrent('every answer is one that openapi.json describes', () => {
-  test.for(stores)('on %s', async ([, locate], { expect }) => {
+  test.for(stores)('on %s', { timeout: 600_000 }, async ([, locate], { expect }) => {
     const fuzzed = await startFuzzedPlane(await locate());
     const { url, nextToken, served, plane } = fuzzed;
     const phases = ['examples', 'coverage', 'stateful'] as const;
-    const options = { url, nextToken, seed, phases, examplesMax: 5 };
+    const options = { url, nextToken, seed, phases, examplesMax: 3 };
     const report = await fuzzContract(must(schemathesis, 'schemathesis'), options);
     await fuzzed.close();
     expect(report.hasPassed, report.output).toBe(true);
     expect(plane.logged).toEqual([]);
     expect(report.cases).toBeGreaterThan(1_000);
     // It got as far as the handlers.
-    expect(served.size).toBeGreaterThan(40);
+    expect(served.size).toBeGreaterThan(50);
   });
 });

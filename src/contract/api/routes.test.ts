@@ -5,10 +5,11 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { errorCodes } from '../errors.ts';
 import { apiNamesPage } from './api-names.ts';
+import { examples } from './examples.ts';
 import { openApiDocument } from './openapi.ts';
 import { builtInRoles, isAllowed, permissionNames, type Grant, type Resource } from './permissions.ts';
 import { defineRoute, empty, errorsOf } from './route.ts';
-import { operationIds, routeOf } from './routes.ts';
+import { operationIds, routeOf, type OperationId } from './routes.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -69,6 +70,17 @@ describe('openapi.json', () => {
   test('is what "npm run gen" makes of the routes', () => {
     expect(JSON.parse(read('openapi.json'))).toEqual(document);
     expect(read('docs/api-names.md')).toBe(apiNamesPage());
+  });
+
+  test('shows bodies that the routes take', () => {
+    for (const [id, body] of Object.entries(examples))
+      expect(routeOf(id as OperationId).body?.safeParse(body).error, id).toBeUndefined();
+  });
+
+  test('leads from what was made to what can be done with it', () => {
+    const paths = document['paths'] as Record<string, { post: { responses: Record<string, { links?: object }> } }>;
+    const links = paths['/api/v1/jobs']?.post.responses['201']?.links;
+    expect(links).toMatchObject({ startJob: { operationId: 'startJob', parameters: { id: '$response.body#/id' } } });
   });
 
   test('has an operation for each route, and every reference in it leads somewhere', () => {
