@@ -22,6 +22,7 @@ import type {
 } from '#server/ports.ts';
 import { createServer, type Server } from '#server/server.ts';
 import { defaultSettings, type ServerSettings } from '#server/settings.ts';
+import type { QueueLimits } from '#store/call-queue.ts';
 import { openMigrated, type StoreLocation } from '#store/location.ts';
 import { createLocalStore } from '#store/open-store.ts';
 import { createBackups } from '#store/backups.ts';
@@ -259,6 +260,8 @@ export async function playControlPlane(
     readonly given?: OptionSources;
     /** An empty database; by default one in memory. */
     readonly location?: StoreLocation;
+    /** Of the store. */
+    readonly limits?: Partial<QueueLimits>;
   } = {},
 ): Promise<ControlPlane> {
   const clock = new ManualClock();
@@ -271,7 +274,7 @@ export async function playControlPlane(
     options.location === undefined
       ? await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk)
       : await openMigrated(options.location, systemHost.disk),
-    { clock, random },
+    { clock, random, ...(options.limits === undefined ? {} : { limits: options.limits }) },
   );
   const audit = new PlayedAudit(clock);
   const runner = new PlayedRunner();

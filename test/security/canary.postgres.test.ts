@@ -37,7 +37,7 @@ const stores: [string, () => Promise<{ location: StoreLocation; folder: string }
   ],
 ];
 
-test.each(stores)('on %s', async (engine, locate) => {
+test.each(stores)('reg-M-132: no secret that was planted is found again, on %s', async (engine, locate) => {
   const { location, folder } = await locate();
   const plane = await playControlPlane({ location });
   const answers: { path: string; text: string }[] = [];

@@ -1,6 +1,6 @@
 /** openapi.json against a server that listens, on both stores: Schemathesis makes the requests and judges the answers. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import type { StoreLocation } from '#store/location.ts';
 import { findSchemathesis, fuzzContract } from '#testing/contract-fuzz/fuzz-contract.ts';
 import { startFuzzedPlane } from '#testing/contract-fuzz/fuzzed-plane.ts';

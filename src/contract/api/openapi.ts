@@ -166,7 +166,8 @@ function contentOf(answer: Answer, components: Json): Json | null {
     case 'file':
     case 'stream': {
       const media = answer.media.replace(/;.*/, '');
-      return { [media]: { schema: { type: media === 'application/json' ? 'object' : 'string' } } };
+      const isDocument = /\b(?:json|yaml)$/.test(media);
+      return { [media]: { schema: isDocument ? { type: 'object' } : { type: 'string' } } };
     }
     case 'empty':
     case 'redirect':

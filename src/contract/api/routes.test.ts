@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -57,6 +57,19 @@ describe('the table of routes', () => {
     expect(without).toEqual([]);
   });
 
+  test('reg-M-220a: every permission opens something', () => {
+    const asked = new Set<string>(
+      operationIds.flatMap((id) => {
+        const { access } = routeOf(id);
+        return access.kind === 'permission' ? [access.permission] : [];
+      }),
+    );
+    const features = join(root, 'src/server/features');
+    const handlers = readdirSync(features).map((file) => readFileSync(join(features, file), 'utf8'));
+    const isAsked = (name: string): boolean => handlers.some((text) => text.includes(`.may('${name}'`));
+    expect(permissionNames.filter((name) => !asked.has(name) && !isAsked(name))).toEqual([]);
+  });
+
   test('what is open to everybody says why', () => {
     const silent = operationIds.filter((id) => {
       const { access } = routeOf(id);
@@ -83,7 +96,7 @@ describe('openapi.json', () => {
     expect(links).toMatchObject({ startJob: { operationId: 'startJob', parameters: { id: '$response.body#/id' } } });
   });
 
-  test('has an operation for each route, and every reference in it leads somewhere', () => {
+  test('reg-M-123: has an operation for each route, and every reference in it leads somewhere', () => {
     const paths = document['paths'] as Record<string, Record<string, { operationId: string }>>;
     const ids = Object.values(paths).flatMap((methods) => Object.values(methods).map(({ operationId }) => operationId));
     expect(ids.toSorted()).toEqual([...operationIds].toSorted());
@@ -100,7 +113,7 @@ describe('permissions', () => {
   const on = (...resources: Grant['resource'][]): Grant[] =>
     resources.map((resource) => ({ permission: 'jobs:view', resource }));
 
-  test('the built-in roles are the matrix of the originals', () => {
+  test('reg-M-221 reg-M-220b: the built-in roles are the matrix of the originals', () => {
     const has = (role: keyof typeof builtInRoles, permission: (typeof permissionNames)[number]): boolean =>
       isAllowed(builtInRoles[role], permission, { kind: 'server' });
     const matrix = permissionNames.map((name) =>

@@ -3,7 +3,6 @@
  * follows the links between answers and routes, and holds every answer to the document.
  */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -22,7 +21,7 @@ export interface FuzzOptions {
   /** Where the server listens, `http://127.0.0.1:1234`. */
   readonly url: string;
   /** A session or token of an administrator; another one each time. */
-  readonly nextToken: () => Promise<string>;
+  nextToken(this: void): Promise<string>;
   readonly seed: number;
   readonly phases: readonly ('examples' | 'coverage' | 'fuzzing' | 'stateful')[];
   /** Cases of each operation in each phase, at most. */
@@ -53,21 +52,23 @@ export async function fuzzContract(schemathesis: string, options: FuzzOptions): 
   await once(tokens, 'listening');
   const { port } = tokens.address() as AddressInfo;
   const directory = temporaryDirectory('fuzz');
+  const settings = {
+    url: options.url,
+    seed: options.seed,
+    phases: options.phases.join(),
+    'max-examples': options.examplesMax,
+    workers: options.workers ?? 1,
+    'generation-database': ':memory:',
+    'suppress-health-check': 'all',
+  };
+  const program = ['-c', 'from schemathesis.cli import schemathesis; schemathesis()'];
   const args = [
-    '-c',
-    'from schemathesis.cli import schemathesis; schemathesis()',
-    '--config-file',
-    join(here, 'schemathesis.toml'),
+    ...program,
+    `--config-file=${join(here, 'schemathesis.toml')}`,
     'run',
     join(root, 'openapi.json'),
-    ...['--url', options.url],
-    ...['--seed', String(options.seed)],
-    ...['--phases', options.phases.join()],
-    ...['--max-examples', String(options.examplesMax)],
-    ...['--workers', String(options.workers ?? 1)],
-    ...['--generation-database', ':memory:'],
-    ...LEFT_OUT.flatMap((id) => ['--exclude-operation-id', id]),
-    ...['--suppress-health-check', 'all'],
+    ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`),
+    ...LEFT_OUT.map((id) => `--exclude-operation-id=${id}`),
     '--no-color',
     '--continue-on-failure',
   ];

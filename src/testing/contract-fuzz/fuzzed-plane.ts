@@ -12,18 +12,20 @@ const DAY_MS = 24 * 3_600_000;
 const BEAT_MS = 20;
 /** Its time goes fast: what comes from one address would otherwise be refused for being too much. */
 const BEAT_STEP_MS = 1_000;
+/** By that clock, so that nothing is given up on a machine that is busy. */
+const limits = { deadlineMs: 3_600_000, longDeadlineMs: 3_600_000 };
 
 export interface FuzzedPlane {
   readonly plane: ControlPlane;
   readonly url: string;
-  nextToken(): Promise<string>;
+  nextToken(this: void): Promise<string>;
   /** Routes that have done what was asked, at least once. */
   readonly served: ReadonlySet<OperationId>;
   close(): Promise<void>;
 }
 
 export async function startFuzzedPlane(location: StoreLocation): Promise<FuzzedPlane> {
-  const plane = await playControlPlane({ location });
+  const plane = await playControlPlane({ location, limits });
   await fill(plane);
   const served = new Set<OperationId>();
   const { store, clock } = plane;
