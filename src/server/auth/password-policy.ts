@@ -38,14 +38,16 @@ function problemOf(password: string, username: string): string | null {
   const { length } = Array.from(password);
   if (length < PASSWORD_LENGTH_MIN) return `it has ${length} characters and needs ${PASSWORD_LENGTH_MIN}`;
   const lower = password.toLowerCase();
-  const named = [username.toLowerCase(), ...OWN_WORDS].reduce(
-    (text, word) => (word.length < 3 ? text : text.replaceAll(word, '')),
-    lower,
-  );
-  const rest = withoutCommon(named);
-  if (new Set(rest).size < DISTINCT_MIN || withoutRuns(rest).length < PASSWORD_LENGTH_MIN / 2)
+  const words = [username.toLowerCase(), ...OWN_WORDS].filter(({ length }) => length >= 3);
+  const withoutWords = (text: string): string => words.reduce((rest, word) => rest.replaceAll(word, ''), text);
+  // Either may hide the other: "admin18533362" is a common one, and so is none of its halves.
+  if (isThin(withoutCommon(withoutWords(lower))) || isThin(withoutWords(withoutCommon(lower))))
     return 'it is made of few characters, or of names and words that are tried first';
   return null;
+}
+
+function isThin(rest: string): boolean {
+  return new Set(rest).size < DISTINCT_MIN || withoutRuns(rest).length < PASSWORD_LENGTH_MIN / 2;
 }
 
 const lengths = [...commonPasswords].map(({ length }) => length);
