@@ -21,6 +21,7 @@ const lockFile = join(root, '.cache', 'install.lock');
 const tasks = {
   test: [['node_modules/vitest/vitest.mjs', 'run']],
   fuzz: [['scripts/fuzz.ts']],
+  'fuzz:api': [['scripts/fuzz-api.ts']],
   'test:faults': [['scripts/faults.ts']],
   'test:simulation': [['scripts/simulation.ts']],
   'test:versions': [['scripts/versions.ts']],

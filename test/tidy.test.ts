@@ -322,6 +322,19 @@ function shownRooms(): Record<string, string> {
 describe('the package', () => {
   const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
 
+  test('reg-key-in-repo reg-M-134: no private key and no program is in the repository', () => {
+    const key = /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[\r\n]+[A-Za-z0-9+/=]{40}/;
+    const tracked = files.filter((path) => !/\.(db|log)$/.test(path));
+    expect(tracked.filter((path) => key.test(read(path)))).toEqual([]);
+    const magic = ['\x7fELF', 'MZ', '\xca\xfe\xba\xbe', '#!/'];
+    const programs = files.filter((path) =>
+      magic.some((start) => readFileSync(join(root, path), 'latin1').startsWith(start)),
+    );
+    expect(programs.toSorted()).toEqual(['.ci/run', 'bin/lockstep.js', 'deploy/verifier/verify_log.py']);
+    const planted = `-----BEGIN PRIVATE KEY-----\n${'A'.repeat(64)}\n`;
+    expect(key.test(planted)).toBe(true);
+  });
+
   test('every dependency is pinned to one version', () => {
     const groups = ['dependencies', 'devDependencies', 'optionalDependencies', 'overrides'];
     expect(groups.flatMap((group) => loosePins(manifest[group] ?? {}))).toEqual([]);

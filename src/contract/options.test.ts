@@ -35,7 +35,7 @@ describe('the table', () => {
     }
   });
 
-  test('every option is read by somebody', () => {
+  test('reg-M-269: every option is read by somebody', () => {
     const read = new Set(['run', 'serve', 'worker', 'client'].flatMap((reader) => optionsFor(reader as 'run')));
     expect(optionKeys.filter((key) => !read.has(key))).toEqual([]);
   });
@@ -113,7 +113,7 @@ describe('values', () => {
     expect(JSON.stringify(resolved)).not.toContain('hunter2');
   });
 
-  test('a variable that begins like an option and is none is an error, others are not ours', () => {
+  test('reg-M-267: a variable that begins like an option and is none is an error, others are not ours', () => {
     const environment = { LOCKSTEP_MONITORING_LISTN: '1', LOCKSTEP_DEBUG: '1', LOCKSTEP_CONFIG: 'x', PATH: 'y' };
     expect(complaint(() => resolveOptions({ environment }))).toBe(
       'environment variable LOCKSTEP_MONITORING_LISTN is no option; did you mean LOCKSTEP_MONITORING_LISTEN?',

@@ -1,6 +1,7 @@
 /** What browsers are told, and what is refused of what they send for others. */
 import { describe, expect, test } from 'vitest';
 import { operationIds, routeOf } from '#contract/api/routes.ts';
+import { AppError } from '#contract/errors.ts';
 import { PASSWORD, playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
 
 async function signedIn(): Promise<{ plane: ControlPlane; session: string }> {
@@ -66,12 +67,12 @@ describe('changes that a browser sends', () => {
 });
 
 describe('headers', () => {
-  test('reg-cors-hardcoded: no answer lets another site read it', async () => {
+  test('reg-cors-hardcoded reg-M-130: no answer lets another site read it', async () => {
     const { plane } = await signedIn();
     const headers = { origin: 'https://gofiber.io', 'access-control-request-method': 'POST' };
     const preflight = await plane.http.inject({ method: 'OPTIONS', url: '/api/v1/jobs', headers });
     const read = await plane.http.inject({ url: '/health', headers });
-    expect(preflight.statusCode).toBe(404);
+    expect(preflight.statusCode).toBe(405);
     for (const answer of [preflight, read])
       expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
   });
@@ -111,6 +112,24 @@ describe('headers', () => {
     expect(body).not.toMatch(/<script|javascript:|\son\w+=|style="/i);
     expect(body).toContain('/api/v1/jobs');
     expect((await plane.http.inject('/swagger/index.html')).headers['location']).toBe('/docs');
+  });
+});
+
+describe('methods', () => {
+  test('what an address does not have is refused with those that it has', async () => {
+    const { plane } = await signedIn();
+    const root = await plane.as('root');
+    const byPath = Map.groupBy(operationIds, (id) => routeOf(id).path.replaceAll(/:\w+/g, 'x'));
+    for (const [url, ids] of byPath) {
+      const has = new Set(ids.map((id) => routeOf(id).method));
+      for (const method of ['TRACE', 'OPTIONS', 'HEAD', 'PATCH', 'QUERY', 'PROPFIND'] as const) {
+        const answer = await plane.http.inject({ method: method as 'OPTIONS', url });
+        expect(`${method} ${url} ${answer.statusCode}`).toBe(`${method} ${url} 405`);
+        expect(new Set(String(answer.headers['allow']).split(', '))).toEqual(has);
+      }
+    }
+    expect((await root('GET', '/api/v1/clusters/purge')).statusCode).toBe(404);
+    expect((await plane.http.inject({ method: 'OPTIONS', url: '/nowhere' })).statusCode).toBe(404);
   });
 });
 
@@ -173,6 +192,54 @@ describe('hostile input', () => {
     expect(answer.statusCode).toBe(500);
     expect(answer.body).not.toContain('SELECT');
     expect(plane.logged).toMatchObject([{ requestId: answer.headers['x-request-id'] }]);
+  });
+
+  test.each([
+    '<img src=x onerror=alert(1)>',
+    '"><script>alert(1)</script>',
+    '[x](javascript:alert(1))',
+    '\u001b[2J\u001b]0;x\u0007',
+    '\u202egpj.exe',
+    'a\r\nset-cookie: x=1',
+    '\u0000',
+    '=cmd|x',
+  ])(
+    'reg-stored-xss-in-names-and-markdown reg-M-131: %j from a broker is a text in JSON, and no more',
+    async (name) => {
+      const plane = await playControlPlane();
+      const root = await plane.as('root', 'admin');
+      await root('POST', '/api/v1/clusters', { name: 'east', bootstrap: ['b:1'] });
+      plane.clusters.topicsByCluster = {
+        east: [{ name, topicId: null, isInternal: false, partitions: [], configs: { [name]: name } }],
+      };
+      for (const path of ['topics', `topic-details?topics=${encodeURIComponent(name)}`]) {
+        const answer = await root('GET', `/api/v1/clusters/east/${path}`);
+        expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
+        expect(answer.headers['x-content-type-options']).toBe('nosniff');
+        expect(answer.headers['set-cookie']).toBeUndefined();
+        expect(JSON.stringify(answer.json<{ items: unknown[] }>().items)).toContain(JSON.stringify(name).slice(1, -1));
+      }
+      plane.clusters.topicNames = async () => {
+        throw new AppError('CLUSTER_REFUSED', `The broker said: ${name}`);
+      };
+      const refused = await root('GET', '/api/v1/clusters/east/topics');
+      expect(refused.headers['content-type']).toMatch(/^application\/problem\+json\b/);
+      // eslint-disable-next-line no-control-regex
+      expect(refused.json<{ detail: string }>().detail).not.toMatch(/[\u0000-\u001f\u202e]/);
+    },
+  );
+
+  test('signing out empties what the browser has kept', async () => {
+    const { plane, session } = await signedIn();
+    const answer = await plane.http.inject({
+      method: 'DELETE',
+      url: '/auth/session',
+      cookies: { 'lockstep-session': session },
+      headers: { 'sec-fetch-site': 'same-origin', origin: 'https://lockstep.test' },
+    });
+    expect(answer.statusCode).toBe(204);
+    expect(answer.headers['clear-site-data']).toBe('"cache", "storage"');
+    expect(answer.cookies.find(({ name }) => name === 'lockstep-session')).toMatchObject({ value: '' });
   });
 
   test('formulas in an export are text', async () => {

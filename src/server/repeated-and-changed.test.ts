@@ -33,7 +33,7 @@ describe('Idempotency-Key', () => {
     expect((await root('POST', '/api/v1/jobs', jobOf('b'))).statusCode).toBe(409);
   });
 
-  test('a key stands for one request of one user', async () => {
+  test('reg-M-124: a key stands for one request of one user', async () => {
     const { plane, root } = await estate();
     const key = { 'idempotency-key': 'k1' };
     await root('POST', '/api/v1/jobs', jobOf('b'), key);
@@ -81,7 +81,7 @@ describe('ETag', () => {
 });
 
 describe('the audit log', () => {
-  test('reg-audit-only-2xx: what fails is in it too, and nothing takes effect that is not', async () => {
+  test('reg-audit-only-2xx reg-M-133 reg-M-235a: what fails is in it too, and nothing takes effect that is not', async () => {
     const { plane, root } = await estate();
     const before = plane.audit.entries.length;
     expect((await root('POST', '/api/v1/jobs', jobOf('a'))).statusCode).toBe(409);
@@ -95,7 +95,7 @@ describe('the audit log', () => {
     expect((await root('GET', '/health')).json()).toMatchObject({ status: 'degraded' });
   });
 
-  test('a sign-in is in it, right or wrong, and names its session', async () => {
+  test('reg-M-053b: a sign-in is in it, right or wrong, and names its session', async () => {
     const { plane } = await estate();
     await plane.http.inject({ method: 'POST', url: '/auth/token', payload: { username: 'root', password: 'no' } });
     expect(plane.audit.entries.at(-1)).toMatchObject({
@@ -107,7 +107,7 @@ describe('the audit log', () => {
     expect(plane.audit.entries.at(-1)).toMatchObject({ action: 'session.create', outcome: 'succeeded' });
   });
 
-  test('reg-M-236: no secret that the API takes or gives is in it', async () => {
+  test('reg-M-236 reg-M-063: no secret that the API takes or gives is in it', async () => {
     const { plane, root } = await estate();
     const password = 'canary-walnut-umbrella-7';
     await root('POST', '/api/v1/users', { username: 'x', role: 'operator', password });
@@ -205,7 +205,7 @@ describe('jobs', () => {
 });
 
 describe('clusters', () => {
-  test('one that a job uses stays, and one that was taken out of use comes back or is purged', async () => {
+  test('reg-M-069: one that a job uses stays, and one that was taken out of use comes back or is purged', async () => {
     const { plane, root } = await estate();
     await root('POST', '/api/v1/clusters', clusterOf('old'));
     await root('POST', '/api/v1/jobs/a/start');
@@ -239,7 +239,7 @@ describe('clusters', () => {
     });
   });
 
-  test('reg-secrets-in-clusters-response: a secret is named, never sent or taken', async () => {
+  test('reg-secrets-in-clusters-response reg-M-060 reg-M-062: a secret is named, never sent or taken', async () => {
     const { root } = await estate();
     const security = { protocol: 'SASL_SSL', mechanism: 'PLAIN', username: 'u', password: { env: 'KAFKA_EAST' } };
     const made = await root('POST', '/api/v1/clusters', { ...clusterOf('sec'), security });

@@ -160,7 +160,7 @@ test('every refusal is in the audit log, with who and what', async () => {
   ]);
 });
 
-test('reg-operator-creates-admin: nobody gives more than they have', async () => {
+test('reg-operator-creates-admin reg-self-role-change: nobody gives more than they have', async () => {
   const plane = await playEstate();
   const grants = ['users:create', 'users:assign-roles', 'users:list', 'roles:manage', 'jobs:view'].map(
     (permission) => ({
@@ -186,6 +186,18 @@ test('reg-operator-creates-admin: nobody gives more than they have', async () =>
     await helpdesk('POST', '/api/v1/users', { username: 'x', role: 'helpdesk', password }),
   ].map(({ statusCode }) => statusCode);
   expect(statuses).toEqual([403, 403, 403, 403, 403, 403, 403, 403, 201]);
+});
+
+test('reg-M-113: another role takes the place of the one before', async () => {
+  const plane = await playEstate();
+  const root = await plane.as('root');
+  const victim = await plane.as('victim', 'monitoring');
+  expect((await root('PUT', '/api/v1/users/victim/role', { role: 'compliance' })).statusCode).toBe(200);
+  expect((await root('GET', '/api/v1/users/victim')).json()).toMatchObject({ roles: ['compliance'] });
+  expect((await victim('GET', '/api/v1/jobs')).statusCode).toBe(401);
+  const again = await plane.as('victim');
+  expect((await again('GET', '/api/v1/jobs/own/mirror/progress')).statusCode).toBe(403);
+  expect((await again('GET', '/api/v1/compliance/reports')).statusCode).toBe(200);
 });
 
 test('a list shows what the caller may see, and its pages say nothing about the rest', async () => {

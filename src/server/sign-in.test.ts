@@ -34,7 +34,7 @@ const withUser = async (role = 'operator', settings = {}) => {
 const signIn = { username: 'ann', password: PASSWORD };
 
 describe('the first administrator', () => {
-  test('reg-initial-password-in-log: there is no account until the one-time token makes one', async () => {
+  test('reg-initial-password-in-log reg-M-225: there is no account until the one-time token makes one', async () => {
     const plane = await playControlPlane(behindProxy);
     expect(await plane.store.users.count()).toBe(0);
     const setupToken = await plane.server.issueSetupToken();
@@ -134,7 +134,7 @@ describe('sessions', () => {
     expect((await send('GET', '/auth/me')).statusCode).toBe(401);
   });
 
-  test('M-115: a changed password ends all others, and every token', async () => {
+  test('reg-M-115a reg-M-115b reg-M-226: a changed password ends all others, and every token', async () => {
     const plane = await withUser();
     const own = browser(plane);
     const other = browser(plane);
@@ -272,7 +272,7 @@ describe('second factors', () => {
 });
 
 describe('guessing', () => {
-  test('many guesses at once are few attempts, and the owner still comes in from a known browser', async () => {
+  test('reg-M-053a reg-M-228: many guesses at once are few attempts, and the owner still comes in from a known browser', async () => {
     const plane = await withUser();
     const owner = browser(plane, '198.51.100.1');
     await owner.send('POST', '/auth/session', signIn);
@@ -350,7 +350,7 @@ describe('API tokens', () => {
     expect((await by(plane, token)).statusCode).toBe(401);
   });
 
-  test('a token makes no tokens, and reg-token-in-url is taken from no address', async () => {
+  test('reg-token-in-logs: a token makes no tokens, and one in an address is none', async () => {
     const plane = await playControlPlane();
     const { token } = await make(plane, {});
     const again = await plane.http.inject({
@@ -384,7 +384,7 @@ describe('API tokens', () => {
   });
 });
 
-test('argon2id of at least 46 MiB, upgraded at sign-in', async () => {
+test('reg-M-227 reg-bcrypt-72-byte-truncation: argon2id of at least 46 MiB, upgraded at sign-in', async () => {
   let next = 0;
   const entropy = { bytes: (count: number) => new Uint8Array(count).fill(++next) };
   const weaker = createPasswordHash({ entropy });
@@ -394,6 +394,8 @@ test('argon2id of at least 46 MiB, upgraded at sign-in', async () => {
   expect(await weaker.verify(phc, 'cafe\u0301')).toEqual({ isRight: true, isWeak: false });
   expect(await stronger.verify(phc, 'caf\u00e9')).toEqual({ isRight: true, isWeak: true });
   expect(await weaker.verify(phc, 'cafe')).toMatchObject({ isRight: false });
+  const long = await weaker.hash(`${'a'.repeat(80)}b`);
+  expect(await weaker.verify(long, `${'a'.repeat(80)}c`)).toMatchObject({ isRight: false });
   expect(() => createPasswordHash({ entropy, memoryKib: 1024 })).toThrow('at least');
 });
 

@@ -53,7 +53,7 @@ test('a backup restores all that was there, but nothing that was only good for a
   expect((await other.store.events.after(must(last, 'event').id, 5)).map(({ message }) => message)).toEqual(['after']);
 });
 
-test('a backup is of one moment, whatever is written while it is taken, and others go on meanwhile', async () => {
+test('reg-M-440 reg-M-190: a backup is of one moment, whatever is written while it is taken, and others go on meanwhile', async () => {
   const path = join(temporaryDirectory('backup'), 'lockstep.db');
   const store = await openStore({ engine: 'sqlite', path }, { clock: systemClock });
   onTestFinished(() => store.close(1000));
@@ -169,7 +169,7 @@ test('a restored database knows the newest checkpoint that was seen, that it was
   expect(after.identities).toBeGreaterThan(versions.identities);
 });
 
-test('nothing is restored under a server that runs, and nothing of another version', async () => {
+test('reg-M-441 reg-M-193: nothing is restored under a server that runs, and nothing of another version', async () => {
   const { store, database } = await aStore();
   await fillStore(store);
   const path = aPath();

@@ -127,7 +127,7 @@ test('a database of a newer version, and one of another program, are left alone'
   expect(nowhere.code).toBe('STORE_UNAVAILABLE');
 });
 
-test('while somebody else holds the lock, reads go on and writes end with what they met; then all is well', async () => {
+test('reg-M-255: while somebody else holds the lock, reads go on and writes end with what they met; then all is well', async () => {
   const { store, path } = await aStore();
   const other = new DatabaseSync(path);
   other.exec('begin exclusive');

@@ -22,7 +22,7 @@ async function aStore(path = ':memory:'): Promise<Store> {
   return store;
 }
 
-test('a secret comes back as it was set, and stands nowhere in the files of the database in clear', async () => {
+test('reg-M-271: a secret comes back as it was set, and stands nowhere in the files of the database in clear', async () => {
   const path = join(temporaryDirectory('vault'), 'lockstep.db');
   const store = await aStore(path);
   const vault = createVault(store.secrets, parseKeyring(newKeyLine('k1'), 'test'));

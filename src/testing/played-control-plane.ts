@@ -22,7 +22,8 @@ import type {
 } from '#server/ports.ts';
 import { createServer, type Server } from '#server/server.ts';
 import { defaultSettings, type ServerSettings } from '#server/settings.ts';
-import { openMigrated } from '#store/location.ts';
+import type { QueueLimits } from '#store/call-queue.ts';
+import { openMigrated, type StoreLocation } from '#store/location.ts';
 import { createLocalStore } from '#store/open-store.ts';
 import { createBackups } from '#store/backups.ts';
 import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
@@ -31,7 +32,7 @@ import { createVault, type Vault } from '#store/vault.ts';
 import type { Store } from '#store/store.ts';
 import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
-import type { WebClient } from '#util/host.ts';
+import { systemHost, type WebClient } from '#util/host.ts';
 import { ManualClock } from './manual-clock.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 
@@ -257,6 +258,10 @@ export async function playControlPlane(
     readonly hasBackups?: boolean;
     /** What the server is started with. */
     readonly given?: OptionSources;
+    /** An empty database; by default one in memory. */
+    readonly location?: StoreLocation;
+    /** Of the store. */
+    readonly limits?: Partial<QueueLimits>;
   } = {},
 ): Promise<ControlPlane> {
   const clock = new ManualClock();
@@ -265,10 +270,12 @@ export async function playControlPlane(
     look: () => null,
     createAppendFile: () => Promise.reject(new Error('a database in memory has no file')),
   };
-  const store = createLocalStore(await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk), {
-    clock,
-    random,
-  });
+  const store = createLocalStore(
+    options.location === undefined
+      ? await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk)
+      : await openMigrated(options.location, systemHost.disk),
+    { clock, random, ...(options.limits === undefined ? {} : { limits: options.limits }) },
+  );
   const audit = new PlayedAudit(clock);
   const runner = new PlayedRunner();
   const clusters = new PlayedClusters();

@@ -60,6 +60,11 @@ export class PostgresServer {
     return server;
   }
 
+  /** Tables and logs of all its databases are in here. */
+  get dataDirectory(): string {
+    return this.#directory;
+  }
+
   /** Of a database, which `createDatabase` makes. */
   url(database = 'postgres'): string {
     return `postgres://lockstep@127.0.0.1:${this.#port}/${database}`;

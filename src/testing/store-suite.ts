@@ -166,7 +166,7 @@ export function testStore(open: () => Promise<Database>): void {
       expect(await store.users.removeWebauthn(id, 'c')).toBe(true);
     });
 
-    test('are gone with all that was theirs', async () => {
+    test('reg-M-292: are gone with all that was theirs', async () => {
       await store.users.create(anna);
       const { id } = await store.users.create({ ...anna, name: 'Bob' });
       await aSession(id, 'hash');
@@ -864,7 +864,7 @@ export function testStore(open: () => Promise<Database>): void {
   describe('the audit log', () => {
     const checkpoint = (size: number, root: string) => ({ origin: 'log', size, root });
 
-    test('cannot become shorter, or another, unseen', async () => {
+    test('reg-M-445: cannot become shorter, or another, unseen', async () => {
       await store.logAnchors.see(checkpoint(10, 'a'));
       await store.logAnchors.see(checkpoint(10, 'a'));
       await store.logAnchors.see(checkpoint(12, 'b'));
@@ -898,7 +898,7 @@ export function testStore(open: () => Promise<Database>): void {
     });
   });
 
-  test('what is over is pruned, what is needed stays', async () => {
+  test('reg-M-291: what is over is pruned, what is needed stays', async () => {
     const { id } = await store.users.create(anna);
     const job = await aJob();
     await aSession(id, 'hash');

@@ -38,7 +38,7 @@ const progress = (shards: readonly ShardStatus[], fields = {}): RunEvent => ({
   status: status(shards, fields),
 });
 
-test('a status becomes series of each partition', () => {
+test('reg-M-330d: a status becomes series of each partition', () => {
   const metrics = create();
   metrics.observe(progress([shard({ recordsCopied: 5, bytesCopied: 500, holesFilled: 2, refusals: 1 })]));
   const text = textOf(metrics);
@@ -76,7 +76,7 @@ test('a lag that is not known has no series and is counted as unknown', () => {
   ]);
 });
 
-test('M-339: the same status said again and again counts once, and a partition that begins anew counts on', () => {
+test('reg-M-339: the same status said again and again counts once, and a partition that begins anew counts on', () => {
   const metrics = create();
   for (let i = 0; i < 4; i++) metrics.observe(progress([shard({ recordsCopied: 1300 })]));
   expect(linesOf(metrics, 'lockstep_mirror_copied_records_total')[0]).toMatch(/ 1300$/);
@@ -226,7 +226,7 @@ test('a job that has not begun, has ended, or does not speak is named', () => {
   expect(metrics.silent(AT, 1000)).toEqual(['east-to-west']);
 });
 
-test('M-330: the names of kaf-mirror carry the job, so that jobs do not overwrite each other', () => {
+test('reg-M-330a: the names of kaf-mirror carry the job, so that jobs do not overwrite each other', () => {
   const jobs = [
     { name: 'a', kind: 'mirror' as const },
     { name: 'b', kind: 'mirror' as const },
@@ -265,7 +265,7 @@ test('the process says what it uses', () => {
   });
 });
 
-test('names follow the conventions of Prometheus', () => {
+test('reg-M-330b reg-M-341: names follow the conventions of Prometheus', () => {
   for (const [name, { type, labels }] of Object.entries(metricTable)) {
     expect(name).toMatch(/^(?:lockstep|process|kaf_mirror)(?:_[a-z0-9]+)+$/);
     expect(name.endsWith('_total'), name).toBe(type === 'counter');

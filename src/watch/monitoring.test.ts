@@ -65,7 +65,7 @@ async function serve(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('/metrics speaks both formats, and the texts of one second are one', async () => {
+test('reg-M-330c reg-M-122: /metrics speaks both formats, and the texts of one second are one', async () => {
   const { monitoring, clock, get } = await open(listening);
   monitoring.observe({ event: 'progress', status: status([shard({ recordsCopied: 5 })]) });
   const plain = await get('/metrics');
@@ -171,7 +171,7 @@ test('each receiver is pushed what it takes, and no secret stands in it', async 
   expect(requests.find(({ path }) => path.startsWith('/services'))?.authorization).toBe(`Splunk ${CANARY}`);
 });
 
-test('M-333: receivers that hang, fail or are not there delay nobody, and are named without their secrets', async () => {
+test('reg-M-333: receivers that hang, fail or are not there delay nobody, and are named without their secrets', async () => {
   const hanging = await serve(() => {});
   const failing = await serve((_, response) => {
     response.writeHead(500);

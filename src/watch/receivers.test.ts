@@ -38,7 +38,7 @@ test('a Pushgateway gets the newest document in the place of the one before, und
   });
 });
 
-test('M-331: Splunk gets many events in one request, each with its time, source and index', async () => {
+test('reg-M-331: Splunk gets many events in one request, each with its time, source and index', async () => {
   const { sent, ports } = receiver();
   const settings = { url: 'https://hec/x', index: 'kafka', source: 'lockstep', host: 'h 1' };
   await splunk(settings, ports)([item(), item({ json: '{"event":"incident"}' })], signal);
@@ -50,7 +50,7 @@ test('M-331: Splunk gets many events in one request, each with its time, source 
   ]);
 });
 
-test('M-332: Loki gets a stream for each job and kind, with nanoseconds', async () => {
+test('reg-M-332: Loki gets a stream for each job and kind, with nanoseconds', async () => {
   const { sent, ports } = receiver(204);
   const settings = { url: 'https://loki/push', tenant: 'bank', host: 'h 1' };
   const items = [item(), item({ json: '{"current_lag":4}' }), item({ job: null, kind: 'warning', json: '{}' })];

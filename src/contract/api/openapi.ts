@@ -2,9 +2,10 @@
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors.ts';
 import { problemSchema } from './common.ts';
+import { examples } from './examples.ts';
 import { errorsOf, tags, type Answer, type Route } from './route.ts';
 import { liveEventSchema } from './routes/watching.ts';
-import { operationIds, routeOf } from './routes.ts';
+import { operationIds, routeOf, type OperationId } from './routes.ts';
 
 type Json = Record<string, unknown>;
 
@@ -42,7 +43,8 @@ export function openApiDocument(version: string): Json {
   };
 }
 
-function operationOf(id: string, route: Route, components: Json): Json {
+function operationOf(id: OperationId, route: Route, components: Json): Json {
+  const example = examples[id];
   return {
     operationId: id,
     tags: [route.tag],
@@ -58,7 +60,12 @@ function operationOf(id: string, route: Route, components: Json): Json {
       ? {
           requestBody: {
             required: true,
-            content: { 'application/json': { schema: schemaOf(route.body, 'input', components) } },
+            content: {
+              'application/json': {
+                schema: schemaOf(route.body, 'input', components),
+                ...(example === undefined ? {} : { example }),
+              },
+            },
           },
         }
       : {}),
@@ -78,16 +85,20 @@ function accessNotes({ access, needsStepUp, audit }: Route): Json {
 }
 
 function headersOf({ isRepeatable, hasVersion, method }: Route): Json[] {
-  const header = (name: string, description: string): Json => ({
+  const header = (name: string, description: string, schema: Json = {}): Json => ({
     name,
     in: 'header',
     required: false,
     description,
-    schema: { type: 'string', maxLength: 200 },
+    schema: { type: 'string', ...schema },
   });
   return [
     ...(isRepeatable
-      ? [header('Idempotency-Key', 'A repeated call with the same key gets the answer of the first, for 24 hours')]
+      ? [
+          header('Idempotency-Key', 'A repeated call with the same key gets the answer of the first, for 24 hours', {
+            pattern: '^[!-~]{1,200}$',
+          }),
+        ]
       : []),
     ...(hasVersion && method === 'GET' ? [header('If-None-Match', 'Answers 304 where nothing has changed')] : []),
     ...(hasVersion && method !== 'GET' ? [header('If-Match', 'The ETag of what the caller has seen')] : []),
@@ -106,13 +117,36 @@ function fieldsOf(schema: z.ZodType | undefined, place: 'path' | 'query', compon
   }));
 }
 
-function successOf({ answer, hasVersion, method }: Route, components: Json): Json {
+function successOf({ answer, hasVersion, method, path }: Route, components: Json): Json {
   const content = contentOf(answer, components);
   const headers = hasVersion ? { headers: { ETag: { schema: { type: 'string' } } } } : {};
+  const links = linksOf(answer, path);
   const success = {
-    [answer.status]: { description: SUCCESS[answer.kind], ...headers, ...(content === null ? {} : { content }) },
+    [answer.status]: {
+      description: SUCCESS[answer.kind],
+      ...headers,
+      ...(content === null ? {} : { content }),
+      ...(links === null ? {} : { links }),
+    },
   };
   return hasVersion && method === 'GET' ? { ...success, 304: { description: 'Nothing has changed' } } : success;
+}
+
+/** Of an answer that says what was made: the routes that lead to it, `/…/users/:username` from `/…/users`. */
+function linksOf(answer: Answer, path: string): Json | null {
+  if (answer.kind !== 'json' || answer.status !== 201) return null;
+  const isList = answer.schema instanceof z.ZodArray;
+  const made = isList ? answer.schema.element : answer.schema;
+  if (!(made instanceof z.ZodObject)) return null;
+  const collection = path.split('/').at(-1) ?? '';
+  const links = operationIds.flatMap((operationId) => {
+    const [, name] = new RegExp(`/${collection}/:(\\w+)(?:/[\\w/-]+)?$`).exec(routeOf(operationId).path) ?? [];
+    const field = [name, 'id'].find((each) => each !== undefined && Object.hasOwn(made.shape, each));
+    if (name === undefined || field === undefined) return [];
+    const parameters = { [name]: `$response.body#/${isList ? '0/' : ''}${field}` };
+    return [[operationId, { operationId, parameters }]];
+  });
+  return links.length === 0 ? null : Object.fromEntries(links);
 }
 
 const SUCCESS = {
@@ -130,8 +164,11 @@ function contentOf(answer: Answer, components: Json): Json | null {
       return { 'application/json': { schema: schemaOf(answer.schema, 'output', components) } };
     case 'text':
     case 'file':
-    case 'stream':
-      return { [answer.media.replace(/;.*/, '')]: { schema: { type: 'string' } } };
+    case 'stream': {
+      const media = answer.media.replace(/;.*/, '');
+      const isDocument = /\b(?:json|yaml)$/.test(media);
+      return { [media]: { schema: isDocument ? { type: 'object' } : { type: 'string' } } };
+    }
     case 'empty':
     case 'redirect':
       return null;

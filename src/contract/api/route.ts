@@ -115,7 +115,14 @@ export function on(permission: Permission, target: Target): Access {
 
 /** Every code with which the route may answer. */
 export function errorsOf(route: Route): readonly ErrorCode[] {
-  const codes = new Set<ErrorCode>(['REQUEST_INVALID', 'RATE_LIMITED', 'STORE_UNAVAILABLE', 'INTERNAL']);
+  const codes = new Set<ErrorCode>([
+    'REQUEST_INVALID',
+    'REQUEST_HEAD_TOO_LARGE',
+    'REQUEST_TIMED_OUT',
+    'RATE_LIMITED',
+    'STORE_UNAVAILABLE',
+    'INTERNAL',
+  ]);
   const add = (...more: ErrorCode[]): void => more.forEach((code) => codes.add(code));
   if (route.access.kind !== 'public') add('AUTH_REQUIRED', 'AUTH_INVALID', 'TLS_REQUIRED');
   if (route.access.kind !== 'public' && !route.isOpenToUnready)

@@ -1,14 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { errorCodes } from '../errors.ts';
 import { apiNamesPage } from './api-names.ts';
+import { examples } from './examples.ts';
 import { openApiDocument } from './openapi.ts';
 import { builtInRoles, isAllowed, permissionNames, type Grant, type Resource } from './permissions.ts';
 import { defineRoute, empty, errorsOf } from './route.ts';
-import { operationIds, routeOf } from './routes.ts';
+import { operationIds, routeOf, type OperationId } from './routes.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -56,6 +57,19 @@ describe('the table of routes', () => {
     expect(without).toEqual([]);
   });
 
+  test('reg-M-220a: every permission opens something', () => {
+    const asked = new Set<string>(
+      operationIds.flatMap((id) => {
+        const { access } = routeOf(id);
+        return access.kind === 'permission' ? [access.permission] : [];
+      }),
+    );
+    const features = join(root, 'src/server/features');
+    const handlers = readdirSync(features).map((file) => readFileSync(join(features, file), 'utf8'));
+    const isAsked = (name: string): boolean => handlers.some((text) => text.includes(`.may('${name}'`));
+    expect(permissionNames.filter((name) => !asked.has(name) && !isAsked(name))).toEqual([]);
+  });
+
   test('what is open to everybody says why', () => {
     const silent = operationIds.filter((id) => {
       const { access } = routeOf(id);
@@ -71,7 +85,18 @@ describe('openapi.json', () => {
     expect(read('docs/api-names.md')).toBe(apiNamesPage());
   });
 
-  test('has an operation for each route, and every reference in it leads somewhere', () => {
+  test('shows bodies that the routes take', () => {
+    for (const [id, body] of Object.entries(examples))
+      expect(routeOf(id as OperationId).body?.safeParse(body).error, id).toBeUndefined();
+  });
+
+  test('leads from what was made to what can be done with it', () => {
+    const paths = document['paths'] as Record<string, { post: { responses: Record<string, { links?: object }> } }>;
+    const links = paths['/api/v1/jobs']?.post.responses['201']?.links;
+    expect(links).toMatchObject({ startJob: { operationId: 'startJob', parameters: { id: '$response.body#/id' } } });
+  });
+
+  test('reg-M-123: has an operation for each route, and every reference in it leads somewhere', () => {
     const paths = document['paths'] as Record<string, Record<string, { operationId: string }>>;
     const ids = Object.values(paths).flatMap((methods) => Object.values(methods).map(({ operationId }) => operationId));
     expect(ids.toSorted()).toEqual([...operationIds].toSorted());
@@ -88,7 +113,7 @@ describe('permissions', () => {
   const on = (...resources: Grant['resource'][]): Grant[] =>
     resources.map((resource) => ({ permission: 'jobs:view', resource }));
 
-  test('the built-in roles are the matrix of the originals', () => {
+  test('reg-M-221 reg-M-220b: the built-in roles are the matrix of the originals', () => {
     const has = (role: keyof typeof builtInRoles, permission: (typeof permissionNames)[number]): boolean =>
       isAllowed(builtInRoles[role], permission, { kind: 'server' });
     const matrix = permissionNames.map((name) =>

@@ -50,7 +50,7 @@ const TWO_CLUSTERS = `
   INSERT INTO kafka_clusters VALUES ('src', 'plain', '', 'a:9092', '', '', '', NULL, 'active');
   INSERT INTO kafka_clusters VALUES ('dst', 'plain', '', 'b:9092', '', '', '', NULL, 'active');`;
 
-test('a database that kaf-mirror 1.2.0 has written', () => {
+test('reg-M-290b: a database that kaf-mirror 1.2.0 has written', () => {
   const migration = ofDatabase(fixturePath('kaf-mirror-1.2.0.db'));
   const { clusters, mirrors } = documentsOf(migration);
   expect(clusters.map(({ metadata, spec }) => [metadata.name, spec.bootstrap])).toEqual([
@@ -85,7 +85,7 @@ test('a database that kaf-mirror 1.2.0 has written', () => {
   expect([isOpen(migration), leaksIn(migration)]).toEqual([false, []]);
 });
 
-test('the tables of its fourth migration are read, too (M-290 a)', () => {
+test('reg-M-290a: the tables of its fourth migration are read, too', () => {
   const migration = ofDatabase(
     database(`
       CREATE TABLE mirror_progress (id INTEGER, job_id TEXT, topic_name TEXT, partition_id INTEGER, source_offset INTEGER,
@@ -125,7 +125,7 @@ test('the tables of its fourth migration are read, too (M-290 a)', () => {
   ]);
 });
 
-test('logins of providers become references, and secrets come out nowhere', () => {
+test('reg-M-023a: logins of providers become references, and secrets come out nowhere', () => {
   const migration = ofDatabase(
     database(`
       INSERT INTO kafka_clusters VALUES ('cc', 'confluent', 'lkc-1', 'pkc-1.eu.confluent.cloud:9092', '', 'KEY1', 'canary-api-1', '', 'active');
@@ -209,7 +209,7 @@ test('the YAML that the database ran with', () => {
   expect([migration.resources, isOpen(migration)]).toEqual(['', false]);
 });
 
-test('YAML with source, target and mappings becomes a mirror', () => {
+test('reg-M-257 reg-M-260: YAML with source, target and mappings becomes a mirror', () => {
   const migration = migrateKafMirror([fixtureText('kaf-mirror.yml')]);
   const { clusters, mirrors } = documentsOf(migration);
   expect(clusters[0]?.spec.security.sasl).toEqual({

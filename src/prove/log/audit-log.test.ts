@@ -161,7 +161,7 @@ describe('intents', () => {
     expect(log.reader().entry(2)).toMatchObject({ outcome: 'unknown', reason: 'CLUSTER_UNREACHABLE' });
   });
 
-  test('nothing is done where its intent cannot be logged, and what was done is said where its outcome cannot', async () => {
+  test('reg-audit-insert-error-swallowed: nothing is done where its intent cannot be logged, and what was done is said where its outcome cannot', async () => {
     const { log, disk, failures } = await openLog();
     let done = 0;
     const effect = async () => {

@@ -40,7 +40,7 @@ test('of a good log it says what was read, over which time, and who signed it', 
   expect(found.root).toMatch(/^[0-9a-f]{64}$/);
 });
 
-test('an entry that was changed is named', async () => {
+test('reg-M-235b reg-audit-pruned: an entry that was changed is named', async () => {
   const disk = await logOf(many(300));
   const path = `${LOG_DIRECTORY}/tile/entries/001.p/44`;
   const bytes = disk.readBytes(path);

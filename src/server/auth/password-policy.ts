@@ -1,8 +1,9 @@
 /**
  * Which new passwords are taken. Long ones, of any characters; nothing about their composition, and no expiry (OWASP ASVS 5.0
- * 6.2). What is long only by repeating, counting or our own words is not long.
+ * 6.2). What is long only by repeating, counting, our own words or what is found in every breach is not long.
  */
 import { AppError } from '#contract/errors.ts';
+import { commonPasswords } from './common-passwords.ts';
 
 const PASSWORD_LENGTH_MIN = 15;
 
@@ -37,13 +38,32 @@ function problemOf(password: string, username: string): string | null {
   const { length } = Array.from(password);
   if (length < PASSWORD_LENGTH_MIN) return `it has ${length} characters and needs ${PASSWORD_LENGTH_MIN}`;
   const lower = password.toLowerCase();
-  const rest = [username.toLowerCase(), ...OWN_WORDS].reduce(
-    (text, word) => (word.length < 3 ? text : text.replaceAll(word, '')),
-    lower,
-  );
-  if (new Set(rest).size < DISTINCT_MIN || withoutRuns(rest).length < PASSWORD_LENGTH_MIN / 2)
+  const words = [username.toLowerCase(), ...OWN_WORDS].filter(({ length }) => length >= 3);
+  const withoutWords = (text: string): string => words.reduce((rest, word) => rest.replaceAll(word, ''), text);
+  // Either may hide the other: "admin18533362" is a common one, and so is none of its halves.
+  if (isThin(withoutCommon(withoutWords(lower))) || isThin(withoutWords(withoutCommon(lower))))
     return 'it is made of few characters, or of names and words that are tried first';
   return null;
+}
+
+function isThin(rest: string): boolean {
+  return new Set(rest).size < DISTINCT_MIN || withoutRuns(rest).length < PASSWORD_LENGTH_MIN / 2;
+}
+
+const lengths = [...commonPasswords].map(({ length }) => length);
+const COMMON_LENGTH_MIN = Math.min(...lengths);
+const COMMON_LENGTH_MAX = Math.max(...lengths);
+
+/** Whoever puts two passwords of everybody's together has made none of their own. */
+function withoutCommon(text: string): string {
+  let kept = '';
+  for (let at = 0; at < text.length;) {
+    let length = Math.min(COMMON_LENGTH_MAX, text.length - at);
+    while (length >= COMMON_LENGTH_MIN && !commonPasswords.has(text.slice(at, at + length))) length--;
+    if (length >= COMMON_LENGTH_MIN) at += length;
+    else kept += text[at++] ?? '';
+  }
+  return kept;
 }
 
 /** `abcdef`, `987` and `aaa` are one character each; what is written twice or more often counts once. */

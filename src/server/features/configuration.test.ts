@@ -165,7 +165,7 @@ describe('secrets', () => {
     expect(JSON.stringify([...answers.map(({ body }) => body), plane.audit.entries, plane.logged])).not.toContain(
       VALUE,
     );
-    expect((await root('GET', '/api/v1/secrets/east.password')).statusCode).toBe(404);
+    expect((await root('GET', '/api/v1/secrets/east.password')).statusCode).toBe(405);
     expect((await root('DELETE', '/api/v1/secrets/east.password')).json()).toMatchObject({ code: 'RESOURCE_CONFLICT' });
     expect((await root('DELETE', '/api/v1/secrets/none')).statusCode).toBe(404);
     expect((await root('POST', '/api/v1/secrets/rotate')).json()).toEqual({ rewrapped: 0, left: 0 });

@@ -98,7 +98,7 @@ describe('compliance reports', () => {
     expect(periodBefore('monthly', Date.UTC(2026, 0, 1)).from).toBe(Date.UTC(2025, 11, 1));
   });
 
-  test('reg-M-411 reg-M-412 reg-M-413 reg-M-414 reg-M-417: counts are those of the audit log and of what was measured', async () => {
+  test('reg-M-411 reg-M-412 reg-M-413 reg-M-414 reg-M-417 reg-M-235c: counts are those of the audit log and of what was measured', async () => {
     const { plane, id } = await estate();
     const since = plane.clock.now();
     for (const records of [0, 500]) {

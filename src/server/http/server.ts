@@ -14,8 +14,11 @@ import type { Pipeline } from './pipeline.ts';
 import { refusalOf } from './problem.ts';
 import { parseStrictJson } from './strict-json.ts';
 import { addressKey, addressOf, isWithin } from './transport.ts';
+import { refuseUnreadable, requestId, type RawSocket } from './unreadable.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
+/** Room for the longest query that a route takes: 100 topic names of 249 characters. */
+const HEAD_BYTES_MAX = 48 * 1024;
 const HEADER_WAIT_MS = 10_000;
 const BODY_WAIT_MS = 30_000;
 const PARAM_LENGTH_MAX = 1_500;
@@ -53,22 +56,24 @@ export interface SocketLike {
 
 export async function createHttpServer(options: HttpOptions): Promise<FastifyInstance> {
   const { settings, ports, hot } = options;
+  const limits = { headersTimeout: HEADER_WAIT_MS, maxHeaderSize: HEAD_BYTES_MAX };
   const app = Fastify({
-    ...(settings.tls === null ? {} : { https: tlsOptions(settings.tls) }),
+    ...(settings.tls === null ? { http: limits } : { https: { ...limits, ...tlsOptions(settings.tls) } }),
     logger: false,
     trustProxy: (address: string) => isWithin(address, hot().trustedProxies),
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: BODY_WAIT_MS,
     connectionTimeout: 0,
-    http: { headersTimeout: HEADER_WAIT_MS },
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     exposeHeadRoutes: false,
     return503OnClosing: true,
     forceCloseConnections: 'idle',
-    genReqId: () => Buffer.from(ports.entropy.bytes(12)).toString('hex'),
+    genReqId: () => requestId(ports.entropy),
     // What cannot even be routed: no hook sees it.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
       void sendRefusal(error, request, withSecurityHeaders(request, reply)),
+    clientErrorHandler: ({ code }: { readonly code?: string }, socket: RawSocket) =>
+      refuseUnreadable(code, socket, ports.entropy),
   } as never) as unknown as FastifyInstance;
   await app.register(cookie);
   await app.register(websocket, { options: { maxPayload: 1024 } });
@@ -88,13 +93,42 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     return payload;
   });
   app.setErrorHandler(createErrorHandler(options));
-  app.setNotFoundHandler((request) => {
-    throw new AppError('RESOURCE_NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0] ?? ''} here.`, {
-      nextStep: '/docs shows what there is.',
-    });
+  // Before the body is read, whatever it is.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.is404) refuseUnrouted(request, reply);
   });
   for (const id of operationIds) register(app, id, options);
   return app;
+}
+
+/** Throws: there is no such address, or not with this method. */
+function refuseUnrouted({ method, url }: FastifyRequest, reply: FastifyReply): never {
+  const path = url.split('?')[0] ?? '';
+  const allowed = methodsOf(path);
+  if (allowed.length === 0)
+    throw new AppError('RESOURCE_NOT_FOUND', `There is no ${method} ${path} here.`, {
+      nextStep: '/docs shows what there is.',
+    });
+  void reply.header('allow', allowed.join(', '));
+  throw new AppError('METHOD_NOT_ALLOWED', `There is no ${method} ${path} here, only ${allowed.join(', ')}.`, {
+    nextStep: '/docs shows what there is.',
+  });
+}
+
+const addresses = operationIds.map((id) => {
+  const { method, path } = routeOf(id);
+  return {
+    method,
+    parameters: path.split(':').length,
+    pattern: new RegExp(`^${path.replaceAll('.', String.raw`\.`).replaceAll(/:\w+/g, '[^/]+')}$`),
+  };
+});
+
+/** Of the closest address: `/clusters/purge` has its own, whatever `/clusters/:name` has. */
+function methodsOf(path: string): string[] {
+  const found = addresses.filter(({ pattern }) => pattern.test(path));
+  const fewest = Math.min(...found.map(({ parameters }) => parameters));
+  return [...new Set(found.flatMap(({ method, parameters }) => (parameters === fewest ? method : [])))];
 }
 
 function withSecurityHeaders(request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -111,7 +111,7 @@ test.each([
     'the session is ended',
     async (plane: ControlPlane, id: string) => void (await plane.store.sessions.endAll(id, null)),
   ],
-])('a stream ends within a second when %s', async (_what, end) => {
+])('reg-M-052c reg-M-224: a stream ends within a second when %s', async (_what, end) => {
   const plane = await estate();
   const { heard } = await listen(plane, 'ann', 'narrow');
   await plane.clock.advance(500);
@@ -159,7 +159,7 @@ function must<T>(value: T | undefined): T {
   return value;
 }
 
-test('a WebSocket takes a ticket once, and tokens in its address never', async () => {
+test('reg-M-052a reg-M-052b: a WebSocket takes a ticket once, and tokens in its address never', async () => {
   const plane = await estate();
   const root = await plane.as('root');
   const { ticket } = (await root('POST', '/api/v1/stream/tickets')).json<{ ticket: string }>();

@@ -39,7 +39,7 @@ describe('certificates that are made', () => {
     ]);
   });
 
-  test('name the hosts, and nothing in a name becomes another attribute', () => {
+  test('reg-M-175 reg-M-270: name the hosts, and nothing in a name becomes another attribute', () => {
     const [server] = (parseCertificates(text('server.pem')) ?? []).map(factsOf);
     expect(server?.hosts).toEqual(['lockstep.example', '127.0.0.1', '0:0:0:0:0:0:0:1']);
     expect(server?.subject).toBe('CN=lockstep.example, O=Bank\\, O=Evil');

@@ -138,7 +138,7 @@ export const peopleRoutes = {
       password: newPassword().optional().describe('Of a local user: good for the first sign-in'),
     }),
     answer: json(userSchema, 201),
-    errors: ['RESOURCE_CONFLICT', 'PASSWORD_UNFIT', 'SERVER_BUSY'],
+    errors: ['RESOURCE_CONFLICT', 'RESOURCE_NOT_FOUND', 'PASSWORD_UNFIT', 'SERVER_BUSY'],
   }),
   getUser: defineRoute({
     method: 'GET',
@@ -353,7 +353,7 @@ export const peopleRoutes = {
       expiresInDays: z.int().min(1).max(365),
     }),
     answer: json(tokenSchema.extend({ token: z.string() }).meta({ id: 'NewToken' }), 201),
-    errors: ['RESOURCE_NOT_FOUND', 'ACCESS_DENIED'],
+    errors: ['RESOURCE_NOT_FOUND', 'RESOURCE_CONFLICT', 'ACCESS_DENIED'],
   }),
   revokeToken: defineRoute({
     method: 'DELETE',
