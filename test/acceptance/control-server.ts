@@ -18,7 +18,7 @@ const PASSWORD = 'gravel-otter-pinwheel-sunday';
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** Parsed; undefined where there is none. */
+  /** Parsed where it is JSON, else as text; undefined where there is none. */
   readonly body: unknown;
 }
 
@@ -194,7 +194,7 @@ export class ControlServer {
       return {
         status: response.status,
         headers: response.headers,
-        body: text === '' ? undefined : (JSON.parse(text) as unknown),
+        body: text === '' ? undefined : isJson(response.headers) ? (JSON.parse(text) as unknown) : text,
       };
     };
   }
@@ -202,4 +202,8 @@ export class ControlServer {
   get #running(): Term {
     return must(this.#term, 'process of the server');
   }
+}
+
+function isJson(headers: Headers): boolean {
+  return /[/+]json\b/.test(headers.get('content-type') ?? '');
 }

@@ -26,7 +26,7 @@ async function configOf(root: Client): Promise<View> {
 }
 
 describe('configuration', () => {
-  test('acc-M-055: the whole of it, by stable names, with where each value comes from', async () => {
+  test('reg-M-055: the whole of it, by stable names, with where each value comes from', async () => {
     const { root } = await start({
       flags: new Map([['server.port', '9000']]),
       environment: { LOCKSTEP_LOGGING_LEVEL: 'warn', LOCKSTEP_DATABASE_URL: 'postgres://secret' },
@@ -111,7 +111,7 @@ describe('configuration', () => {
     expect((await configOf(root)).config['logging']).toEqual({ level: 'info' });
   });
 
-  test('acc-M-057: an export holds what is no default, and can be imported elsewhere', async () => {
+  test('reg-M-057: an export holds what is no default, and can be imported elsewhere', async () => {
     const { root } = await start({ file: new Map([['monitoring.topicsMax', 7]]) });
     await root('PUT', '/api/v1/config/options/backups.every', { value: '24h' });
     const exported = await root('POST', '/api/v1/config/export');

@@ -7,6 +7,7 @@ import { sha256 } from '../auth/credential.ts';
 import { canonicalJson } from '../http/canonical.ts';
 import type { AuditEvent, ServerPorts } from '../ports.ts';
 import { periodBefore, reportOn, type Period, type ReportHead, type Sections } from './compliance-report.ts';
+import { everyItem } from './pages.ts';
 import { userNameOf } from './user-names.ts';
 
 export const COMPLIANCE = 'compliance';
@@ -65,8 +66,10 @@ export async function makeReport(
 export async function isMade({ store, clock }: ServerPorts, period: Period): Promise<boolean> {
   const { from, to } = periodBefore(period, clock.now());
   // Nobody can have made it before the period was over.
-  const { items } = await store.reports.list({ limit: 1_000, filter: { kind: COMPLIANCE, from: to } });
-  return items.some((report) => report.from === from && (report.summary as unknown as Summary).period === period);
+  const since = { kind: COMPLIANCE, from: to };
+  for await (const report of everyItem((request) => store.reports.list({ ...request, filter: since })))
+    if (report.from === from && (report.summary as unknown as Summary).period === period) return true;
+  return false;
 }
 
 /** Null: there is none. */

@@ -206,6 +206,16 @@ test('reg-M-108: a mirror is safe only while nothing is behind, missing, unknown
     riskLevel: 'low',
     mirrorAnalysis: { partitions: 3, inSync: 3 },
   });
+  const settled = plane.clusters.topicsByCluster;
+  const [bills] = topic('bills', 7).partitions;
+  const held = { ...topic('bills', 7), partitions: [{ ...must(bills, 'partition'), highWatermark: 9 }] };
+  plane.clusters.topicsByCluster = { ...settled, east: [topic('orders', 100, 50), held] };
+  expect(await validate()).toMatchObject({
+    migrationSafe: false,
+    riskLevel: 'medium',
+    warnings: ['1 partitions are held back by open transactions of the source: bills/0.'],
+  });
+  plane.clusters.topicsByCluster = settled;
   run({ plane, id }, [
     { ...copied[0], incident: playedIncident() },
     { ...copied[1], position: 50 },

@@ -31,6 +31,14 @@ export function verdictOf(
 ): Verdict {
   const of = (state: PartitionComparison['state']) => partitions.filter((each) => each.state === state);
   const [behind, stopped, missing, unknown] = [of('behind'), of('stopped'), of('missing'), of('unknown')];
+  // Records behind the last stable offset are part of a transaction that has not ended: nobody knows yet whether they count.
+  const open = partitions.filter(
+    ({ source }) =>
+      source !== null &&
+      source.stableOffset !== null &&
+      source.highWatermark !== null &&
+      source.highWatermark > source.stableOffset,
+  );
   const gapsDetected = incidents.filter(({ offsets, severity }) => offsets !== null && severity === 'error').length;
   const criticalIssues = [
     ...troubles.map((trouble: AppError) => trouble.message),
@@ -42,11 +50,12 @@ export function verdictOf(
   ];
   const warnings = [
     ...said(behind, 'behind the source'),
+    ...said(open, 'held back by open transactions of the source'),
     ...incidents.filter(({ severity }) => severity === 'warning').map(({ cause }) => cause),
     ...(isRunning ? [] : ['The job does not run: what the source gets from now on is not copied.']),
   ];
   return {
-    migrationSafe: criticalIssues.length === 0 && behind.length === 0,
+    migrationSafe: criticalIssues.length === 0 && behind.length === 0 && open.length === 0,
     riskLevel: criticalIssues.length > 0 ? 'high' : warnings.length > 0 ? 'medium' : 'low',
     gapsDetected,
     criticalIssues,
