@@ -355,7 +355,12 @@ export class Cluster {
         return;
       }
       underWay++;
-      const cancel = this.clock.schedule(NEXT_ADDRESS_MS, tryNext);
+      // An address that has answered is waited for: a second login beside the first could be refused as well.
+      const goOn = (): void => {
+        if (candidate.isLoggingIn) cancel = this.clock.schedule(NEXT_ADDRESS_MS, goOn);
+        else tryNext();
+      };
+      let cancel = this.clock.schedule(NEXT_ADDRESS_MS, goOn);
       const opened = (connection: Connection): void => {
         cancel();
         left.length = 0;
@@ -364,10 +369,16 @@ export class Cluster {
       const failed = (error: unknown): void => {
         cancel();
         underWay--;
-        if (!(error instanceof ConnectionError)) return reject(error);
+        if (!(error instanceof ConnectionError)) {
+          left.length = 0;
+          return reject(error);
+        }
         failures.push(error);
+        if (isOfAllBrokers(error)) {
+          left.length = 0;
+          return reject(new ClusterUnreachableError(this.name, failures));
+        }
         onFailure();
-        if (isOfAllBrokers(error)) left.length = 0;
         tryNext();
       };
       candidate.get().then(opened, failed);

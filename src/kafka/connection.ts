@@ -57,6 +57,8 @@ export interface ConnectionOptions {
   readonly admit?: (address: string) => string | null;
   /** Without it: plaintext, and no login. */
   readonly security?: Security;
+  /** The versions are known, and the login begins. */
+  readonly onLogin?: () => void;
 }
 
 /** A response on the hot path. The bytes are valid during the callback only, unless `frame` is given and retained. */
@@ -110,6 +112,7 @@ export async function openConnection(options: ConnectionOptions, signal?: AbortS
   try {
     await connection.opened;
     await connection.negotiate();
+    if (login) options.onLogin?.();
     if (login) await startSession(connection, login.sasl, { clock: options.clock, credentials: login.credentials });
     return connection;
   } catch (error) {

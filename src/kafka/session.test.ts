@@ -4,7 +4,9 @@ import { apiVersionsBody, parseRequest, responseFrame, type RequestFrame } from 
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { ScriptedNetwork } from '#testing/scripted-network.ts';
 import { assert, must } from '#util/assert.ts';
+import { createRandom } from '#util/random.ts';
 import type { Api } from './api.ts';
+import { Cluster } from './cluster.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { type ConnectionError, SecretError } from './errors.ts';
 import { FramePool } from './frame.ts';
@@ -18,6 +20,7 @@ const SPOKEN = [
   [99, 1, 1],
 ] as const;
 const HANDSHAKE = 17;
+const API_VERSIONS = 18;
 const AUTHENTICATE = 36;
 const ECHO = 99;
 const PASSWORD = 'canary-Zx81';
@@ -343,5 +346,78 @@ describe('the repeated login', () => {
     await broker.clock.advance(60_000);
     expect(broker.keys).toEqual([]);
     connection.close();
+  });
+});
+
+describe('the login to a cluster of which several addresses answer', () => {
+  /** Each answers everything but the login, which waits until it is refused by hand; those of `silent` say nothing. */
+  function start(silent: readonly string[] = []) {
+    const network = new ScriptedNetwork();
+    const clock = new ManualClock();
+    const sasl: Sasl = {
+      mechanism: 'PLAIN',
+      credentials: () => Promise.resolve({ username: 'mirror', password: PASSWORD }),
+      refused: () => {},
+      nonce: () => 'nonce',
+      random: { next: () => 0.5 },
+      onTrouble: () => {},
+    };
+    const cluster = new Cluster({
+      name: 'east',
+      bootstrap: ['a:1', 'b:1', 'c:1', 'd:1'],
+      network,
+      clock,
+      random: createRandom(1),
+      pool: new FramePool({ bytesMax: 2 ** 20 }),
+      connectTimeoutMs: 10_000,
+      security: { tls: null, sasl },
+    });
+    const logins: { readonly host: string; readonly refuse: () => void }[] = [];
+    const accepted = new Set<unknown>();
+    const answer = async (): Promise<void> => {
+      await settle();
+      for (const peer of network.peers.filter(({ host }) => !silent.includes(host))) {
+        if (!accepted.has(peer)) peer.accept();
+        accepted.add(peer);
+        await settle();
+        for (const bytes of peer.takeRequests()) {
+          const request = parseRequest(bytes);
+          if (request.apiKey === API_VERSIONS) peer.send(responseFrame(request, apiVersionsBody(SPOKEN)));
+          if (request.apiKey === HANDSHAKE) peer.send(responseFrame(request, handshakeBody(0, ['PLAIN'])));
+          const refuse = (): void => peer.send(responseFrame(request, authenticateBody(58, 'no')));
+          if (request.apiKey === AUTHENTICATE) logins.push({ host: peer.host, refuse });
+        }
+      }
+    };
+    const passes = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 50) {
+        for (let i = 0; i < 4; i++) await answer();
+        await clock.advance(50);
+      }
+    };
+    const ask = (): Promise<unknown> => cluster.refresh([]).catch((error: unknown) => error);
+    return { network, ask, passes, hosts: () => logins.map(({ host }) => host), logins };
+  }
+
+  test('is tried at one of them at a time, however long that takes: several refusals lock users out', async () => {
+    const { ask, passes, hosts, logins } = start();
+    const asking = ask();
+    await passes(1_500);
+    expect(hosts()).toEqual(['a']);
+    must(logins[0], 'login').refuse();
+    expect(await asking).toMatchObject({ name: 'ClusterUnreachableError', failures: [{ failure: 'authentication' }] });
+    await passes(1_500);
+    expect(hosts()).toEqual(['a']);
+  });
+
+  test('is refused for all who ask at once, also where another address says nothing', async () => {
+    const { ask, passes, hosts, logins } = start(['a']);
+    const asking = ask();
+    await passes(500);
+    expect(hosts()).toEqual(['b']);
+    must(logins[0], 'login').refuse();
+    expect(await asking).toMatchObject({ failures: [{ failure: 'authentication' }] });
+    await passes(1_500);
+    expect(hosts()).toEqual(['b']);
   });
 });

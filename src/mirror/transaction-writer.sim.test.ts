@@ -19,6 +19,7 @@ import { TransactionWriter, type TransactionBatch, type TransactionPort } from '
 
 const DATA_PID = 4711;
 const MARKER_PID = 4712;
+const PRODUCER_FENCED = 90;
 const TRANSACTION_ABORTABLE = 120;
 const NOT_PRODUCED = {
   topic: 'copy',
@@ -562,6 +563,59 @@ describe('an end that its coordinator forgot with a lost broker', () => {
     const restored = await TransactionWriter.restore({ ...port, describe: describeSlots });
     expect(asked).toBeGreaterThan(1);
     expect(restored.openCount).toBe(0);
+  });
+
+  test('is not believed before its successor was asked, however long the leader took to answer', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    const outdated = world.coordinator.describe('slot-0');
+    await writer.write(itemAt(world.source, 1));
+    await writer.end({ baseOffset: 2, producerId: 100, isCommit: true });
+    world.coordinator.settle();
+    const { port } = world;
+    let isFirst = true;
+    const restored = await TransactionWriter.restore({
+      ...port,
+      describe: async (slots, how) => {
+        const described = await port.describe(slots);
+        return how?.isAnew ? described : described.map((each, i) => (slots[i] === 0 ? outdated : each));
+      },
+      producers: async () => {
+        if (isFirst) await port.pause(31_000); // a leader is elected meanwhile
+        isFirst = false;
+        return port.producers();
+      },
+    });
+    expect(restored.openCount).toBe(0);
+  });
+
+  test('that the coordinator then writes while it is looked into is told as what it is', async () => {
+    const { world, writer } = await forgotten('implicit');
+    const port = { ...world.port };
+    let waitedMs = 0;
+    Object.assign(world.port, {
+      pause: async (ms: number) => {
+        waitedMs += ms;
+        if (waitedMs > 5_000) world.coordinator.expire();
+        return port.pause(ms);
+      },
+    });
+    const stop = await stopOf(writer.write(itemAt(world.source, 2)));
+    expect(stop.reason).toMatchObject({ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: 2, to: 3 } });
+  });
+
+  test('is no reason to stop where a coordinator that was replaced refuses what its successor takes', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    await writer.write(itemAt(world.source, 1));
+    const port = { ...world.port };
+    let refusals = 0;
+    Object.assign(world.port, {
+      end: async (...how: Parameters<TransactionPort['end']>) => {
+        if (refusals++ === 0) throw new BrokerError(errorOf(PRODUCER_FENCED), 'EndTxn', 'slot 0');
+        return port.end(...how);
+      },
+    });
+    expect(await writer.end({ baseOffset: 2, producerId: 100, isCommit: true })).toBe(true);
+    expect(refusals).toBe(2);
   });
 
   test('is not what the coordinator ended between two answers', async () => {

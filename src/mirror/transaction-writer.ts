@@ -33,6 +33,8 @@ const REQUEST_TIMED_OUT = 7;
 const PASSING_WITHIN_MS = 30_000;
 const POLL_FIRST_MS = 1;
 const POLL_MAX_MS = 100;
+/** Each round asks who the coordinator of each slot is, and a lost broker may be that of thousands of partitions. */
+const FORGOTTEN_POLL_MS = 1_000;
 /** A control record is below the watermark as soon as the followers have it. */
 const VISIBLE_WITHIN_MS = 10_000;
 
@@ -315,23 +317,25 @@ export class TransactionWriter {
         const isPassing = PASSING.has(error.code) || error.code === TRANSACTION_ABORTABLE;
         if (isPassing && this.#port.now() + delayMs < deadline) await this.#explain(error, at, delayMs);
         else {
-          if (UNCLEAR.has(error.code)) await this.#explain(error, at, 0);
-          throw error;
+          const isOurs = UNCLEAR.has(error.code) && (await this.#explain(error, at, delayMs));
+          if (!isOurs || this.#port.now() > deadline) throw error; // else one that was replaced has refused it
         }
       }
     }
   }
 
-  async #explain(error: BrokerError, at: { slot: number; offset: number }, delayMs: number): Promise<void> {
+  /** Resolves to whether the transaction is still ours, so that the refusal may pass. Throws ShardStop where the target shows why it does not. */
+  async #explain(error: BrokerError, at: { slot: number; offset: number }, delayMs: number): Promise<boolean> {
     if (delayMs > 0) await this.#port.pause(delayMs);
-    if (!UNCLEAR.has(error.code)) return;
-    const described = (await this.#settled([at.slot]))[0] ?? null;
-    const watermark = await this.#port.watermark();
-    if (watermark > at.offset) throw transactionCut(at.offset, described?.timeoutMs ?? null);
-    // Of one moment: the coordinator may have ended it since.
+    if (!UNCLEAR.has(error.code)) return true;
+    // Of one moment, and before the watermark: the coordinator may have ended it since.
     const { described: all, producers } = await this.#look();
     const now = all[at.slot];
+    if ((await this.#port.watermark()) > at.offset) throw transactionCut(at.offset, now?.timeoutMs ?? null);
+    const { producer } = this.#stateOf(at.slot);
+    const isOurs = now?.producerId === producer.producerId && now.producerEpoch === producer.producerEpoch;
     if (isForgotten(now, producers)) throw transactionForgotten(at.offset, now.producerId);
+    return isOurs;
   }
 
   // ---- restore
@@ -388,31 +392,33 @@ export class TransactionWriter {
    * says what one says that has forgotten an end: who goes on saying so is believed.
    */
   async #look(): Promise<{ described: readonly (DescribedTransaction | null)[]; producers: readonly ProducerState[] }> {
-    const deadline = this.#port.now() + PASSING_WITHIN_MS;
+    let deadline = this.#port.now() + PASSING_WITHIN_MS;
     let isAnew = false;
     for (let before = await this.#describeAll({ isAnew }); ;) {
       const producers = await this.#port.producers();
       const described = await this.#describeAll({ isAnew });
-      const isOver = this.#port.now() > deadline;
       const isOfOneMoment = isDeepStrictEqual(described, before);
       const forgets = described.some((each) => isForgotten(each, producers));
+      if (forgets && !isAnew) deadline = this.#port.now() + PASSING_WITHIN_MS; // its successor was not asked yet
+      const isOver = this.#port.now() > deadline;
       if (isOfOneMoment && (isOver || !forgets)) return { described, producers };
       if (isOver)
         throw new BrokerError(errorOf(CONCURRENT_TRANSACTIONS), 'DescribeTransactions', 'the slots of a partition');
-      if (forgets) await this.#port.pause(POLL_MAX_MS);
       isAnew ||= forgets;
+      if (forgets) await this.#port.pause(FORGOTTEN_POLL_MS);
       before = described;
     }
   }
 
   async #describeAll(how: { readonly isAnew: boolean }): Promise<readonly (DescribedTransaction | null)[]> {
     const described: (DescribedTransaction | null)[] = [];
+    const used = Math.max(-1, ...this.#states.keys());
     do {
       const from = described.length;
       const count = from === 0 ? 1 : Math.min(SLOTS_PER_PROBE, this.#slotsMax - from);
       const slots = Array.from({ length: count }, (_, i) => from + i);
       described.push(...(await this.#settled(slots, how)));
-    } while (described.at(-1) !== null && described.length < this.#slotsMax);
+    } while ((described.at(-1) !== null || described.length <= used) && described.length < this.#slotsMax);
     return described;
   }
 
