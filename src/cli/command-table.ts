@@ -67,6 +67,7 @@ import {
   restoreCluster,
   testCluster,
 } from './commands/clusters/change.ts';
+import { listProviders } from './commands/clusters/providers.ts';
 import { generateReport, getReport, listReports } from './commands/compliance/reports.ts';
 import {
   cancelRestore,
@@ -170,6 +171,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'restore [name]': restoreCluster,
         purge: purgeClusters,
         'test [name]': testCluster,
+        providers: listProviders,
       },
     },
     {
