@@ -20,8 +20,8 @@ import type { User } from '#store/users.ts';
 import { createAnchors } from './audit-anchors.ts';
 import { AuditKeeper } from './audit-keeper.ts';
 import type { Host } from './host.ts';
-import { openKeyring, openSigner } from './key-files.ts';
-import { readOption, storeLocation } from './server-options.ts';
+import { openSigner } from './key-files.ts';
+import { keyringOf, storeLocation } from './server-options.ts';
 
 const LEASE = 'server';
 const LEASE_MS = 60_000;
@@ -279,11 +279,8 @@ function placeOf(
   host: Host,
   values: OptionValues,
   path: string,
-): { disk: Host['disk']; path: string; keys: KeyEncryption } {
-  const ref = values['secrets.key'];
-  const text = ref === null ? null : readOption(ref, 'secrets.key', host);
-  const keys = openKeyring(host, { path: values['secrets.keyFile'], text, isNew: false });
-  return { disk: host.disk, path, keys };
+): { readonly disk: Host['disk']; readonly path: string; readonly keys: KeyEncryption } {
+  return { disk: host.disk, path, keys: keyringOf(values, host, { isNew: false }) };
 }
 
 /** A mistyped path must not make an empty database that looks like the right one. */
