@@ -1,4 +1,5 @@
 /** Composition root: hands the host's clock, network, disk and randomness to the rooms, and decides nothing. */
+import type { Administered, AdministrationOptions, AdminResult } from '#app/administration.ts';
 import { findTopics, readTopicConfigs, viewCluster, viewTopics } from '#app/cluster-views.ts';
 import { asAppError, FRAME_BYTES_MAX, withClusters, type ClusterOf } from '#app/connected-clusters.ts';
 import type { Host } from '#app/host.ts';
@@ -403,6 +404,12 @@ export async function serve(host: Host, options: ServerOptions): Promise<void> {
   // Larger than all that other commands need.
   const { runServer } = await import('#app/server-process.ts');
   return runServer(host, options, runJobsOn);
+}
+
+/** The store itself, without a server. Throws AppError; RESOURCE_CONFLICT while a server runs on it. */
+export async function administer(host: Host, options: AdministrationOptions, what: Administered): Promise<AdminResult> {
+  const { administer: run } = await import('#app/administration.ts');
+  return run(host, options, what);
 }
 
 /** One more process for the jobs of a server, until `signal` aborts. Throws AppError where it cannot begin. */

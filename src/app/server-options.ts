@@ -6,9 +6,11 @@ import { formatAddress } from '#contract/option-types.ts';
 import { readPem, readSecret } from '#jobs/secret-host.ts';
 import { KafkaError } from '#kafka/errors.ts';
 import type { ServerSettings } from '#server/settings.ts';
+import type { KeyEncryption } from '#store/key-encryption.ts';
 import { parseLocation, type StoreLocation } from '#store/location.ts';
 import { defaultRetention, type Retention } from '#store/maintenance.ts';
 import type { Host } from './host.ts';
+import { openKeyring } from './key-files.ts';
 
 /** Throws CONFIG_INVALID, SECRET_UNAVAILABLE. */
 export function storeLocation(values: OptionValues, host: Host): StoreLocation {
@@ -62,6 +64,13 @@ export function publicUrlOf(
   const { 'server.host': host } = values;
   const isAny = host === '0.0.0.0' || host === '::';
   return `${scheme}://${formatAddress({ host: isAny ? hostName : host, port })}`;
+}
+
+/** The key of stored secrets; `isNew`: nothing is sealed with it yet. Throws CONFIG_INVALID, SECRET_UNAVAILABLE. */
+export function keyringOf(values: OptionValues, host: Host, { isNew }: { readonly isNew: boolean }): KeyEncryption {
+  const ref = values['secrets.key'];
+  const text = ref === null ? null : readOption(ref, 'secrets.key', host);
+  return openKeyring(host, { path: values['secrets.keyFile'], text, isNew });
 }
 
 /** What stands behind a reference in an option. Throws SECRET_UNAVAILABLE. */

@@ -30,15 +30,15 @@ import { createClusterAccess, runWith, type ClusterAccess } from './cluster-acce
 import type { Host } from './host.ts';
 import { createJobAccount } from './job-account.ts';
 import { JobSupervisor } from './job-supervisor.ts';
-import { openKeyring, openSigner } from './key-files.ts';
+import { openSigner } from './key-files.ts';
 import { LiveClusters } from './live-clusters.ts';
 import { aborted, Ends, type ProcessOptions, type RunOn } from './process.ts';
 import { openProcessMonitoring } from './process-monitoring.ts';
 import { awaitLease, keepLease, releaseLease, type ServerLeaseOptions } from './server-lease.ts';
 import {
+  keyringOf,
   publicUrlOf,
   readCertificateOf,
-  readOption,
   readServerTls,
   retentionOf,
   storeLocation,
@@ -146,9 +146,7 @@ class ServerProcess {
   }
 
   #keyring(isNew: boolean): KeyEncryption {
-    const ref = this.#values['secrets.key'];
-    const text = ref === null ? null : readOption(ref, 'secrets.key', this.#host);
-    return openKeyring(this.#host, { path: this.#values['secrets.keyFile'], text, isNew });
+    return keyringOf(this.#values, this.#host, { isNew });
   }
 
   async #readStoredOptions(store: Store): Promise<void> {

@@ -34,6 +34,16 @@ import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
 import { verify } from './commands/verify.ts';
 import { worker } from './commands/worker.ts';
+import {
+  addStoredUser,
+  backUpStore,
+  generateStoredToken,
+  listStoredUsers,
+  repairStore,
+  resetAdminPassword,
+  resetStoredTokens,
+  restoreStore,
+} from './commands/admin/admin.ts';
 import { login } from './commands/account/login.ts';
 import {
   addSecondFactor,
@@ -57,6 +67,7 @@ import {
   restoreCluster,
   testCluster,
 } from './commands/clusters/change.ts';
+import { listProviders } from './commands/clusters/providers.ts';
 import { generateReport, getReport, listReports } from './commands/compliance/reports.ts';
 import {
   cancelRestore,
@@ -160,6 +171,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'restore [name]': restoreCluster,
         purge: purgeClusters,
         'test [name]': testCluster,
+        providers: listProviders,
       },
     },
     {
@@ -370,6 +382,20 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'mm2 <file...>': migrateMm2,
         'strimzi <file...>': migrateStrimzi,
         'kaf-mirror <file...>': migrateKafMirror,
+      },
+    },
+    {
+      name: 'admin',
+      description: 'on the database itself, for when nobody can sign in or no server can start',
+      verbs: {
+        repair: repairStore,
+        'reset-admin-password <user>': resetAdminPassword,
+        'users list': listStoredUsers,
+        'users add <user>': addStoredUser,
+        'tokens generate <user>': generateStoredToken,
+        'tokens reset <user>': resetStoredTokens,
+        'backup database <file>': backUpStore,
+        'restore database <file>': restoreStore,
       },
     },
     {

@@ -1,4 +1,5 @@
 import type {
+  administer,
   abandonMirrorFailover,
   capacityOfMirrors,
   describeClusters,
@@ -31,6 +32,7 @@ import type { Io } from './io.ts';
 
 /** What commands do is done by the composition root; a test puts its own in its place. */
 export interface App {
+  readonly administer: typeof administer;
   readonly exportLedgers: typeof exportLedgers;
   readonly planMirrors: typeof planMirrors;
   readonly rebuildCopy: typeof rebuildCopy;

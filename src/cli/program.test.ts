@@ -137,6 +137,7 @@ async function lockstep(
     permissionsOfMirrors: () => [],
     runMirrors: unexpected,
     serve: unexpected,
+    administer: unexpected,
     work: unexpected,
     openMonitoring: unexpected,
     makeCertificates: unexpected,

@@ -41,7 +41,10 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
     });
   for (const { name, description, verbs } of commandTable(() => commandTreeOf(program))) {
     const parent = name === null ? program : addNoun(program, name, description, verbs);
-    for (const [spec, verb] of Object.entries(verbs)) addVerb(parent, spec, verb, context, exit);
+    for (const [spec, verb] of Object.entries(verbs)) {
+      const [, group, own = spec] = /^([a-z-]+) ([a-z].*)$/.exec(spec) ?? [];
+      addVerb(group === undefined ? parent : groupOf(parent, group), own, verb, context, exit);
+    }
   }
   const lines = [
     'lockstep validate -f link.yaml',
@@ -65,6 +68,14 @@ function addNoun(program: Command, name: string, description: string, verbs: Nou
 }
 
 const EXAMPLES_OF_NOUN = 4;
+
+/** `admin users`: verbs of a noun that have a word in common. */
+function groupOf(noun: Command, name: string): Command {
+  const known = noun.commands.find((each) => each.name() === name);
+  if (known) return known;
+  const group = noun.command(name).description(`${noun.name()} ${name}`).helpCommand(false);
+  return group.exitOverride(failUsage(`${pathOf(noun)} ${name}`));
+}
 
 function addVerb(
   parent: Command,

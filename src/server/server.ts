@@ -3,10 +3,8 @@
  * last is in the store, what has happened in the audit log, and what runs with the runner of jobs.
  */
 import type { FastifyInstance } from 'fastify';
-import { builtInRoles } from '#contract/api/permissions.ts';
 import { must } from '#util/assert.ts';
 import { Authenticator } from './auth/authenticator.ts';
-import { createCredential } from './auth/credential.ts';
 import { KnownDevices } from './auth/known-device.ts';
 import { SecondFactors } from './auth/second-factors.ts';
 import { SignIn } from './auth/sign-in.ts';
@@ -36,8 +34,8 @@ import { createHttpServer, tlsOptions } from './http/server.ts';
 import { LiveHub } from './live/live-hub.ts';
 import type { Entropy, ServerPorts } from './ports.ts';
 import type { ServerSettings } from './settings.ts';
+import { issueSetupToken, syncBuiltInRoles } from './setup.ts';
 
-const SETUP_MS = 3_600_000;
 const DEVICE_KEY = 'server/device-key';
 
 export interface Server {
@@ -58,9 +56,7 @@ export interface Server {
 
 export async function createServer(ports: ServerPorts, settings: ServerSettings): Promise<Server> {
   const { store, clock, entropy, web } = ports;
-  await store.roles.syncBuiltIn(
-    Object.entries(builtInRoles).map(([name, grants]) => ({ name, description: DESCRIPTIONS[name] ?? '', grants })),
-  );
+  await syncBuiltInRoles(store);
   const { origin, hostname } = new URL(settings.publicUrl);
   const factors = new SecondFactors({ vault: ports.vault, clock, entropy, origins: [origin], domain: hostname });
   const signIn = new SignIn({ ports, settings, factors });
@@ -117,12 +113,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
   ]);
   return {
     http,
-    async issueSetupToken() {
-      if ((await store.users.count()) > 0) return null;
-      const { text, hash } = createCredential('once', entropy);
-      await store.oneTimeTokens.issue({ purpose: 'setup', hash, lifeMs: SETUP_MS, payload: null, replace: true });
-      return text;
-    },
+    issueSetupToken: () => issueSetupToken(store, entropy),
     reloadOptions: () => configuration.refresh(),
     replaceCertificate(tls) {
       const { server } = http as unknown as { readonly server: { setSecureContext(options: object): void } };
@@ -137,13 +128,6 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     },
   };
 }
-
-const DESCRIPTIONS: Readonly<Record<string, string>> = {
-  admin: 'Everything.',
-  operator: 'Runs and changes jobs, changes clusters.',
-  monitoring: 'Sees jobs, clusters, figures and events.',
-  compliance: 'Sees what monitoring sees, makes and reads compliance reports.',
-};
 
 /** Made once, so that browsers stay known over restarts. */
 async function deviceKey(vault: ServerPorts['vault'], entropy: Entropy): Promise<Uint8Array> {

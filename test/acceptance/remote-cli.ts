@@ -1,5 +1,5 @@
 /** The shell scripts of this folder, run by bash with the real command against a server. */
-import { globSync } from 'node:fs';
+import { globSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { spawnSupervised, temporaryDirectory } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
@@ -17,16 +17,21 @@ export interface ScriptServer {
   readonly password: string;
   /** Two clusters, with a space between them. */
   readonly brokers: string;
+  /** Of the administrator, where it has a second factor; each is good once. */
+  readonly recoveryCodes?: readonly string[];
 }
 
 /** What it said, where it failed; '' where it did not. */
-export async function runScript(name: string, { address, admin, password, brokers }: ScriptServer): Promise<string> {
+export async function runScript(name: string, server: ScriptServer): Promise<string> {
+  const { address, admin, password, brokers, recoveryCodes = [] } = server;
+  const home = temporaryDirectory(`script-${basename(name, '.sh')}`);
+  writeFileSync(join(home, 'codes'), recoveryCodes.map((code) => `${code}\n`).join(''));
   const child = spawnSupervised('bash', [join(folder, name)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       // The Node that runs the tests is the one that scripts find.
       PATH: `${dirname(process.execPath)}:${process.env['PATH']}`,
-      HOME: temporaryDirectory(`script-${basename(name, '.sh')}`),
+      HOME: home,
       LOCKSTEP: command,
       SERVER: address,
       ADMIN: admin,

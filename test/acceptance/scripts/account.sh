@@ -10,7 +10,7 @@ ends 4 whoami
 complains 'lockstep login --context test'
 ends 4 login "$ADMIN" --password-stdin <<< 'not the password'
 complains 'AUTH_INVALID'
-ok login "$ADMIN" --password-stdin <<< "$ADMIN_PASSWORD"
+log_in_admin
 says "$ADMIN is signed in to $SERVER"
 [[ "$(stat -c %a "$HOME/.config/lockstep/contexts.json")" == 600 ]] || fail 'others may read the contexts'
 ok whoami --json

@@ -1,5 +1,6 @@
 # Functions of the scripts beside this one. They run the real command and look at its exit code and what it says.
-# Given: LOCKSTEP (the command), SERVER (its address), ADMIN and ADMIN_PASSWORD, BROKERS (addresses for clusters), HOME (empty).
+# Given: LOCKSTEP (the command), SERVER (its address), ADMIN and ADMIN_PASSWORD, BROKERS (addresses for clusters), HOME (empty), and
+# where the administrator has a second factor its recovery codes, each of which is good once, as lines of $HOME/codes.
 
 set -euo pipefail
 
@@ -28,7 +29,17 @@ hides() { [[ "$out$err" != *"$1"* ]] || fail "it shows \"$1\""; }
 # field PATH: of the JSON on standard output, as node reads it: .users[0].username
 field() { node -e 'const v = JSON.parse(process.argv[1]); console.log(eval(`v${process.argv[2]}`))' "$out" "$1"; }
 
+# log_in_admin: with the next recovery code, where there are some.
+log_in_admin() {
+  local code=()
+  if [[ -s "$HOME/codes" ]]; then
+    code=(--code "$(head -n 1 "$HOME/codes")")
+    sed -i 1d "$HOME/codes"
+  fi
+  ok login "$ADMIN" --context test --password-stdin "${code[@]}" <<< "$ADMIN_PASSWORD"
+}
+
 sign_in() {
   ok context add test "$SERVER"
-  ok login "$ADMIN" --password-stdin <<< "$ADMIN_PASSWORD"
+  log_in_admin
 }

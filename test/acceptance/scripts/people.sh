@@ -20,7 +20,7 @@ printf '%s\n%s\n' "$(cat "$HOME/ben")" 'copper-finch-lattice-dawn' > "$HOME/both
 ok change-password --password-stdin < "$HOME/both"
 ok jobs list
 ends 4 users list
-ok login "$ADMIN" --password-stdin <<< "$ADMIN_PASSWORD"
+log_in_admin
 ok roles add watchers --grant jobs:view clusters:view@cluster:script-east
 ends 2 roles add wrong --grant jobs:veiw
 complains 'did you mean "jobs:view"?'

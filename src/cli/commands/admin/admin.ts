@@ -1,0 +1,263 @@
+/** `lockstep admin`: on the store itself, for when nobody can sign in or no server can start. */
+import { AppError } from '#contract/errors.ts';
+import { printable } from '#util/printable.ts';
+import type { Context } from '../../context.ts';
+import { createSecret, refuseExisting } from '../../files.ts';
+import { formatCount, formatFacts, formatMoment, formatRows, UNKNOWN } from '../../format.ts';
+import { type ConfigOptions, optionFlags, readSources } from '../../options.ts';
+import { confirm, YES_OPTION, type ConfirmOptions } from '../../remote/pick.ts';
+import { PASSWORD_OPTION, readNewPassword, type SecretOptions } from '../../remote/secrets.ts';
+import { show, type Shown } from '../../remote/remote-verb.ts';
+import { needed, wholeNumber } from '../../remote/values.ts';
+import type { Verb } from '../../verb.ts';
+
+interface AdminOptions extends ConfigOptions {
+  readonly json?: true;
+}
+
+type Question = Parameters<Context['app']['administer']>[2];
+type Result = Awaited<ReturnType<Context['app']['administer']>>;
+
+/** Where the database, its keys and the audit log are: as `lockstep serve` is told. */
+const PLACES = [
+  '--config',
+  '--database-path',
+  '--secrets-key-file',
+  '--audit-directory',
+  '--audit-key-file',
+  '--server-host', // a server that answers there has the database
+  '--server-port',
+];
+
+function places(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(optionFlags('serve')).filter(([flags]) => PLACES.includes(flags.split(' ')[0] ?? '')),
+  );
+}
+
+function adminVerb<Options extends AdminOptions>(verb: {
+  readonly summary: string;
+  readonly description?: string;
+  readonly examples: readonly string[];
+  readonly options?: Readonly<Record<string, string>>;
+  readonly run: (
+    ask: (question: Question) => Promise<Result>,
+    options: Options,
+    given: { readonly args: readonly string[]; readonly context: Context },
+  ) => Promise<Shown>;
+}): Verb<Options> {
+  const { options = {}, run, ...rest } = verb;
+  return {
+    ...rest,
+    options: { ...options, ...places() },
+    takesFiles: false,
+    async run(context, given, _, args) {
+      const { io, host, app } = context;
+      const onTrouble = (message: string, error: unknown): void =>
+        io.err(`note: ${printable(`${message}: ${error instanceof Error ? error.message : String(error)}`)}\n`);
+      const ask = (question: Question): Promise<Result> =>
+        app.administer(host, { sources: readSources(context, given, 'serve'), onTrouble }, question);
+      return show(context, given, await run(ask, given, { args, context }));
+    },
+  };
+}
+
+export const repairStore: Verb<AdminOptions> = adminVerb({
+  summary: 'seed the built-in roles anew; without any user, make a token for the first administrator',
+  description:
+    'Seeds the built-in roles and their permissions anew. Where there is no user, it makes a one-time token, good for an hour, with which "lockstep setup" creates the first administrator; there is no default password.\n\nStop the server first.',
+  examples: ['lockstep admin repair', 'lockstep admin repair --config /etc/lockstep/lockstep.yaml'],
+  async run(ask) {
+    const { secret } = await ask({ do: 'repair' });
+    const token =
+      secret === undefined
+        ? []
+        : ['There is no user. One-time token for "lockstep setup NAME", good for an hour:', secret.text];
+    return {
+      json: { repaired: true, setupToken: secret?.text ?? null },
+      lines: ['The built-in roles are as this version has them.', ...token],
+    };
+  },
+});
+
+interface ResetOptions extends AdminOptions {
+  readonly passwordFile?: string;
+  readonly withoutSecondFactor?: true;
+}
+
+export const resetAdminPassword: Verb<ResetOptions> = adminVerb({
+  summary: 'give the initial user a random password, written to a file',
+  description:
+    'Gives the initial user a random password, which has to be changed at the next sign-in; sessions and tokens end, and one that is disabled is enabled. Others are helped by that one. It is written to a new file that nobody else may read, and shown nowhere.\n\nStop the server first.',
+  examples: ['lockstep admin reset-admin-password ada --password-file ada.txt'],
+  options: {
+    '--password-file <file>': 'where the new password is written; it must not be there yet',
+    '--without-second-factor': 'take the authenticator application and its recovery codes away too',
+  },
+  async run(ask, { passwordFile, withoutSecondFactor }, { args: [username = ''], context: { host } }) {
+    needed({ '--password-file': passwordFile });
+    const path = passwordFile ?? '';
+    refuseExisting(host.disk, path);
+    // Before anything is changed: a password that nobody can read helps nobody.
+    createSecret(host.disk, path, '');
+    try {
+      const { secret } = await ask({
+        do: 'reset-password',
+        username,
+        withoutSecondFactor: withoutSecondFactor ?? false,
+      });
+      host.disk.appendText(path, `${secret?.text ?? ''}\n`);
+    } catch (error) {
+      host.disk.remove(path);
+      throw error;
+    }
+    return {
+      json: { username, passwordFile: path },
+      lines: [`${username} has a new password, in ${path}; it has to be changed at the next sign-in`],
+    };
+  },
+});
+
+export const listStoredUsers: Verb<AdminOptions> = adminVerb({
+  summary: 'show the users in the database',
+  examples: ['lockstep admin users list'],
+  async run(ask) {
+    const { users = [] } = await ask({ do: 'list-users' });
+    const rows = users.map((user) => [
+      user.username,
+      user.kind,
+      user.roles.join(', ') || UNKNOWN,
+      user.isInitial ? 'initial' : '',
+      user.isDisabled ? 'disabled' : '',
+    ]);
+    return { json: { users }, lines: formatRows(['USER', 'KIND', 'ROLES', '', ''], rows, 'users') };
+  },
+});
+
+interface AddOptions extends AdminOptions, SecretOptions {
+  readonly role?: string;
+}
+
+export const addStoredUser: Verb<AddOptions> = adminVerb({
+  summary: 'create a user in the database; the first one, an administrator, is the initial one',
+  examples: ['pass show ada | lockstep admin users add ada --role admin --password-stdin'],
+  options: {
+    '--role <name>': 'admin (as without it), operator, monitoring, compliance or one of yours',
+    ...PASSWORD_OPTION,
+  },
+  async run(ask, { role = 'admin', ...options }, { args: [username = ''], context: { io } }) {
+    const { user } = await ask({ do: 'add-user', username, role, password: await readNewPassword(io, options) });
+    return {
+      json: { user },
+      lines: [
+        `${username} is ${role}${user?.isInitial ? ', and the initial user' : ''}; the password has to be changed at the first sign-in`,
+      ],
+    };
+  },
+});
+
+interface TokenOptions extends AdminOptions {
+  readonly description?: string;
+  readonly duration?: string;
+  readonly tokenFile?: string;
+}
+
+const TOKEN_OPTIONS = {
+  '--description <text>': 'what it is for; without it "New API Token"',
+  '--duration <time>': 'how long it is good: 30d, 720h; at most a year, as without it',
+  '--token-file <file>': 'write it there; without it standard output',
+} as const;
+
+function tokenVerb(isReset: boolean): Verb<TokenOptions> {
+  const verb = isReset ? 'reset' : 'generate';
+  return adminVerb({
+    summary: isReset ? 'revoke all tokens of a user, and make a new one' : 'make an API token for a user',
+    examples: [
+      `lockstep admin tokens ${verb} ada --description "after the loss" --duration 720h --token-file ada.token`,
+    ],
+    options: TOKEN_OPTIONS,
+    async run(
+      ask,
+      { description = 'New API Token', duration = '365d', tokenFile },
+      { args: [username = ''], context },
+    ) {
+      if (tokenFile !== undefined) refuseExisting(context.host.disk, tokenFile);
+      const { secret } = await ask({
+        do: 'create-token',
+        username,
+        name: description,
+        days: daysOf(duration),
+        isReset,
+      });
+      const text = secret?.text ?? '';
+      if (tokenFile === undefined) return { json: { username, token: text }, lines: [text] };
+      createSecret(context.host.disk, tokenFile, `${text}\n`);
+      return { json: { username, tokenFile }, lines: [`the token of ${username} is in ${tokenFile}`] };
+    },
+  });
+}
+
+export const generateStoredToken = tokenVerb(false);
+export const resetStoredTokens = tokenVerb(true);
+
+const DAYS_MAX = 365;
+
+function daysOf(written: string): number {
+  const [, count = '', unit] = /^(\d{1,5})([hd])$/.exec(written) ?? [];
+  const days =
+    unit === 'h' ? wholeNumber('--duration', count, 1) / 24 : unit === 'd' ? wholeNumber('--duration', count, 1) : 0;
+  if (days > 0 && days <= DAYS_MAX) return days;
+  throw new AppError('REQUEST_INVALID', `--duration must be hours or days, up to a year, not "${written}"`, {
+    nextStep: 'Write 720h or 30d.',
+  });
+}
+
+function backupLines({ takenAt, rows, digest, keyId }: NonNullable<Result['backup']>): string[] {
+  return formatFacts([
+    ['taken', formatMoment(takenAt)],
+    ['rows', formatCount(Object.values(rows).reduce((sum, count) => sum + count, 0))],
+    ['digest', digest],
+    ['key', keyId],
+  ]);
+}
+
+/** `my` → `my-backup-20261122-183000.backup`; a name with an ending stays. */
+function stampedName(path: string, now: number): string {
+  if (/\.[^./]+$/.test(path)) return path;
+  const stamp = new Date(now).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  return `${path}-backup-${stamp}.backup`;
+}
+
+export const backUpStore: Verb<AdminOptions> = adminVerb({
+  summary: 'take a backup of the database into a file, sealed; a server may go on meanwhile',
+  description:
+    'Takes a backup of the database, with the configuration that is set in it, into a new file, sealed with the key of the server. A server may go on meanwhile. Without an ending, the name gets the time.',
+  examples: [
+    'lockstep admin backup database before-upgrade',
+    'lockstep admin backup database /mnt/safe/lockstep.backup',
+  ],
+  async run(ask, _, { args: [path = ''], context: { host } }) {
+    const file = stampedName(path, host.clock.now());
+    refuseExisting(host.disk, file);
+    await ask({ do: 'back-up', path: file });
+    const { backup } = await ask({ do: 'verify-backup', path: file });
+    return { json: { file, backup }, lines: [`${file} is whole`, ...(backup ? backupLines(backup) : [])] };
+  },
+});
+
+export const restoreStore: Verb<AdminOptions & ConfirmOptions> = adminVerb({
+  summary: 'replace the database by a backup',
+  description:
+    'Replaces all that is in the database by a backup, in one transaction: of this installation, or of another one with the same key. What was revoked stays revoked, and the audit log goes on where it is: the next start of the server writes there what was restored.\n\nStop the server first.',
+  examples: ['lockstep admin restore database before-upgrade-backup-20261122-183000.backup --yes'],
+  options: YES_OPTION,
+  async run(ask, options, { args: [path = ''], context: { io } }) {
+    const { backup: found } = await ask({ do: 'verify-backup', path });
+    await confirm(io, options, `Replace the database by what it was ${formatMoment(found?.takenAt ?? null)}?`);
+    const { backup } = await ask({ do: 'restore', path });
+    return {
+      json: { file: path, backup },
+      lines: ['The database is replaced; start the server.', ...(backup ? backupLines(backup) : [])],
+    };
+  },
+});
