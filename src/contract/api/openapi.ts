@@ -166,8 +166,9 @@ function contentOf(answer: Answer, components: Json): Json | null {
     case 'file':
     case 'stream': {
       const media = answer.media.replace(/;.*/, '');
+      // Of a document in them, not of its text, is what a schema would be read.
       const isDocument = /\b(?:json|yaml)$/.test(media);
-      return { [media]: { schema: isDocument ? { type: 'object' } : { type: 'string' } } };
+      return { [media]: { schema: isDocument ? {} : { type: 'string' } } };
     }
     case 'empty':
     case 'redirect':
