@@ -121,7 +121,7 @@ describe('the audit log', () => {
 });
 
 describe('names of the originals', () => {
-  test('a job in the words of kaf-mirror becomes a mirror, and what has no meaning is refused by name', async () => {
+  test('reg-M-259: a job in the words of kaf-mirror becomes a mirror, and what has no meaning is refused by name', async () => {
     const { root } = await estate();
     const original = {
       name: 'k',

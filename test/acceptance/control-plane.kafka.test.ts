@@ -131,3 +131,11 @@ test('a backup that was asked for is restored at the next start, and the audit l
   expect(await server.stop()).toBe(0);
   await expectWholeLog(server);
 });
+
+test('reg-M-250: the server listens at the address that it is told, and at no other', async () => {
+  const server = await newServer({ LOCKSTEP_SERVER_HOST: '127.0.0.3' });
+  const { port } = new URL(server.url);
+  expect((await fetch(`http://127.0.0.3:${port}/health`)).status).toBe(200);
+  await expect(fetch(`http://127.0.0.1:${port}/health`)).rejects.toThrow('fetch failed');
+  expect(await server.stop()).toBe(0);
+});
