@@ -210,7 +210,7 @@ class Change {
       scopes: null,
       allowedRanges: [],
       createdBy: user.id,
-      expiresAt: clock.now() + days * DAY_MS,
+      expiresAt: clock.now() + Math.round(days * DAY_MS), // hours are no whole number of days
     });
     return { user: viewOf(user), secret: { kind: 'token', text } };
   }
