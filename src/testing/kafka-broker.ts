@@ -86,9 +86,13 @@ export class KafkaBroker {
 
   /**
    * Starts on the same data and port as before; resolves when the broker answers Metadata and lists `expected`
-   * (itself) among the live brokers. A broker of three needs a second one to come up.
+   * (itself) among the live brokers. A broker of three needs a second one to come up, and one with thousands of partitions
+   * minutes to open their logs.
    */
-  async start(expected: readonly number[] = [this.id]): Promise<void> {
+  async start(
+    expected: readonly number[] = [this.id],
+    { timeoutMs = readyTimeoutMs }: { readonly timeoutMs?: number } = {},
+  ): Promise<void> {
     assert(this.#process === null, `broker ${this.id} is not running yet`);
     const logStart = existsSync(this.logFile) ? statSync(this.logFile).size : 0;
     const child = this.#spawn();
@@ -103,7 +107,7 @@ export class KafkaBroker {
     });
     const what = (): string => `broker ${this.id} serves and lists ${expected.join(', ')}\n${this.logTail()}`;
     const isServing = (): Promise<boolean> => this.#isServing(child, { logStart, expected });
-    await waitUntil(isServing, what, { timeoutMs: readyTimeoutMs });
+    await waitUntil(isServing, what, { timeoutMs });
   }
 
   /** SIGKILL. Resolves when the process is gone. */
