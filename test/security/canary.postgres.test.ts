@@ -5,7 +5,7 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Secret, TOTP } from 'otpauth';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { takeBackup } from '#store/backup.ts';
 import { newKeyLine, parseKeyring } from '#store/key-encryption.ts';
 import type { StoreLocation } from '#store/location.ts';
@@ -13,6 +13,7 @@ import { playControlPlane } from '#testing/played-control-plane.ts';
 import { PostgresServer } from '#testing/postgres.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { systemHost } from '#util/host.ts';
+import { ControlServer } from '../acceptance/control-server.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -143,6 +144,49 @@ test.each(stores)('reg-M-132: no secret that was planted is found again, on %s',
   const isThere = (text: string) => places.some(({ place, bytes }) => place.includes(folder) && bytes.includes(text));
   expect(isThere('east')).toBe(true);
 });
+
+test.each(stores)(
+  'in files, log and audit log of lockstep serve there is none either, on %s',
+  async (engine, locate) => {
+    const { location, folder } = await locate();
+    const env: Record<string, string> =
+      location.engine === 'postgres' ? { LOCKSTEP_DATABASE_URL: await server.createDatabase('canary-served') } : {};
+    const serve = await ControlServer.create({ env });
+    onTestFinished(() => void (serve.isRunning && serve.stop()));
+    await serve.start();
+    const call = await serve.setUp();
+    const planted = ['stored', 'given', 'wrong', 'in-clear', 'bearer', 'in-address'].map(
+      (what) => `canary-${what}-Zx9-walnut-gravel-otter`,
+    );
+    const [stored, password, wrong, inClear, bearer, inAddress] = planted;
+    expect((await call('PUT', '/api/v1/secrets/east', { value: stored })).status).toBe(200);
+    expect((await call('POST', '/api/v1/users', { username: 'ann', role: 'operator', password })).status).toBe(201);
+    expect((await call('POST', '/auth/token', { username: 'ann', password: wrong })).status).toBe(401);
+    const security = { protocol: 'SASL_PLAINTEXT', mechanism: 'PLAIN', username: 'u', password: inClear };
+    expect((await call('POST', '/api/v1/clusters', { name: 'c', bootstrap: ['127.0.0.1:1'], security })).status).toBe(
+      400,
+    );
+    const sealed = { ...security, password: { store: 'east' } };
+    await call('POST', '/api/v1/clusters', { name: 'east', bootstrap: ['127.0.0.1:1'], security: sealed });
+    await call('GET', '/api/v1/clusters/east/status');
+    expect((await serve.as({ authorization: `Bearer ${bearer}` })('GET', '/auth/me')).status).toBe(401);
+    await call('GET', `/api/v1/jobs?token=${inAddress}`);
+    await serve.stop();
+    const places = [serve.directory, ...(engine === 'PostgreSQL' ? [folder] : [])]
+      .flatMap(filesOf)
+      .map((path) => ({ place: path, bytes: readFileSync(path) }));
+    const said = Buffer.from(serve.describe() + JSON.stringify(serve.events));
+    const found = planted.flatMap((secret) =>
+      formsOf(secret).flatMap((form) =>
+        [...places, { place: 'what it says', bytes: said }]
+          .filter(({ bytes }) => bytes.includes(form))
+          .map(({ place }) => `${secret} in ${place}`),
+      ),
+    );
+    expect(found).toEqual([]);
+    expect(places.some(({ bytes }) => bytes.includes('secret.set') || bytes.includes('user.create'))).toBe(true);
+  },
+);
 
 function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret);
