@@ -26,6 +26,8 @@ export interface Host {
   readonly nonce: () => string;
   /** Bytes that nobody can foretell. */
   readonly entropy: { bytes(count: number): Uint8Array };
+  /** What was to be loaded is loaded, and the heap may grow with what is done. */
+  readonly growHeap: () => void;
   /** Host name and process id, for people. */
   readonly process: string;
 }

@@ -123,6 +123,7 @@ class ServerProcess {
     const control = { store, vault, audit, auditTrail: audit, jobs, clusters, backups, readCertificate };
     this.#server = await this.#serve(control);
     this.#work(store);
+    this.#host.growHeap();
     await this.#untilEnd(lease, signal);
   }
 

@@ -67,6 +67,7 @@ async function startWorker(
   const log = (entry: Parameters<typeof troubleEvent>[0]): void => announcer.tell(troubleEvent(entry, clock.now()));
   const keeper = new HistoryKeeper({ store, jobs, clock, log }, host.process);
   ends.push(() => keeper.close());
+  host.growHeap();
 }
 
 /** Null without the key: then no cluster may refer to a stored secret. */

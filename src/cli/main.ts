@@ -21,4 +21,7 @@ process.on('uncaughtException', (error) => {
   process.exit(reportError(io, error, { json: argv.includes('--json') }));
 });
 
+// A server has more to load; it says itself when there is work.
+if (!['serve', 'worker'].includes(argv[0] ?? '')) host.growHeap();
+
 process.exitCode = await runCommandLine(argv, { io, host, app, version });

@@ -118,6 +118,7 @@ async function lockstep(
     figures: systemFigures,
     probeTls: () => Promise.reject(new Error('not expected to be called')),
     nonce: () => 'nonce',
+    growHeap: () => {},
     entropy: { bytes: (count: number) => Buffer.alloc(count, 7) },
     process: 'host 1',
     ...outside,

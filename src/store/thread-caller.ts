@@ -84,6 +84,8 @@ class ThreadCaller implements Caller {
     const worker = new Worker(new URL('store-thread.ts', import.meta.url), {
       workerData: this.#location,
       execArgv: [],
+      // What it makes is gone with each answer; without a bound it keeps 10 MB for that.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     let failure: Error | null = null;

@@ -133,6 +133,7 @@ export async function runLine(
     figures: systemFigures,
     probeTls: unexpected,
     nonce: () => 'nonce',
+    growHeap: () => {},
     entropy: { bytes: (count) => Buffer.alloc(count, 7) },
     process: 'host 1',
     ...given.host,

@@ -39,6 +39,7 @@ import {
   type DetailedPeerCertificate,
   type TLSSocket,
 } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
 import type { Clock } from './clock.ts';
 import type { Listen } from './http.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
@@ -393,6 +394,11 @@ export function systemNonce(): string {
   return randomBytes(18).toString('base64url');
 }
 
+/** What was to be loaded is loaded: the young generation of the heap may grow with what is done (bin/lockstep.js). */
+function systemGrowHeap(): void {
+  setFlagsFromString('--semi-space-growth-factor=2');
+}
+
 /** As `Entropy` of the server. */
 const systemEntropy = { bytes: (count: number): Uint8Array => randomBytes(count) };
 
@@ -533,5 +539,6 @@ export const systemHost = {
   figures: systemFigures,
   nonce: systemNonce,
   entropy: systemEntropy,
+  growHeap: systemGrowHeap,
   process: `${hostname()} ${process.pid}`,
 };

@@ -13,6 +13,8 @@ import { must } from '#util/assert.ts';
 
 const command = join(import.meta.dirname, '..', '..', 'bin', 'lockstep.js');
 const USER = 'ada';
+/** Far more than anything takes; machines may be busy. */
+const WAIT_MS = 180_000;
 const PASSWORD = 'gravel-otter-pinwheel-sunday';
 
 export interface Answer {
@@ -134,7 +136,7 @@ export class ControlServer {
   }
 
   /** Fails at once when the process ends before it holds. */
-  async until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 60_000): Promise<void> {
+  async until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = WAIT_MS): Promise<void> {
     const isDone = async (): Promise<boolean> => {
       if (await condition()) return true;
       if (!this.isRunning) throw new Error(`the server ended before ${what}\n${this.describe()}`);

@@ -93,7 +93,7 @@ export async function untilCopied(
     last = await jobOf(call, id);
     return last.state === 'running' && last.partitions[0]?.position === end;
   };
-  await server.until(isThere, `the job is at ${end}`, 90_000).catch((error: Error) => {
+  await server.until(isThere, `the job is at ${end}`).catch((error: Error) => {
     throw new Error(`${error.message}\n${JSON.stringify(last)}`);
   });
 }

@@ -1,0 +1,78 @@
+/** The same server on PostgreSQL: kills, a worker beside it, and another server that takes its place. */
+import { expect, onTestFinished, test } from 'vitest';
+import { PostgresServer } from '#testing/postgres.ts';
+import { sharedClusters } from '#testing/shared-clusters.ts';
+import { createTopics } from '#testing/topic-admin.ts';
+import { ControlServer, type ControlServerOptions } from './control-server.ts';
+import {
+  act,
+  addClusters,
+  addJob,
+  appendTo,
+  endOf,
+  expectSame,
+  expectWholeLog,
+  surviveKills,
+  untilCopied,
+  type Sides,
+} from './server-suite.ts';
+
+const cluster = sharedClusters({ source: {}, target: {} });
+const KILLS = 2;
+const LONG_MS = 900_000;
+
+function sides(): Sides {
+  return { source: cluster('source'), target: cluster('target') };
+}
+
+async function create(options: ControlServerOptions): Promise<ControlServer> {
+  const server = await ControlServer.create(options);
+  onTestFinished(async () => {
+    if (server.isRunning) await server.kill();
+  });
+  return server;
+}
+
+test(
+  `${KILLS} kills -9 in the middle of changes; then a worker copies on while another server takes the place of a killed one`,
+  { timeout: LONG_MS },
+  async () => {
+    const postgres = await PostgresServer.start();
+    onTestFinished(() => postgres.down('SIGKILL'));
+    const env = { LOCKSTEP_DATABASE_URL: await postgres.createDatabase('control') };
+    await createTopics(cluster('source').bootstrap, [
+      { name: 'payments', partitions: 1 },
+      { name: 'refunds', partitions: 1 },
+    ]);
+    await appendTo(cluster('source'), 'payments', 100);
+    const server = await create({ env });
+    await server.start();
+    const call = await server.setUp();
+    await addClusters(call, sides());
+    const running = await addJob(call, 'payments', 'payments');
+    const paused = await addJob(call, 'refunds', 'refunds');
+    await act(call, running, 'start');
+    await act(call, paused, 'pause');
+    await untilCopied(server, { call, id: running, end: 100 });
+    await surviveKills(server, { call, sides: sides(), topic: 'payments', running, paused, kills: KILLS });
+
+    const worker = await create({ env, verb: 'worker' });
+    worker.begin();
+    await worker.until(() => worker.events.some((event) => event.event === 'started'), 'the worker runs the job');
+    const standby = await create({ env, directory: server.directory });
+    standby.begin();
+    await standby.until(() => standby.saw('standing-by'), 'the second server waits');
+    const before = await endOf(cluster('source'), 'payments');
+    await server.kill();
+    await appendTo(cluster('source'), 'payments', 50);
+    const copied = async (): Promise<boolean> => (await endOf(cluster('target'), 'payments')) === before + 50;
+    await worker.until(copied, 'records arrive without the server');
+    await standby.until(() => standby.saw('listening'), 'the second server answers');
+    const there = standby.as({});
+    expect((await there('GET', '/health')).body).toMatchObject({ status: 'ok' });
+    await expectSame(sides(), 'payments');
+    expect(await worker.stop()).toBe(0);
+    expect(await standby.stop()).toBe(0);
+    await expectWholeLog(server);
+  },
+);
