@@ -36,7 +36,9 @@ export function createJobAccount(options: JobAccountOptions): JobSupervisorOptio
   };
 }
 
-function watched({ name, kind }: StoredJob): WatchedJob[] {
+/** A job that nobody wants to run has no lag, and is no alarm. */
+function watched({ name, kind, desired }: StoredJob): WatchedJob[] {
+  if (desired !== 'started') return [];
   if (kind === 'Mirror') return [{ name, kind: 'mirror' }];
   return kind === 'Verify' ? [{ name, kind: 'verify' }] : [];
 }

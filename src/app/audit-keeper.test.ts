@@ -1,0 +1,192 @@
+import { expect, test } from 'vitest';
+import type { AuditEvent } from '#contract/audit.ts';
+import type { Anchor } from '#prove/log/anchor.ts';
+import { AuditLog } from '#prove/log/audit-log.ts';
+import type { LogAnchors } from '#store/log-anchors.ts';
+import { event, LOG_DIRECTORY, LOG_KEY } from '#testing/audit-events.ts';
+import { ManualClock, settle } from '#testing/manual-clock.ts';
+import { SimulatedDisk } from '#testing/simulated-disk.ts';
+import { AuditKeeper, type DanglingIntent } from './audit-keeper.ts';
+
+/** What the store would say; a test replaces what it is about. */
+function playedAnchors(of: Partial<LogAnchors> = {}): Pick<LogAnchors, keyof LogAnchors> {
+  return {
+    last: async () => null,
+    all: async () => [],
+    see: async () => {},
+    adopt: async () => null,
+    restorationsToLog: async () => [],
+    restorationLogged: async () => {},
+    effectsOf: async () => [],
+    ...of,
+  };
+}
+
+function played({
+  disk = new SimulatedDisk(),
+  store = {},
+  anchors = [],
+}: { disk?: SimulatedDisk; store?: Partial<LogAnchors>; anchors?: readonly Anchor[] } = {}) {
+  const clock = new ManualClock();
+  const dangling: DanglingIntent[] = [];
+  const troubles: string[] = [];
+  const keeper = new AuditKeeper({
+    disk,
+    clock,
+    directory: LOG_DIRECTORY,
+    key: LOG_KEY,
+    anchors,
+    store: { logAnchors: playedAnchors(store) },
+    observers: {
+      onOpen: (log) => void dangling.push(...log.dangling),
+      onTrouble: (message) => void troubles.push(message),
+    },
+  });
+  return { keeper, clock, disk, dangling, troubles };
+}
+
+/** A process that was killed between the intents and the outcomes of two changes. */
+async function killedLog(): Promise<SimulatedDisk> {
+  const disk = new SimulatedDisk();
+  const clock = new ManualClock();
+  const log = await AuditLog.open({ disk, directory: LOG_DIRECTORY, clock, key: LOG_KEY, onFailure: () => {} });
+  await log.intend(event('job.start'));
+  await log.intend(event('job.stop'));
+  await log.publish();
+  return disk.afterKill();
+}
+
+const change: AuditEvent = event('job.pause');
+
+test('intents that were left open are settled as unknown, and it is told which took effect in the store', async () => {
+  const disk = await killedLog();
+  const { keeper, dangling } = played({ disk, store: { effectsOf: async (intents) => intents.slice(0, 1) } });
+  await keeper.open();
+  expect(dangling.map(({ entry, hasEffect }) => [entry.action, hasEffect])).toEqual([
+    ['job.start', true],
+    ['job.stop', false],
+  ]);
+  await keeper.close();
+  const again = played({ disk: disk.afterKill() });
+  await again.keeper.open();
+  expect(again.dangling).toEqual([]);
+  const { entries } = await again.keeper.page({ outcome: 'unknown' }, { before: null, limit: 10 });
+  expect(entries.map(({ action, evidence }) => [action, evidence])).toEqual([
+    ['job.stop', [{ kind: 'effects-in-store', size: 0 }]],
+    ['job.start', [{ kind: 'effects-in-store', size: 1 }]],
+  ]);
+  await again.keeper.close();
+});
+
+test('where the store cannot be asked, what became of them stays open', async () => {
+  const { keeper, dangling } = played({
+    disk: await killedLog(),
+    store: { effectsOf: () => Promise.reject(new Error('locked')) },
+  });
+  await keeper.open();
+  expect(dangling.map(({ hasEffect }) => hasEffect)).toEqual([null, null]);
+  await keeper.close();
+});
+
+test('a log that cannot be opened refuses changes, and is tried again', async () => {
+  const disk = new SimulatedDisk();
+  disk.breakAt(1, 'ENOSPC');
+  const { keeper, clock, troubles } = played({ disk });
+  await keeper.open();
+  expect(keeper.isWritable()).toBe(false);
+  await expect(keeper.intend(change)).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+  expect(troubles).toEqual(['the audit log cannot be opened: nothing is changed until it can']);
+  await clock.advance(30_000);
+  await settle();
+  expect(keeper.isWritable()).toBe(true);
+  expect(await keeper.intend(change)).toMatchObject({ phase: 'intent', action: 'job.pause' });
+  await keeper.close();
+});
+
+test('a log that is shorter than what the store has seen is not gone on with, now or later', async () => {
+  const root = Buffer.alloc(32).toString('base64');
+  const seen = { origin: LOG_KEY.verifier.name, size: 100, root, seenAt: 0 };
+  const { keeper, clock } = played({ disk: await killedLog(), store: { last: async () => seen } });
+  await keeper.open();
+  await clock.advance(120_000);
+  await expect(keeper.record(change, 'succeeded')).rejects.toMatchObject({
+    code: 'AUDIT_UNAVAILABLE',
+    cause: { code: 'LOG_ROLLED_BACK' },
+  });
+  await keeper.close();
+});
+
+test('a log with another past than the store has seen is not gone on with', async () => {
+  const seen = { origin: LOG_KEY.verifier.name, size: 2, root: Buffer.alloc(32).toString('base64'), seenAt: 0 };
+  const { keeper } = played({ disk: await killedLog(), store: { last: async () => seen } });
+  await keeper.open();
+  await expect(keeper.intend(change)).rejects.toMatchObject({ cause: { code: 'LOG_TAMPERED' } });
+  await keeper.close();
+});
+
+test('the store and the anchors are shown how far the log has come, once a minute', async () => {
+  const seen: number[] = [];
+  const notes: string[] = [];
+  const anchor: Anchor = {
+    name: 'played',
+    latest: async () => [],
+    publish: async (note) => void notes.push(note),
+  };
+  const { keeper, clock } = played({
+    anchors: [anchor],
+    store: { see: async ({ size }) => void seen.push(size) },
+  });
+  await keeper.open();
+  await settle();
+  expect([seen, notes.length]).toEqual([[1], 1]);
+  await keeper.record(change, 'succeeded');
+  await clock.advance(60_000);
+  expect(seen).toEqual([1, 2]);
+  expect(notes).toHaveLength(2);
+  await keeper.close();
+});
+
+test('an anchor that does not answer is told once, and holds nothing up', async () => {
+  const { keeper, clock, troubles } = played({
+    anchors: [{ name: 'gone', latest: () => Promise.reject(new Error('no route')), publish: async () => {} }],
+  });
+  await keeper.open();
+  for (let minutes = 0; minutes < 3; minutes++) await clock.advance(60_000);
+  expect(keeper.isWritable()).toBe(true);
+  expect(troubles).toEqual(['the audit log is not anchored in gone']);
+  await keeper.close();
+});
+
+test('entries are read page by page, and all of them the oldest first; each can be proven', async () => {
+  const { keeper, clock } = played();
+  await keeper.open();
+  for (let i = 0; i < 3; i++) await keeper.record(change, 'succeeded');
+  await clock.advance(1_000); // the next checkpoint
+  const { entries, next } = await keeper.page({ action: 'job' }, { before: null, limit: 2 });
+  expect(entries.map(({ seq }) => seq)).toEqual([3, 2]);
+  expect(next).toBe(2);
+  const seqs: number[] = [];
+  const reading = (async () => {
+    for await (const { seq } of keeper.all({ action: 'job' })) seqs.push(seq);
+  })();
+  while (clock.pending > 0 && seqs.length < 3) await clock.advance(0);
+  await clock.advance(0);
+  await reading;
+  expect(seqs).toEqual([1, 2, 3]);
+  expect(await keeper.entry(2)).toMatchObject({ seq: 2, action: 'job.pause' });
+  expect([await keeper.entry(9), await keeper.proof(9)]).toEqual([null, null]);
+  expect(await keeper.proof(2)).toContain('c2sp.org/tlog-proof@v1');
+  expect(await keeper.checkpoint()).toMatchObject({ size: 4, verifierKey: LOG_KEY.verifier.text });
+  await keeper.close();
+});
+
+test('what jobs did before the log was open is in it afterwards', async () => {
+  const { keeper, clock } = played();
+  keeper.note(event('job.incident'), 'failed');
+  await keeper.open();
+  await settle();
+  await clock.advance(1_000);
+  const { entries } = await keeper.page({ action: 'job.incident' }, { before: null, limit: 5 });
+  expect(entries).toMatchObject([{ phase: 'event', outcome: 'failed' }]);
+  await keeper.close();
+});
