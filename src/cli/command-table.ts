@@ -28,12 +28,10 @@ import { listExpiry, listNotices } from './commands/notices/notices.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
-import { serve } from './commands/serve.ts';
 import { getTopic } from './commands/topics/get.ts';
 import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
 import { verify } from './commands/verify.ts';
-import { worker } from './commands/worker.ts';
 import {
   addStoredUser,
   backUpStore,
@@ -129,16 +127,8 @@ import {
   setUserRole,
 } from './commands/users/change.ts';
 import { getUser, listUsers } from './commands/users/list.ts';
+import { processCommands, type Noun } from './process-commands.ts';
 import type { CommandNode } from './completion/command-tree.ts';
-import type { Verb } from './verb.ts';
-
-export interface Noun {
-  /** Null: its verbs are commands themselves. */
-  readonly name: string | null;
-  readonly description: string;
-  /** Name and arguments → what it does. */
-  readonly verbs: Readonly<Record<string, Verb<never>>>;
-}
 
 /** `tree`: the commands of the program that is made of these. */
 export function commandTable(tree: () => CommandNode): readonly Noun[] {
@@ -158,7 +148,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         drill,
       },
     },
-    { name: null, description: 'A server, and more processes for its jobs', verbs: { serve, worker } },
+    processCommands,
     {
       name: 'clusters',
       description: 'clusters of files, and those of a server',

@@ -1,5 +1,5 @@
 /** docs/cli.md: every command with its options and examples, from the table that the program is made of. */
-import type { Noun } from './command-table.ts';
+import type { Noun } from './process-commands.ts';
 import { SERVER_OPTIONS } from './remote/server-choice.ts';
 import { RESOURCE_FILES, RESOURCE_FILES_OR_SERVER } from './verb.ts';
 import type { Verb } from './verb.ts';

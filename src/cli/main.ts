@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { systemHost as host } from '#util/host.ts';
 import * as app from '../main.ts';
 import { systemIo } from './io.ts';
+import { processCommands } from './process-commands.ts';
 import { runCommandLine } from './program.ts';
 import { reportError } from './report-error.ts';
 
@@ -22,6 +23,6 @@ process.on('uncaughtException', (error) => {
 });
 
 // A server has more to load; it says itself when there is work.
-if (!['serve', 'worker'].includes(argv[0] ?? '')) host.growHeap();
+if (!Object.hasOwn(processCommands.verbs, argv[0] ?? '')) host.growHeap();
 
 process.exitCode = await runCommandLine(argv, { io, host, app, version });

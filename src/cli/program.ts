@@ -2,17 +2,21 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '#contract/errors.ts';
 import { nearest } from '#util/nearest.ts';
-import { commandTable, type Noun } from './command-table.ts';
 import type { Context } from './context.ts';
-import { commandTreeOf } from './completion/command-tree.ts';
+import { commandTreeOf, type CommandNode } from './completion/command-tree.ts';
 import { exitCodes } from './exit-codes.ts';
+import { processCommands, type Noun } from './process-commands.ts';
 import { reportError } from './report-error.ts';
 import { JSON_OPTION, RESOURCE_FILES, RESOURCE_FILES_OR_SERVER, type Verb } from './verb.ts';
 
 /** Runs one command line, without the name of the program, and returns its exit code. Throws nothing. */
 export async function runCommandLine(argv: readonly string[], context: Context): Promise<number> {
   let exitCode: number = exitCodes.ok;
-  const program = createProgram(context, (code) => (exitCode = code));
+  const [first = ''] = argv;
+  const nouns = Object.hasOwn(processCommands.verbs, first)
+    ? () => [processCommands]
+    : (await import('./command-table.ts')).commandTable;
+  const program = createProgram(context, { nouns, exit: (code) => (exitCode = code) });
   try {
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;
@@ -22,7 +26,13 @@ export async function runCommandLine(argv: readonly string[], context: Context):
   }
 }
 
-function createProgram(context: Context, exit: (code: number) => void): Command {
+function createProgram(
+  context: Context,
+  {
+    nouns,
+    exit,
+  }: { readonly nouns: (tree: () => CommandNode) => readonly Noun[]; readonly exit: (code: number) => void },
+): Command {
   const { io } = context;
   const program = new Command('lockstep')
     .description('Keeps Kafka clusters in lockstep, and proves it.')
@@ -39,7 +49,7 @@ function createProgram(context: Context, exit: (code: number) => void): Command 
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  for (const { name, description, verbs } of commandTable(() => commandTreeOf(program))) {
+  for (const { name, description, verbs } of nouns(() => commandTreeOf(program))) {
     const parent = name === null ? program : addNoun(program, name, description, verbs);
     for (const [spec, verb] of Object.entries(verbs)) {
       const [, group, own = spec] = /^([a-z-]+) ([a-z].*)$/.exec(spec) ?? [];

@@ -2,7 +2,6 @@
 import { AppError } from '#contract/errors.ts';
 import type { Disk } from '#util/host.ts';
 import type { Database } from './database.ts';
-import { openPostgres } from './postgres.ts';
 import { currentSchema, migrateTo } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 import { storeError, troubleOf } from './trouble.ts';
@@ -28,7 +27,11 @@ type StoreDisk = Pick<Disk, 'look' | 'createAppendFile'>;
 
 /** As it is, of whatever version. Throws AppError. */
 export async function openDatabase(location: StoreLocation, disk: StoreDisk): Promise<Database> {
-  if (location.engine === 'postgres') return openPostgres({ url: location.url, deadlineMs: STATEMENT_MS });
+  // Whoever has the one engine need not load the other.
+  if (location.engine === 'postgres') {
+    const { openPostgres } = await import('./postgres.ts');
+    return openPostgres({ url: location.url, deadlineMs: STATEMENT_MS });
+  }
   await createPrivately(location.path, disk);
   return openSqlite(location.path, disk);
 }

@@ -1,5 +1,5 @@
 import { printableJson } from '#util/printable.ts';
-import type { Noun } from '../command-table.ts';
+import type { Noun } from '../process-commands.ts';
 import { formatCommands } from '../docs-page.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { writeFile } from '../files.ts';
