@@ -33,6 +33,7 @@ beforeEach(async () => {
     store,
     clock,
     random: createRandom(1),
+    process: 'test 1',
     run: (documents, { signal, onEvent }) => {
       runs.push({ documents, signal });
       const [mirror] = documents.mirrors;

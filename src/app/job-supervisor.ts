@@ -22,6 +22,7 @@ export interface JobSupervisorOptions {
   readonly store: Pick<Store, 'jobs' | 'clusters' | 'maintenance'>;
   readonly clock: Clock;
   readonly random: Random;
+  readonly process: string;
   readonly run: RunJob;
   readonly observers: {
     /** What a job says. */
@@ -64,6 +65,10 @@ export class JobSupervisor implements JobRunner {
     await this.#loop;
     await this.#looking?.catch(() => {}); // whoever asked for it has heard
     await Promise.all([...this.#jobs.values()].map((job) => job.end()));
+  }
+
+  get process(): string {
+    return this.#options.process;
   }
 
   isAlive(): boolean {

@@ -10,6 +10,7 @@ import { formatAddress } from '#contract/option-types.ts';
 import type { OptionValues } from '#contract/options.ts';
 import { listIfThere } from '#prove/log/log-disk.ts';
 import { createPasswordHash } from '#server/auth/password-hash.ts';
+import { HistoryKeeper } from '#server/features/history-keeper.ts';
 import type { ServerPorts } from '#server/ports.ts';
 import { createServer, type Server } from '#server/server.ts';
 import { defaultSettings, type ServerSettings } from '#server/settings.ts';
@@ -112,7 +113,7 @@ class ServerProcess {
     const audit = this.#createAudit(store, access.host);
     const jobs = await this.#startJobs(store, { access, audit });
     const lease = location.engine === 'postgres' ? this.#lease(store) : null;
-    if (lease && !(await awaitLease(lease))) return;
+    if (lease && !(await this.#standBy(lease, { store, jobs }))) return;
     if (lease) this.#ends.push(() => releaseLease(lease));
     await audit.open();
     this.#ends.push(() => audit.close());
@@ -209,7 +210,8 @@ class ServerProcess {
     if (monitoring) this.#ends.push(() => monitoring.close());
     const note: AuditKeeper['note'] = (event, outcome) => audit.note(event, outcome);
     const observers = createJobAccount({ clock, monitoring, announcer, note });
-    const jobs = new JobSupervisor({ store, clock, random, run: runWith(access, runOn), observers });
+    const { process } = this.#host;
+    const jobs = new JobSupervisor({ store, clock, random, process, run: runWith(access, runOn), observers });
     jobs.start();
     this.#ends.push(() => jobs.close());
     return jobs;
@@ -246,10 +248,12 @@ class ServerProcess {
         web,
         clock,
         entropy,
-        log: (entry) => this.#announcer.tell(troubleEvent(entry, clock.now())),
+        log: this.#log,
       },
       settings,
-    );
+    ).catch((error: unknown) => {
+      throw problem ?? error; // a key of another certificate, for example, with which no connection comes about
+    });
     this.#ends.push(() => server.close());
     try {
       await server.http.listen({ host, port });
@@ -390,6 +394,16 @@ class ServerProcess {
     return { store, clock, holder: this.#holder, onWaiting, onTrouble, signal: this.#options.signal };
   }
 
+  /** What its jobs copy meanwhile is counted as a worker's. */
+  async #standBy(lease: ServerLeaseOptions, ports: Pick<ServerPorts, 'store' | 'jobs'>): Promise<boolean> {
+    const keeper = new HistoryKeeper({ ...ports, clock: this.#host.clock, log: this.#log }, { isServer: false });
+    try {
+      return await awaitLease(lease);
+    } finally {
+      keeper.close();
+    }
+  }
+
   async #untilEnd(lease: ServerLeaseOptions | null, signal: AbortSignal): Promise<void> {
     const isLost = await Promise.race([aborted(signal).then(() => false), ...(lease ? [keepLease(lease)] : [])]);
     if (isLost)
@@ -397,6 +411,9 @@ class ServerProcess {
         nextStep: 'The database did not hear of this one for too long. Start it again: it then stands by.',
       });
   }
+
+  readonly #log: ServerPorts['log'] = (entry) =>
+    this.#announcer.tell(troubleEvent(entry, this.#host.clock.now()));
 
   #hostName(): string {
     return must(this.#host.process.split(' ')[0], 'host name');

@@ -120,6 +120,8 @@ export interface RunningJob {
 
 /** Makes jobs do what the store says that they are wanted to do. */
 export interface JobRunner {
+  /** Names the process among those that run jobs of a store: what they count is their own. */
+  readonly process: string;
   isAlive(): boolean;
   /** What is wanted has changed: looks at once instead of in its next round. */
   nudge(): void;

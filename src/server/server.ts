@@ -104,7 +104,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     },
     onSocket: socketOpener(context),
   });
-  const keeper = new HistoryKeeper(ports);
+  const keeper = new HistoryKeeper(ports, { isServer: true });
   const chores = new Chores(ports, [
     scheduledReports(context),
     scheduledBackups(context),

@@ -136,6 +136,7 @@ class PlayedOptions implements OptionHost {
 }
 
 export class PlayedRunner implements JobRunner {
+  readonly process = 'played 1';
   readonly running = new Map<string, RunningJob>();
   readonly #listeners = new Set<(jobId: string) => void>();
   nudges = 0;

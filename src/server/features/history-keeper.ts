@@ -18,17 +18,14 @@ export type HistoryPorts = Pick<ServerPorts, 'store' | 'jobs' | 'clock' | 'log'>
 
 export class HistoryKeeper {
   readonly #ports: HistoryPorts;
-  readonly #worker: string | null;
+  readonly #isServer: boolean;
   #cancel: (() => void) | null = null;
   #isClosed = false;
 
-  /**
-   * `worker` names a process beside the server: it tells what it has copied itself, and the server the rest, which is the same for
-   * all of them.
-   */
-  constructor(ports: HistoryPorts, worker: string | null = null) {
+  /** A process beside the server tells what it has copied itself, and the server the rest, which is the same for all of them. */
+  constructor(ports: HistoryPorts, { isServer }: { readonly isServer: boolean }) {
     this.#ports = ports;
-    this.#worker = worker;
+    this.#isServer = isServer;
     this.#schedule();
   }
 
@@ -53,13 +50,13 @@ export class HistoryKeeper {
 
   /** A job that does not run says nothing: neither is its lag zero nor are its incidents over. */
   async #keepJob(jobId: string, running: RunningJob): Promise<void> {
-    const { store } = this.#ports;
-    if (this.#worker === null && (running.failure || isRunning(running)))
+    const { store, jobs } = this.#ports;
+    if (this.#isServer && (running.failure || isRunning(running)))
       await store.incidents.report(jobId, reportedIncidents(running));
     if (!isRunning(running)) return;
     // Its counters begin anew with each start.
-    const id = `${jobId}@${running.since}${this.#worker === null ? '' : `@${this.#worker}`}`;
-    const samples = samplesOf(jobId, running).filter(({ kind }) => this.#worker === null || kind === 'counter');
+    const id = `${jobId}@${running.since}@${jobs.process}`;
+    const samples = samplesOf(jobId, running).filter(({ kind }) => this.#isServer || kind === 'counter');
     await store.history.record({ id, startedAt: running.since }, samples);
   }
 }
