@@ -412,8 +412,7 @@ class ServerProcess {
       });
   }
 
-  readonly #log: ServerPorts['log'] = (entry) =>
-    this.#announcer.tell(troubleEvent(entry, this.#host.clock.now()));
+  readonly #log: ServerPorts['log'] = (entry) => this.#announcer.tell(troubleEvent(entry, this.#host.clock.now()));
 
   #hostName(): string {
     return must(this.#host.process.split(' ')[0], 'host name');

@@ -61,7 +61,14 @@ async function startWorker(
   if (monitoring) ends.push(() => monitoring.close());
   const access = createClusterAccess(host, { values, vault: openVault(host, { values, store }), announcer });
   const observers = createJobAccount({ clock, monitoring, announcer, note: null });
-  const jobs = new JobSupervisor({ store, clock, random, process: host.process, run: runWith(access, runOn), observers });
+  const jobs = new JobSupervisor({
+    store,
+    clock,
+    random,
+    process: host.process,
+    run: runWith(access, runOn),
+    observers,
+  });
   jobs.start();
   ends.push(() => jobs.close());
   const log = (entry: Parameters<typeof troubleEvent>[0]): void => announcer.tell(troubleEvent(entry, clock.now()));
