@@ -74,8 +74,7 @@ function begin(
     saw: (name) => events.filter((event) => event.event === name) as never,
     async stop() {
       stop.abort();
-      const error = await ended;
-      if (error !== undefined) throw error;
+      expect(await ended).toBeUndefined();
     },
   };
   onTestFinished(async () => {
