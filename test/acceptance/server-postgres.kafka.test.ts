@@ -3,12 +3,12 @@ import { expect, onTestFinished, test } from 'vitest';
 import { PostgresServer } from '#testing/postgres.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
-import { ControlServer, type ControlServerOptions } from './control-server.ts';
 import {
   act,
   addClusters,
   addJob,
   appendTo,
+  createServer,
   endOf,
   expectSame,
   expectWholeLog,
@@ -25,14 +25,6 @@ function sides(): Sides {
   return { source: cluster('source'), target: cluster('target') };
 }
 
-async function create(options: ControlServerOptions): Promise<ControlServer> {
-  const server = await ControlServer.create(options);
-  onTestFinished(async () => {
-    if (server.isRunning) await server.kill();
-  });
-  return server;
-}
-
 test(
   `${KILLS} kills -9 in the middle of changes; then a worker copies on while another server takes the place of a killed one`,
   { timeout: LONG_MS },
@@ -45,7 +37,7 @@ test(
       { name: 'refunds', partitions: 1 },
     ]);
     await appendTo(cluster('source'), 'payments', 100);
-    const server = await create({ env });
+    const server = await createServer({ env });
     await server.start();
     const call = await server.setUp();
     await addClusters(call, sides());
@@ -56,10 +48,10 @@ test(
     await untilCopied(server, { call, id: running, end: 100 });
     await surviveKills(server, { call, sides: sides(), topic: 'payments', running, paused, kills: KILLS });
 
-    const worker = await create({ env, verb: 'worker' });
+    const worker = await createServer({ env, verb: 'worker' });
     worker.begin();
     await worker.until(() => worker.events.some((event) => event.event === 'started'), 'the worker runs the job');
-    const standby = await create({ env, directory: server.directory });
+    const standby = await createServer({ env, directory: server.directory });
     standby.begin();
     await standby.until(() => standby.saw('standing-by'), 'the second server waits');
     const before = await endOf(cluster('source'), 'payments');

@@ -1,5 +1,5 @@
 /** What a server does for its jobs, whichever database it has. */
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { appendRecords } from '#kafka/simple-log.ts';
 import type { KafkaCluster } from '#testing/kafka-cluster.ts';
@@ -7,12 +7,21 @@ import { openCluster } from '#testing/open-cluster.ts';
 import { createRandom } from '#util/random.ts';
 import { must } from '#util/assert.ts';
 import { lockstep } from './command.ts';
-import type { Call, ControlServer } from './control-server.ts';
+import { ControlServer, type Call, type ControlServerOptions } from './control-server.ts';
 import { expectSameRecords } from './same-records.ts';
 
 export interface Sides {
   readonly source: KafkaCluster;
   readonly target: KafkaCluster;
+}
+
+/** Not started yet; it does not outlive the test. */
+export async function createServer(options: ControlServerOptions = {}): Promise<ControlServer> {
+  const server = await ControlServer.create(options);
+  onTestFinished(async () => {
+    if (server.isRunning) await server.kill();
+  });
+  return server;
 }
 
 export interface JobView {

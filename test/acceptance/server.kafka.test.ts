@@ -2,16 +2,17 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { processMemory } from '#testing/process-stat.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
-import { ControlServer } from './control-server.ts';
+import type { ControlServer } from './control-server.ts';
 import {
   act,
   addClusters,
   addJob,
   appendTo,
+  createServer,
   endOf,
   expectSame,
   expectWholeLog,
@@ -31,10 +32,7 @@ function sides(): Sides {
 }
 
 async function newServer(): Promise<ControlServer> {
-  const server = await ControlServer.create();
-  onTestFinished(async () => {
-    if (server.isRunning) await server.kill();
-  });
+  const server = await createServer();
   await server.start();
   return server;
 }
