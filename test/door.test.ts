@@ -214,6 +214,6 @@ test('an unknown task names the known ones', async () => {
   const { code, stderr } = await ended(open('dance'));
   expect(code).toBe(2);
   expect(stderr).toContain(
-    `unknown task 'dance'; it is one of: test, fuzz, test:faults, test:simulation, test:versions, demo, bench, check, fix, gen`,
+    `unknown task 'dance'; it is one of: test, fuzz, fuzz:api, test:faults, test:simulation, test:versions, demo, bench, check, fix, gen`,
   );
 });
