@@ -193,7 +193,7 @@ test(`topics are chosen as DefaultTopicFilter chooses them (seed ${seed})`, asyn
   const list = fc.array(fc.oneof(name, expression), { minLength: 1, maxLength: 3 }).map((each) => each.join(', '));
   const questions = sample(
     fc.record({ topics: list, exclude: list, names: fc.array(name, { minLength: 10, maxLength: 20 }) }),
-    2_000,
+    4_000,
   );
   const { topics } = await oracle({ topics: questions });
   let compared = 0;
