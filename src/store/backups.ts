@@ -18,7 +18,7 @@ export interface BackupFile {
 }
 
 export interface Backups {
-  /** To a new file, verified. SERVER_BUSY while another one is taken. */
+  /** To a new file, verified. RATE_LIMITED while another one is taken, and within its second. */
   take(): Promise<BackupFile & { readonly summary: BackupSummary }>;
   /** The newest first. */
   list(): readonly BackupFile[];
@@ -59,12 +59,14 @@ export function createBackups(
   return {
     async take() {
       if (isTaking)
-        throw new AppError('SERVER_BUSY', 'A backup is being taken already.', { nextStep: 'Wait for that one.' });
+        throw new AppError('RATE_LIMITED', 'A backup is being taken already.', { nextStep: 'Wait for that one.' });
       isTaking = true;
       const name = nameOf(clock.now());
       try {
         if (disk.look(at(name)) !== null)
-          throw new AppError('SERVER_BUSY', 'A backup was taken within this second.', { nextStep: 'That one is new.' });
+          throw new AppError('RATE_LIMITED', 'A backup was taken within this second.', {
+            nextStep: 'That one is new.',
+          });
         const place = { disk, path: at(name), keys };
         await takeBackup(store, place);
         // What cannot be read again is no backup.

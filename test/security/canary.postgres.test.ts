@@ -16,6 +16,7 @@ import { systemHost } from '#util/host.ts';
 import { ControlServer } from '../acceptance/control-server.ts';
 
 let server: PostgresServer;
+let databases = 0;
 beforeAll(async () => {
   server = await PostgresServer.start();
 });
@@ -32,7 +33,7 @@ const stores: [string, () => Promise<{ location: StoreLocation; folder: string }
   [
     'PostgreSQL',
     async () => ({
-      location: { engine: 'postgres', url: await server.createDatabase('canary') },
+      location: { engine: 'postgres', url: await server.createDatabase(`canary_${databases++}`) },
       folder: server.dataDirectory,
     }),
   ],
