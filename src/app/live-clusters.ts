@@ -83,7 +83,9 @@ export class LiveClusters implements ClusterAsker {
       return await use(open.connected);
     } finally {
       open.uses--;
-      if (open.uses === 0) open.stopTimer = this.#host.clock.schedule(IDLE_MS, () => this.#forget(key, open));
+      // One that could not be connected is forgotten already: a timer of its own would keep the process from ending.
+      const isKept = this.#open.get(key) === open;
+      if (open.uses === 0 && isKept) open.stopTimer = this.#host.clock.schedule(IDLE_MS, () => this.#forget(key, open));
     }
   }
 
