@@ -232,10 +232,7 @@ class Change {
       isNew: false, // the log is the server's, and so is its first key
       name: '',
     });
-    const anchors = createAnchors(
-      { clusters: values['audit.anchorClusters'], files: values['audit.anchorFiles'] },
-      { store, host: this.#host, origin: key.verifier.name },
-    );
+    const anchors = createAnchors(values, { store, host: this.#host, origin: key.verifier.name });
     return new AuditKeeper({
       disk,
       clock,

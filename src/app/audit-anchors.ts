@@ -1,5 +1,6 @@
 /** Where the audit log of a server is anchored: topics on clusters of the store, and files. */
 import { AppError } from '#contract/errors.ts';
+import type { OptionValues } from '#contract/options.ts';
 import type { Anchor } from '#prove/log/anchor.ts';
 import { createFileAnchor } from '#prove/log/file-anchor.ts';
 import { ANCHOR_TOPIC, createKafkaAnchor } from '#prove/log/kafka-anchor.ts';
@@ -9,12 +10,12 @@ import type { Host } from './host.ts';
 import { resourceOf } from './job-documents.ts';
 
 export function createAnchors(
-  { clusters, files }: { readonly clusters: readonly string[]; readonly files: readonly string[] },
+  values: Pick<OptionValues, 'audit.anchorClusters' | 'audit.anchorFiles'>,
   { store, host, origin }: { readonly store: Pick<Store, 'clusters'>; readonly host: Host; readonly origin: string },
 ): Anchor[] {
   return [
-    ...clusters.map((name) => clusterAnchor(name, { store, host, origin })),
-    ...files.map((path) => createFileAnchor(host.disk, path)),
+    ...values['audit.anchorClusters'].map((name) => clusterAnchor(name, { store, host, origin })),
+    ...values['audit.anchorFiles'].map((path) => createFileAnchor(host.disk, path)),
   ];
 }
 

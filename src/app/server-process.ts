@@ -173,10 +173,7 @@ class ServerProcess {
       directory,
       key,
       store,
-      anchors: createAnchors(
-        { clusters: this.#values['audit.anchorClusters'], files: this.#values['audit.anchorFiles'] },
-        { store, host: jobHost, origin: key.verifier.name },
-      ),
+      anchors: createAnchors(this.#values, { store, host: jobHost, origin: key.verifier.name }),
       observers: {
         onOpen: ({ entries, dangling }) => {
           const at = clock.now();

@@ -13,6 +13,7 @@ import { newKeyLine, parseKeyring } from './key-encryption.ts';
 import { openMigrated } from './location.ts';
 import { createLocalStore, openStore } from './open-store.ts';
 import type { Store } from './store.ts';
+import { plainEvent } from '#testing/plain-event.ts';
 
 const { disk } = systemHost;
 const keys = parseKeyring(newKeyLine('k1'), 'test');
@@ -62,19 +63,7 @@ test('reg-M-440 reg-M-190: a backup is of one moment, whatever is written while 
   await store.clusters.create({ name: 'later', document: {} });
   const rows: unknown[] = [];
   for (let part = await store.dumps.next(id); part !== null; part = await store.dumps.next(id)) {
-    await store.events.add([
-      {
-        at: 0,
-        type: 'late',
-        level: 'info',
-        jobId: null,
-        cluster: null,
-        topic: null,
-        actor: null,
-        message: '',
-        data: {},
-      },
-    ]);
+    await store.events.add([{ ...plainEvent, at: 0, type: 'late' }]);
     rows.push(...part.rows);
   }
   await store.dumps.close(id);

@@ -1,7 +1,7 @@
+import type { Grant } from '#contract/api/permissions.ts';
 import { sql } from 'kysely';
 import { fromJson } from './json.ts';
 import type { Scope } from './scope.ts';
-import type { Grant } from './roles.ts';
 import type { UserKind } from './users.ts';
 
 /** Who somebody is, and what follows from it now: read together, so that one look-up answers a request. */

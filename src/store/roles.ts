@@ -1,21 +1,8 @@
 /** Roles: what their holders may do, and where. */
+import type { Grant } from '#contract/api/permissions.ts';
 import { must } from '#util/assert.ts';
 import { type Row, type Scope, checkVersion, conflict, flag, notFound } from './scope.ts';
 import { fromJson } from './json.ts';
-
-/** One permission on one kind of resource: all of it, or what is named. */
-export interface Grant {
-  /** As `contract/` names it: `jobs:start`. */
-  readonly permission: string;
-  readonly resource: GrantResource;
-}
-
-export type GrantResource =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'cluster'; readonly name: string }
-  | { readonly kind: 'job'; readonly name: string }
-  /** Topics whose names begin so; of every cluster where `cluster` is null. */
-  | { readonly kind: 'topicPrefix'; readonly prefix: string; readonly cluster: string | null };
 
 export interface Role {
   readonly name: string;

@@ -17,6 +17,7 @@ import { createLocalStore, openStore } from './open-store.ts';
 import { currentSchema, migrateTo, readSchemaVersion, schemaVersions } from './schema.ts';
 import type { Store } from './store.ts';
 import { type Tables, tableNames } from './tables.ts';
+import { plainEvent } from '#testing/plain-event.ts';
 
 const options = { clock: systemClock, random: createRandom(1) };
 
@@ -31,17 +32,7 @@ async function aStore(path = aFile()): Promise<{ store: Store; path: string; dat
   return { store, path, database };
 }
 
-const event = {
-  at: 1,
-  type: 't',
-  level: 'info',
-  jobId: null,
-  cluster: null,
-  topic: null,
-  actor: null,
-  message: 'x'.repeat(3000),
-  data: {},
-} as const;
+const event = { ...plainEvent, message: 'x'.repeat(3000) };
 
 async function errorOf(promise: Promise<unknown>): Promise<AppError> {
   const error = await promise.then(

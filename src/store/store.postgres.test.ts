@@ -15,6 +15,7 @@ import { openDatabase, openMigrated, type StoreLocation } from './location.ts';
 import { createLocalStore, openStore } from './open-store.ts';
 import { currentSchema, migrateTo, readSchemaVersion, schemaVersions } from './schema.ts';
 import { tableNames } from './tables.ts';
+import { plainEvent } from '#testing/plain-event.ts';
 
 let server: PostgresServer;
 let location: StoreLocation;
@@ -80,18 +81,7 @@ test('a backup of one engine restores into the other, and is the same again', as
   await restoreBackup(other, { disk, path, keys, now: systemClock.now() });
   const again = await takeBackup(after, { disk, path: `${path}-again`, keys });
   expect(again.rows).toEqual({ ...taken.rows, restorations: 1 });
-  const event = {
-    at: 1,
-    type: 't',
-    level: 'info',
-    jobId: null,
-    cluster: null,
-    topic: null,
-    actor: null,
-    message: '',
-    data: {},
-  } as const;
-  await after.events.add([event]); // under a number that is not taken
+  await after.events.add([plainEvent]); // under a number that is not taken
   await restoreBackup(file, { disk, path: `${path}-again`, keys, now: systemClock.now() });
   expect((await before.users.list({ limit: 20 })).items).toEqual((await after.users.list({ limit: 20 })).items);
   expect(await before.history.totals({ jobId: null, metrics: ['records'], from: 0, to: 1e15 })).toEqual(

@@ -6,9 +6,11 @@ import { createSign, generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { must } from '#util/assert.ts';
 import { freePorts } from './free-ports.ts';
+import { waitUntil } from './process-stat.ts';
 
 export interface OAuthOptions {
   /** Client id → secret. The client id becomes the token's subject, which is the user for the broker. */
@@ -73,6 +75,9 @@ export class OAuthServer {
       server.close(resolve);
       server.closeAllConnections();
     });
+    // A child that is being forked at this moment holds the listening socket until it executes its program: who connects
+    // meanwhile is taken in and cut off.
+    await waitUntil(() => isRefused(this.#port), `port ${this.#port} refuses connections`);
   }
 
   /** Listens, at the same port as before. */
@@ -147,6 +152,15 @@ function credentialsOf(request: IncomingMessage, form: URLSearchParams): [string
   const colon = pair.indexOf(':');
   const decode = (part: string): string => decodeURIComponent(part.replaceAll('+', ' '));
   return [decode(pair.slice(0, colon)), decode(pair.slice(colon + 1))];
+}
+
+function isRefused(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => socket.destroy());
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+    socket.on('close', () => resolve(false));
+  });
 }
 
 function newKey(id: string): SigningKey {

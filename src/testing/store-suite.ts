@@ -12,6 +12,7 @@ import { defaultRetention } from '#store/maintenance.ts';
 import { createLocalStore } from '#store/open-store.ts';
 import type { Store } from '#store/store.ts';
 import { ADMIN_ROLE, type NewUser } from '#store/users.ts';
+import { plainEvent } from './plain-event.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -906,19 +907,7 @@ export function testStore(open: () => Promise<Database>): void {
     await store.oneTimeTokens.issue({ purpose: 'setup', hash: 'o', lifeMs: 1, payload: null });
     await store.throttles.fail('t', { free: 0, baseMs: 1, maxMs: 1, forgetMs: 1 });
     await store.idempotency.begin({ userId: id, key: 'k', requestHash: 'h' }, 1);
-    await store.events.add([
-      {
-        at: clock.now(),
-        type: 't',
-        level: 'info',
-        jobId: null,
-        cluster: null,
-        topic: null,
-        actor: null,
-        message: '',
-        data: {},
-      },
-    ]);
+    await store.events.add([{ ...plainEvent, at: clock.now() }]);
     await store.incidents.report(job, [anIncident]);
     await store.history.record({ id: 'r', startedAt: clock.now() }, [sample(job, 'records', 1)]);
     const unfinished = await store.inventory.begin({

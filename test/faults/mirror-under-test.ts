@@ -317,8 +317,9 @@ export class MirrorUnderTest {
       .map(({ code }) => code)
       .sort();
     expect(codes, told(run)).toEqual([...(options.incidents ?? [])].sort());
-    this.#run.expects([...(options.incidents ?? []), ...run.outages.map(({ code }) => code)]); // as expectOutages allows
     expectOutages(run, options);
+    // As expectOutages allows, and as #judgeBroken shows.
+    this.#run.expects([...codes, ...[...broken, ...run.outages].map(({ code }) => code)]);
     if (broken.length > 0) return this.#judgeBroken(broken, options.policy);
     const outages = run.outages.map(({ code }) => code).sort();
     const { text, records } = await this.#judge(options.policy);

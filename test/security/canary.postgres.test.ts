@@ -150,8 +150,7 @@ test.each(stores)(
   'in files, log and audit log of lockstep serve there is none either, on %s',
   async (engine, locate) => {
     const { location, folder } = await locate();
-    const env: Record<string, string> =
-      location.engine === 'postgres' ? { LOCKSTEP_DATABASE_URL: await server.createDatabase('canary-served') } : {};
+    const env: Record<string, string> = location.engine === 'postgres' ? { LOCKSTEP_DATABASE_URL: location.url } : {};
     const serve = await ControlServer.create({ env });
     onTestFinished(() => void (serve.isRunning && serve.stop()));
     await serve.start();

@@ -47,7 +47,7 @@ export const backupRoutes = {
     isRepeatable: true,
     needsStepUp: true,
     answer: json(backup, 201),
-    errors: [...errors, 'SERVER_BUSY', 'BACKUP_INVALID', 'BACKUP_FAILED', 'SECRET_UNAVAILABLE'],
+    errors: [...errors, 'BACKUP_INVALID', 'BACKUP_FAILED', 'SECRET_UNAVAILABLE'],
   }),
   verifyBackup: defineRoute({
     method: 'POST',
