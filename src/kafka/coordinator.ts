@@ -8,19 +8,25 @@ import { findCoordinator } from './protocol/find-coordinator.ts';
 const KEY_TYPES = { group: 0, 'transactional id': 1 } as const;
 const COORDINATOR_NOT_AVAILABLE = 15;
 
-/** Broker id, of a broker that the cluster lists. One attempt. Throws KafkaError. */
+/** Broker id, of a broker that the cluster lists, as `broker` knows it (any, if none is named). One attempt. Throws KafkaError. */
 export async function coordinatorOf(
   cluster: Cluster,
   {
     kind,
     key,
     timeoutMs,
-  }: { readonly kind: keyof typeof KEY_TYPES; readonly key: string; readonly timeoutMs?: number },
+    broker = 'any',
+  }: {
+    readonly kind: keyof typeof KEY_TYPES;
+    readonly key: string;
+    readonly timeoutMs?: number;
+    readonly broker?: number | 'any';
+  },
 ): Promise<number> {
   const response = await cluster.call(
     findCoordinator,
     { keyType: KEY_TYPES[kind], coordinatorKeys: [key] },
-    { broker: 'any', ...(timeoutMs === undefined ? {} : { timeoutMs }) },
+    { broker, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
   );
   const coordinator = response.coordinators[0];
   if (!coordinator) throw new MalformedFrameError(`FindCoordinator left out ${kind} "${key}"`);

@@ -9,7 +9,7 @@
 import { must } from '#util/assert.ts';
 import type { Cluster } from './cluster.ts';
 import { coordinatorOf } from './coordinator.ts';
-import { BrokerError, MalformedFrameError } from './errors.ts';
+import { BrokerError, KafkaError, MalformedFrameError } from './errors.ts';
 import type { Permit } from './permit.ts';
 import { transactionalProduceApi } from './produce.ts';
 import { addPartitionsToTxn } from './protocol/add-partitions-to-txn.ts';
@@ -102,15 +102,16 @@ export async function initTransactionalId(
 }
 
 /**
- * What each id is doing; null for one that its coordinator does not know. `isAnew`: asks first who that is, as one that was
- * replaced and has not heard of it answers too. Needs DESCRIBE on the ids. Throws KafkaError.
+ * What each id is doing; null for one that its coordinator does not know. `isAnew`: asks first who that is, of any other broker
+ * than the one that it was, which may have been replaced, answers all the same, and names itself. Needs DESCRIBE on the ids.
+ * Throws KafkaError.
  */
 export async function describeTransactions(
   cluster: Cluster,
   transactionalIds: readonly string[],
   { isAnew = false }: { readonly isAnew?: boolean } = {},
 ): Promise<(DescribedTransaction | null)[]> {
-  if (isAnew) for (const id of transactionalIds) coordinators.get(cluster)?.delete(id);
+  if (isAnew) await Promise.all(transactionalIds.map((id) => askAnotherFor(cluster, id)));
   const found = new Map<string, DescribedTransaction | null>();
   for (let from = 0; from < transactionalIds.length; from += IDS_PER_REQUEST) {
     const ids = transactionalIds.slice(from, from + IDS_PER_REQUEST);
@@ -244,14 +245,37 @@ const coordinators = new WeakMap<Cluster, Map<string, number>>();
 const COORDINATORS_MAX = 10_000;
 
 async function coordinatorOfId(cluster: Cluster, transactionalId: string): Promise<number> {
+  const cached = coordinators.get(cluster)?.get(transactionalId);
+  if (cached !== undefined && cluster.brokers().some(({ id }) => id === cached)) return cached;
+  return learnCoordinator(cluster, transactionalId, 'any');
+}
+
+async function learnCoordinator(cluster: Cluster, transactionalId: string, broker: number | 'any'): Promise<number> {
   const known = coordinators.get(cluster) ?? new Map<string, number>();
   coordinators.set(cluster, known);
-  const cached = known.get(transactionalId);
-  if (cached !== undefined && cluster.brokers().some(({ id }) => id === cached)) return cached;
-  const found = await coordinatorOf(cluster, { kind: 'transactional id', key: transactionalId });
+  const found = await coordinatorOf(cluster, { kind: 'transactional id', key: transactionalId, broker });
   if (known.size >= COORDINATORS_MAX) known.delete(must(known.keys().next().value, 'oldest coordinator'));
   known.set(transactionalId, found);
   return found;
+}
+
+/**
+ * Those that answer in a random order: who is asked twice in a row may be the one that was replaced. Where none does, any broker
+ * is asked, as ever.
+ */
+async function askAnotherFor(cluster: Cluster, transactionalId: string): Promise<void> {
+  const last = coordinators.get(cluster)?.get(transactionalId);
+  coordinators.get(cluster)?.delete(transactionalId);
+  const others = cluster.brokers().filter(({ id }) => id !== last);
+  while (others.length > 0) {
+    const [other] = others.splice(Math.floor(cluster.random.next() * others.length), 1);
+    try {
+      await learnCoordinator(cluster, transactionalId, must(other, 'another broker').id);
+      return;
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+    }
+  }
 }
 
 /** A failure may have another coordinator as its cure: the next call asks again who it is. */

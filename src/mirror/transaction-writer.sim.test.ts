@@ -8,7 +8,7 @@ import { assert } from '#util/assert.ts';
 import { createRandom, type Random } from '#util/random.ts';
 import { BrokerError } from '#kafka/errors.ts';
 import { errorOf } from '#kafka/protocol/error-codes.ts';
-import type { ProducerIdentity, TransactionProtocol } from '#kafka/transactions.ts';
+import type { DescribedTransaction, ProducerIdentity, TransactionProtocol } from '#kafka/transactions.ts';
 import { ModelLog } from '#testing/model-log.ts';
 import { ModelTransactions } from '#testing/model-transactions.ts';
 import { parseBatches, type RawBatch, type RawRecord } from '#testing/raw-batch.ts';
@@ -19,6 +19,9 @@ import { TransactionWriter, type TransactionBatch, type TransactionPort } from '
 
 const DATA_PID = 4711;
 const MARKER_PID = 4712;
+const COORDINATOR_LOAD_IN_PROGRESS = 14;
+const INVALID_PRODUCER_ID_MAPPING = 49;
+const CONCURRENT_TRANSACTIONS = 51;
 const PRODUCER_FENCED = 90;
 const TRANSACTION_ABORTABLE = 120;
 const NOT_PRODUCED = {
@@ -261,13 +264,13 @@ function compare(name: string, source: readonly RawRecord[], target: readonly Ra
     : [`${name} at ${at}: ${a[at]} and ${b[at]}, ${a.length} and ${b.length} records`];
 }
 
-/** Whether it was killed before it came to the end. */
+/** Whether it was killed, or gave up, before it came to the end. */
 async function isKilled(world: World): Promise<boolean> {
   try {
     await world.copy();
     return false;
   } catch (error) {
-    if (!(error instanceof Killed)) throw error;
+    if (!(error instanceof Killed || error instanceof BrokerError)) throw error; // the latter begins anew, too
     return true;
   }
 }
@@ -357,7 +360,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
       for (let isRunning = true, runs = 0; isRunning; runs++) {
         expect(runs, `seed ${seed}`).toBeLessThan(1_000);
         world.takesEffect = world.below(2) === 0;
-        world.stepsLeft = 4 + world.below(40);
+        world.stepsLeft = 4 + world.below(300); // some 120 are needed until it is believed
         world.coordinator.losesEnds = world.below(2) === 0;
         isRunning = await isKilled(world);
       }
@@ -552,16 +555,9 @@ describe('an end that its coordinator forgot with a lost broker', () => {
     await writer.write(itemAt(world.source, 1));
     await writer.end({ baseOffset: 2, producerId: 100, isCommit: true });
     world.coordinator.settle();
-    let asked = 0;
-    const { port } = world;
-    const describeSlots: TransactionPort['describe'] = async (slots, how) => {
-      const described = await port.describe(slots);
-      if (how?.isAnew) return described;
-      asked++;
-      return described.map((each, i) => (slots[i] === 0 ? outdated : each));
-    };
-    const restored = await TransactionWriter.restore({ ...port, describe: describeSlots });
-    expect(asked).toBeGreaterThan(1);
+    const asked = isReplaced(world, outdated);
+    const restored = await TransactionWriter.restore(world.port);
+    expect(asked()).toBeGreaterThan(1);
     expect(restored.openCount).toBe(0);
   });
 
@@ -571,20 +567,9 @@ describe('an end that its coordinator forgot with a lost broker', () => {
     await writer.write(itemAt(world.source, 1));
     await writer.end({ baseOffset: 2, producerId: 100, isCommit: true });
     world.coordinator.settle();
-    const { port } = world;
-    let isFirst = true;
-    const restored = await TransactionWriter.restore({
-      ...port,
-      describe: async (slots, how) => {
-        const described = await port.describe(slots);
-        return how?.isAnew ? described : described.map((each, i) => (slots[i] === 0 ? outdated : each));
-      },
-      producers: async () => {
-        if (isFirst) await port.pause(31_000); // a leader is elected meanwhile
-        isFirst = false;
-        return port.producers();
-      },
-    });
+    isReplaced(world, outdated);
+    leaderIsElected(world);
+    const restored = await TransactionWriter.restore(world.port);
     expect(restored.openCount).toBe(0);
   });
 
@@ -603,19 +588,17 @@ describe('an end that its coordinator forgot with a lost broker', () => {
     expect(stop.reason).toMatchObject({ code: 'SHARD_TRANSACTION_BROKEN', offsets: { from: 2, to: 3 } });
   });
 
-  test('is no reason to stop where a coordinator that was replaced refuses what its successor takes', async () => {
-    const { world, writer } = await halfWritten('implicit');
-    await writer.write(itemAt(world.source, 1));
-    const port = { ...world.port };
-    let refusals = 0;
-    Object.assign(world.port, {
-      end: async (...how: Parameters<TransactionPort['end']>) => {
-        if (refusals++ === 0) throw new BrokerError(errorOf(PRODUCER_FENCED), 'EndTxn', 'slot 0');
-        return port.end(...how);
-      },
-    });
-    expect(await writer.end({ baseOffset: 2, producerId: 100, isCommit: true })).toBe(true);
-    expect(refusals).toBe(2);
+  test('is told as such where the end of another transaction is refused', async () => {
+    const world = new World(1, 'implicit');
+    for (const producerId of [100, 101]) append(world.source, producerId);
+    for (const producerId of [101, 100]) world.source.appendEnd({ producerId, producerEpoch: 0 }, true);
+    const writer = await TransactionWriter.restore(world.port);
+    for (const offset of [0, 1]) await writer.write(itemAt(world.source, offset));
+    await writer.end({ baseOffset: 2, producerId: 101, isCommit: true });
+    world.coordinator.forget();
+    refusesOneEnd(world);
+    const stop = await stopOf(writer.end({ baseOffset: 3, producerId: 100, isCommit: true }));
+    expect(stop.reason.cause).toContain('has forgotten it');
   });
 
   test('is not what the coordinator ended between two answers', async () => {
@@ -642,6 +625,159 @@ describe('an end that its coordinator forgot with a lost broker', () => {
     expect(world.differences()).toEqual([]);
   });
 });
+
+describe('a coordinator that was replaced and has not heard of it', () => {
+  const itsEnd = { baseOffset: 2, producerId: 100, isCommit: true };
+
+  /** The first transaction is on the target, and so is the first record of the second. */
+  async function inSecond(protocol: TransactionProtocol): Promise<{
+    world: World;
+    writer: TransactionWriter;
+    outdated: DescribedTransaction | null;
+  }> {
+    const world = new World(1, protocol);
+    append(world.source, 100);
+    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+    for (let i = 0; i < 2; i++) append(world.source, 100);
+    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+    const writer = await TransactionWriter.restore(world.port);
+    await writer.write(itemAt(world.source, 0));
+    await writer.end({ baseOffset: 1, producerId: 100, isCommit: true });
+    world.coordinator.settle();
+    const outdated = world.coordinator.describe('slot-0');
+    expect(outdated?.status).toBe('CompleteCommit');
+    await writer.write(itemAt(world.source, 2));
+    return { world, writer, outdated };
+  }
+
+  test('refuses what its successor takes', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    await writer.write(itemAt(world.source, 1));
+    const asked = refusesOneEnd(world);
+    expect(await writer.end(itsEnd)).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
+  test('refuses it, and the leader takes long to answer', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    await writer.write(itemAt(world.source, 1));
+    refusesOneEnd(world);
+    leaderIsElected(world);
+    expect(await writer.end(itsEnd)).toBe(true);
+  });
+
+  test('loads for nearly as long as it is waited for, and then refuses it', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    await writer.write(itemAt(world.source, 1));
+    refusesOneEnd(world);
+    const port = { ...world.port };
+    Object.assign(world.port, {
+      end: async (...how: Parameters<TransactionPort['end']>) => {
+        if (port.now() < 29_800) throw new BrokerError(errorOf(COORDINATOR_LOAD_IN_PROGRESS), 'EndTxn', 'slot 0');
+        return port.end(...how);
+      },
+      watermark: async () => {
+        await port.pause(400);
+        return port.watermark();
+      },
+    });
+    expect(await writer.end(itsEnd)).toBe(true);
+  });
+
+  test('refuses it again and again: no other program is blamed for that', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    await writer.write(itemAt(world.source, 1));
+    const end = (): Promise<never> => Promise.reject(new BrokerError(errorOf(PRODUCER_FENCED), 'EndTxn', 'slot 0'));
+    Object.assign(world.port, { end });
+    const began = world.port.now();
+    await expect(writer.end(itsEnd)).rejects.toMatchObject({ code: CONCURRENT_TRANSACTIONS, retryable: true });
+    expect(world.port.now() - began).toBeLessThan(60_000);
+  });
+
+  test('has the transaction before as complete, and refuses', async () => {
+    const { world, writer, outdated } = await inSecond('implicit');
+    await writer.write(itemAt(world.source, 3));
+    isReplaced(world, { ...outdated!, producerEpoch: outdated!.producerEpoch - 1 });
+    refusesOneEnd(world);
+    expect(await writer.end({ ...itsEnd, baseOffset: 4 })).toBe(true);
+  });
+
+  test.each(PROTOCOLS)('has the transaction before as complete, where the next goes on: %s', async (protocol) => {
+    const { world, outdated } = await inSecond(protocol);
+    isReplaced(world, outdated);
+    const restored = await TransactionWriter.restore(world.port);
+    await restored.write(itemAt(world.source, 3));
+    await restored.end({ ...itsEnd, baseOffset: 4 });
+    expect(world.marks).toBe(0);
+    world.coordinator.expire();
+    expect(world.differences()).toEqual([]);
+  });
+
+  test('does not know the id that was just begun with, and refuses to let the partition take part', async () => {
+    const world = new World(1, 'explicit');
+    append(world.source, 100);
+    const writer = await TransactionWriter.restore(world.port);
+    const port = { ...world.port };
+    let refusals = 0;
+    Object.assign(world.port, {
+      add: (...how: Parameters<TransactionPort['add']>) => {
+        if (refusals++ > 0) return port.add(...how);
+        isReplaced(world, null);
+        throw new BrokerError(errorOf(INVALID_PRODUCER_ID_MAPPING), 'AddPartitionsToTxn', 'slot 0');
+      },
+    });
+    expect(await writer.write(itemAt(world.source, 0))).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    expect(refusals).toBe(2);
+  });
+
+  test.each(PROTOCOLS)('does not know the id yet, where its transaction goes on: %s', async (protocol) => {
+    const { world } = await inSecond(protocol);
+    isReplaced(world, null);
+    const restored = await TransactionWriter.restore(world.port);
+    expect(restored.openCount).toBe(1);
+  });
+});
+
+/** Answers of slot 0 until somebody asks who coordinates it now. Returns how often it was asked. */
+function isReplaced(world: World, outdated: DescribedTransaction | null): () => number {
+  let asked = 0;
+  const port = { ...world.port };
+  Object.assign(world.port, {
+    describe: async (...[slots, how]: Parameters<TransactionPort['describe']>) => {
+      const described = await port.describe(slots);
+      if (how?.isAnew) return described;
+      asked++;
+      return described.map((each, i) => (slots[i] === 0 ? outdated : each));
+    },
+  });
+  return () => asked;
+}
+
+/** Returns how many ends were asked for. */
+function refusesOneEnd(world: World): () => number {
+  let asked = 0;
+  const port = { ...world.port };
+  Object.assign(world.port, {
+    end: (...how: Parameters<TransactionPort['end']>) => {
+      if (asked++ === 0) throw new BrokerError(errorOf(PRODUCER_FENCED), 'EndTxn', 'slot 0');
+      return port.end(...how);
+    },
+  });
+  return () => asked;
+}
+
+/** The next question to it takes longer than anything that passes. */
+function leaderIsElected(world: World): void {
+  let isElecting = true;
+  const port = { ...world.port };
+  Object.assign(world.port, {
+    producers: async () => {
+      if (isElecting) await port.pause(31_000);
+      isElecting = false;
+      return port.producers();
+    },
+  });
+}
 
 function itemAt(log: ModelLog, offset: number): TransactionBatch {
   const batch = batchAfter(log, offset)!;

@@ -34,13 +34,13 @@ const PASSING_WITHIN_MS = 30_000;
 const POLL_FIRST_MS = 1;
 const POLL_MAX_MS = 100;
 /** Each round asks who the coordinator of each slot is, and a lost broker may be that of thousands of partitions. */
-const FORGOTTEN_POLL_MS = 1_000;
+const DOUBTED_POLL_MS = 1_000;
 /** A control record is below the watermark as soon as the followers have it. */
 const VISIBLE_WITHIN_MS = 10_000;
 
 /** The target's side of one partition, and what the source holds at an offset. All but `now` throw KafkaError; one attempt for each write. */
 export interface TransactionPort {
-  /** `isAnew`: who the coordinator is, too. */
+  /** `isAnew`: who the coordinator is, too, and not the one that was named last. */
   describe(
     slots: readonly number[],
     how?: { readonly isAnew?: boolean },
@@ -305,21 +305,32 @@ export class TransactionWriter {
 
   /**
    * Tries again what is refused for a moment: certainly nothing was done then. What says that the transaction is not as it
-   * was left is looked into: where the coordinator has ended it, the target holds a control record too many.
+   * was left is looked into: where the coordinator has ended it, the target holds a control record too many; where it is still
+   * ours, a coordinator that was replaced has refused it, and its successor is tried at least once.
    */
   async #passing<T>(attempt: () => Promise<T>, at: { readonly slot: number; readonly offset: number }): Promise<T> {
     const deadline = this.#port.now() + PASSING_WITHIN_MS;
+    let refusedUntil: number | null = null;
     for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(2 * delayMs, POLL_MAX_MS)) {
       try {
         return await attempt();
       } catch (error) {
         if (!(error instanceof BrokerError)) throw error;
         const isPassing = PASSING.has(error.code) || error.code === TRANSACTION_ABORTABLE;
-        if (isPassing && this.#port.now() + delayMs < deadline) await this.#explain(error, at, delayMs);
-        else {
-          const isOurs = UNCLEAR.has(error.code) && (await this.#explain(error, at, delayMs));
-          if (!isOurs || this.#port.now() > deadline) throw error; // else one that was replaced has refused it
+        if (isPassing && this.#port.now() + delayMs < deadline) {
+          await this.#explain(error, at, delayMs);
+          continue;
         }
+        const pauseMs = refusedUntil === null ? delayMs : DOUBTED_POLL_MS;
+        if (!UNCLEAR.has(error.code) || !(await this.#explain(error, at, pauseMs))) throw error;
+        refusedUntil ??= this.#port.now() + PASSING_WITHIN_MS; // to look may take as long itself
+        if (this.#port.now() > refusedUntil)
+          throw new BrokerError(
+            errorOf(CONCURRENT_TRANSACTIONS),
+            'EndTxn',
+            `offset ${at.offset}`,
+            `the transaction is ours, and is still refused: ${error.message}`,
+          );
       }
     }
   }
@@ -332,10 +343,10 @@ export class TransactionWriter {
     const { described: all, producers } = await this.#look();
     const now = all[at.slot];
     if ((await this.#port.watermark()) > at.offset) throw transactionCut(at.offset, now?.timeoutMs ?? null);
+    const forgotten = all.find((each) => isForgotten(each, producers));
+    if (forgotten) throw transactionForgotten(at.offset, forgotten.producerId);
     const { producer } = this.#stateOf(at.slot);
-    const isOurs = now?.producerId === producer.producerId && now.producerEpoch === producer.producerEpoch;
-    if (isForgotten(now, producers)) throw transactionForgotten(at.offset, now.producerId);
-    return isOurs;
+    return now?.producerId === producer.producerId && now.producerEpoch === producer.producerEpoch;
   }
 
   // ---- restore
@@ -389,7 +400,7 @@ export class TransactionWriter {
   /**
    * What coordinator and leader say of the slots, of one moment: a request that was believed lost may take effect in between,
    * and what it begins would then be nobody's, or what it ends go on. A coordinator that was replaced and has not heard of it
-   * says what one says that has forgotten an end: who goes on saying so is believed.
+   * contradicts the leader as one does that has lost an end, or as if an end had never come: who goes on saying so is believed.
    */
   async #look(): Promise<{ described: readonly (DescribedTransaction | null)[]; producers: readonly ProducerState[] }> {
     let deadline = this.#port.now() + PASSING_WITHIN_MS;
@@ -398,16 +409,24 @@ export class TransactionWriter {
       const producers = await this.#port.producers();
       const described = await this.#describeAll({ isAnew });
       const isOfOneMoment = isDeepStrictEqual(described, before);
-      const forgets = described.some((each) => isForgotten(each, producers));
-      if (forgets && !isAnew) deadline = this.#port.now() + PASSING_WITHIN_MS; // its successor was not asked yet
+      const isDoubted = this.#isBehind(described) || contradict(described, producers);
+      if (isDoubted && !isAnew) deadline = this.#port.now() + PASSING_WITHIN_MS; // its successor was not asked yet
       const isOver = this.#port.now() > deadline;
-      if (isOfOneMoment && (isOver || !forgets)) return { described, producers };
+      if (isOfOneMoment && (isOver || !isDoubted)) return { described, producers };
       if (isOver)
         throw new BrokerError(errorOf(CONCURRENT_TRANSACTIONS), 'DescribeTransactions', 'the slots of a partition');
-      isAnew ||= forgets;
-      if (forgets) await this.#port.pause(FORGOTTEN_POLL_MS);
+      isAnew ||= isDoubted;
+      if (isDoubted) await this.#port.pause(DOUBTED_POLL_MS);
       before = described;
     }
+  }
+
+  /** They do not know what we have been told already. */
+  #isBehind(described: readonly (DescribedTransaction | null)[]): boolean {
+    return [...this.#states].some(([slot, { producer }]) => {
+      const now = described[slot];
+      return !now || (now.producerId === producer.producerId && now.producerEpoch < producer.producerEpoch);
+    });
   }
 
   async #describeAll(how: { readonly isAnew: boolean }): Promise<readonly (DescribedTransaction | null)[]> {
@@ -441,11 +460,11 @@ export class TransactionWriter {
   /** Of these slots, once no end is being written any more. */
   async #settled(
     slots: readonly number[],
-    how?: { readonly isAnew: boolean },
+    { isAnew }: { readonly isAnew: boolean },
   ): Promise<readonly (DescribedTransaction | null)[]> {
     const deadline = this.#port.now() + PASSING_WITHIN_MS;
     for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(2 * delayMs, POLL_MAX_MS)) {
-      const described = await this.#port.describe(slots, how);
+      const described = await this.#port.describe(slots, { isAnew: isAnew && delayMs === POLL_FIRST_MS });
       assert(described.length === slots.length, 'each slot is described');
       const isSettled = described.every((each) => each === null || !isEnding(each));
       if (isSettled) return described;
@@ -469,6 +488,16 @@ function foundOf(slots: readonly (ProducerIdentity | null)[], producers: readonl
     .map((state) => [state.producerId, state.producerEpoch, state.lastSequence, state.currentTxnStartOffset]);
 }
 
+/** What no coordinator says that is one: the leader has something open that it does not, or has heard of a later epoch. */
+function contradict(described: readonly (DescribedTransaction | null)[], producers: readonly ProducerState[]): boolean {
+  const isOngoing = (id: number): boolean =>
+    described.some((each) => each?.producerId === id && each.status === 'Ongoing');
+  return (
+    producers.some((each) => each.currentTxnStartOffset >= 0 && !isOngoing(each.producerId)) ||
+    described.some((each) => hasLaterEpoch(each, producers))
+  );
+}
+
 /**
  * With each end its coordinator raises the epoch (KIP-890), and the leader of the partition learns that from the end. A
  * coordinator that is behind has lost it: one that comes back after a crash reads what it had decided from the end of its log,
@@ -479,9 +508,12 @@ function isForgotten(
   described: DescribedTransaction | null | undefined,
   producers: readonly ProducerState[],
 ): described is DescribedTransaction {
-  if (described?.status !== 'Ongoing') return false;
-  const state = producers.find(({ producerId }) => producerId === described.producerId);
-  return state !== undefined && state.producerEpoch > described.producerEpoch;
+  return described?.status === 'Ongoing' && hasLaterEpoch(described, producers);
+}
+
+function hasLaterEpoch(described: DescribedTransaction | null, producers: readonly ProducerState[]): boolean {
+  const state = producers.find(({ producerId }) => producerId === described?.producerId);
+  return state !== undefined && described !== null && state.producerEpoch > described.producerEpoch;
 }
 
 function isEnding({ status }: DescribedTransaction): boolean {
