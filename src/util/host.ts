@@ -30,7 +30,7 @@ import {
   type TcpNetConnectOpts,
 } from 'node:net';
 import { hostname } from 'node:os';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { DatabaseSync } from 'node:sqlite';
 import {
   checkServerIdentity,
@@ -39,7 +39,8 @@ import {
   type DetailedPeerCertificate,
   type TLSSocket,
 } from 'node:tls';
-import { setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import { must } from './assert.ts';
 import type { Clock } from './clock.ts';
 import type { Listen } from './http.ts';
 import { AddressDeniedError, type ConnectOptions, type Network, type Socket, type TlsOptions } from './network.ts';
@@ -394,9 +395,21 @@ export function systemNonce(): string {
   return randomBytes(18).toString('base64url');
 }
 
-/** What was to be loaded is loaded: the young generation of the heap may grow with what is done (bin/lockstep.js). */
+/** Two halves, of which one is in use: all that is made on the data path lives for less than what 8 MiB last. */
+const YOUNG_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * What was to be loaded is loaded: the young generation of the heap may grow with what is done (bin/lockstep.js), but not to the
+ * 128 MiB of V8, which it takes where many partitions start at once, and keeps: it is stopped at the bound, as that can be set
+ * by a flag of the process alone.
+ */
 function systemGrowHeap(): void {
-  setFlagsFromString('--semi-space-growth-factor=2');
+  const growBy = (factor: number): void => setFlagsFromString(`--semi-space-growth-factor=${factor}`);
+  growBy(2);
+  new PerformanceObserver(() => {
+    const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
+    growBy(must(young, 'new space').space_size < YOUNG_BYTES_MAX ? 2 : 1);
+  }).observe({ entryTypes: ['gc'] });
 }
 
 /** As `Entropy` of the server. */
