@@ -13,6 +13,7 @@ import type { Api } from './api.ts';
 import { openConnection, type Connection, type ConnectionOptions } from './connection.ts';
 import { BrokerError, ClusterIdChangedError, ClusterUnreachableError, ConnectionError, KafkaError } from './errors.ts';
 import type { FramePool } from './frame.ts';
+import { LoginTurns } from './login-turns.ts';
 import { assertAnswered, brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { metadata, type MetadataResponse } from './protocol/metadata.ts';
@@ -82,6 +83,7 @@ export class Cluster {
   readonly #admit: (address: string) => string | null;
   readonly #refreshes = new Map<string, Promise<TopicMetadata[]>>();
   readonly #closed = new AbortController();
+  readonly #logins: LoginTurns;
   /** All that we were ever told: failures of a broker that has left are still this cluster's. */
   readonly #addresses = new Set<string>();
   #brokers: readonly Broker[] = [];
@@ -100,6 +102,7 @@ export class Cluster {
     this.random = options.random;
     this.requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#options = options;
+    this.#logins = new LoginTurns(options.clock, options.random);
     this.#bootstrap = options.bootstrap.map(splitAddress);
     this.#admit = createAddressCheck(
       options.advertised ?? { deny: [], allow: [] },
@@ -343,41 +346,38 @@ export class Cluster {
   }
 
   /** The first that can be opened: those that failed last come last, and one that says nothing is not waited for alone. */
-  #openAny(candidates: readonly SharedConnection[], onFailure: () => void): Promise<Connection> {
+  async #openAny(candidates: readonly SharedConnection[], onFailure: () => void): Promise<Connection> {
+    await this.#logins.begin(this.#closed.signal); // else all of them would be connected to when that wait is over
     const { promise, resolve, reject } = Promise.withResolvers<Connection>();
     const left = [...new Set(candidates.toSorted((a, b) => a.waitMs - b.waitMs))];
     const failures: ConnectionError[] = [];
     let underWay = 0;
+    let isOver = false; // something opened, or what was said is everybody's: no more are started, nor heard
+    const giveUp = (error: unknown): void => {
+      isOver = true;
+      reject(error);
+    };
     const tryNext = (): void => {
+      if (isOver) return;
       const candidate = left.shift();
       if (!candidate) {
-        if (underWay === 0) reject(new ClusterUnreachableError(this.name, failures));
+        if (underWay === 0) giveUp(new ClusterUnreachableError(this.name, failures));
         return;
       }
       underWay++;
-      // An address that has answered is waited for: a second login beside the first could be refused as well.
-      const goOn = (): void => {
-        if (candidate.isLoggingIn) cancel = this.clock.schedule(NEXT_ADDRESS_MS, goOn);
-        else tryNext();
-      };
-      let cancel = this.clock.schedule(NEXT_ADDRESS_MS, goOn);
+      const cancel = this.clock.schedule(NEXT_ADDRESS_MS, tryNext);
       const opened = (connection: Connection): void => {
         cancel();
-        left.length = 0;
+        isOver = true;
         resolve(connection);
       };
       const failed = (error: unknown): void => {
         cancel();
         underWay--;
-        if (!(error instanceof ConnectionError)) {
-          left.length = 0;
-          return reject(error);
-        }
+        if (isOver) return;
+        if (!(error instanceof ConnectionError)) return giveUp(error);
         failures.push(error);
-        if (isOfAllBrokers(error)) {
-          left.length = 0;
-          return reject(new ClusterUnreachableError(this.name, failures));
-        }
+        if (isOfAllBrokers(error)) return giveUp(new ClusterUnreachableError(this.name, failures));
         onFailure();
         tryNext();
       };
@@ -415,6 +415,7 @@ export class Cluster {
     return {
       ...(security ? { security } : {}),
       ...(isOurChoice ? {} : { admit: this.#admit }),
+      logins: this.#logins,
       network,
       clock,
       pool,
@@ -426,7 +427,7 @@ export class Cluster {
   }
 }
 
-/** The next broker would be given the same, and refuse it too: several refusals at once lock users out. */
+/** The next broker would be given the same, and refuse it too (login-turns.ts). */
 function isOfAllBrokers({ failure }: ConnectionError): boolean {
   return failure === 'authentication' || failure === 'secret';
 }

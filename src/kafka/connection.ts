@@ -22,6 +22,7 @@ import {
   type ConnectionFailure,
 } from './errors.ts';
 import type { Frame, FramePool } from './frame.ts';
+import { LoginTurns } from './login-turns.ts';
 import { apiVersions } from './protocol/api-versions.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { Reader } from './protocol/reader.ts';
@@ -57,8 +58,8 @@ export interface ConnectionOptions {
   readonly admit?: (address: string) => string | null;
   /** Without it: plaintext, and no login. */
   readonly security?: Security;
-  /** The versions are known, and the login begins. */
-  readonly onLogin?: () => void;
+  /** One for all connections to a cluster; without it this one waits for no other. */
+  readonly logins?: LoginTurns;
 }
 
 /** A response on the hot path. The bytes are valid during the callback only, unless `frame` is given and retained. */
@@ -104,7 +105,7 @@ export interface VersionRange {
  */
 export async function openConnection(options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
   const sasl = options.security?.sasl ?? null;
-  const login = sasl && { sasl, credentials: await credentialsFor(sasl, options, signal) };
+  const login = sasl && (await prepareLogin(sasl, options, signal));
   const connection = new Connection(options);
   const giveUp = (): void => connection.close();
   signal?.addEventListener('abort', giveUp, { once: true });
@@ -112,8 +113,7 @@ export async function openConnection(options: ConnectionOptions, signal?: AbortS
   try {
     await connection.opened;
     await connection.negotiate();
-    if (login) options.onLogin?.();
-    if (login) await startSession(connection, login.sasl, { clock: options.clock, credentials: login.credentials });
+    await login?.(connection);
     return connection;
   } catch (error) {
     connection.close();
@@ -124,6 +124,22 @@ export async function openConnection(options: ConnectionOptions, signal?: AbortS
 }
 
 /** Before the connection, so that a broker is not asked, and does not wait, for what cannot come about. */
+async function prepareLogin(
+  sasl: Sasl,
+  options: ConnectionOptions,
+  signal?: AbortSignal,
+): Promise<(connection: Connection) => Promise<void>> {
+  const { clock, logins = new LoginTurns(clock, sasl.random) } = options;
+  const begun = await logins.begin(signal);
+  const credentials = await credentialsFor(sasl, options, signal);
+  return (connection) => {
+    const gone = new AbortController();
+    connection.onClose((error) => gone.abort(error));
+    const attempt = { address: connection.address, credentials, begun, gone: gone.signal };
+    return logins.logIn(attempt, () => startSession(connection, sasl, { clock, credentials }));
+  };
+}
+
 async function credentialsFor(
   sasl: Sasl,
   { host, port }: ConnectionOptions,

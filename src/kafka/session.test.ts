@@ -1,16 +1,20 @@
 /** Logins of one connection against a far end that is played, on a clock that stands still. */
 import { describe, expect, test } from 'vitest';
-import { apiVersionsBody, parseRequest, responseFrame, type RequestFrame } from '#testing/broker-frames.ts';
+import {
+  apiVersionsBody,
+  parseRequest,
+  responseFrame,
+  saslAuthenticateBody,
+  saslHandshakeBody,
+  type RequestFrame,
+} from '#testing/broker-frames.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { ScriptedNetwork } from '#testing/scripted-network.ts';
 import { assert, must } from '#util/assert.ts';
-import { createRandom } from '#util/random.ts';
 import type { Api } from './api.ts';
-import { Cluster } from './cluster.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { type ConnectionError, SecretError } from './errors.ts';
 import { FramePool } from './frame.ts';
-import { Writer } from './protocol/writer.ts';
 import type { Sasl, SaslCredentials } from './security.ts';
 
 const SPOKEN = [
@@ -20,7 +24,6 @@ const SPOKEN = [
   [99, 1, 1],
 ] as const;
 const HANDSHAKE = 17;
-const API_VERSIONS = 18;
 const AUTHENTICATE = 36;
 const ECHO = 99;
 const PASSWORD = 'canary-Zx81';
@@ -92,9 +95,9 @@ class Played {
 
   /** The next login, to its end. */
   async logIn(lifetimeMs: number): Promise<void> {
-    this.answer(this.take(HANDSHAKE), handshakeBody(0, ['PLAIN']));
+    this.answer(this.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    this.answer(this.take(AUTHENTICATE), authenticateBody(0, null, lifetimeMs));
+    this.answer(this.take(AUTHENTICATE), saslAuthenticateBody(0, null, lifetimeMs));
     await settle();
   }
 
@@ -114,24 +117,6 @@ class Played {
   answer(request: RequestFrame, body: Buffer): void {
     this.network.peer.send(responseFrame(request, body));
   }
-}
-
-function handshakeBody(errorCode: number, mechanisms: readonly string[]): Buffer {
-  const writer = new Writer();
-  writer.int16(errorCode);
-  writer.int32(mechanisms.length);
-  for (const name of mechanisms) writer.string(name);
-  return writer.finish();
-}
-
-function authenticateBody(errorCode: number, message: string | null, lifetimeMs = 0): Buffer {
-  const writer = new Writer();
-  writer.int16(errorCode);
-  writer.compactNullableString(message);
-  writer.compactBytes(Buffer.alloc(0));
-  writer.int64(lifetimeMs);
-  writer.noTaggedFields();
-  return writer.finish();
 }
 
 function int32Body(value: number): Buffer {
@@ -155,12 +140,12 @@ describe('the first login', () => {
     void broker.opening.then(() => (isOpen = true));
     const handshake = broker.take(HANDSHAKE);
     expect(handshake.reader.string()).toBe('PLAIN');
-    broker.answer(handshake, handshakeBody(0, ['PLAIN']));
+    broker.answer(handshake, saslHandshakeBody(0, ['PLAIN']));
     await settle();
     const authenticate = broker.take(AUTHENTICATE);
     expect(authenticate.reader.compactBytes().toString()).toBe(`\0mirror\0${PASSWORD}`);
     expect(isOpen).toBe(false);
-    broker.answer(authenticate, authenticateBody(0, null));
+    broker.answer(authenticate, saslAuthenticateBody(0, null));
     await settle();
     expect(isOpen).toBe(true);
     await broker.clock.advance(2_000); // the deadlines of what was answered
@@ -168,9 +153,9 @@ describe('the first login', () => {
   });
 
   test.each([
-    [handshakeBody(33, ['GSSAPI', 'SCRAM-SHA-512']), 'the broker offers only GSSAPI, SCRAM-SHA-512'],
-    [handshakeBody(33, []), 'the broker offers no mechanism'],
-    [handshakeBody(34, []), 'this listener takes no login'],
+    [saslHandshakeBody(33, ['GSSAPI', 'SCRAM-SHA-512']), 'the broker offers only GSSAPI, SCRAM-SHA-512'],
+    [saslHandshakeBody(33, []), 'the broker offers no mechanism'],
+    [saslHandshakeBody(34, []), 'this listener takes no login'],
   ])('that the handshake refuses says why', async (body, message) => {
     const broker = new Played();
     await broker.accept();
@@ -184,9 +169,9 @@ describe('the first login', () => {
   test('that is refused has the user and what the broker says, never the password', async () => {
     const broker = new Played();
     await broker.accept();
-    broker.answer(broker.take(HANDSHAKE), handshakeBody(0, ['PLAIN']));
+    broker.answer(broker.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    broker.answer(broker.take(AUTHENTICATE), authenticateBody(58, `wrong:\n${PASSWORD} is not it`));
+    broker.answer(broker.take(AUTHENTICATE), saslAuthenticateBody(58, `wrong:\n${PASSWORD} is not it`));
     const error = must(await failureOf(broker.opening), 'error');
     expect(error.failure).toBe('authentication');
     expect(error.message).toBe(
@@ -278,7 +263,7 @@ describe('the repeated login', () => {
 
     arrived.resolve({ username: 'mirror', password: 'rotated' });
     await settle();
-    broker.answer(broker.take(HANDSHAKE), handshakeBody(0, ['PLAIN']));
+    broker.answer(broker.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
     expect(broker.take(AUTHENTICATE).reader.compactBytes().toString()).toBe('\0mirror\0rotated');
     connection.close();
@@ -317,9 +302,9 @@ describe('the repeated login', () => {
     const { broker, connection } = await Played.open(10_000);
     await broker.clock.advance(8_500);
     const held = failureOf(ask(connection, 1));
-    broker.answer(broker.take(HANDSHAKE), handshakeBody(0, ['PLAIN']));
+    broker.answer(broker.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    broker.answer(broker.take(AUTHENTICATE), authenticateBody(58, 'rotated'));
+    broker.answer(broker.take(AUTHENTICATE), saslAuthenticateBody(58, 'rotated'));
     expect(await held).toMatchObject({ failure: 'authentication', definite: true });
     await settle();
     expect(broker.troubles).toHaveLength(1);
@@ -346,78 +331,5 @@ describe('the repeated login', () => {
     await broker.clock.advance(60_000);
     expect(broker.keys).toEqual([]);
     connection.close();
-  });
-});
-
-describe('the login to a cluster of which several addresses answer', () => {
-  /** Each answers everything but the login, which waits until it is refused by hand; those of `silent` say nothing. */
-  function start(silent: readonly string[] = []) {
-    const network = new ScriptedNetwork();
-    const clock = new ManualClock();
-    const sasl: Sasl = {
-      mechanism: 'PLAIN',
-      credentials: () => Promise.resolve({ username: 'mirror', password: PASSWORD }),
-      refused: () => {},
-      nonce: () => 'nonce',
-      random: { next: () => 0.5 },
-      onTrouble: () => {},
-    };
-    const cluster = new Cluster({
-      name: 'east',
-      bootstrap: ['a:1', 'b:1', 'c:1', 'd:1'],
-      network,
-      clock,
-      random: createRandom(1),
-      pool: new FramePool({ bytesMax: 2 ** 20 }),
-      connectTimeoutMs: 10_000,
-      security: { tls: null, sasl },
-    });
-    const logins: { readonly host: string; readonly refuse: () => void }[] = [];
-    const accepted = new Set<unknown>();
-    const answer = async (): Promise<void> => {
-      await settle();
-      for (const peer of network.peers.filter(({ host }) => !silent.includes(host))) {
-        if (!accepted.has(peer)) peer.accept();
-        accepted.add(peer);
-        await settle();
-        for (const bytes of peer.takeRequests()) {
-          const request = parseRequest(bytes);
-          if (request.apiKey === API_VERSIONS) peer.send(responseFrame(request, apiVersionsBody(SPOKEN)));
-          if (request.apiKey === HANDSHAKE) peer.send(responseFrame(request, handshakeBody(0, ['PLAIN'])));
-          const refuse = (): void => peer.send(responseFrame(request, authenticateBody(58, 'no')));
-          if (request.apiKey === AUTHENTICATE) logins.push({ host: peer.host, refuse });
-        }
-      }
-    };
-    const passes = async (ms: number): Promise<void> => {
-      for (let passed = 0; passed < ms; passed += 50) {
-        for (let i = 0; i < 4; i++) await answer();
-        await clock.advance(50);
-      }
-    };
-    const ask = (): Promise<unknown> => cluster.refresh([]).catch((error: unknown) => error);
-    return { network, ask, passes, hosts: () => logins.map(({ host }) => host), logins };
-  }
-
-  test('is tried at one of them at a time, however long that takes: several refusals lock users out', async () => {
-    const { ask, passes, hosts, logins } = start();
-    const asking = ask();
-    await passes(1_500);
-    expect(hosts()).toEqual(['a']);
-    must(logins[0], 'login').refuse();
-    expect(await asking).toMatchObject({ name: 'ClusterUnreachableError', failures: [{ failure: 'authentication' }] });
-    await passes(1_500);
-    expect(hosts()).toEqual(['a']);
-  });
-
-  test('is refused for all who ask at once, also where another address says nothing', async () => {
-    const { ask, passes, hosts, logins } = start(['a']);
-    const asking = ask();
-    await passes(500);
-    expect(hosts()).toEqual(['b']);
-    must(logins[0], 'login').refuse();
-    expect(await asking).toMatchObject({ failures: [{ failure: 'authentication' }] });
-    await passes(1_500);
-    expect(hosts()).toEqual(['b']);
   });
 });

@@ -23,7 +23,6 @@ export class SharedConnection {
   #connection: Connection | null = null;
   #opening: Promise<Connection> | null = null;
   #notBeforeMs = 0;
-  #isLoggingIn = false;
 
   constructor(options: ConnectionOptions, random: Random) {
     this.address = `${options.host}:${options.port}`;
@@ -34,11 +33,6 @@ export class SharedConnection {
 
   get isOpen(): boolean {
     return this.#connection?.isOpen ?? false;
-  }
-
-  /** The address has answered, and is asked to log us in. */
-  get isLoggingIn(): boolean {
-    return this.#isLoggingIn;
   }
 
   /** How long the next attempt has to wait, in milliseconds; 0 when it may start now or the connection is open. */
@@ -69,17 +63,12 @@ export class SharedConnection {
       });
     }
     try {
-      this.#connection = await openConnection(
-        { ...this.#options, onLogin: () => (this.#isLoggingIn = true) },
-        this.#closed.signal,
-      );
+      this.#connection = await openConnection(this.#options, this.#closed.signal);
       this.#backoff.reset();
       return this.#connection;
     } catch (error) {
       this.#notBeforeMs = this.#clock.monotonic() + this.#backoff.next();
       throw error;
-    } finally {
-      this.#isLoggingIn = false;
     }
   }
 }

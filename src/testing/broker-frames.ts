@@ -48,6 +48,26 @@ export function apiVersionsBody(apis: readonly (readonly [number, number, number
   return writer.finish();
 }
 
+/** SaslHandshake 1. */
+export function saslHandshakeBody(errorCode: number, mechanisms: readonly string[]): Buffer {
+  const writer = new Writer();
+  writer.int16(errorCode);
+  writer.int32(mechanisms.length);
+  for (const name of mechanisms) writer.string(name);
+  return writer.finish();
+}
+
+/** SaslAuthenticate 2, without bytes of the mechanism. */
+export function saslAuthenticateBody(errorCode: number, message: string | null, lifetimeMs = 0): Buffer {
+  const writer = new Writer();
+  writer.int16(errorCode);
+  writer.compactNullableString(message);
+  writer.compactBytes(Buffer.alloc(0));
+  writer.int64(lifetimeMs);
+  writer.noTaggedFields();
+  return writer.finish();
+}
+
 export interface FetchAsked {
   readonly maxWaitMs: number;
   readonly maxBytes: number;

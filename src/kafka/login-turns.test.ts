@@ -1,0 +1,409 @@
+/** Which brokers of a cluster are asked to log us in, and when: several refusals lock users out. */
+import { describe, expect, test } from 'vitest';
+import {
+  API_VERSIONS,
+  apiVersionsBody,
+  parseRequest,
+  responseFrame,
+  saslAuthenticateBody,
+  saslHandshakeBody,
+  type RequestFrame,
+} from '#testing/broker-frames.ts';
+import { ManualClock, settle } from '#testing/manual-clock.ts';
+import { ScriptedNetwork, type ScriptedPeer } from '#testing/scripted-network.ts';
+import { createRandom } from '#util/random.ts';
+import { Cluster } from './cluster.ts';
+import { openConnection, type Connection } from './connection.ts';
+import type { ConnectionError } from './errors.ts';
+import { FramePool } from './frame.ts';
+import { LoginTurns } from './login-turns.ts';
+import type { Sasl } from './security.ts';
+
+const SPOKEN = [
+  [17, 0, 1],
+  [18, 0, 4],
+  [36, 0, 2],
+] as const;
+const HANDSHAKE = 17;
+const AUTHENTICATE = 36;
+const STEP_MS = 10;
+
+type Verdict = 'refused' | 'taken' | 'lost' | 'none';
+
+interface Settings {
+  readonly addresses?: readonly string[];
+  /** Until an answer is here. */
+  readonly wayMs?: number;
+  /** How long a broker thinks about a login, on top of the way. */
+  readonly loginMs?: number;
+  readonly credentialsMs?: number;
+  readonly connectTimeoutMs?: number;
+  /** Where nothing comes back. */
+  readonly silent?: readonly string[];
+  /** Where nobody listens. */
+  readonly dead?: readonly string[];
+  readonly verdict?: (host: string) => Verdict;
+}
+
+/** Brokers that answer after `wayMs`, and what they were asked. */
+class Played {
+  readonly network = new ScriptedNetwork();
+  readonly clock = new ManualClock();
+  readonly cluster: Cluster;
+  /** In their order. */
+  readonly logins: { readonly host: string; readonly atMs: number }[] = [];
+  /** The most that were without an answer at the same time. */
+  atOnce = 0;
+  password = 'canary-Zx81';
+  verdict: (host: string) => Verdict;
+  readonly #settings: Settings;
+  readonly #turns: LoginTurns;
+  readonly #unanswered = new Set<ScriptedPeer>();
+  readonly #known = new Set<ScriptedPeer>();
+  readonly #sasl: Sasl;
+
+  constructor(settings: Settings = {}) {
+    this.#settings = settings;
+    this.verdict = settings.verdict ?? (() => 'refused');
+    const { clock, network } = this;
+    this.#sasl = {
+      mechanism: 'PLAIN',
+      credentials: async () => {
+        const { password } = this;
+        await new Promise<void>((resolve) => clock.schedule(settings.credentialsMs ?? 0, resolve));
+        return { username: 'mirror', password };
+      },
+      refused: () => {},
+      nonce: () => 'nonce',
+      random: { next: () => 0.5 },
+      onTrouble: () => {},
+    };
+    this.#turns = new LoginTurns(clock, createRandom(1));
+    this.cluster = new Cluster({
+      name: 'east',
+      bootstrap: (settings.addresses ?? ['a', 'b', 'c', 'd']).map((host) => `${host}:1`),
+      network,
+      clock,
+      random: createRandom(1),
+      pool: new FramePool({ bytesMax: 2 ** 20 }),
+      connectTimeoutMs: settings.connectTimeoutMs ?? 10_000,
+      security: { tls: null, sasl: this.#sasl },
+    });
+  }
+
+  get hosts(): string[] {
+    return this.logins.map(({ host }) => host);
+  }
+
+  /** Asks the cluster for any connection. */
+  ask(): Promise<{ at: string } | ConnectionError> {
+    return this.cluster.connection('any').then(whereOf, errorOf);
+  }
+
+  /** A connection outside of the cluster above; all of them share their turns. */
+  open(host: string, signal?: AbortSignal): Promise<{ at: string } | ConnectionError> {
+    const { network, clock } = this;
+    const options = { network, clock, host, port: 1, clientId: 'test', connectTimeoutMs: 10_000, logins: this.#turns };
+    const pool = new FramePool({ bytesMax: 2 ** 20 });
+    return openConnection({ ...options, pool, security: { tls: null, sasl: this.#sasl } }, signal).then(
+      whereOf,
+      errorOf,
+    );
+  }
+
+  async passes(ms: number, stepMs = STEP_MS): Promise<void> {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      await this.#look();
+      await this.clock.advance(stepMs);
+    }
+    await this.#look();
+  }
+
+  /** What was written since is answered when its way is over. */
+  async #look(): Promise<void> {
+    await settle();
+    for (const peer of this.network.peers) {
+      if (peer.isDestroyed) this.#unanswered.delete(peer);
+      else if (!this.#settings.silent?.includes(peer.host)) this.#serve(peer);
+    }
+  }
+
+  #serve(peer: ScriptedPeer): void {
+    const { wayMs = 0, dead } = this.#settings;
+    if (!this.#known.has(peer)) {
+      this.#known.add(peer);
+      const refused = Object.assign(new Error('nobody listens'), { code: 'ECONNREFUSED' });
+      this.clock.schedule(wayMs, () => (dead?.includes(peer.host) ? peer.close(refused) : peer.accept()));
+    }
+    for (const request of peer.takeRequests().map((bytes) => parseRequest(bytes))) {
+      if (request.apiKey === API_VERSIONS) this.#answer(peer, request, apiVersionsBody(SPOKEN));
+      if (request.apiKey === HANDSHAKE) this.#answer(peer, request, saslHandshakeBody(0, ['PLAIN']));
+      if (request.apiKey === AUTHENTICATE) this.#judge(peer, request);
+    }
+  }
+
+  #answer(peer: ScriptedPeer, request: RequestFrame, body: Buffer, { moreMs = 0 } = {}): void {
+    const delayMs = (this.#settings.wayMs ?? 0) + moreMs;
+    this.clock.schedule(delayMs, () => peer.send(responseFrame(request, body)));
+  }
+
+  #judge(peer: ScriptedPeer, request: RequestFrame): void {
+    const verdict = this.verdict(peer.host);
+    const moreMs = this.#settings.loginMs ?? 0;
+    this.logins.push({ host: peer.host, atMs: this.clock.monotonic() });
+    this.#unanswered.add(peer);
+    this.atOnce = Math.max(this.atOnce, this.#unanswered.size);
+    if (verdict === 'none') return;
+    this.clock.schedule((this.#settings.wayMs ?? 0) + moreMs, () => this.#unanswered.delete(peer));
+    if (verdict === 'lost') this.clock.schedule(moreMs, () => peer.close(new Error('reset')));
+    else if (verdict === 'taken') this.#answer(peer, request, saslAuthenticateBody(0, null), { moreMs });
+    else this.#answer(peer, request, saslAuthenticateBody(58, 'no'), { moreMs });
+  }
+}
+
+const whereOf = (connection: Connection) => ({ at: connection.address });
+const errorOf = (error: unknown) => error as ConnectionError;
+
+/** What `promise` has come to by now; 'waits' where that is open. */
+async function stateOf<T>(promise: Promise<T>): Promise<T | 'waits'> {
+  await settle();
+  return Promise.race([promise, Promise.resolve('waits' as const)]);
+}
+
+const REFUSED = { name: 'ClusterUnreachableError', failures: [{ failure: 'authentication' }] };
+
+describe('the login to a cluster of which several addresses answer', () => {
+  test.each<[string, Settings]>([
+    ['at once', { loginMs: 1_500 }],
+    ['over a slow network', { wayMs: 150, loginMs: 100 }],
+    ['with credentials that are long on their way', { wayMs: 10, credentialsMs: 600, loginMs: 500 }],
+  ])('is tried at one of them, %s, and its refusal is that of all', async (_, settings) => {
+    const broker = new Played(settings);
+    const asking = broker.ask();
+    await broker.passes(3_000);
+    expect(await stateOf(asking)).toMatchObject(REFUSED);
+    expect(broker.hosts).toEqual(['a']);
+  });
+
+  test('is refused for all who ask at once, also where another address says nothing', async () => {
+    const broker = new Played({ silent: ['a'], loginMs: 250 });
+    const asking = [broker.ask(), broker.ask()];
+    await broker.passes(2_000);
+    for (const each of asking) expect(await stateOf(each)).toMatchObject(REFUSED);
+    expect(broker.hosts).toEqual(['b']);
+  });
+
+  test('stays one when a silent address is given up beside it', async () => {
+    const broker = new Played({ wayMs: 10, silent: ['a'], connectTimeoutMs: 1_000, loginMs: 900 });
+    const asking = broker.ask();
+    await broker.passes(3_000);
+    expect(await stateOf(asking)).toMatchObject({ failures: [{ failure: 'timeout' }, { failure: 'authentication' }] });
+    expect(broker.hosts).toEqual(['b']);
+  });
+
+  test('stays one when an address fails late', async () => {
+    const broker = new Played({ wayMs: 200, dead: ['a'], loginMs: 400 });
+    const asking = broker.ask();
+    await broker.passes(3_000);
+    expect(await stateOf(asking)).toMatchObject({ failures: [{ failure: 'refused' }, { failure: 'authentication' }] });
+    expect(broker.hosts).toEqual(['b']);
+  });
+
+  test('that is refused is tried again after a growing distance, however many addresses and askers there are', async () => {
+    const broker = new Played({ wayMs: 5, loginMs: 50, addresses: Array.from({ length: 12 }, (_, i) => `h${i}`) });
+    const others = Array.from({ length: 20 }, async () => {
+      while (!broker.cluster.closed.aborted) await broker.ask();
+    });
+    void broker.cluster.untilReachable(new AbortController().signal);
+    await broker.passes(60_000, 50);
+    const distances = broker.logins.slice(1).map(({ atMs }, i) => atMs - broker.logins[i]!.atMs);
+    expect(broker.atOnce).toBe(1);
+    expect(distances[0]).toBeLessThan(500);
+    expect(Math.min(...distances.slice(6))).toBeGreaterThan(2_500);
+    expect(Math.max(...distances)).toBeLessThan(5_500);
+    expect(broker.network.peers.length, 'connections that were only made to be dropped').toBeLessThan(
+      2 * broker.logins.length,
+    );
+    broker.cluster.close();
+    expect(await stateOf(Promise.all(others))).not.toBe('waits');
+  });
+
+  test('is tried at the next when one hangs in it for 5 s', async () => {
+    const broker = new Played({ wayMs: 5, verdict: (host) => (host === 'a' ? 'none' : 'taken') });
+    const asking = broker.ask();
+    await broker.passes(4_900);
+    expect(broker.hosts).toEqual(['a']);
+    await broker.passes(300);
+    expect(await stateOf(asking)).toEqual({ at: 'b:1' });
+    expect(broker.hosts.slice(0, 2)).toEqual(['a', 'b']);
+  });
+});
+
+describe('the turn of a login', () => {
+  test('comes one after the other for credentials that no broker has taken, then for all at once', async () => {
+    const broker = new Played({ loginMs: 200, verdict: () => 'taken' });
+    const opening = ['a', 'b', 'c', 'd'].map((host) => broker.open(host));
+    await broker.passes(150);
+    expect(broker.hosts).toEqual(['a']);
+    await broker.passes(150);
+    expect(broker.hosts).toEqual(['a', 'b', 'c', 'd']);
+    expect(broker.atOnce).toBe(3);
+    await broker.passes(300);
+    expect(await stateOf(Promise.all(opening))).toEqual(['a', 'b', 'c', 'd'].map((host) => ({ at: `${host}:1` })));
+    expect(broker.clock.pending, 'nothing is left of the turns but deadlines of what was answered').toBeLessThan(17);
+  });
+
+  test('is not waited for with credentials that a broker has taken', async () => {
+    const broker = new Played({ verdict: (host) => (host === 'a' ? 'taken' : 'none') });
+    void broker.open('a');
+    await broker.passes(100);
+    for (const host of ['b', 'c', 'd']) void broker.open(host);
+    await broker.passes(100);
+    expect(broker.hosts).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('is waited for with credentials that were changed since', async () => {
+    const broker = new Played({ loginMs: 200, verdict: () => 'taken' });
+    void broker.open('a');
+    await broker.passes(300);
+    broker.password = 'rotated';
+    for (const host of ['b', 'c', 'd']) void broker.open(host);
+    await broker.passes(150);
+    expect(broker.hosts).toEqual(['a', 'b']);
+    await broker.passes(150);
+    expect(broker.hosts).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('is waited for with credentials that were taken once and refused since', async () => {
+    const broker = new Played({ loginMs: 200, verdict: (host) => (host === 'b' ? 'refused' : 'taken') });
+    for (const host of ['a', 'b']) {
+      void broker.open(host);
+      await broker.passes(300);
+    }
+    await broker.passes(200);
+    for (const host of ['c', 'd', 'e']) void broker.open(host);
+    await broker.passes(150);
+    expect(broker.hosts).toEqual(['a', 'b', 'c']);
+  });
+
+  test('goes to the next when the connection of a login is lost', async () => {
+    const broker = new Played({ loginMs: 200, verdict: (host) => (host === 'a' ? 'lost' : 'none') });
+    const first = broker.open('a');
+    for (const host of ['b', 'c']) void broker.open(host);
+    await broker.passes(500);
+    expect(await stateOf(first)).toMatchObject({ failure: 'closed' });
+    expect(broker.hosts).toEqual(['a', 'b']);
+  });
+
+  test('is not had, and not kept from others, by who was given up or lost while waiting', async () => {
+    const broker = new Played({ loginMs: 300, verdict: (host) => (host === 'a' ? 'lost' : 'none') });
+    const abort = new AbortController();
+    void broker.open('a');
+    await broker.passes(50);
+    const given = broker.open('b', abort.signal);
+    const lost = broker.open('c');
+    void broker.open('d');
+    await broker.passes(50);
+    abort.abort();
+    broker.network.peers.find(({ host }) => host === 'c')?.close(new Error('reset'));
+    expect(await stateOf(given)).toMatchObject({ failure: 'local', address: 'b:1' });
+    expect(await stateOf(lost)).toMatchObject({ failure: 'closed', address: 'c:1' });
+    void broker.open('e');
+    await broker.passes(50);
+    expect(broker.hosts).toEqual(['a']);
+    await broker.passes(500);
+    expect(broker.hosts).toEqual(['a', 'd']);
+  });
+
+  test('is not waited for beyond the close of a cluster', async () => {
+    const broker = new Played({ verdict: () => 'none' });
+    const asking = broker.ask();
+    await broker.passes(1_500);
+    broker.cluster.close();
+    expect(await stateOf(asking)).toMatchObject({ failure: 'local' });
+    expect([broker.hosts, broker.clock.pending]).toEqual([['a'], 0]);
+  });
+});
+
+describe('a login that was refused', () => {
+  test('is told to each with its own address, and without the password', async () => {
+    const broker = new Played({ loginMs: 200 });
+    const opening = ['a', 'b'].map((host) => broker.open(host));
+    await broker.passes(500);
+    const errors = (await stateOf(Promise.all(opening))) as ConnectionError[];
+    const message =
+      'a:1: the login of user "mirror" by PLAIN failed: the broker answered SASL_AUTHENTICATION_FAILED (58): no';
+    expect(errors).toMatchObject([
+      { failure: 'authentication', definite: true, address: 'a:1', message },
+      { failure: 'authentication', definite: true, address: 'b:1', message },
+    ]);
+    expect(JSON.stringify(errors.map((error) => [error, String(error.stack)]))).not.toContain('canary');
+    expect(broker.hosts).toEqual(['a']);
+  });
+
+  test('is that of who began before it and comes later, however much later', async () => {
+    const broker = new Played({ silent: ['b'] });
+    const slow = broker.open('b');
+    await broker.passes(100);
+    void broker.open('a');
+    await broker.passes(5_000);
+    const peer = broker.network.peers.find(({ host }) => host === 'b')!;
+    peer.accept();
+    await settle();
+    for (const bytes of peer.takeRequests()) peer.send(responseFrame(parseRequest(bytes), apiVersionsBody(SPOKEN)));
+    expect(await stateOf(slow)).toMatchObject({ failure: 'authentication', address: 'b:1' });
+    expect(broker.hosts).toEqual(['a']);
+  });
+
+  test('holds back the next, which reads its credentials only then, until one is taken', async () => {
+    const broker = new Played();
+    const waits: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const startedMs = broker.clock.monotonic();
+      const opening = broker.open('a');
+      while ((await stateOf(opening)) === 'waits') await broker.passes(STEP_MS);
+      waits.push(broker.clock.monotonic() - startedMs);
+    }
+    for (const [i, cap] of [0, 100, 200, 400, 800].entries()) {
+      expect(waits[i]).toBeGreaterThanOrEqual(cap / 2);
+      expect(waits[i]).toBeLessThanOrEqual(cap + 10 * STEP_MS);
+    }
+    const opening = broker.open('a');
+    await settle();
+    broker.password = 'corrected';
+    broker.verdict = () => 'taken';
+    await broker.passes(2_000);
+    expect(await stateOf(opening)).toEqual({ at: 'a:1' });
+
+    broker.verdict = () => 'refused';
+    for (let i = 0; i < 2; i++) {
+      void broker.open('a');
+      await broker.passes(200);
+    }
+    expect(broker.logins, 'the distance is small again').toHaveLength(8);
+  });
+
+  test('counts once where several brokers refuse at once what one had taken', async () => {
+    const broker = new Played({ verdict: (host) => (host === 'a' ? 'taken' : 'refused') });
+    void broker.open('a');
+    await broker.passes(50);
+    const opening = ['b', 'c', 'd', 'e', 'f'].map((host) => broker.open(host));
+    await broker.passes(50);
+    expect(await stateOf(Promise.all(opening))).not.toBe('waits');
+    void broker.open('g');
+    await broker.passes(150);
+    expect(broker.hosts.at(-1)).toBe('g');
+  });
+
+  test('is not waited out by who is given up meanwhile', async () => {
+    const broker = new Played();
+    void broker.open('a');
+    await broker.passes(50);
+    const abort = new AbortController();
+    const given = broker.open('b', abort.signal);
+    await settle();
+    abort.abort();
+    expect(await stateOf(given)).toMatchObject({ failure: 'local', address: 'b:1' });
+    expect(broker.network.peers.map(({ host }) => host)).toEqual(['a']);
+  });
+});
