@@ -78,7 +78,7 @@ async function writeStreams(bootstrap: readonly string[], streams: readonly Reco
   const request = { bootstrap: bootstrap.join(','), seed: 1, run: 'bench', phases: [streams] };
   const { stderr, code } = await runJava('WorkloadProducer', [JSON.stringify(request)], {
     profile: 'plain',
-    heapMb: 1024,
+    heapMb: 2048, // of 100 bytes a record, what the producers hold of them takes a multiple of their buffers
     timeoutMs: WRITE_TIMEOUT_MS,
   });
   if (code !== 0) throw new Error(`writing the data set failed with exit code ${code}\n${stderr.trimEnd()}`);
