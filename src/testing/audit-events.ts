@@ -57,7 +57,7 @@ export function entryOf(seq: number, of: object = {}): Json {
 /** Writes a log of these entries, well signed. Returns its checkpoint. */
 export async function writeLog(
   disk: Pick<Disk, 'makeDirectory' | 'rename' | 'remove' | 'writeDurably' | 'syncDirectory'>,
-  entries: readonly (Json | Buffer)[],
+  entries: Iterable<Json | Buffer>,
   { directory = LOG_DIRECTORY, keys = [LOG_KEY] as Parameters<typeof signCheckpoint>[1] } = {},
 ): Promise<string> {
   disk.makeDirectory(directory);

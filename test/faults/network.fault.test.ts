@@ -145,8 +145,9 @@ for (const [side, match] of [
     async (run) => {
       // So many that the next one is not the same batch again.
       const mirror = await startProxied(run, await pair(), { recordsPerSecond: 150 });
-      // Apart from each other: of a batch that is damaged twice in a row a person is told.
-      const nth = Array.from({ length: 1_000 }, (_, i) => 25 * (i + 1));
+      // So far apart that a batch is fetched again, some 200 ms later, between two: of one that is damaged twice in a row a
+      // person is told.
+      const nth = Array.from({ length: 1_000 }, (_, i) => 60 * (i + 1));
       const flips = injectInto(mirror.pair, side, { match: { ...match, nth }, fault: flipRecordBit() });
       await flips.fired(mirror, 10, 120_000);
       await heals(run, mirror, [flips]);
