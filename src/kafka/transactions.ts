@@ -31,6 +31,8 @@ const INVALID_TRANSACTION_TIMEOUT = 50;
 /** One that a broker's default transaction.max.timeout.ms of 15 min admits, and nearly every other. */
 const TIMEOUT_MIN_MS = 60_000;
 const IDS_PER_REQUEST = 500;
+/** One that hangs is not waited for: there are others. */
+const ANOTHER_TIMEOUT_MS = 3_000;
 
 /** As a broker knows who writes under a transactional id. */
 export interface ProducerIdentity {
@@ -247,13 +249,17 @@ const COORDINATORS_MAX = 10_000;
 async function coordinatorOfId(cluster: Cluster, transactionalId: string): Promise<number> {
   const cached = coordinators.get(cluster)?.get(transactionalId);
   if (cached !== undefined && cluster.brokers().some(({ id }) => id === cached)) return cached;
-  return learnCoordinator(cluster, transactionalId, 'any');
+  return learnCoordinator(cluster, transactionalId, { broker: 'any' });
 }
 
-async function learnCoordinator(cluster: Cluster, transactionalId: string, broker: number | 'any'): Promise<number> {
+async function learnCoordinator(
+  cluster: Cluster,
+  transactionalId: string,
+  how: { readonly broker: number | 'any'; readonly timeoutMs?: number },
+): Promise<number> {
   const known = coordinators.get(cluster) ?? new Map<string, number>();
   coordinators.set(cluster, known);
-  const found = await coordinatorOf(cluster, { kind: 'transactional id', key: transactionalId, broker });
+  const found = await coordinatorOf(cluster, { kind: 'transactional id', key: transactionalId, ...how });
   if (known.size >= COORDINATORS_MAX) known.delete(must(known.keys().next().value, 'oldest coordinator'));
   known.set(transactionalId, found);
   return found;
@@ -270,7 +276,8 @@ async function askAnotherFor(cluster: Cluster, transactionalId: string): Promise
   while (others.length > 0) {
     const [other] = others.splice(Math.floor(cluster.random.next() * others.length), 1);
     try {
-      await learnCoordinator(cluster, transactionalId, must(other, 'another broker').id);
+      const { id } = must(other, 'another broker');
+      await learnCoordinator(cluster, transactionalId, { broker: id, timeoutMs: ANOTHER_TIMEOUT_MS });
       return;
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;

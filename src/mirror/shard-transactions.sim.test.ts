@@ -408,6 +408,33 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.shard.openTransactions).toEqual({ count: 0, from: null });
   });
 
+  test('a stop while it is looked at what is open does not take that for nothing', async () => {
+    world = new World(1, protocol);
+    world.append(100, TRANSACTIONAL);
+    world.append(101, TRANSACTIONAL);
+    world.end(100, true);
+    const open = world.source.log.stableOffset;
+    world.start();
+    await world.until(() => world.shard.position === open);
+    let [isAway, asked] = [true, 0];
+    world.target.onCall = (name) => {
+      if (!isAway || name !== 'DescribeTransactions') return;
+      asked++;
+      throw new ConnectionError('closed', 'target', 'away', { definite: true });
+    };
+    world.target.onProduce = () => (isAway ? { errorCode: 6 } : null);
+    world.append(101, TRANSACTIONAL);
+    world.end(101, true);
+    await world.until(() => asked > 3);
+    expect(world.shard.openTransactions.from).toBe(0);
+    world.shard.drain();
+    await world.clock.advance(2_000);
+    expect(world.shard.status(0).state).not.toBe('ended');
+    isAway = false;
+    await world.until(() => world.shard.status(0).state === 'ended');
+    expect([world.target.log.end, world.shard.openTransactions.count]).toEqual([world.source.log.end, 0]);
+  });
+
   test('a stop with nothing open on the target is one at once', async () => {
     world = new World(1, protocol);
     world.append(100, TRANSACTIONAL);

@@ -151,6 +151,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   #markerEpoch: number | null = null;
   /** Null until the position is read, and where transactions are not preserved. */
   #transactions: TransactionWriter | null = null;
+  /** The one before, while what is open is looked at anew. */
+  #transactionsBefore: TransactionWriter | null = null;
   readonly #identity: TopicIdentity;
   readonly #identities: OpenIdentities;
   /** It is to stop when no transaction is open on the target. */
@@ -360,7 +362,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** On the target, as far as is known: how many, and where the first begins. */
   get openTransactions(): { readonly count: number; readonly from: number | null } {
-    const writer = this.#transactions;
+    const writer = this.#lastTransactions;
     if (!writer) return { count: 0, from: null };
     const firsts = writer.open.map(({ firstOffset }) => firstOffset);
     return { count: writer.openCount, from: firsts.length > 0 ? Math.min(...firsts) : null };
@@ -368,12 +370,16 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** When the target aborts the first of them, on its clock; null where none is open. Throws KafkaError. */
   async openUntil(): Promise<number | null> {
-    return (await this.#transactions?.openUntil()) ?? null;
+    return (await this.#lastTransactions?.openUntil()) ?? null;
   }
 
   /** Records whose they are, for who goes on with them when the source has compacted them away. */
   saveOpenTransactions(): Promise<void> {
-    return this.#identities.save(this.#transactions?.open ?? []);
+    return this.#identities.save(this.#lastTransactions?.open ?? []);
+  }
+
+  get #lastTransactions(): TransactionWriter | null {
+    return this.#transactions ?? this.#transactionsBefore;
   }
 
   status(now: number): ShardStatus {
@@ -499,6 +505,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   /** What is open on the target is read anew with every position: only the target knows it (exactness.md rule 6). */
   async #restoreTransactions(): Promise<void> {
     const { source, target, dataPath, policy, state, transactionalIdPrefix } = this.#context;
+    this.#transactionsBefore = this.#lastTransactions;
     this.#transactions = null;
     this.#mayNotMark = false;
     if (policy.transactions !== 'preserve') return;
@@ -514,7 +521,12 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
       recordedProducerAt: (offset) => state.openTransactions?.(this.targetTopic, this.partition).get(offset) ?? null,
       producer: async (lane) => dataPath.producerOf(await leaderOf(target, this.targetTopic, this.partition), lane),
     });
-    this.#transactions = await TransactionWriter.restore(port, { isCertain: this.#stillMs === 0 });
+    this.#transactions = await TransactionWriter.restore(port, {
+      isCertain: this.#stillMs === 0,
+      believed: this.#transactionsBefore?.believed ?? [],
+    });
+    this.#transactionsBefore = null;
+    this.#stopIfDrained();
   }
 
   /** The first record has been copied, by us or by another worker. */

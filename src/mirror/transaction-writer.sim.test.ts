@@ -15,7 +15,7 @@ import { parseBatches, type RawBatch, type RawRecord } from '#testing/raw-batch.
 import { sourceBatch, TRANSACTIONAL } from '#testing/source-batches.ts';
 import { ShardStop } from './shard-stop.ts';
 import { firstWrongControl } from './transaction-tail.ts';
-import { TransactionWriter, type TransactionBatch, type TransactionPort } from './transaction-writer.ts';
+import { TransactionWriter, type Doubts, type TransactionBatch, type TransactionPort } from './transaction-writer.ts';
 
 const DATA_PID = 4711;
 const MARKER_PID = 4712;
@@ -389,6 +389,31 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
     expect(world.differences()).toEqual([]);
   });
 
+  test('an end that never came is believed after 30 s, and at once by who goes on, but for a question to its successor', async () => {
+    const world = new World(1, protocol);
+    append(world.source, 100);
+    world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+    world.coordinator.losesEnds = true;
+    await expect(world.copy()).rejects.toThrow('the target still ends at 1');
+    const took = async (believed: Doubts): Promise<{ ms: number; believed: Doubts; anew: boolean }> => {
+      const began = world.port.now();
+      let anew = false;
+      const describeSlots: TransactionPort['describe'] = (slots, how) => {
+        anew ||= how?.isAnew === true;
+        return world.port.describe(slots, how);
+      };
+      const writer = await TransactionWriter.restore({ ...world.port, describe: describeSlots }, { believed });
+      return { ms: world.port.now() - began, believed: writer.believed, anew };
+    };
+    const first = await took([]);
+    expect(first.ms).toBeGreaterThan(30_000);
+    const second = await took(first.believed);
+    expect(second.ms).toBeLessThan(3_000);
+    expect(second.anew).toBe(true);
+    const other = first.believed.map(([producerId = 0, ...rest]) => [producerId + 1, ...rest]);
+    expect((await took(other)).ms).toBeGreaterThan(30_000);
+  });
+
   test('a transaction whose abort never came stops it where the source goes on with it', async () => {
     const { world } = await halfWritten(protocol);
     world.coordinator.losesEnds = true;
@@ -561,6 +586,25 @@ describe('an end that its coordinator forgot with a lost broker', () => {
     expect(restored.openCount).toBe(0);
   });
 
+  test('is not what one says that was replaced, of two of which each is named when the other was', async () => {
+    const { world, writer } = await halfWritten('implicit');
+    const outdated = world.coordinator.describe('slot-0');
+    await writer.write(itemAt(world.source, 1));
+    await writer.end({ baseOffset: 2, producerId: 100, isCommit: true });
+    world.coordinator.settle();
+    const port = { ...world.port };
+    let isOutdated = true;
+    const describeSlots: TransactionPort['describe'] = async (slots, how) => {
+      if (how?.isAnew && slots[0] === 0) isOutdated = !isOutdated;
+      const described = await port.describe(slots);
+      return isOutdated ? described.map((each, i) => (slots[i] === 0 ? outdated : each)) : described;
+    };
+    const began = port.now();
+    const restored = await TransactionWriter.restore({ ...port, describe: describeSlots });
+    expect(restored.openCount).toBe(0);
+    expect(port.now() - began).toBeLessThan(5_000);
+  });
+
   test('is not believed before its successor was asked, however long the leader took to answer', async () => {
     const { world, writer } = await halfWritten('implicit');
     const outdated = world.coordinator.describe('slot-0');
@@ -730,6 +774,26 @@ describe('a coordinator that was replaced and has not heard of it', () => {
     expect(refusals).toBe(2);
   });
 
+  test('is not what has forgotten an id that was not used for long: that is told at once', async () => {
+    const world = new World(1, 'implicit');
+    for (let i = 0; i < 2; i++) {
+      append(world.source, 100);
+      world.source.appendEnd({ producerId: 100, producerEpoch: 0 }, true);
+    }
+    const writer = await TransactionWriter.restore(world.port);
+    await writer.write(itemAt(world.source, 0));
+    await writer.end({ ...itsEnd, baseOffset: 1 });
+    await world.port.pause(7 * 24 * 3_600_000);
+    const port = { ...world.port };
+    Object.assign(world.port, {
+      describe: async (slots: readonly number[]) => slots.map(() => null),
+      produce: async () => ({ ...NOT_PRODUCED, errorCode: INVALID_PRODUCER_ID_MAPPING }),
+    });
+    const began = port.now();
+    await expect(writer.write(itemAt(world.source, 2))).rejects.toMatchObject({ code: INVALID_PRODUCER_ID_MAPPING });
+    expect(port.now() - began).toBeLessThan(1_000);
+  });
+
   test.each(PROTOCOLS)('does not know the id yet, where its transaction goes on: %s', async (protocol) => {
     const { world } = await inSecond(protocol);
     isReplaced(world, null);
@@ -738,14 +802,16 @@ describe('a coordinator that was replaced and has not heard of it', () => {
   });
 });
 
-/** Answers of slot 0 until somebody asks who coordinates it now. Returns how often it was asked. */
+/** Answers of slot 0 until somebody asks who coordinates it now, and so knows it. Returns how often it was asked. */
 function isReplaced(world: World, outdated: DescribedTransaction | null): () => number {
   let asked = 0;
+  let isKnown = false;
   const port = { ...world.port };
   Object.assign(world.port, {
     describe: async (...[slots, how]: Parameters<TransactionPort['describe']>) => {
       const described = await port.describe(slots);
-      if (how?.isAnew) return described;
+      isKnown ||= how?.isAnew === true;
+      if (isKnown) return described;
       asked++;
       return described.map((each, i) => (slots[i] === 0 ? outdated : each));
     },

@@ -35,6 +35,8 @@ const POLL_FIRST_MS = 1;
 const POLL_MAX_MS = 100;
 /** Each round asks who the coordinator of each slot is, and a lost broker may be that of thousands of partitions. */
 const DOUBTED_POLL_MS = 1_000;
+/** Of an id that was used so lately a coordinator knows; one that was not may have expired (transactional.id.expiration.ms). */
+const KNOWN_FOR_MS = 15 * 60_000;
 /** A control record is below the watermark as soon as the followers have it. */
 const VISIBLE_WITHIN_MS = 10_000;
 
@@ -97,7 +99,12 @@ interface SlotState {
    * once, while nothing is open.
    */
   isOutdated: boolean;
+  /** Monotonic time. */
+  usedMs: number;
 }
+
+/** What coordinator and leader contradict each other in, as numbers; empty where they agree. */
+export type Doubts = readonly (readonly number[])[];
 
 export class TransactionWriter {
   readonly #port: TransactionPort;
@@ -113,26 +120,35 @@ export class TransactionWriter {
   #visibleMs = POLL_FIRST_MS;
   /** What the leader knew of our producers when this was restored. */
   #found: readonly number[][] = [];
+  #believed: Doubts;
   readonly #slotsMax: number;
 
-  private constructor(port: TransactionPort, slotsMax: number) {
+  private constructor(port: TransactionPort, { slotsMax, believed }: { slotsMax: number; believed: Doubts }) {
     this.#port = port;
     this.#slotsMax = slotsMax;
+    this.#believed = believed;
   }
 
   /**
    * With what is open on the target now; nothing of ours may be in flight. Waits until ends that were begun are written, so
    * the position is to be read afterwards. Throws ShardStop when an open transaction cannot be continued, KafkaError.
    *
-   * `isCertain`: every request of before is known to have taken effect, or never to do so.
+   * `isCertain`: every request of before is known to have taken effect, or never to do so. `believed`: as an earlier writer of the
+   * partition had it, so that the same is not doubted for as long again.
    */
   static async restore(
     port: TransactionPort,
-    options: { readonly slotsMax?: number; readonly isCertain?: boolean } = {},
+    options: { readonly slotsMax?: number; readonly isCertain?: boolean; readonly believed?: Doubts } = {},
   ): Promise<TransactionWriter> {
-    const writer = new TransactionWriter(port, options.slotsMax ?? SLOTS_MAX);
-    await writer.#restore(options.isCertain ?? false);
+    const { slotsMax = SLOTS_MAX, believed = [], isCertain = false } = options;
+    const writer = new TransactionWriter(port, { slotsMax, believed });
+    await writer.#restore(isCertain);
     return writer;
+  }
+
+  /** What was looked at for as long as it takes to believe it; empty for none. */
+  get believed(): Doubts {
+    return this.#believed;
   }
 
   /** Producer ids that write transactions of this mirror to the partition now. */
@@ -237,7 +253,8 @@ export class TransactionWriter {
 
   /** Nothing of it is open. */
   async #init(slot: number, protocol: TransactionProtocol): Promise<void> {
-    this.#states.set(slot, { producer: await this.#port.init(slot), nextSequence: 0, protocol, isOutdated: false });
+    const producer = await this.#port.init(slot);
+    this.#states.set(slot, { producer, nextSequence: 0, protocol, isOutdated: false, usedMs: this.#port.now() });
   }
 
   async #produce(slot: number, batch: TransactionBatch): Promise<ProduceResult> {
@@ -255,6 +272,7 @@ export class TransactionWriter {
       offset: baseOffset,
     });
     state.producer = { producerId: next.producerId, producerEpoch: next.producerEpoch };
+    state.usedMs = this.#port.now();
     if (next.hasNewEpoch) state.nextSequence = 0;
     await this.#untilVisible(baseOffset + 1);
   }
@@ -365,6 +383,7 @@ export class TransactionWriter {
         // Of another epoch the leader knows nothing that counts: the first sequence of an epoch is 0.
         nextSequence: state?.producerEpoch === producerEpoch ? (state.lastSequence + 1) % SEQUENCES : 0,
         isOutdated: true,
+        usedMs: this.#port.now(),
       });
       const firstOffset = state?.currentTxnStartOffset ?? -1;
       const isOngoing = status === 'Ongoing';
@@ -404,28 +423,36 @@ export class TransactionWriter {
    */
   async #look(): Promise<{ described: readonly (DescribedTransaction | null)[]; producers: readonly ProducerState[] }> {
     let deadline = this.#port.now() + PASSING_WITHIN_MS;
-    let isAnew = false;
+    let [isDoubted, isAnew] = [false, false];
     for (let before = await this.#describeAll({ isAnew }); ;) {
       const producers = await this.#port.producers();
       const described = await this.#describeAll({ isAnew });
       const isOfOneMoment = isDeepStrictEqual(described, before);
-      const isDoubted = this.#isBehind(described) || contradict(described, producers);
-      if (isDoubted && !isAnew) deadline = this.#port.now() + PASSING_WITHIN_MS; // its successor was not asked yet
+      const doubts = [...contradictions(described, producers), ...this.#behind(described)];
+      if (doubts.length > 0 && !isDoubted) deadline = this.#port.now() + PASSING_WITHIN_MS; // its successor was not asked yet
+      isDoubted ||= doubts.length > 0;
       const isOver = this.#port.now() > deadline;
-      if (isOfOneMoment && (isOver || !isDoubted)) return { described, producers };
+      const isBelieved = doubts.length === 0 || (isAnew && (isOver || isDeepStrictEqual(doubts, this.#believed)));
+      if (isOfOneMoment && isBelieved) {
+        this.#believed = doubts;
+        return { described, producers };
+      }
       if (isOver)
         throw new BrokerError(errorOf(CONCURRENT_TRANSACTIONS), 'DescribeTransactions', 'the slots of a partition');
-      isAnew ||= isDoubted;
-      if (isDoubted) await this.#port.pause(DOUBTED_POLL_MS);
+      isAnew = doubts.length > 0; // whoever is not doubted is asked once more: the others may name the one before
+      if (isAnew) await this.#port.pause(DOUBTED_POLL_MS);
       before = described;
     }
   }
 
-  /** They do not know what we have been told already. */
-  #isBehind(described: readonly (DescribedTransaction | null)[]): boolean {
-    return [...this.#states].some(([slot, { producer }]) => {
+  /** Slots of which they do not know what we have been told already. */
+  #behind(described: readonly (DescribedTransaction | null)[]): number[][] {
+    return [...this.#states].flatMap(([slot, { producer, usedMs }]) => {
       const now = described[slot];
-      return !now || (now.producerId === producer.producerId && now.producerEpoch < producer.producerEpoch);
+      const isBehind = now
+        ? now.producerId === producer.producerId && now.producerEpoch < producer.producerEpoch
+        : this.#slots.openSlots.includes(slot) || this.#port.now() - usedMs < KNOWN_FOR_MS;
+      return isBehind ? [[slot, producer.producerEpoch]] : [];
     });
   }
 
@@ -489,13 +516,19 @@ function foundOf(slots: readonly (ProducerIdentity | null)[], producers: readonl
 }
 
 /** What no coordinator says that is one: the leader has something open that it does not, or has heard of a later epoch. */
-function contradict(described: readonly (DescribedTransaction | null)[], producers: readonly ProducerState[]): boolean {
+function contradictions(
+  described: readonly (DescribedTransaction | null)[],
+  producers: readonly ProducerState[],
+): number[][] {
   const isOngoing = (id: number): boolean =>
     described.some((each) => each?.producerId === id && each.status === 'Ongoing');
-  return (
-    producers.some((each) => each.currentTxnStartOffset >= 0 && !isOngoing(each.producerId)) ||
-    described.some((each) => hasLaterEpoch(each, producers))
-  );
+  return producers
+    .filter(
+      (each) =>
+        (each.currentTxnStartOffset >= 0 && !isOngoing(each.producerId)) ||
+        described.some((one) => one?.producerId === each.producerId && each.producerEpoch > one.producerEpoch),
+    )
+    .map(({ producerId, producerEpoch, currentTxnStartOffset }) => [producerId, producerEpoch, currentTxnStartOffset]);
 }
 
 /**
@@ -508,12 +541,9 @@ function isForgotten(
   described: DescribedTransaction | null | undefined,
   producers: readonly ProducerState[],
 ): described is DescribedTransaction {
-  return described?.status === 'Ongoing' && hasLaterEpoch(described, producers);
-}
-
-function hasLaterEpoch(described: DescribedTransaction | null, producers: readonly ProducerState[]): boolean {
-  const state = producers.find(({ producerId }) => producerId === described?.producerId);
-  return state !== undefined && described !== null && state.producerEpoch > described.producerEpoch;
+  if (described?.status !== 'Ongoing') return false;
+  const state = producers.find(({ producerId }) => producerId === described.producerId);
+  return state !== undefined && state.producerEpoch > described.producerEpoch;
 }
 
 function isEnding({ status }: DescribedTransaction): boolean {
