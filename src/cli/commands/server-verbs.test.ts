@@ -124,7 +124,13 @@ test('reg-M-158: a new password goes to a file of its own, and never to a stream
 
 test('roles are made of grants that say on what', async () => {
   const shell = await PlayedShell.signedIn();
-  const grants = ['jobs:view@cluster:east', 'jobs:start@job:orders', 'clusters:view@topics:pay.@east', 'metrics:view'];
+  const grants = [
+    'jobs:view@cluster:east',
+    'jobs:start@job:orders',
+    'clusters:view@topics:pay.@east',
+    'metrics:view',
+    'users:create@role:monitoring',
+  ];
   await shell.json(['roles', 'add', 'east-jobs', '--description', 'for east', '--grant', ...grants]);
   const { role } = await shell.json<{ role: { grants: unknown[] } }>('roles get east-jobs');
   expect(role.grants).toEqual([
@@ -132,8 +138,11 @@ test('roles are made of grants that say on what', async () => {
     { permission: 'jobs:start', resource: { kind: 'job', name: 'orders' } },
     { permission: 'clusters:view', resource: { kind: 'topicPrefix', prefix: 'pay.', cluster: 'east' } },
     { permission: 'metrics:view', resource: { kind: 'any' } },
+    { permission: 'users:create', resource: { kind: 'role', name: 'monitoring' } },
   ]);
-  expect((await shell.run('roles get east-jobs')).out).toContain('topics pay.* of cluster east');
+  const shown = (await shell.run('roles get east-jobs')).out;
+  expect(shown).toContain('topics pay.* of cluster east');
+  expect(shown).toContain('users with the role monitoring');
   expect(await shell.run('roles edit east-jobs --grant jobs:view')).toMatchObject({ code: 0 });
   expect((await shell.run('roles list')).out).toMatch(/east-jobs +own +1 +0 +for east/);
   expect((await shell.run('roles add x --grant jobs:veiw')).err).toContain('did you mean "jobs:view"?');

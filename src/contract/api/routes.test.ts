@@ -154,6 +154,14 @@ describe('permissions', () => {
     ]);
   });
 
+  test('an operator creates users with one role', () => {
+    const allowed = Object.keys(builtInRoles).filter((role) =>
+      isAllowed(builtInRoles.operator, 'users:create', { kind: 'role', role }),
+    );
+    expect(allowed).toEqual(['monitoring']);
+    expect(isAllowed(builtInRoles.admin, 'users:create', { kind: 'role', role: 'admin' })).toBe(true);
+  });
+
   test.each<[string, Grant[], boolean]>([
     ['nothing', [], false],
     ['everything', on({ kind: 'any' }), true],
