@@ -36,6 +36,7 @@ import {
   addStoredUser,
   backUpStore,
   generateStoredToken,
+  importStore,
   listStoredUsers,
   repairStore,
   resetAdminPassword,
@@ -386,6 +387,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'tokens reset <user>': resetStoredTokens,
         'backup database <file>': backUpStore,
         'restore database <file>': restoreStore,
+        'import database <file>': importStore,
       },
     },
     {
