@@ -4,18 +4,20 @@
  */
 import type { SecretRef, TokenRef } from '#contract/cluster-security.ts';
 import { AppError } from '#contract/errors.ts';
+import type { NewTopicText } from '#contract/new-topic.ts';
 import type { ClusterResource } from '#contract/resources.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import { readSecret } from '#jobs/secret-host.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { SecretError } from '#kafka/errors.ts';
 import { FramePool } from '#kafka/frame.ts';
-import type { ClusterAsker } from '#server/ports.ts';
+import type { ClusterAsker, CreatedTopic, ForeseenTopic } from '#server/ports.ts';
 import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
 import { findTopics, readTopicConfigs, viewCluster, viewTopics } from './cluster-views.ts';
 import { asAppError, connectAs, createCluster } from './connected-clusters.ts';
 import { viewGroupOffsets, viewGroups } from './group-views.ts';
 import type { Host } from './host.ts';
+import { createWantedTopic, foreseeTopic } from './new-topics.ts';
 import { RefusedLogins, type Refusal } from './refused-logins.ts';
 
 const IDLE_MS = 60_000;
@@ -65,6 +67,14 @@ export class LiveClusters implements ClusterAsker {
       const named = names === null ? [] : topics.map(({ name }) => name);
       return viewTopics(cluster, topics, await readTopicConfigs(cluster, named));
     });
+  }
+
+  foreseeTopic(resource: ClusterResource, topic: NewTopicText): Promise<ForeseenTopic> {
+    return this.#ask(resource, (cluster) => foreseeTopic(cluster, topic));
+  }
+
+  createTopic(resource: ClusterResource, topic: NewTopicText): Promise<CreatedTopic> {
+    return this.#ask(resource, (cluster) => createWantedTopic(cluster, topic));
   }
 
   groups(resource: ClusterResource): Promise<readonly InventoryGroup[]> {

@@ -28,6 +28,7 @@ import { listExpiry, listNotices } from './commands/notices/notices.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
+import { createTopic } from './commands/topics/create.ts';
 import { getTopic } from './commands/topics/get.ts';
 import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
@@ -167,8 +168,8 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
     },
     {
       name: 'topics',
-      description: 'look at the topics of a cluster',
-      verbs: { list: listTopics, 'get <name>': getTopic },
+      description: 'the topics of a cluster',
+      verbs: { list: listTopics, 'get <name>': getTopic, 'create <name>': createTopic },
     },
     {
       name: 'jobs',

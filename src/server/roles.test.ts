@@ -301,6 +301,37 @@ test('a job is made where its maker may make one, on both sides', async () => {
   expect((await call('POST', '/api/v1/clusters', { name: 'new', bootstrap: ['b:1'] })).statusCode).toBe(403);
 });
 
+test('a topic is created where its maker may create one, and the audit log has both names', async () => {
+  const plane = await playEstate();
+  const grants: Grant[] = [
+    { permission: 'topics:create', resource: { kind: 'topicPrefix', prefix: 'pay.', cluster: 'east' } },
+    { permission: 'clusters:view', resource: { kind: 'cluster', name: 'west' } },
+  ];
+  await plane.store.roles.create({ name: 'payments', description: '', grants });
+  const call = await plane.as('pat', 'payments');
+  const create = async (cluster: string, name: string, route = 'topics') =>
+    (await call('POST', `/api/v1/clusters/${cluster}/${route}`, { name, partitions: 1 })).statusCode;
+  const before = plane.audit.entries.length;
+  expect(await create('east', 'pay.in')).toBe(201);
+  const resource = { type: 'topic', id: 'pay.in', cluster: 'east' };
+  expect(plane.audit.entries.slice(before)).toMatchObject([
+    { phase: 'intent', action: 'topic.create', resource },
+    { phase: 'outcome', outcome: 'succeeded', resource },
+  ]);
+  expect(await create('east', 'pay.in', 'topics/plan')).toBe(200);
+  for (const route of ['topics', 'topics/plan']) {
+    expect(await create('east', 'orders', route), 'of a cluster that is not to be seen').toBe(404);
+    expect(await create('west', 'pay.in', route), 'of one that is').toBe(403);
+    expect(await create('north', 'pay.in', route)).toBe(404);
+    expect(await create('nowhere', 'pay.in', route)).toBe(404);
+    for (const name of ['__lockstep.state', 'a/b', '..', '']) expect(await create('east', name, route)).toBe(400);
+  }
+  expect(plane.clusters.created).toEqual(['east pay.in']);
+  const operator = await plane.as('ops', 'operator');
+  const asked = { name: 'orders', partitions: 1 };
+  expect((await operator('POST', '/api/v1/clusters/east/topics', asked)).statusCode).toBe(403);
+});
+
 test('the last administrator stays one', async () => {
   const plane = await playControlPlane();
   await plane.as('first', 'admin');

@@ -560,6 +560,29 @@ test('backups are taken, verified, downloaded, asked to be restored, and deleted
   expect(await shell.run('backups verify yesterday')).toMatchObject({ code: 2 });
 });
 
+test('a topic is shown as its cluster would have it, and created when somebody says yes', async () => {
+  const shell = await PlayedShell.signedIn();
+  await shell.json('clusters add --name east --brokers a:9092 --untested');
+  const line =
+    'topics create orders --partitions 6 --replication-factor 3 --setting retention.ms=1000 min.insync.replicas=2';
+  const planned = await shell.run(`${line} --dry-run`);
+  expect(planned).toMatchObject({ code: 0 });
+  expect(planned.out).toMatch(/retention\.ms +1000\n/);
+  expect(planned.out).toMatch(/cleanup\.policy +delete\n/);
+  expect(await shell.run(line)).toMatchObject({ code: 2 });
+  expect(shell.plane.clusters.created).toEqual([]);
+  expect(await shell.json(`${line} --yes`)).toMatchObject({
+    cluster: 'east',
+    topic: { name: 'orders', partitions: 6, replicationFactor: 3 },
+  });
+  expect(shell.plane.clusters.created).toEqual(['east orders']);
+  expect((await shell.run('topics create orders --yes')).err).toContain('--partitions is needed');
+  expect(await shell.run('topics create orders --partitions 1 --setting retention.ms --yes')).toMatchObject({
+    code: 2,
+  });
+  expect(await shell.run('topics create __orders --partitions 1 --yes')).toMatchObject({ code: 2 });
+});
+
 test('who may not is told so with exit code 4', async () => {
   const shell = await PlayedShell.signedIn('monitoring');
   expect(await shell.run('users list')).toMatchObject({ code: 4, out: '' });

@@ -15,6 +15,7 @@ export const permissions = {
   'clusters:create': 'Add clusters, and try connections to new ones.',
   'clusters:edit': 'Change clusters.',
   'clusters:delete': 'Remove, restore and purge clusters.',
+  'topics:create': 'Create topics on clusters.',
   'metrics:view': 'See rates, lag and their history.',
   'events:view': 'Read the audit log.',
   'users:list': 'See users and roles.',
