@@ -4,15 +4,17 @@
  */
 import type { AuditEvent } from '#contract/audit.ts';
 import { AppError } from '#contract/errors.ts';
-import { resolveOptions, type OptionSources } from '#contract/option-values.ts';
+import { resolveOptions, storedOptions, type OptionSources } from '#contract/option-values.ts';
 import type { OptionValues } from '#contract/options.ts';
 import { formatAddress } from '#contract/option-types.ts';
 import { createCredential } from '#server/auth/credential.ts';
 import { createPasswordHash } from '#server/auth/password-hash.ts';
 import { checkNewPassword } from '#server/auth/password-policy.ts';
 import { issueSetupToken, syncBuiltInRoles } from '#server/setup.ts';
-import { restoreBackup, takeBackup, verifyBackup, type BackupSummary } from '#store/backup.ts';
-import type { KeyEncryption } from '#store/key-encryption.ts';
+import { restoreBackup, takeBackup, verifyBackup, type BackupPlace, type BackupSummary } from '#store/backup.ts';
+import { readEstate, type Estate } from '#store/estate.ts';
+import type { ImportedItem } from '#store/imports.ts';
+import { readKeyring } from '#store/key-encryption.ts';
 import { openMigrated, type StoreLocation } from '#store/location.ts';
 import { openStore } from '#store/open-store.ts';
 import type { Aggregates, Store } from '#store/store.ts';
@@ -52,8 +54,17 @@ export type Administered =
       readonly isReset: boolean;
     }
   | { readonly do: 'back-up'; readonly path: string }
-  | { readonly do: 'verify-backup'; readonly path: string }
-  | { readonly do: 'restore'; readonly path: string };
+  | ({ readonly do: 'verify-backup' } & BackupFile)
+  | ({ readonly do: 'restore' } & BackupFile)
+  /** What `import` would do. */
+  | ({ readonly do: 'foresee-import' } & BackupFile)
+  | ({ readonly do: 'import' } & BackupFile);
+
+interface BackupFile {
+  readonly path: string;
+  /** The keys of the installation that took it; null: our own. */
+  readonly keyFile: string | null;
+}
 
 export interface AdminUser {
   readonly username: string;
@@ -69,6 +80,7 @@ export interface AdminResult {
   /** Shown once. */
   readonly secret?: { readonly kind: 'password' | 'token' | 'setup-token'; readonly text: string };
   readonly backup?: BackupSummary;
+  readonly imported?: readonly ImportedItem[];
 }
 
 /** Throws AppError: RESOURCE_CONFLICT while a server runs, RESOURCE_NOT_FOUND without a database, and as the store does. */
@@ -76,18 +88,25 @@ export async function administer(host: Host, options: AdministrationOptions, wha
   const { values } = resolveOptions(options.sources);
   const location = storeLocation(values, host);
   requireDatabase(host, location, what);
-  if (what.do === 'verify-backup') return { backup: await verifyBackup(placeOf(host, values, what.path)) };
+  if (what.do === 'verify-backup') return { backup: await verifyBackup(placeOf(host, values, what)) };
   if (what.do === 'restore') {
     await refuseWhileServed(host, values);
-    return { backup: await restore(host, location, placeOf(host, values, what.path)) };
+    return { backup: await restore(host, location, { values, file: what }) };
   }
   const store = await openStore(location, { clock: host.clock });
   try {
     if (what.do === 'list-users') return { users: await usersOf(store) };
     // What is read is of one moment, whoever writes meanwhile.
-    if (what.do === 'back-up') return { backup: await takeBackup(store, placeOf(host, values, what.path)) };
+    if (what.do === 'back-up')
+      return { backup: await takeBackup(store, placeOf(host, values, { ...what, keyFile: null })) };
+    if (what.do === 'foresee-import') {
+      const { estate, summary } = await foreignEstate(host, { ...options, values, store }, what);
+      return { backup: summary, imported: await store.imports.foresee(estate) };
+    }
     await refuseWhileServed(host, values);
-    return await new Change(host, { ...options, values, store }).run(what);
+    const parts = { ...options, values, store };
+    const change = what.do === 'import' ? { do: what.do, ...(await foreignEstate(host, parts, what)) } : what;
+    return await new Change(host, parts).run(change);
   } finally {
     await store.close(CLOSE_MS);
   }
@@ -98,7 +117,9 @@ interface Parts extends AdministrationOptions {
   readonly store: Store;
 }
 
-type Changing = Extract<Administered, { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' }>;
+type Changing =
+  | Extract<Administered, { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' }>
+  | { readonly do: 'import'; readonly estate: Estate; readonly summary: BackupSummary };
 
 class Change {
   readonly #host: Host;
@@ -148,7 +169,17 @@ class Change {
         return this.#addUser(aggregates, what);
       case 'create-token':
         return this.#createToken(aggregates, what);
+      case 'import':
+        return this.#import(aggregates, what);
     }
+  }
+
+  async #import(
+    aggregates: Aggregates,
+    { estate, summary }: Extract<Changing, { do: 'import' }>,
+  ): Promise<AdminResult> {
+    await syncBuiltInRoles(aggregates); // users have them
+    return { backup: summary, imported: await aggregates.imports.take(estate) };
   }
 
   async #repair(aggregates: Aggregates): Promise<AdminResult> {
@@ -260,24 +291,46 @@ function eventOf(what: Changing): AuditEvent {
         action: what.isReset ? 'admin.reset-tokens' : 'admin.create-token',
         resource: { type: 'user', id: what.username },
       };
+    case 'import':
+      return {
+        actor,
+        action: 'admin.import-database',
+        resource: { type: 'store', id: 'database' },
+        evidence: [{ kind: 'backup', digest: what.summary.digest }],
+      };
   }
 }
 
-async function restore(host: Host, location: StoreLocation, place: ReturnType<typeof placeOf>): Promise<BackupSummary> {
+/** Throws CONFIG_INVALID also where the server could not start with the schedules that would be set. */
+async function foreignEstate(
+  host: Host,
+  { values, store, sources }: Parts,
+  file: BackupFile,
+): Promise<{ readonly estate: Estate; readonly summary: BackupSummary }> {
+  const keys = keyringOf(values, host, { isNew: false });
+  const read = await readEstate(placeOf(host, values, file), { secrets: store.secrets, keys });
+  const { values: here } = await store.configuration.read();
+  resolveOptions({ ...sources, stored: storedOptions({ ...read.estate.schedules, ...here }) });
+  return read;
+}
+
+async function restore(
+  host: Host,
+  location: StoreLocation,
+  { values, file }: { readonly values: OptionValues; readonly file: BackupFile },
+): Promise<BackupSummary> {
+  const own = file.keyFile === null ? {} : { ownKeys: keyringOf(values, host, { isNew: false }) };
   const database = await openMigrated(location, host.disk);
   try {
-    return await restoreBackup(database, { ...place, now: host.clock.now() });
+    return await restoreBackup(database, { ...placeOf(host, values, file), ...own, now: host.clock.now() });
   } finally {
     await database.close();
   }
 }
 
-function placeOf(
-  host: Host,
-  values: OptionValues,
-  path: string,
-): { readonly disk: Host['disk']; readonly path: string; readonly keys: KeyEncryption } {
-  return { disk: host.disk, path, keys: keyringOf(values, host, { isNew: false }) };
+function placeOf(host: Host, values: OptionValues, { path, keyFile }: BackupFile): BackupPlace {
+  const keys = keyFile === null ? keyringOf(values, host, { isNew: false }) : readKeyring(host.disk, keyFile);
+  return { disk: host.disk, path, keys };
 }
 
 /** A mistyped path must not make an empty database that looks like the right one. */

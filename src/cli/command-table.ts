@@ -28,6 +28,7 @@ import { listExpiry, listNotices } from './commands/notices/notices.ts';
 import { plan } from './commands/plan.ts';
 import { rebuild } from './commands/rebuild.ts';
 import { run } from './commands/run.ts';
+import { createTopic } from './commands/topics/create.ts';
 import { getTopic } from './commands/topics/get.ts';
 import { listTopics } from './commands/topics/list.ts';
 import { validate } from './commands/validate.ts';
@@ -36,6 +37,7 @@ import {
   addStoredUser,
   backUpStore,
   generateStoredToken,
+  importStore,
   listStoredUsers,
   repairStore,
   resetAdminPassword,
@@ -166,8 +168,8 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
     },
     {
       name: 'topics',
-      description: 'look at the topics of a cluster',
-      verbs: { list: listTopics, 'get <name>': getTopic },
+      description: 'the topics of a cluster',
+      verbs: { list: listTopics, 'get <name>': getTopic, 'create <name>': createTopic },
     },
     {
       name: 'jobs',
@@ -386,6 +388,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'tokens reset <user>': resetStoredTokens,
         'backup database <file>': backUpStore,
         'restore database <file>': restoreStore,
+        'import database <file>': importStore,
       },
     },
     {

@@ -3,6 +3,7 @@ import type { AuditEntry, AuditEvent } from '#contract/audit.ts';
 import type { SecretRef } from '#contract/cluster-security.ts';
 import type { OptionSources } from '#contract/option-values.ts';
 import type { OptionValues } from '#contract/options.ts';
+import type { NewTopicText } from '#contract/new-topic.ts';
 import type { ClusterResource } from '#contract/resources.ts';
 import type { Incident, MirrorStatus } from '#contract/status.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
@@ -132,6 +133,17 @@ export interface JobRunner {
   onChange(listener: (jobId: string) => void): () => void;
 }
 
+export interface ForeseenTopic {
+  /** All settings that it would have, without values that are secret; null where they may not be read. */
+  readonly configs: Readonly<Record<string, string | null>> | null;
+}
+
+export interface CreatedTopic {
+  readonly topicId: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+}
+
 /** Live views of clusters. What cannot be asked rejects with the AppError that says why. */
 export interface ClusterAsker {
   /** Never rejects for the cluster's sake: what is wrong with it is in the view. */
@@ -139,6 +151,10 @@ export interface ClusterAsker {
   topicNames(cluster: ClusterResource): Promise<readonly string[]>;
   /** Null: all. With their settings where they are named. */
   topics(cluster: ClusterResource, names: readonly string[] | null): Promise<readonly TopicView[]>;
+  /** Has the cluster check it. */
+  foreseeTopic(cluster: ClusterResource, topic: NewTopicText): Promise<ForeseenTopic>;
+  /** Resolves when each of its partitions has a leader. */
+  createTopic(cluster: ClusterResource, topic: NewTopicText): Promise<CreatedTopic>;
   groups(cluster: ClusterResource): Promise<readonly InventoryGroup[]>;
   /** Places of all groups that may be seen. */
   groupOffsets(cluster: ClusterResource): Promise<readonly InventoryGroupOffset[]>;

@@ -9,7 +9,7 @@ import {
   type Resource,
 } from '#contract/api/permissions.ts';
 import { operationIds, routeOf, type OperationId } from '#contract/api/routes.ts';
-import { playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
+import { PASSWORD, playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
 
 /** They end what the others need. */
 const LAST: readonly OperationId[] = [
@@ -188,6 +188,82 @@ test('reg-operator-creates-admin reg-self-role-change: nobody gives more than th
   expect(statuses).toEqual([403, 403, 403, 403, 403, 403, 403, 403, 201]);
 });
 
+describe('operators', () => {
+  const password = 'violet-anchor-dozen-teapot';
+  const user = (username: string, role: string, kind = 'local') => ({
+    username,
+    role,
+    kind,
+    ...(kind === 'local' ? { password } : {}),
+  });
+  const statusesOf = async (calls: readonly Promise<{ statusCode: number }>[]): Promise<number[]> =>
+    (await Promise.all(calls)).map(({ statusCode }) => statusCode);
+
+  test('reg-M-222: create users with the role monitoring, who may look and nothing else', async () => {
+    const plane = await playEstate();
+    const operator = await plane.as('ops', 'operator');
+    const made = await operator('POST', '/api/v1/users', user('eye', 'monitoring'));
+    expect([made.statusCode, made.json()]).toMatchObject([201, { roles: ['monitoring'], mustChangePassword: true }]);
+    const { id } = made.json<{ id: string }>();
+    const changed = await plane.ports.passwords.hash(PASSWORD);
+    await plane.store.users.setPassword(id, changed, { mustChange: false, exceptSessionId: null });
+    const eye = await plane.as('eye');
+    expect(await statusesOf([eye('GET', '/api/v1/jobs'), eye('POST', '/api/v1/jobs/own/start')])).toEqual([200, 403]);
+  });
+
+  test('reg-M-222: create none with another role, their own and those of this installation included', async () => {
+    const plane = await playEstate();
+    const operator = await plane.as('ops', 'operator');
+    const roles = ['operator', 'admin', 'compliance', 'spare', 'no-such-role'];
+    const tried = roles.map((role) => operator('POST', '/api/v1/users', user('eye', role)));
+    expect(await statusesOf(tried)).toEqual(roles.map(() => 403));
+    expect(await plane.store.users.getByName('eye')).toBeNull();
+  });
+
+  test('come by nothing more through those users: no roles, passwords, tokens or certificates of others', async () => {
+    const plane = await playEstate();
+    const operator = await plane.as('ops', 'operator');
+    await operator('POST', '/api/v1/users', user('eye', 'monitoring'));
+    await operator('POST', '/api/v1/users', user('robot', 'monitoring', 'service'));
+    const eye = '/api/v1/users/eye';
+    const tried = [
+      operator('PUT', `${eye}/role`, { role: 'operator' }),
+      operator('PUT', `${eye}/status`, { isDisabled: true }),
+      operator('POST', `${eye}/reset-password`),
+      operator('DELETE', eye),
+      operator('DELETE', `${eye}/sessions`),
+      operator('POST', '/api/v1/users/robot/certificates', { subject: 'DNS:robot' }),
+      operator('POST', '/api/v1/tokens', { name: 't', owner: 'robot', scopes: null, expiresInDays: 1 }),
+      operator('POST', '/api/v1/roles', {
+        name: 'y',
+        grants: [{ permission: 'users:create', resource: { kind: 'role', name: 'monitoring' } }],
+      }),
+    ];
+    expect(await statusesOf(tried)).toEqual(tried.map(() => 403));
+  });
+
+  test('and others who may create users with one role give no more than that, whatever becomes of the role', async () => {
+    const plane = await playEstate();
+    const onRole = (name: string): Grant => ({ permission: 'users:create', resource: { kind: 'role', name } });
+    const everywhere = (permission: string): Grant => ({ permission, resource: { kind: 'any' } });
+    await plane.store.roles.create({ name: 'team', description: '', grants: [everywhere('jobs:view')] });
+    const grants = [onRole('team'), everywhere('jobs:view'), everywhere('roles:manage')];
+    await plane.store.roles.create({ name: 'desk', description: '', grants });
+    const desk = await plane.as('desk', 'desk');
+    const role = (name: string, ...wanted: Grant[]) => desk('POST', '/api/v1/roles', { name, grants: wanted });
+    const tried = [
+      role('same', onRole('team')),
+      role('other', onRole('admin')),
+      role('all', everywhere('users:create')),
+      desk('POST', '/api/v1/users', user('a', 'team')),
+    ];
+    expect(await statusesOf(tried)).toEqual([201, 403, 403, 201]);
+    const root = await plane.as('root');
+    await root('PUT', '/api/v1/roles/team', { grants: [everywhere('config:edit')] });
+    expect((await desk('POST', '/api/v1/users', user('b', 'team'))).statusCode).toBe(403);
+  });
+});
+
 test('reg-M-113: another role takes the place of the one before', async () => {
   const plane = await playEstate();
   const root = await plane.as('root');
@@ -223,6 +299,37 @@ test('a job is made where its maker may make one, on both sides', async () => {
   expect((await call('PUT', '/api/v1/jobs/own', { ...job('east', 'north'), name: 'own' })).statusCode).toBe(403);
   expect((await call('POST', '/api/v1/jobs/own/clone', { name: 'copy', target: 'south' })).statusCode).toBe(403);
   expect((await call('POST', '/api/v1/clusters', { name: 'new', bootstrap: ['b:1'] })).statusCode).toBe(403);
+});
+
+test('a topic is created where its maker may create one, and the audit log has both names', async () => {
+  const plane = await playEstate();
+  const grants: Grant[] = [
+    { permission: 'topics:create', resource: { kind: 'topicPrefix', prefix: 'pay.', cluster: 'east' } },
+    { permission: 'clusters:view', resource: { kind: 'cluster', name: 'west' } },
+  ];
+  await plane.store.roles.create({ name: 'payments', description: '', grants });
+  const call = await plane.as('pat', 'payments');
+  const create = async (cluster: string, name: string, route = 'topics') =>
+    (await call('POST', `/api/v1/clusters/${cluster}/${route}`, { name, partitions: 1 })).statusCode;
+  const before = plane.audit.entries.length;
+  expect(await create('east', 'pay.in')).toBe(201);
+  const resource = { type: 'topic', id: 'pay.in', cluster: 'east' };
+  expect(plane.audit.entries.slice(before)).toMatchObject([
+    { phase: 'intent', action: 'topic.create', resource },
+    { phase: 'outcome', outcome: 'succeeded', resource },
+  ]);
+  expect(await create('east', 'pay.in', 'topics/plan')).toBe(200);
+  for (const route of ['topics', 'topics/plan']) {
+    expect(await create('east', 'orders', route), 'of a cluster that is not to be seen').toBe(404);
+    expect(await create('west', 'pay.in', route), 'of one that is').toBe(403);
+    expect(await create('north', 'pay.in', route)).toBe(404);
+    expect(await create('nowhere', 'pay.in', route)).toBe(404);
+    for (const name of ['__lockstep.state', 'a/b', '..', '']) expect(await create('east', name, route)).toBe(400);
+  }
+  expect(plane.clusters.created).toEqual(['east pay.in']);
+  const operator = await plane.as('ops', 'operator');
+  const asked = { name: 'orders', partitions: 1 };
+  expect((await operator('POST', '/api/v1/clusters/east/topics', asked)).statusCode).toBe(403);
 });
 
 test('the last administrator stays one', async () => {

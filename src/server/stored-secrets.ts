@@ -3,10 +3,7 @@
  * under names that no variable can have. It is read at each login, so a new value counts from the next connection on.
  */
 import { storedSecretVariable } from '#contract/cluster-security.ts';
-import type { Vault } from '#store/vault.ts';
-
-/** Of secrets that resources refer to; others are the server's own. */
-export const SECRET_PREFIX = 'store/';
+import { RESOURCE_SECRETS, type Vault } from '#store/vault.ts';
 
 export class StoredSecrets {
   readonly #vault: Pick<Vault, 'list' | 'read'>;
@@ -31,7 +28,7 @@ export class StoredSecrets {
 
   /** Throws SECRET_UNAVAILABLE or STORE_…: what was known before is still there then. */
   async refresh(): Promise<void> {
-    const listed = await this.#vault.list(SECRET_PREFIX);
+    const listed = await this.#vault.list(RESOURCE_SECRETS);
     const versions = new Map(listed.map(({ name, version }) => [name, version]));
     for (const [name, version] of versions) {
       if (this.#versions.get(name) === version) continue;
@@ -49,5 +46,5 @@ export class StoredSecrets {
 }
 
 function variableOf(name: string): string {
-  return storedSecretVariable(name.slice(SECRET_PREFIX.length));
+  return storedSecretVariable(name.slice(RESOURCE_SECRETS.length));
 }

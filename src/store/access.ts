@@ -4,7 +4,7 @@
  */
 import type { Aggregates } from './store.ts';
 
-export type Access = 'read' | 'write' | 'identities' | 'resources' | 'configuration';
+export type Access = 'read' | 'write' | 'identities' | 'resources' | 'configuration' | 'everything';
 
 export type AggregateName = keyof Aggregates;
 
@@ -126,6 +126,7 @@ export const access: { readonly [A in AggregateName]: { readonly [M in keyof Agg
     restorationLogged: 'write',
     effectsOf: 'read',
   },
+  imports: { foresee: 'read', take: 'everything' },
   dumps: { open: 'read', next: 'read', close: 'read' },
   maintenance: {
     prune: 'write',

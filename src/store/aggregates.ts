@@ -6,6 +6,7 @@ import { createEvents } from './events.ts';
 import { createHistoryReader } from './history-reader.ts';
 import { createHistoryWriter } from './history-writer.ts';
 import { createIdempotency } from './idempotency.ts';
+import { createImports } from './imports.ts';
 import { createIncidents } from './incidents.ts';
 import { createInventory } from './snapshots.ts';
 import { createJobs } from './jobs.ts';
@@ -45,6 +46,7 @@ export const creators: { readonly [Name in keyof Aggregates]: (scope: Scope) => 
   leases: createLeases,
   reports: createReports,
   logAnchors: createLogAnchors,
+  imports: createImports,
   dumps: createDumps,
   maintenance: createMaintenance,
 };

@@ -16,10 +16,12 @@ import { readFact, writeFact } from './facts.ts';
 import type { KeyEncryption } from './key-encryption.ts';
 import type { LogCheckpoint } from './log-anchors.ts';
 import { noVersions } from './maintenance.ts';
-import { conflict, type Scope } from './scope.ts';
+import { conflict, type Row, type Scope } from './scope.ts';
 import { currentSchema } from './schema.ts';
+import type { SealedValue } from './sealed-secrets.ts';
 import type { Store } from './store.ts';
 import { type TableName, tableNames } from './tables.ts';
+import { rewrapSecret } from './vault.ts';
 
 export interface BackupSummary {
   readonly takenAt: number;
@@ -35,14 +37,14 @@ export interface BackupSummary {
 /** The last line of a file. */
 type Ending = Pick<BackupSummary, 'rows' | 'digest' | 'checkpoints'>;
 
-interface Place {
+export interface BackupPlace {
   readonly disk: Disk;
   readonly path: string;
   readonly keys: KeyEncryption;
 }
 
 /** To a new file. The database is read piece by piece, and others go on using it. */
-export async function takeBackup(store: Store, { disk, path, keys }: Place): Promise<BackupSummary> {
+export async function takeBackup(store: Store, { disk, path, keys }: BackupPlace): Promise<BackupSummary> {
   const { id, takenAt, schema } = await store.dumps.open();
   const account = new Account();
   try {
@@ -61,12 +63,14 @@ async function* partsOf(store: Store, id: string, account: Account): AsyncGenera
 }
 
 /** Reads all of it. Throws BACKUP_INVALID. */
-export async function verifyBackup(place: Place): Promise<BackupSummary> {
+export async function verifyBackup(place: BackupPlace): Promise<BackupSummary> {
   return readBackup(place, () => Promise.resolve());
 }
 
-export interface RestoreOptions extends Place {
+export interface RestoreOptions extends BackupPlace {
   readonly now: number;
+  /** Of this installation, where it is not the one that took the backup: the secrets in it are for these then. */
+  readonly ownKeys?: KeyEncryption;
 }
 
 /**
@@ -76,10 +80,7 @@ export interface RestoreOptions extends Place {
 export async function restoreBackup(database: Database, options: RestoreOptions): Promise<BackupSummary> {
   const { now } = options;
   const { schema } = await verifyBackup(options);
-  if (schema !== currentSchema)
-    throw new AppError('BACKUP_INVALID', `The backup has schema "${schema}", and this version "${currentSchema}".`, {
-      nextStep: 'Restore it with the version that took it, then start this one, which upgrades the database.',
-    });
+  assertSchema(schema);
   return database.kysely.transaction().execute(async (db) => {
     const scope: Scope = { db, database, now, newId: () => '' };
     await assertUnused(scope);
@@ -88,7 +89,7 @@ export async function restoreBackup(database: Database, options: RestoreOptions)
     const owners: DumpRow[] = [];
     const summary = await readBackup(options, async ({ table, rows }) => {
       if (table === 'users') owners.push(...rows.filter((row) => row['owner_id'] !== null));
-      await load(scope, table, rows);
+      await load(scope, table, table === 'secrets' ? await rewrapRows(rows, options) : rows);
     });
     for (const { id, owner_id } of owners)
       await db
@@ -103,9 +104,30 @@ export async function restoreBackup(database: Database, options: RestoreOptions)
   });
 }
 
+/** Throws BACKUP_INVALID. */
+export function assertSchema(schema: string): void {
+  if (schema === currentSchema) return;
+  throw new AppError('BACKUP_INVALID', `The backup has schema "${schema}", and this version "${currentSchema}".`, {
+    nextStep: 'Restore it with the version that took it, then start this one, which upgrades the database.',
+  });
+}
+
+async function rewrapRows(rows: readonly DumpRow[], { keys, ownKeys }: RestoreOptions): Promise<readonly DumpRow[]> {
+  if (ownKeys === undefined) return rows;
+  return Promise.all(
+    rows.map(async (row) => {
+      if (row['ciphertext'] === null) return row; // deleted
+      const { name, version, key_id, wrapped_key, nonce, ciphertext } = row as unknown as Row<'secrets'>;
+      const secret = { name, version, keyId: key_id, wrappedKey: wrapped_key, nonce, ciphertext } as SealedValue;
+      const { keyId, wrappedKey } = await rewrapSecret(secret, { from: keys, to: ownKeys });
+      return { ...row, key_id: keyId, wrapped_key: wrappedKey };
+    }),
+  );
+}
+
 /** Says what is in the file, after `onPart` has had each part of it. */
-async function readBackup(
-  { disk, path, keys }: Place,
+export async function readBackup(
+  { disk, path, keys }: BackupPlace,
   onPart: (part: DumpPart) => Promise<void>,
 ): Promise<BackupSummary> {
   const account = new Account();

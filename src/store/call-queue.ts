@@ -19,7 +19,7 @@ export interface QueueLimits {
   /** So many calls are given to the database at a time. */
   readonly concurrentMax: number;
   readonly deadlineMs: number;
-  /** Of maintenance, inventory and dumps, which nobody waits for. */
+  /** Of maintenance, inventory, imports and dumps, which nobody waits for. */
   readonly longDeadlineMs: number;
 }
 
@@ -34,7 +34,7 @@ interface Entry {
   stopTimer: () => void;
 }
 
-const LONG = new Set(['maintenance', 'inventory', 'dumps']);
+const LONG = new Set(['maintenance', 'inventory', 'imports', 'dumps']);
 
 export class CallQueue {
   readonly #caller: Caller;

@@ -71,7 +71,7 @@ async function once(database: Database, call: Call, { clock, newId }: LocalCalle
   return transaction.execute(async (db) => {
     const inside: Scope = { ...scope, db };
     const answer = await run(inside, call);
-    if (kind !== 'write') await bumpVersion(inside, kind);
+    if (kind !== 'write') await bumpVersions(inside, kind);
     if (call.intent !== null)
       await db
         .insertInto('log_effects')
@@ -89,7 +89,13 @@ function run(scope: Scope, { aggregate, method, args }: Call): Promise<unknown> 
   return must(methods[method], `${aggregate}.${method}`)(...args);
 }
 
-async function bumpVersion(scope: Scope, kind: keyof typeof noVersions): Promise<void> {
+async function bumpVersions(scope: Scope, kind: keyof typeof noVersions | 'everything'): Promise<void> {
   const versions = await readFact(scope, 'versions', noVersions);
-  await writeFact(scope, 'versions', { ...versions, [kind]: versions[kind] + 1 });
+  const more = (each: keyof typeof noVersions): number =>
+    versions[each] + Number(kind === each || kind === 'everything');
+  await writeFact(scope, 'versions', {
+    identities: more('identities'),
+    resources: more('resources'),
+    configuration: more('configuration'),
+  });
 }

@@ -18,6 +18,7 @@ import type { Dumps } from './dumps.ts';
 import type { Events } from './events.ts';
 import type { MetricsHistory } from './history.ts';
 import type { Idempotency } from './idempotency.ts';
+import type { Imports } from './imports.ts';
 import type { Incidents } from './incidents.ts';
 import type { Inventory } from './inventory.ts';
 import type { Jobs } from './jobs.ts';
@@ -53,6 +54,7 @@ export interface Aggregates {
   readonly leases: Leases;
   readonly reports: Reports;
   readonly logAnchors: LogAnchors;
+  readonly imports: Imports;
   readonly dumps: Dumps;
   readonly maintenance: Maintenance;
 }

@@ -2,9 +2,12 @@
  * Secrets: sealed before they leave this thread, so that neither the database nor the thread that it lives in ever has one in
  * clear. What resources name as `{ store: NAME }` is `store/NAME` here, a user's TOTP secret `totp/ID`.
  */
-import { open, rewrap, seal } from './envelope.ts';
+import { open, rewrap, seal, type Envelope } from './envelope.ts';
 import type { KeyEncryption } from './key-encryption.ts';
-import type { SealedSecrets } from './sealed-secrets.ts';
+import type { SealedSecrets, SealedValue } from './sealed-secrets.ts';
+
+/** Of secrets that resources refer to; others are the server's own. */
+export const RESOURCE_SECRETS = 'store/';
 
 export interface Vault {
   /** RESOURCE_CHANGED when somebody else sets it at the same time. */
@@ -27,12 +30,11 @@ export function createVault(secrets: SealedSecrets, keys: KeyEncryption): Vault 
   return {
     async write(name, value, by) {
       const version = (await secrets.lastVersion(name)) + 1;
-      const envelope = await seal(Buffer.from(value, 'utf8'), placeOf({ name, version }), keys);
-      await secrets.put({ name, version, ...envelope }, by);
+      await secrets.put(await sealSecret({ name, version, value }, keys), by);
     },
     async read(name) {
       const secret = await secrets.get(name);
-      return secret && (await open(secret, placeOf(secret), keys)).toString('utf8');
+      return secret && openSecret(secret, keys);
     },
     delete: (name) => secrets.delete(name),
     list: (prefix) => secrets.list(prefix),
@@ -42,7 +44,7 @@ export function createVault(secrets: SealedSecrets, keys: KeyEncryption): Vault 
       for (;;) {
         const found = await secrets.wrappedByOthers(keys.currentId, { after, limit: BATCH });
         for (const secret of found) {
-          const { keyId, wrappedKey } = await rewrap(secret, placeOf(secret), keys);
+          const { keyId, wrappedKey } = await rewrapSecret(secret, { from: keys, to: keys });
           // False: it was set anew meanwhile, and so by the current key.
           if (await secrets.rewrap({ name: secret.name, version: secret.version, keyId, wrappedKey })) rewrapped++;
         }
@@ -53,6 +55,29 @@ export function createVault(secrets: SealedSecrets, keys: KeyEncryption): Vault 
       return { rewrapped, left: left.length };
     },
   };
+}
+
+export async function sealSecret(
+  { name, version, value }: { readonly name: string; readonly version: number; readonly value: string },
+  keys: KeyEncryption,
+): Promise<SealedValue> {
+  return { name, version, ...(await seal(Buffer.from(value, 'utf8'), placeOf({ name, version }), keys)) };
+}
+
+/** Throws SECRET_UNAVAILABLE. */
+export async function openSecret(secret: SealedValue, keys: KeyEncryption): Promise<string> {
+  return (await open(secret, placeOf(secret), keys)).toString('utf8');
+}
+
+/** Throws SECRET_UNAVAILABLE. */
+export function rewrapSecret(
+  secret: SealedValue,
+  { from, to }: { readonly from: KeyEncryption; readonly to: KeyEncryption },
+): Promise<Envelope> {
+  return rewrap(secret, placeOf(secret), {
+    ...to,
+    unwrap: (wrapped, context, keyId) => from.unwrap(wrapped, context, keyId),
+  });
 }
 
 function placeOf({ name, version }: { readonly name: string; readonly version: number }): string {

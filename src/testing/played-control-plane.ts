@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { AppError } from '#contract/errors.ts';
+import type { NewTopicText } from '#contract/new-topic.ts';
 import type { ClusterResource } from '#contract/resources.ts';
 import type { Incident, MirrorStatus, ShardStatus } from '#contract/status.ts';
 import type { OptionSources } from '#contract/option-values.ts';
@@ -14,6 +15,8 @@ import type {
   AuditLog,
   AuditTrail,
   ClusterAsker,
+  CreatedTopic,
+  ForeseenTopic,
   JobRunner,
   OptionHost,
   PasswordHash,
@@ -175,6 +178,8 @@ export class PlayedClusters implements ClusterAsker {
   /** What is wrong with each. */
   readonly troubles = new Map<string, ClusterView['error']>();
   readonly asked: string[] = [];
+  /** `cluster topic`. */
+  readonly created: string[] = [];
   readonly #refusing = new Set<string>();
 
   /** It no longer tells of its topics. */
@@ -207,6 +212,19 @@ export class PlayedClusters implements ClusterAsker {
   ): Promise<readonly TopicView[]> {
     if (this.#refusing.has(name)) throw new AppError('CLUSTER_UNREACHABLE', `"${name}" is played away.`);
     return (this.topicsByCluster[name] ?? []).filter((topic) => names === null || names.includes(topic.name));
+  }
+
+  async foreseeTopic(_: ClusterResource, { configs }: NewTopicText): Promise<ForeseenTopic> {
+    return { configs: { 'cleanup.policy': 'delete', ...configs } };
+  }
+
+  async createTopic({ metadata: { name } }: ClusterResource, topic: NewTopicText): Promise<CreatedTopic> {
+    this.created.push(`${name} ${topic.name}`);
+    return {
+      topicId: 'played-topic-id',
+      partitions: topic.partitions,
+      replicationFactor: topic.replicationFactor ?? 1,
+    };
   }
 
   async groups(): Promise<readonly InventoryGroup[]> {

@@ -6,7 +6,9 @@ import { AppError } from '#contract/errors.ts';
 import { createRandom } from '#util/random.ts';
 import { systemClock } from '#util/host.ts';
 import type { Database } from '#store/database.ts';
+import type { Estate, EstateUser } from '#store/estate.ts';
 import type { Sample } from '#store/history.ts';
+import type { ImportedItem } from '#store/imports.ts';
 import { type InventoryTopic, saveSnapshot } from '#store/inventory.ts';
 import { defaultRetention } from '#store/maintenance.ts';
 import { createLocalStore } from '#store/open-store.ts';
@@ -952,6 +954,114 @@ export function testStore(open: () => Promise<Database>): void {
     expect((await store.maintenance.size()).databaseBytes).toBeGreaterThan(0);
   });
 
+  describe('what another installation has', () => {
+    const take = (given: Partial<Estate> = {}) => store.imports.take({ ...foreign, ...given });
+    const fates = (items: readonly ImportedItem[]): string[] =>
+      items.map(({ kind, name, fate }) => `${kind} ${name} ${fate}`);
+    const all = [
+      'secret pw',
+      'cluster north',
+      'cluster south',
+      'role desk',
+      'user Ben',
+      'user eve',
+      'user robot',
+      'job north-to-south',
+      'schedule backups.every',
+    ];
+    const each = (fate: string): string[] => all.map((item) => `${item} ${fate}`);
+
+    test('reg-M-442: is added beside what is here, once', async () => {
+      const versions = await store.maintenance.versions();
+      expect(fates(await store.imports.foresee(foreign))).toEqual(each('added'));
+      expect(await store.clusters.get('north')).toBeNull();
+      expect(fates(await take())).toEqual(each('added'));
+
+      expect(await store.clusters.get('south')).toMatchObject({ document: southOf('pw'), pinnedId: 'id-south' });
+      expect(await store.jobs.getByName('north-to-south')).toMatchObject({ ...foreign.jobs[0], desired: 'stopped' });
+      expect(await store.roles.get('desk')).toMatchObject({ isBuiltIn: false, grants: foreign.roles[0]?.grants });
+      expect(await store.secrets.get('store/pw')).toMatchObject({ version: 1, ciphertext: 'c' });
+      expect((await store.configuration.read()).values).toEqual({ 'backups.every': '1d' });
+      const now = await store.maintenance.versions();
+      expect(now).toEqual({
+        identities: versions.identities + 1,
+        resources: versions.resources + 1,
+        configuration: versions.configuration + 1,
+      });
+
+      const secrets = foreign.secrets.map((secret) => ({ ...secret, isSame: true }));
+      expect(fates(await take({ secrets }))).toEqual(each('same'));
+    });
+
+    test('comes with users who cannot sign in before somebody gives them a password', async () => {
+      await take();
+      expect(await store.users.loginFacts('Ben')).toMatchObject({ passwordHash: null, mustChangePassword: true });
+      const ben = must(await store.users.getByName('ben'), 'Ben');
+      expect(ben).toMatchObject({ roles: ['desk', 'operator'], isInitial: false, isDisabled: false });
+      expect(await store.users.getByName('robot')).toMatchObject({ ownerId: ben.id, kind: 'service' });
+      expect(await store.users.getByName('eve')).toMatchObject({ isDisabled: true, kind: 'oidc' });
+      expect(await store.users.getByOidc('https://id.test', 'eve')).not.toBeNull();
+    });
+
+    test('reg-M-194: changes nothing that is here, and brings nothing that would mean something else here', async () => {
+      await store.clusters.create({ name: 'north', document: { another: 1 } });
+      await store.secrets.put(sealed('store/pw', 1), null);
+      await store.roles.create({ name: 'desk', description: '', grants: admin.grants });
+      await store.users.create({ name: 'EVE', kind: 'local', roles: ['admin'], passwordHash: 'p' });
+      await store.configuration.write({ 'backups.every': '2d' }, { ifVersion: null, by: null, replace: true });
+      const before = await everything();
+      const items = await take();
+      expect(fates(items)).toEqual(each('conflict').with(6, 'user robot added'));
+      expect(items.map(({ why }) => why)).toEqual([
+        'There is another secret of that name.',
+        'There is another cluster of that name.',
+        'Its secret "pw" is not that of the other installation.',
+        'There is a role of that name that allows other things.',
+        'The role "desk" is not that of the other installation.',
+        'There is a user of that name, with the roles admin.',
+        null,
+        'Its cluster "north" is not that of the other installation.',
+        'It is set to "2d" here.',
+      ]);
+      expect(await store.users.getByName('robot')).toMatchObject({ ownerId: null });
+      expect(await everything()).toEqual(before);
+    });
+
+    test('is not taken for the same where the cluster is another one, or out of use here', async () => {
+      const clusters = foreign.clusters.map((cluster) => ({ ...cluster, pinnedId: 'one' }));
+      await take({ clusters, jobs: [] });
+      const others = clusters.map((cluster) => ({ ...cluster, pinnedId: 'two' }));
+      const conflicts = ['cluster north conflict', 'cluster south conflict'];
+      const ofClusters = async () => {
+        const secrets = foreign.secrets.map((secret) => ({ ...secret, isSame: true }));
+        const items = await store.imports.foresee({ ...foreign, clusters: others, secrets });
+        return fates(items).filter((item) => item.startsWith('cluster'));
+      };
+      expect(await ofClusters()).toEqual(conflicts);
+      for (const { name } of clusters) await store.clusters.unpin(name, any);
+      expect(await ofClusters()).toEqual(['cluster north same', 'cluster south same']);
+      await store.clusters.deactivate('north', any);
+      expect((await ofClusters())[0]).toBe('cluster north conflict');
+    });
+
+    test('comes whole or not at all', async () => {
+      const late = { sealed: sealed('store/late', 2), isSame: false }; // as if somebody had set it meanwhile
+      await expectCode('RESOURCE_CHANGED', take({ secrets: [...foreign.secrets, late] }));
+      expect(await store.secrets.get('store/pw')).toBeNull();
+    });
+
+    async function everything(): Promise<unknown> {
+      return {
+        clusters: (await store.clusters.list({ limit: 10 })).items,
+        roles: (await store.roles.list()).map(({ users: _, ...role }) => role),
+        users: (await store.users.list({ limit: 10 })).items.filter(({ name }) => name !== 'robot'),
+        jobs: (await store.jobs.list({ limit: 10 })).items,
+        configuration: await store.configuration.read(),
+        secrets: await store.secrets.list(''),
+      };
+    }
+  });
+
   async function aSession(userId: string, hash: string): Promise<string> {
     const session = {
       userId,
@@ -977,6 +1087,35 @@ export function testStore(open: () => Promise<Database>): void {
       expiresAt,
     };
   }
+}
+
+const southOf = (secret: string) => ({ spec: { sasl: { username: 'u', password: { store: secret } } } });
+
+/** Each thing refers to one before it. */
+const foreign: Estate = {
+  secrets: [{ sealed: sealed('store/pw', 1), isSame: false }],
+  clusters: [
+    { name: 'north', document: { spec: {} }, pinnedId: null },
+    { name: 'south', document: southOf('pw'), pinnedId: 'id-south' },
+  ],
+  roles: [
+    {
+      name: 'desk',
+      description: 'd',
+      grants: [{ permission: 'jobs:view', resource: { kind: 'cluster', name: 'north' } }],
+    },
+  ],
+  users: [
+    aForeigner('Ben', { roles: ['desk', 'operator'] }),
+    aForeigner('eve', { kind: 'oidc', oidc: { issuer: 'https://id.test', subject: 'eve' }, isDisabled: true }),
+    aForeigner('robot', { kind: 'service', owner: 'Ben' }),
+  ],
+  jobs: [{ name: 'north-to-south', kind: 'Mirror', source: 'north', target: 'south', document: { b: 2 } }],
+  schedules: { 'backups.every': '1d' },
+};
+
+function aForeigner(name: string, given: Partial<EstateUser>): EstateUser {
+  return { name, kind: 'local', displayName: null, roles: [], oidc: null, owner: null, isDisabled: false, ...given };
 }
 
 const anIncident = {

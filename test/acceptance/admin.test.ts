@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { ControlServer } from './control-server.ts';
+import { ControlServer, type Call } from './control-server.ts';
 import { setUpByCommands, shellIn } from './served-cli.ts';
 
 test(
@@ -88,5 +88,70 @@ test(
     expect(await server.stop()).toBe(0);
     const verified = local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey]);
     expect(verified).toMatchObject({ code: 0 });
+  },
+);
+
+test(
+  'M-194 M-442: another installation is taken in beside what is there, and in the audit log first',
+  { timeout: 240_000 },
+  async () => {
+    const [own, other] = [await ControlServer.create(), await ControlServer.create()];
+    onTestFinished(async () => {
+      for (const server of [own, other]) if (server.isRunning) await server.kill();
+    });
+    await Promise.all([own.start(), other.start()]);
+    const [call, there] = [await own.setUp(), await other.setUp()];
+    const add = async (to: Call, path: string, body: object): Promise<void> =>
+      expect(await to('POST', `/api/v1/${path}`, body)).toMatchObject({ status: 201 });
+    await add(call, 'clusters', { name: 'east', bootstrap: ['here:9092'] });
+    for (const name of ['east', 'south', 'west']) await add(there, 'clusters', { name, bootstrap: ['there:9092'] });
+    await add(there, 'roles', { name: 'desk', grants: [{ permission: 'jobs:view', resource: { kind: 'any' } }] });
+    await add(there, 'users', { username: 'ben', role: 'desk', password: 'marble-heron-trestle-noon' });
+    for (const [name, source] of Object.entries({ safe: 'south', unsafe: 'east' }))
+      await add(there, 'jobs', { name, source, target: 'west', topics: [{ match: 'orders' }] });
+    for (const server of [own, other]) expect(await server.stop()).toBe(0);
+    shellIn(other.directory).json(['admin', 'backup', 'database', 'other.backup']);
+
+    const local = shellIn(own.directory);
+    const at = ['--server-port', new URL(own.url).port];
+    const file = join(other.directory, 'other.backup');
+    const key = ['--backup-key-file', join(other.directory, 'lockstep.key')];
+    const take = (...flags: string[]) => local.run(['admin', 'import', 'database', file, ...flags, ...at]);
+    expect(take('--merge', '--yes')).toMatchObject({ code: 1 }); // sealed with another key
+    const foreseen = take('--merge', '--dry-run', ...key);
+    expect(foreseen).toMatchObject({ code: 5, err: '' });
+    expect(foreseen.out).toMatch(/cluster +east +conflict +There is another cluster of that name\./);
+    expect(foreseen.out).toContain('Nothing was changed.');
+    expect(take('--merge', ...key)).toMatchObject({ code: 2 }); // nobody is there to confirm it
+    const taken = take('--merge', '--yes', '--json', ...key);
+    expect(taken).toMatchObject({ code: 5, err: '' });
+    const { imported } = JSON.parse(taken.out) as { imported: { kind: string; name: string; fate: string }[] };
+    expect(imported.map(({ kind, name, fate }) => `${kind} ${name} ${fate}`).toSorted()).toEqual([
+      'cluster east conflict',
+      'cluster south added',
+      'cluster west added',
+      'job safe added',
+      'job unsafe conflict',
+      'role desk added',
+      'user ada same',
+      'user ben added',
+    ]);
+
+    await own.start();
+    expect((await call('GET', '/api/v1/clusters/east')).body).toMatchObject({ bootstrap: ['here:9092'] });
+    expect((await call('GET', '/api/v1/users/ben')).body).toMatchObject({ roles: ['desk'], mustChangePassword: true });
+    const jobs = (await call('GET', '/api/v1/jobs')).body as { items: { name: string; status: string }[] };
+    expect(jobs.items).toMatchObject([{ name: 'safe' }]);
+    const events = (await call('GET', '/api/v1/events?action=admin.import-database')).body as {
+      items: { phase: string; outcome: string | null }[];
+    };
+    expect(events.items.map(({ phase, outcome }) => outcome ?? phase).toReversed()).toEqual(['intent', 'succeeded']);
+    expect(await own.stop()).toBe(0);
+
+    expect(take('--yes', '--dry-run', ...key)).toMatchObject({ code: 0 });
+    expect(take('--yes', ...key)).toMatchObject({ code: 0 });
+    const { users } = local.json(['admin', 'users', 'list']) as { users: { username: string }[] };
+    expect(users.map(({ username }) => username)).toEqual(['ada', 'ben']);
+    expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', own.verifierKey])).toMatchObject({ code: 0 });
   },
 );

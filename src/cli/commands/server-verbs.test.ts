@@ -124,7 +124,13 @@ test('reg-M-158: a new password goes to a file of its own, and never to a stream
 
 test('roles are made of grants that say on what', async () => {
   const shell = await PlayedShell.signedIn();
-  const grants = ['jobs:view@cluster:east', 'jobs:start@job:orders', 'clusters:view@topics:pay.@east', 'metrics:view'];
+  const grants = [
+    'jobs:view@cluster:east',
+    'jobs:start@job:orders',
+    'clusters:view@topics:pay.@east',
+    'metrics:view',
+    'users:create@role:monitoring',
+  ];
   await shell.json(['roles', 'add', 'east-jobs', '--description', 'for east', '--grant', ...grants]);
   const { role } = await shell.json<{ role: { grants: unknown[] } }>('roles get east-jobs');
   expect(role.grants).toEqual([
@@ -132,8 +138,11 @@ test('roles are made of grants that say on what', async () => {
     { permission: 'jobs:start', resource: { kind: 'job', name: 'orders' } },
     { permission: 'clusters:view', resource: { kind: 'topicPrefix', prefix: 'pay.', cluster: 'east' } },
     { permission: 'metrics:view', resource: { kind: 'any' } },
+    { permission: 'users:create', resource: { kind: 'role', name: 'monitoring' } },
   ]);
-  expect((await shell.run('roles get east-jobs')).out).toContain('topics pay.* of cluster east');
+  const shown = (await shell.run('roles get east-jobs')).out;
+  expect(shown).toContain('topics pay.* of cluster east');
+  expect(shown).toContain('users with the role monitoring');
   expect(await shell.run('roles edit east-jobs --grant jobs:view')).toMatchObject({ code: 0 });
   expect((await shell.run('roles list')).out).toMatch(/east-jobs +own +1 +0 +for east/);
   expect((await shell.run('roles add x --grant jobs:veiw')).err).toContain('did you mean "jobs:view"?');
@@ -549,6 +558,29 @@ test('backups are taken, verified, downloaded, asked to be restored, and deleted
   expect(await shell.run('backups cancel-restore')).toMatchObject({ code: 0 });
   expect(await shell.run(`backups remove ${backup.name} --yes`)).toMatchObject({ code: 0 });
   expect(await shell.run('backups verify yesterday')).toMatchObject({ code: 2 });
+});
+
+test('a topic is shown as its cluster would have it, and created when somebody says yes', async () => {
+  const shell = await PlayedShell.signedIn();
+  await shell.json('clusters add --name east --brokers a:9092 --untested');
+  const line =
+    'topics create orders --partitions 6 --replication-factor 3 --setting retention.ms=1000 min.insync.replicas=2';
+  const planned = await shell.run(`${line} --dry-run`);
+  expect(planned).toMatchObject({ code: 0 });
+  expect(planned.out).toMatch(/retention\.ms +1000\n/);
+  expect(planned.out).toMatch(/cleanup\.policy +delete\n/);
+  expect(await shell.run(line)).toMatchObject({ code: 2 });
+  expect(shell.plane.clusters.created).toEqual([]);
+  expect(await shell.json(`${line} --yes`)).toMatchObject({
+    cluster: 'east',
+    topic: { name: 'orders', partitions: 6, replicationFactor: 3 },
+  });
+  expect(shell.plane.clusters.created).toEqual(['east orders']);
+  expect((await shell.run('topics create orders --yes')).err).toContain('--partitions is needed');
+  expect(await shell.run('topics create orders --partitions 1 --setting retention.ms --yes')).toMatchObject({
+    code: 2,
+  });
+  expect(await shell.run('topics create __orders --partitions 1 --yes')).toMatchObject({ code: 2 });
 });
 
 test('who may not is told so with exit code 4', async () => {

@@ -2,12 +2,15 @@
 import type { OperationId } from './routes.ts';
 
 const cluster = { name: 'north', bootstrap: ['broker-1.north.example:9092'] };
+const newTopic = { name: 'orders', partitions: 6, replicationFactor: 3, configs: { 'retention.ms': '604800000' } };
 const job = { name: 'orders', source: 'east', target: 'west', topics: [{ match: 'orders' }] };
 
 export const examples: Readonly<Partial<Record<OperationId, object>>> = {
   createCluster: cluster,
   updateCluster: cluster,
   testCluster: cluster,
+  createTopic: newTopic,
+  foreseeTopic: newTopic,
   createJob: job,
   updateJob: job,
   setMappings: { topics: job.topics },

@@ -15,6 +15,7 @@ export const permissions = {
   'clusters:create': 'Add clusters, and try connections to new ones.',
   'clusters:edit': 'Change clusters.',
   'clusters:delete': 'Remove, restore and purge clusters.',
+  'topics:create': 'Create topics on clusters.',
   'metrics:view': 'See rates, lag and their history.',
   'events:view': 'Read the audit log.',
   'users:list': 'See users and roles.',
@@ -49,13 +50,17 @@ export type GrantResource =
   | { readonly kind: 'cluster'; readonly name: string }
   | { readonly kind: 'job'; readonly name: string }
   /** Topics whose names begin so; of every cluster where `cluster` is null. */
-  | { readonly kind: 'topicPrefix'; readonly prefix: string; readonly cluster: string | null };
+  | { readonly kind: 'topicPrefix'; readonly prefix: string; readonly cluster: string | null }
+  /** Users who are given that role, and no other. */
+  | { readonly kind: 'role'; readonly name: string };
 
 /** What an action is done to. */
 export type Resource =
   | { readonly kind: 'server' }
   | { readonly kind: 'cluster'; readonly cluster: string }
   | { readonly kind: 'topic'; readonly cluster: string; readonly topic: string }
+  /** A user who gets the role. */
+  | { readonly kind: 'role'; readonly role: string }
   /** Null: its kind has none. */
   | { readonly kind: 'job'; readonly job: string; readonly source: string | null; readonly target: string | null };
 
@@ -89,6 +94,8 @@ function covers(granted: GrantResource, resource: Resource): boolean {
         resource.topic.startsWith(granted.prefix) &&
         (granted.cluster === null || granted.cluster === resource.cluster)
       );
+    case 'role':
+      return resource.kind === 'role' && resource.role === granted.name;
   }
 }
 
@@ -115,18 +122,21 @@ const WATCHING = [
 /** They cannot be changed or deleted. */
 export const builtInRoles = {
   admin: everywhere(...permissionNames),
-  operator: everywhere(
-    ...WATCHING,
-    'jobs:start',
-    'jobs:stop',
-    'jobs:pause',
-    'jobs:edit',
-    'clusters:edit',
-    'inventory:create',
-    'mirror_state:view',
-    'mirror_state:analyze',
-    'mirror_state:manage',
-  ),
+  operator: [
+    ...everywhere(
+      ...WATCHING,
+      'jobs:start',
+      'jobs:stop',
+      'jobs:pause',
+      'jobs:edit',
+      'clusters:edit',
+      'inventory:create',
+      'mirror_state:view',
+      'mirror_state:analyze',
+      'mirror_state:manage',
+    ),
+    { permission: 'users:create', resource: { kind: 'role', name: 'monitoring' } },
+  ],
   monitoring: everywhere(...WATCHING, 'mirror_state:view'),
   compliance: everywhere(...WATCHING, 'compliance:generate', 'compliance:view'),
 } as const satisfies Record<string, readonly Grant[]>;

@@ -41,8 +41,13 @@ describe('the table of routes', () => {
 
   test('every route that changes something is in the audit log', () => {
     const unlogged = operationIds.filter((id) => routeOf(id).method !== 'GET' && routeOf(id).audit === null);
-    // They give out a challenge or a ticket, which is worth nothing until another route takes it.
-    expect(unlogged.toSorted()).toEqual(['createStreamTicket', 'getPasskeyOptions', 'getStepUpOptions']);
+    // They give out a challenge or a ticket, which is worth nothing until another route takes it, or have a cluster check something.
+    expect(unlogged.toSorted()).toEqual([
+      'createStreamTicket',
+      'foreseeTopic',
+      'getPasskeyOptions',
+      'getStepUpOptions',
+    ]);
   });
 
   test('names of actions are such that the audit log takes them', () => {
@@ -134,6 +139,7 @@ describe('permissions', () => {
       'clusters:create x - - -',
       'clusters:edit x x - -',
       'clusters:delete x - - -',
+      'topics:create x - - -',
       'metrics:view x x x x',
       'events:view x x x x',
       'users:list x - - -',
@@ -152,6 +158,14 @@ describe('permissions', () => {
       'mirror_state:manage x x - -',
       'mirror_state:migrate x - - -',
     ]);
+  });
+
+  test('an operator creates users with one role', () => {
+    const allowed = Object.keys(builtInRoles).filter((role) =>
+      isAllowed(builtInRoles.operator, 'users:create', { kind: 'role', role }),
+    );
+    expect(allowed).toEqual(['monitoring']);
+    expect(isAllowed(builtInRoles.admin, 'users:create', { kind: 'role', role: 'admin' })).toBe(true);
   });
 
   test.each<[string, Grant[], boolean]>([

@@ -25,6 +25,26 @@ export function clusterHandlers({ ports, configuration }: Context): Pick<Handler
 
   const statusOf = (resource: ClusterResource) => clusterStatusOf(ports, resource);
 
+  /** Grants may be on topics whose names begin so; whoever may not even see the cluster does not learn that it is there. */
+  const clusterForTopic = async (caller: Caller, name: string, topic: string): Promise<ClusterResource> => {
+    const cluster = await store.clusters.get(name);
+    const may = caller.may('topics:create', { kind: 'topic', cluster: name, topic });
+    if (cluster === null || !(may || caller.may('clusters:view', { kind: 'cluster', cluster: name })))
+      throw new AppError('RESOURCE_NOT_FOUND', `There is no cluster "${name}".`, {
+        details: { isRefusal: cluster !== null },
+        nextStep: 'The list of them shows those that there are.',
+      });
+    if (!may)
+      throw new AppError('ACCESS_DENIED', `This needs the permission topics:create on "${topic}" of "${name}".`, {
+        nextStep: 'Ask an administrator for a role that has it.',
+      });
+    if (cluster.state !== 'active')
+      throw new AppError('RESOURCE_CONFLICT', `The cluster "${name}" is ${cluster.state}.`, {
+        nextStep: 'Restore it first.',
+      });
+    return clusterResource(cluster);
+  };
+
   /** Topics of the clusters that are a side of a job, and that the caller may see. */
   const topicsOfSide = async (side: 'source' | 'target', caller: Caller, query: PageQuery) => {
     const names = new Set<string>();
@@ -109,6 +129,17 @@ export function clusterHandlers({ ports, configuration }: Context): Pick<Handler
         nameOf: ({ name }) => name,
         keyOf: (topic, field) => (field === 'partitions' || field === 'underReplicated' ? topic[field] : topic.name),
       });
+    },
+
+    async foreseeTopic({ caller, params, body }) {
+      const resource = await clusterForTopic(caller, params.name, body.name);
+      const { configs: settings } = await clusters.foreseeTopic(resource, body);
+      return { ...body, settings };
+    },
+
+    async createTopic({ caller, params, body }) {
+      const resource = await clusterForTopic(caller, params.name, body.name);
+      return { name: body.name, ...(await clusters.createTopic(resource, body)) };
     },
 
     listSourceTopics: ({ caller, query }) => topicsOfSide('source', caller, query),

@@ -7,7 +7,7 @@ import { optionsFor } from '#contract/option-values.ts';
 import { isSettable, rowOf, type OptionKey } from '#contract/options.ts';
 import type { Json } from '#store/json.ts';
 import type { Call, Handlers } from '../http/call.ts';
-import { SECRET_PREFIX } from '../stored-secrets.ts';
+import { RESOURCE_SECRETS } from '#store/vault.ts';
 import type { Context } from './context.ts';
 import { everyItem, fileTime } from './pages.ts';
 import { userNameOf } from './user-names.ts';
@@ -80,9 +80,9 @@ export function configurationHandlers({
   };
 
   const secretViews = async (names: (name: string) => boolean = () => true) => {
-    const listed = (await vault.list(SECRET_PREFIX)).map((secret) => ({
+    const listed = (await vault.list(RESOURCE_SECRETS)).map((secret) => ({
       ...secret,
-      name: secret.name.slice(SECRET_PREFIX.length),
+      name: secret.name.slice(RESOURCE_SECRETS.length),
     }));
     const users = await usersOfSecrets();
     return Promise.all(
@@ -131,7 +131,7 @@ export function configurationHandlers({
     listSecrets: () => secretViews(),
 
     async setSecret({ params: { name }, body, caller }) {
-      await vault.write(`${SECRET_PREFIX}${name}`, body.value, caller.identity.userId);
+      await vault.write(`${RESOURCE_SECRETS}${name}`, body.value, caller.identity.userId);
       const [secret] = await secretViews((each) => each === name);
       if (secret !== undefined) return secret;
       throw new AppError('RESOURCE_CHANGED', `Secret "${name}" was deleted as soon as it was set.`, {
@@ -145,7 +145,7 @@ export function configurationHandlers({
         throw new AppError('RESOURCE_CONFLICT', `The cluster "${users[0]}" refers to the secret "${name}".`, {
           nextStep: 'Change the cluster first.',
         });
-      if (!(await vault.delete(`${SECRET_PREFIX}${name}`)))
+      if (!(await vault.delete(`${RESOURCE_SECRETS}${name}`)))
         throw new AppError('RESOURCE_NOT_FOUND', `There is no secret "${name}".`, {
           nextStep: 'GET /api/v1/secrets shows those that there are.',
         });

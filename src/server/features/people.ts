@@ -68,6 +68,7 @@ export function peopleHandlers({ ports }: Context): Pick<Handlers, keyof typeof 
 
     async createUser({ caller, body, store: aggregates }) {
       const { username, role, kind, password } = body;
+      requireCreate(caller, role);
       await grantable(caller, role);
       if ((password !== undefined) !== (kind === 'local'))
         throw new AppError(
@@ -234,6 +235,13 @@ function requireAdmin({ identity }: Caller): void {
   if (identity.roles.includes(ADMIN_ROLE)) return;
   throw new AppError('ACCESS_DENIED', 'Only an administrator does this to an administrator, or to passwords.', {
     nextStep: 'Ask an administrator.',
+  });
+}
+
+function requireCreate(caller: Caller, role: string): void {
+  if (caller.may('users:create', { kind: 'role', role })) return;
+  throw new AppError('ACCESS_DENIED', `This needs the permission users:create, on the role "${role}" at least.`, {
+    nextStep: 'Give a role for which you have it, or ask an administrator.',
   });
 }
 

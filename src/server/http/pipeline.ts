@@ -268,10 +268,7 @@ export class Pipeline {
     const event = {
       actor: caller.actor,
       action: route.audit,
-      resource: {
-        type: must(route.audit.split('.')[0], 'noun'),
-        id: resourceId(route, params, { body: call.body, caller }),
-      },
+      resource: resourceOf(route, params, { body: call.body, caller }),
       requestId: call.requestId,
       ...(route.hasVersion && route.body ? { change: { afterDigest: sha256(canonicalJson(call.stated)) } } : {}),
     };
@@ -412,15 +409,19 @@ function hashOf(request: FastifyRequest, stated: unknown): string {
 const ALL = '*';
 
 /** What the log calls the resource: what the path leads to, else what the body names, else all of them, or the caller's own account. */
-function resourceId(
-  { access }: Route,
+function resourceOf(
+  { access, audit }: Route,
   params: unknown,
   { body, caller }: { readonly body: unknown; readonly caller: Caller },
-): string {
+): AuditEvent['resource'] {
+  const type = must(audit?.split('.')[0], 'noun');
   const [first] = Object.values((params ?? {}) as Record<string, string | number>).map(String);
   const named = (body ?? {}) as { name?: unknown; username?: unknown };
   const stated = named.username ?? named.name;
-  return first ?? (typeof stated === 'string' ? stated : access.kind === 'permission' ? ALL : caller.identity.userId);
+  const own = typeof stated === 'string' ? stated : null;
+  // The path names the cluster of a topic.
+  if (type === 'topic' && first !== undefined && own !== null) return { type, id: own, cluster: first };
+  return { type, id: first ?? own ?? (access.kind === 'permission' ? ALL : caller.identity.userId) };
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

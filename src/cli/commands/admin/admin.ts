@@ -3,6 +3,7 @@ import { AppError } from '#contract/errors.ts';
 import { printable } from '#util/printable.ts';
 import type { Context } from '../../context.ts';
 import { createSecret, refuseExisting } from '../../files.ts';
+import { exitCodes } from '../../exit-codes.ts';
 import { formatCount, formatFacts, formatMoment, formatRows, UNKNOWN } from '../../format.ts';
 import { type ConfigOptions, optionFlags, readSources } from '../../options.ts';
 import { confirm, YES_OPTION, type ConfirmOptions } from '../../remote/pick.ts';
@@ -240,7 +241,7 @@ export const backUpStore: Verb<AdminOptions> = adminVerb({
     const file = stampedName(path, host.clock.now());
     refuseExisting(host.disk, file);
     await ask({ do: 'back-up', path: file });
-    const { backup } = await ask({ do: 'verify-backup', path: file });
+    const { backup } = await ask({ do: 'verify-backup', path: file, keyFile: null });
     return { json: { file, backup }, lines: [`${file} is whole`, ...(backup ? backupLines(backup) : [])] };
   },
 });
@@ -252,12 +253,71 @@ export const restoreStore: Verb<AdminOptions & ConfirmOptions> = adminVerb({
   examples: ['lockstep admin restore database before-upgrade-backup-20261122-183000.backup --yes'],
   options: YES_OPTION,
   async run(ask, options, { args: [path = ''], context: { io } }) {
-    const { backup: found } = await ask({ do: 'verify-backup', path });
+    const file = { path, keyFile: null };
+    const { backup: found } = await ask({ do: 'verify-backup', ...file });
     await confirm(io, options, `Replace the database by what it was ${formatMoment(found?.takenAt ?? null)}?`);
-    const { backup } = await ask({ do: 'restore', path });
-    return {
-      json: { file: path, backup },
-      lines: ['The database is replaced; start the server.', ...(backup ? backupLines(backup) : [])],
-    };
+    return replacedBy(path, await ask({ do: 'restore', ...file }));
   },
 });
+
+function replacedBy(file: string, { backup }: Result): Shown {
+  return {
+    json: { file, backup },
+    lines: ['The database is replaced; start the server.', ...(backup ? backupLines(backup) : [])],
+  };
+}
+
+interface ImportOptions extends AdminOptions, ConfirmOptions {
+  readonly merge?: true;
+  readonly dryRun?: true;
+  readonly backupKeyFile?: string;
+}
+
+export const importStore: Verb<ImportOptions> = adminVerb({
+  summary: 'take in the backup of another installation: in place of the database, or beside what is there',
+  description:
+    'Without --merge, all that is in the database is replaced, as "restore database" does. With it, clusters, roles, users, jobs, the secrets that clusters refer to, and schedules are added. What has the name of something else here is left out and listed, with all that refers to it, and nothing that is here is changed; exit code 5 says that there was such. Jobs are stopped until somebody starts them; local users have no password until an administrator gives them one ("lockstep users reset-password"), and nobody brings sessions, tokens, certificates or second factors. --dry-run shows what would happen. The intent is in the audit log, with the digest of the backup, before anything is added.\n\nStop the server first.',
+  examples: [
+    'lockstep admin import database other.backup --backup-key-file other.key --merge --dry-run',
+    'lockstep admin import database other.backup --backup-key-file other.key --merge --yes',
+  ],
+  options: {
+    '--merge': 'add it to what is there, instead of replacing that',
+    '--dry-run': 'change nothing, show what would be done',
+    '--backup-key-file <file>': 'the secrets.keyFile of the installation that took it; without it, our own',
+    ...YES_OPTION,
+  },
+  async run(ask, options, { args: [path = ''], context: { io } }) {
+    const { merge = false, dryRun = false, backupKeyFile: keyFile = null } = options;
+    const file = { path, keyFile };
+    if (merge) {
+      const foreseen = await ask({ do: 'foresee-import', ...file });
+      if (dryRun) return importedFrom(path, foreseen, true);
+      const added = (foreseen.imported ?? []).filter(({ fate }) => fate === 'added').length;
+      await confirm(io, options, `Add ${formatCount(added)} of ${path}?`);
+      return importedFrom(path, await ask({ do: 'import', ...file }), false);
+    }
+    const { backup } = await ask({ do: 'verify-backup', ...file });
+    if (dryRun)
+      return {
+        json: { file: path, backup, dryRun },
+        lines: ['The database would be replaced by this backup.', ...(backup ? backupLines(backup) : [])],
+      };
+    await confirm(io, options, `Replace all that is in the database by ${path}?`);
+    return replacedBy(path, await ask({ do: 'restore', ...file }));
+  },
+});
+
+function importedFrom(file: string, { backup, imported = [] }: Result, dryRun: boolean): Shown {
+  const rows = imported.map(({ kind, name, fate, why }) => [kind, name, fate, why ?? '']);
+  const conflicts = imported.filter(({ fate }) => fate === 'conflict').length;
+  const after = dryRun
+    ? 'Nothing was changed.'
+    : 'Start the server; jobs are stopped, and local users need a password.';
+  const left = conflicts === 0 ? [] : [`${formatCount(conflicts)} left out, since something else has the name here.`];
+  return {
+    json: { file, backup, dryRun, imported },
+    lines: [...formatRows(['KIND', 'NAME', 'FATE', ''], rows, 'items'), ...left, after],
+    code: conflicts === 0 ? exitCodes.ok : exitCodes.findings,
+  };
+}

@@ -1,4 +1,4 @@
-/** Roles: permissions, each on everything or within clusters, topic prefixes or jobs. */
+/** Roles: permissions, each on everything or within clusters, topic prefixes, jobs or roles. */
 import type { Grant } from '#contract/api/permissions.ts';
 import { permissionNames } from '#contract/api/permissions.ts';
 import { AppError } from '#contract/errors.ts';
@@ -45,6 +45,8 @@ function shownResource(resource: Grant['resource']): string {
       return `job ${resource.name}`;
     case 'topicPrefix':
       return `topics ${resource.prefix}*${resource.cluster === null ? '' : ` of cluster ${resource.cluster}`}`;
+    case 'role':
+      return `users with the role ${resource.name}`;
   }
 }
 
@@ -55,7 +57,7 @@ interface StateOptions extends RemoteOptions {
 
 const GRANT_OPTIONS = {
   '--grant <grant...>':
-    'PERMISSION on everything, or PERMISSION@cluster:NAME, @job:NAME, @topics:PREFIX, @topics:PREFIX@CLUSTER; may be repeated',
+    'PERMISSION on everything, or PERMISSION@cluster:NAME, @job:NAME, @topics:PREFIX, @topics:PREFIX@CLUSTER, @role:NAME; may be repeated',
   '--description <text>': 'for people',
 } as const;
 
@@ -65,13 +67,15 @@ function grantFrom(written: string) {
   const permission = choiceFrom('the permission of a grant', stated, permissionNames);
   const [place, cluster] = rest;
   if (place === undefined) return { permission, resource: { kind: 'any' } } as const;
-  const [, kind, name = ''] = /^(cluster|job|topics):(.+)$/.exec(place) ?? [];
+  const [, kind, name = ''] = /^(cluster|job|topics|role):(.+)$/.exec(place) ?? [];
   if (kind === 'cluster' && cluster === undefined) return { permission, resource: { kind: 'cluster', name } } as const;
   if (kind === 'job' && cluster === undefined) return { permission, resource: { kind: 'job', name } } as const;
+  if (kind === 'role' && cluster === undefined) return { permission, resource: { kind: 'role', name } } as const;
   if (kind === 'topics' && rest.length <= 2)
     return { permission, resource: { kind: 'topicPrefix', prefix: name, cluster: cluster ?? null } } as const;
   throw new AppError('REQUEST_INVALID', `"${written}" is no grant`, {
-    nextStep: 'Write jobs:view, jobs:view@cluster:east, jobs:start@job:orders or clusters:view@topics:pay.@east.',
+    nextStep:
+      'Write jobs:view, jobs:view@cluster:east, jobs:start@job:orders, clusters:view@topics:pay.@east or users:create@role:monitoring.',
   });
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { newTopicSchema } from '../../new-topic.ts';
 import { clusterKeys } from '../../resources.ts';
 import { resolveSecurity, serverSecuritySchema } from '../../cluster-security.ts';
 import { anyJson, count, foreignName, pageOf, pageQuery, resourceName, time } from '../common.ts';
@@ -70,6 +71,11 @@ const topicDetail = z
     compression: z.string().nullable().describe('compression.type of the topic; null where it was not asked for'),
   })
   .meta({ id: 'TopicDetail' });
+
+const newTopic = newTopicSchema.meta({ id: 'NewTopic' });
+
+/** Of topics that are asked for: what stands against them is found out by asking the cluster. */
+const CANNOT_BE_CREATED = ['RESOURCE_CONFLICT'] as const;
 
 export const CANNOT_BE_ASKED = [
   'CLUSTER_UNREACHABLE',
@@ -248,6 +254,46 @@ export const clusterRoutes = {
     }),
     answer: json(pageOf(topicDetail)),
     errors: CANNOT_BE_ASKED,
+  }),
+  foreseeTopic: defineRoute({
+    method: 'POST',
+    path: '/api/v1/clusters/:name/topics/plan',
+    tag: 'clusters',
+    summary:
+      'Has the cluster check a topic, with its own policies, and says what settings it would have; creates none.',
+    access: on('topics:create', 'named'),
+    audit: null,
+    params: byName,
+    body: newTopic,
+    answer: json(
+      newTopicSchema
+        .extend({
+          settings: z
+            .record(z.string(), z.string().nullable())
+            .nullable()
+            .describe('All that it would have; null where they may not be read'),
+        })
+        .meta({ id: 'ForeseenTopic' }),
+    ),
+    errors: [...CANNOT_BE_ASKED, ...CANNOT_BE_CREATED],
+  }),
+  createTopic: defineRoute({
+    method: 'POST',
+    path: '/api/v1/clusters/:name/topics',
+    tag: 'clusters',
+    summary: 'Creates a topic on a cluster, and answers when each of its partitions has a leader.',
+    access: on('topics:create', 'named'),
+    audit: 'topic.create',
+    isRepeatable: true,
+    params: byName,
+    body: newTopic,
+    answer: json(
+      z
+        .strictObject({ name: z.string(), topicId: z.string(), partitions: count(), replicationFactor: count() })
+        .meta({ id: 'CreatedTopic' }),
+      201,
+    ),
+    errors: [...CANNOT_BE_ASKED, ...CANNOT_BE_CREATED],
   }),
   listSourceTopics: defineRoute({
     method: 'GET',

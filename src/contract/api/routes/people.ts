@@ -24,8 +24,11 @@ const grantResource = z
     z.strictObject({ kind: z.literal('cluster'), name: grantedName() }),
     z.strictObject({ kind: z.literal('job'), name: grantedName() }),
     z.strictObject({ kind: z.literal('topicPrefix'), prefix: grantedName(), cluster: grantedName().nullable() }),
+    z.strictObject({ kind: z.literal('role'), name: grantedName() }),
   ])
-  .describe('A grant on clusters covers jobs between them, and their topics')
+  .describe(
+    'A grant on clusters covers jobs between them, and their topics; users:create on a role creates users with that role',
+  )
   .meta({ id: 'GrantResource' });
 
 const grantSchema = z
@@ -127,7 +130,7 @@ export const peopleRoutes = {
     tag: 'users',
     summary:
       'Creates a user, who has to change the password at the first sign-in, or a service account, which has none.',
-    access: on('users:create', 'server'),
+    access: on('users:create', 'named'),
     audit: 'user.create',
     isRepeatable: true,
     needsStepUp: true,
