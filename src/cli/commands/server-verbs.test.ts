@@ -372,7 +372,10 @@ test('M-163, M-166, M-168: status, lag, gaps and health are what was measured', 
   expect(status.out).toContain('SHARD_RETENTION_LOSS orders/0 offsets 90 to 95');
   expect(await shell.run('jobs gaps orders')).toMatchObject({ code: 5 });
   expect((await shell.run('jobs lag orders')).out).toContain('10 records');
-  expect((await shell.run('jobs status metrics orders')).out).toContain('90');
+  const totals = (await shell.run('jobs status metrics orders')).out;
+  expect(totals).toMatch(/records copied +90\n/);
+  expect(totals).toMatch(/stands out +many errors \(not known: source stands still, target stands still\)\n/);
+  expect(totals).toMatch(/severity +high\n/);
   expect((await shell.run('jobs progress orders')).out).toMatch(/orders\/0 +orders/);
   const full = await shell.run('jobs status full orders --json');
   expect(full.code).toBe(5);
