@@ -44,7 +44,8 @@ const unusedDisk = {
   remove: unexpectedly,
   writeDurably: unexpectedly,
   syncDirectory: unexpectedly,
-  createAppendFile: unexpectedly,
+  move: unexpectedly,
+  discard: unexpectedly,
   chunks: unexpectedly,
   look: unexpectedly,
 };
@@ -102,6 +103,13 @@ async function lockstep(
       makeDirectory: () => {},
       rename: () => {},
       ...unusedDisk,
+      filesOf: () => Promise.resolve([]),
+      createAppendFile: (path: string) =>
+        Promise.resolve({
+          append: async (bytes: Uint8Array) =>
+            void written.set(path, (written.get(path) ?? '') + Buffer.from(bytes).toString()),
+          close: async () => {},
+        }),
     },
     tables: {
       open: () => {

@@ -186,9 +186,30 @@ export const optionTable = {
   'logging.directory': row(
     text('a directory', { word: 'directory' }),
     null,
-    'Every event as a line of JSON to a file in this directory too; never contents of records.',
-    ['run'],
+    'Every event as a line of JSON to a file in this directory too, for its owner alone; never contents of records.',
+    PROCESS,
     { flag: 'log' },
+  ),
+  'logging.maxSize': row(
+    count(1, 100_000),
+    100,
+    'A file of so many megabytes is moved aside, and a new one begun.',
+    PROCESS,
+    { flag: 'log-max-size' },
+  ),
+  'logging.maxBackups': row(
+    count(0, 10_000),
+    5,
+    'So many files are kept besides the one that is written to, those of earlier runs among them: the oldest go.',
+    PROCESS,
+    { flag: 'log-max-backups' },
+  ),
+  'logging.maxAge': row(
+    duration('1h', '3650d'),
+    2_592_000_000,
+    'A file that was written to last so long ago goes, too.',
+    PROCESS,
+    { flag: 'log-max-age' },
   ),
   'compliance.schedule.enabled': row(flag(), true, 'Makes compliance reports by itself.', ['serve'], { isHot: true }),
   'compliance.schedule.runHour': row(count(0, 23), 2, 'The hour, in UTC, when they are made.', ['serve'], {
@@ -280,13 +301,9 @@ export const optionTable = {
     ['serve'],
     { isHot: true },
   ),
-  'monitoring.flags.spikeWindow': row(
-    duration('10s', '1d'),
-    30_000,
-    'How long ago that may be.',
-    ['serve'],
-    { isHot: true },
-  ),
+  'monitoring.flags.spikeWindow': row(duration('10s', '1d'), 30_000, 'How long ago that may be.', ['serve'], {
+    isHot: true,
+  }),
   'monitoring.severity.mediumLag': row(
     count(0, 1_000_000_000_000),
     5_000,
@@ -294,9 +311,15 @@ export const optionTable = {
     ['serve'],
     { isHot: true },
   ),
-  'monitoring.severity.highLag': row(count(0, 1_000_000_000_000), 10_000, 'And of high severity beyond this one.', ['serve'], {
-    isHot: true,
-  }),
+  'monitoring.severity.highLag': row(
+    count(0, 1_000_000_000_000),
+    10_000,
+    'And of high severity beyond this one.',
+    ['serve'],
+    {
+      isHot: true,
+    },
+  ),
   'monitoring.severity.mediumErrorRate': row(
     count(0, 100),
     1,
@@ -304,9 +327,15 @@ export const optionTable = {
     ['serve'],
     { isHot: true },
   ),
-  'monitoring.severity.highErrorRate': row(count(0, 100), 5, 'And of high severity with more than so many.', ['serve'], {
-    isHot: true,
-  }),
+  'monitoring.severity.highErrorRate': row(
+    count(0, 100),
+    5,
+    'And of high severity with more than so many.',
+    ['serve'],
+    {
+      isHot: true,
+    },
+  ),
   'client.url': row(url(), null, 'The server that commands talk to.', ['client'], { flag: null }),
   'client.tls.caFile': row(
     text('the path of a PEM file', { word: 'file' }),
@@ -348,6 +377,10 @@ const OF_THE_MACHINE: readonly OptionKey[] = [
   'audit.keyFile',
   'audit.anchorFiles',
   'server.setupTokenFile',
+  'logging.directory',
+  'logging.maxSize',
+  'logging.maxBackups',
+  'logging.maxAge',
 ];
 
 /** Whether it can be set over the API. Where a secret stands on the machine is said on the machine. */
