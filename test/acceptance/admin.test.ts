@@ -1,21 +1,14 @@
 /** `lockstep admin` on the database of a server that was stopped, and what the server and its audit log say of it then. */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { ControlServer } from './control-server.ts';
-import { setUpByCommands, shellIn } from './served-cli.ts';
+import { expect, test } from 'vitest';
+import { startServed, shellIn } from './served-cli.ts';
 
 test(
   'M-185 … M-193: users, tokens, passwords and backups without a server, each in the audit log',
   { timeout: 240_000 },
   async () => {
-    const server = await ControlServer.create();
-    onTestFinished(async () => {
-      if (server.isRunning) await server.kill();
-    });
-    await server.start();
-    await server.until(() => server.saw('setup-token'), 'it offers the set-up');
-    const { shell } = setUpByCommands(server);
+    const { server, shell } = await startServed();
     const port = new URL(server.url).port;
     const at = ['--server-port', port];
     const served = shell.run(['admin', 'tokens', 'generate', 'ada', ...at]);

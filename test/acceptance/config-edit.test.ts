@@ -1,7 +1,6 @@
 /** What `lockstep config edit` changes of a real server has an effect on it. */
-import { expect, onTestFinished, test } from 'vitest';
-import { ControlServer } from './control-server.ts';
-import { setUpByCommands } from './served-cli.ts';
+import { expect, test } from 'vitest';
+import { startServed } from './served-cli.ts';
 
 const WAIT_MS = 600_000;
 
@@ -9,13 +8,7 @@ test(
   'reg-M-170: origins that are set let their pages call at once, and a host is where the server listens from its next start',
   { timeout: WAIT_MS },
   async () => {
-    const server = await ControlServer.create();
-    onTestFinished(async () => {
-      if (server.isRunning) await server.kill();
-    });
-    await server.start();
-    await server.until(() => server.saw('setup-token'), 'it offers the set-up');
-    const { shell } = setUpByCommands(server);
+    const { server, shell } = await startServed();
     const origin = 'https://ops.example';
     const allowed = async (): Promise<string | null> => {
       const { headers } = await fetch(`${server.url}/health`, { headers: { origin } });
