@@ -113,7 +113,7 @@ test('what can pass by itself is tried again, later each time', async () => {
   expect(runs).toHaveLength(3);
 });
 
-test('what a person has to decide is not tried again until somebody restarts or changes it', async () => {
+test('reg-M-338: a job whose partitions stopped has failed with that reason, and nothing of it runs until somebody restarts or changes it', async () => {
   const { clock, job, runs, want, last } = played();
   want({}, 'text');
   last().say(started);

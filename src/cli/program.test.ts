@@ -44,7 +44,8 @@ const unusedDisk = {
   remove: unexpectedly,
   writeDurably: unexpectedly,
   syncDirectory: unexpectedly,
-  createAppendFile: unexpectedly,
+  move: unexpectedly,
+  discard: unexpectedly,
   chunks: unexpectedly,
   look: unexpectedly,
 };
@@ -102,6 +103,13 @@ async function lockstep(
       makeDirectory: () => {},
       rename: () => {},
       ...unusedDisk,
+      filesOf: () => Promise.resolve([]),
+      createAppendFile: (path: string) =>
+        Promise.resolve({
+          append: async (bytes: Uint8Array) =>
+            void written.set(path, (written.get(path) ?? '') + Buffer.from(bytes).toString()),
+          close: async () => {},
+        }),
     },
     tables: {
       open: () => {
@@ -725,6 +733,24 @@ test('run --json prints every event and nothing else, and --log keeps them', asy
   ).toEqual(events);
   expect(err).toBe('');
   expect([...written]).toEqual([['logs/run-2026-11-21T12-00-00-000Z.jsonl', out]]);
+});
+
+test('serve and worker keep what they say in a file of their own, but for the token of the set-up', async () => {
+  const token = { event: 'setup-token', token: 'canary', file: null, expiresAt: 1, at: 0 } as const;
+  const listening = { event: 'listening', url: 'http://127.0.0.1:1', at: 0 } as const;
+  const say: App['serve'] & App['work'] = async (_, { onEvent }) => {
+    onEvent(listening);
+    onEvent(token);
+  };
+  for (const [verb, app] of [
+    ['serve', { serve: say }],
+    ['worker', { work: say }],
+  ] as const) {
+    const { code, out, written } = await lockstep(`${verb} --log logs`, app);
+    expect([code, out.includes('canary')]).toEqual([0, true]);
+    const text = `${JSON.stringify(listening)}\n${JSON.stringify({ ...token, token: null })}\n`;
+    expect([...written]).toEqual([[`logs/${verb}-2026-11-21T12-00-00-000Z.jsonl`, text]]);
+  }
 });
 
 test.each([

@@ -186,9 +186,30 @@ export const optionTable = {
   'logging.directory': row(
     text('a directory', { word: 'directory' }),
     null,
-    'Every event as a line of JSON to a file in this directory too; never contents of records.',
-    ['run'],
+    'Every event as a line of JSON to a file in this directory too, for its owner alone; never contents of records.',
+    PROCESS,
     { flag: 'log' },
+  ),
+  'logging.maxSize': row(
+    count(1, 100_000),
+    100,
+    'A file of so many megabytes is moved aside, and a new one begun.',
+    PROCESS,
+    { flag: 'log-max-size' },
+  ),
+  'logging.maxBackups': row(
+    count(0, 10_000),
+    5,
+    'So many files are kept besides the one that is written to, those of earlier runs among them: the oldest go.',
+    PROCESS,
+    { flag: 'log-max-backups' },
+  ),
+  'logging.maxAge': row(
+    duration('1h', '3650d'),
+    2_592_000_000,
+    'A file that was written to last so long ago goes, too.',
+    PROCESS,
+    { flag: 'log-max-age' },
   ),
   'compliance.schedule.enabled': row(flag(), true, 'Makes compliance reports by itself.', ['serve'], { isHot: true }),
   'compliance.schedule.runHour': row(count(0, 23), 2, 'The hour, in UTC, when they are made.', ['serve'], {
@@ -252,6 +273,69 @@ export const optionTable = {
   'monitoring.loki.endpoint': row(url(), null, 'Loki; where it has no path, /loki/api/v1/push is added.', PROCESS),
   'monitoring.loki.token': row(secret(), null, 'A Bearer token for it.', PROCESS),
   'monitoring.loki.tenant': row(text('a tenant'), null, 'Sent as X-Scope-OrgID.', PROCESS),
+  'monitoring.flags.criticalLag': row(
+    count(0, 1_000_000_000_000),
+    200,
+    'A job lags critically (docs/metrics.md#what-stands-out-in-a-job) beyond so many records.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'monitoring.flags.highErrorRate': row(
+    count(0, 100),
+    10,
+    'Errors of a job are many when more than so many percent of its partitions stand still.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'monitoring.flags.stallAfter': row(
+    duration('30s', '1d'),
+    60_000,
+    'A source that says nothing for longer, or a target at which nothing arrives for longer though there is more, stands still.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'monitoring.flags.spikeErrors': row(
+    count(0, 1_000_000),
+    0,
+    'Errors of a job are a spike when more than so many incidents began within monitoring.flags.spikeWindow.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'monitoring.flags.spikeWindow': row(duration('10s', '1d'), 30_000, 'How long ago that may be.', ['serve'], {
+    isHot: true,
+  }),
+  'monitoring.severity.mediumLag': row(
+    count(0, 1_000_000_000_000),
+    5_000,
+    'What stands out in a job is of medium severity beyond this lag in records.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'monitoring.severity.highLag': row(
+    count(0, 1_000_000_000_000),
+    10_000,
+    'And of high severity beyond this one.',
+    ['serve'],
+    {
+      isHot: true,
+    },
+  ),
+  'monitoring.severity.mediumErrorRate': row(
+    count(0, 100),
+    1,
+    'It is of medium severity, too, when more than so many percent of the partitions stand still.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'monitoring.severity.highErrorRate': row(
+    count(0, 100),
+    5,
+    'And of high severity with more than so many.',
+    ['serve'],
+    {
+      isHot: true,
+    },
+  ),
   'client.url': row(url(), null, 'The server that commands talk to.', ['client'], { flag: null }),
   'client.tls.caFile': row(
     text('the path of a PEM file', { word: 'file' }),
@@ -293,6 +377,10 @@ const OF_THE_MACHINE: readonly OptionKey[] = [
   'audit.keyFile',
   'audit.anchorFiles',
   'server.setupTokenFile',
+  'logging.directory',
+  'logging.maxSize',
+  'logging.maxBackups',
+  'logging.maxAge',
 ];
 
 /** Whether it can be set over the API. Where a secret stands on the machine is said on the machine. */

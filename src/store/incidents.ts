@@ -54,6 +54,8 @@ export interface IncidentFilter {
   /** There was it in this time. */
   readonly from?: number;
   readonly to?: number;
+  /** It began then or later. */
+  readonly openedFrom?: number;
 }
 
 export interface Incidents {
@@ -123,7 +125,7 @@ export function createIncidents({ db, now }: Scope): Incidents {
       return row ? toIncident(row) : null;
     },
     list({ filter = {}, ...request }) {
-      const { jobId, code, topic, severity, isOpen, resolution, from, to } = filter;
+      const { jobId, code, topic, severity, isOpen, resolution, from, to, openedFrom } = filter;
       let query = db.selectFrom('incidents').selectAll();
       if (jobId !== undefined) query = query.where('job_id', '=', jobId);
       if (code !== undefined) query = query.where('code', '=', code);
@@ -134,6 +136,7 @@ export function createIncidents({ db, now }: Scope): Incidents {
       if (from !== undefined)
         query = query.where((build) => build.or([build('closed_at', 'is', null), build('closed_at', '>=', from)]));
       if (to !== undefined) query = query.where('opened_at', '<', to);
+      if (openedFrom !== undefined) query = query.where('opened_at', '>=', openedFrom);
       return readPage(query, request, { order, toItem: toIncident });
     },
     async resolve(id, { resolution, note, by }) {

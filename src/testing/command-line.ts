@@ -18,6 +18,8 @@ export class MemoryDisk implements Disk {
   readonly files = new Map<string, string>();
   /** Of files that are for nobody else. */
   readonly secrets = new Set<string>();
+  /** When files were written to last; those of which nothing is said just now. */
+  readonly times = new Map<string, number>();
 
   constructor(files: Readonly<Record<string, string>> = {}) {
     for (const [path, text] of Object.entries(files)) this.files.set(path, text);
@@ -64,6 +66,18 @@ export class MemoryDisk implements Disk {
 
   remove(path: string): void {
     this.files.delete(path);
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    this.rename(from, to);
+  }
+
+  async discard(path: string): Promise<void> {
+    this.remove(path);
+  }
+
+  async filesOf(path: string): Promise<{ name: string; writtenAt: number }[]> {
+    return this.list(path).map((name) => ({ name, writtenAt: this.times.get(`${path}/${name}`) ?? Infinity }));
   }
 
   writeDurably(path: string, bytes: Uint8Array): Promise<void> {

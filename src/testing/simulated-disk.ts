@@ -41,6 +41,10 @@ export class SimulatedDisk implements Disk {
     return this.#changes;
   }
 
+  get isOff(): boolean {
+    return this.#isOff;
+  }
+
   /** Ends the power, or fails, at change number `at`. */
   breakAt(at: number, kind: SimulatedDiskFault): void {
     this.#fault = { at, kind };
@@ -144,6 +148,22 @@ export class SimulatedDisk implements Disk {
     const [parent, name] = this.#parent(path);
     parent.entries.delete(name);
     parent.changes.push([[name, null]]);
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    await Promise.resolve();
+    this.rename(from, to);
+  }
+
+  async discard(path: string): Promise<void> {
+    await Promise.resolve();
+    this.remove(path);
+  }
+
+  /** It knows of no time: everything was written just now. */
+  async filesOf(path: string): Promise<{ name: string; writtenAt: number }[]> {
+    await Promise.resolve();
+    return this.list(path).map((name) => ({ name, writtenAt: Infinity }));
   }
 
   async writeDurably(path: string, bytes: Uint8Array): Promise<void> {

@@ -18,7 +18,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { createServer, request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import {
@@ -30,6 +30,7 @@ import {
   type TcpNetConnectOpts,
 } from 'node:net';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { DatabaseSync } from 'node:sqlite';
 import {
@@ -442,6 +443,12 @@ export interface Disk {
   rename(from: string, to: string): void;
   /** A file, or a directory with all that is in it; it may be gone already. */
   remove(path: string): void;
+  /** As `rename`, of which nobody waits for a disk that hangs. */
+  move(from: string, to: string): Promise<void>;
+  /** As `remove`, likewise. */
+  discard(path: string): Promise<void>;
+  /** What stands in a directory, in no order, with when it was written to last; likewise. */
+  filesOf(path: string): Promise<readonly { readonly name: string; readonly writtenAt: number }[]>;
   /** A file with these bytes and no others; once it resolves they survive the loss of power, and its name after `syncDirectory`. */
   writeDurably(path: string, bytes: Uint8Array): Promise<void>;
   /** The names in a directory survive the loss of power. */
@@ -472,6 +479,21 @@ export const systemDisk: Disk = {
   makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
   rename: (from, to) => renameSync(from, to),
   remove: (path) => rmSync(path, { recursive: true, force: true }),
+  move: (from, to) => rename(from, to),
+  discard: (path) => rm(path, { recursive: true, force: true }),
+  async filesOf(path) {
+    const names = await readdir(path);
+    const files = await Promise.all(
+      names.map(async (name) => {
+        const facts = await stat(join(path, name)).catch((error: NodeJS.ErrnoException) => {
+          if (error.code === 'ENOENT') return null; // gone since it was listed
+          throw error;
+        });
+        return facts === null ? [] : [{ name, writtenAt: Math.floor(facts.mtimeMs) }];
+      }),
+    );
+    return files.flat();
+  },
   writeDurably: (path, bytes) =>
     withFile(path, 'w', async (file) => {
       await file.writeFile(bytes);

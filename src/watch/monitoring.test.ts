@@ -2,6 +2,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { monitoringOf } from '#contract/monitoring-settings.ts';
+import { parseOptionFile } from '#contract/option-file.ts';
 import { resolveOptions } from '#contract/option-values.ts';
 import type { OptionKey } from '#contract/options.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
@@ -63,6 +64,20 @@ async function serve(answer: RequestListener): Promise<string> {
     server.closeAllConnections();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Takes whatever is pushed to it. */
+async function receive() {
+  const requests: { path: string; authorization: string; body: string }[] = [];
+  const url = await serve((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      requests.push({ path: request.url ?? '', authorization: request.headers.authorization ?? '', body });
+      response.end();
+    });
+  });
+  return { url, requests };
 }
 
 test('reg-M-330c reg-M-122: /metrics speaks both formats, and the texts of one second are one', async () => {
@@ -137,15 +152,7 @@ test('a port that is taken is an error', async () => {
 });
 
 test('each receiver is pushed what it takes, and no secret stands in it', async () => {
-  const requests: { path: string; authorization: string; body: string }[] = [];
-  const url = await serve((request, response) => {
-    let body = '';
-    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    request.on('end', () => {
-      requests.push({ path: request.url ?? '', authorization: request.headers.authorization ?? '', body });
-      response.end();
-    });
-  });
+  const { url, requests } = await receive();
   const { monitoring, clock, close } = await open({
     'monitoring.prometheus.pushGateway': url,
     'monitoring.splunk.hecEndpoint': url,
@@ -169,6 +176,45 @@ test('each receiver is pushed what it takes, and no secret stands in it', async 
   expect(said).toContain('lockstep_mirror_copied_records_total');
   expect(said).not.toContain(CANARY);
   expect(requests.find(({ path }) => path.startsWith('/services'))?.authorization).toBe(`Splunk ${CANARY}`);
+});
+
+test('reg-M-265: a file in the words of kaf-mirror sets all three receivers, and Loki needs no more than its address', async () => {
+  const { url, requests } = await receive();
+  const file = parseOptionFile(
+    'lockstep.yaml',
+    `monitoring:
+      splunk: { hec_endpoint: ${url}, hec_token: { env: TOKEN }, index: kafka }
+      loki: { endpoint: ${url} }
+      prometheus: { push_gateway: ${url} }`,
+  );
+  const { monitoring, close } = await open(Object.fromEntries(file));
+  monitoring.observe({ event: 'incident', incident: incident() });
+  await vi.waitFor(() => expect(requests).toHaveLength(2)); // the Pushgateway is told at intervals, and at the end
+  const closing = close();
+  await vi.waitFor(() => expect(requests).toHaveLength(3));
+  await closing;
+  const bodyAt = (path: string): string => must(requests.find((each) => each.path.startsWith(path))?.body, path);
+  expect(bodyAt('/services/collector/event')).toContain('"index":"kafka"');
+  expect(bodyAt('/loki/api/v1/push')).toContain('CLUSTER_UNREACHABLE');
+  expect(bodyAt('/metrics/job/lockstep/')).toContain('lockstep_incidents_total');
+});
+
+test.each([
+  ['LOCKSTEP_MONITORING_PROMETHEUS_PUSH_GATEWAY', 'http://gateway:9091', { prometheus: { token: null } }],
+  [
+    'LOCKSTEP_MONITORING_LOKI_ENDPOINT',
+    'http://loki:3100/custom/push',
+    { loki: { endpoint: 'http://loki:3100/custom/push' } },
+  ],
+  [
+    'LOCKSTEP_MONITORING_LOKI_ENDPOINT',
+    'http://loki:3100',
+    { loki: { endpoint: 'http://loki:3100/loki/api/v1/push' } },
+  ],
+])('acc-M-265: %s=%s alone sets that receiver, and no other', (variable, value, expected) => {
+  const settings = monitoringOf(resolveOptions({ environment: { [variable]: value } }).values);
+  const none = { prometheus: null, splunk: null, loki: null };
+  expect(settings).toMatchObject({ ...none, ...expected });
 });
 
 test('reg-M-333: receivers that hang, fail or are not there delay nobody, and are named without their secrets', async () => {

@@ -3,19 +3,13 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ControlServer, type Call } from './control-server.ts';
-import { setUpByCommands, shellIn } from './served-cli.ts';
+import { shellIn, startServed } from './served-cli.ts';
 
 test(
   'M-185 … M-193: users, tokens, passwords and backups without a server, each in the audit log',
   { timeout: 240_000 },
   async () => {
-    const server = await ControlServer.create();
-    onTestFinished(async () => {
-      if (server.isRunning) await server.kill();
-    });
-    await server.start();
-    await server.until(() => server.saw('setup-token'), 'it offers the set-up');
-    const { shell } = setUpByCommands(server);
+    const { server, shell } = await startServed();
     const port = new URL(server.url).port;
     const at = ['--server-port', port];
     const served = shell.run(['admin', 'tokens', 'generate', 'ada', ...at]);

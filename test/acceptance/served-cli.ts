@@ -2,8 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Secret, TOTP } from 'otpauth';
+import { onTestFinished } from 'vitest';
 import { temporaryDirectory } from '#testing/supervisor.ts';
-import type { ControlServer } from './control-server.ts';
+import { ControlServer } from './control-server.ts';
 import type { ScriptServer } from './remote-cli.ts';
 import { readFileSync } from 'node:fs';
 
@@ -38,8 +39,19 @@ export function shellIn(cwd: string): Shell {
   };
 }
 
+/** A server that was just set up; it ends with the test. */
+export async function startServed(): Promise<{ readonly server: ControlServer } & ReturnType<typeof setUpByCommands>> {
+  const server = await ControlServer.create();
+  onTestFinished(async () => {
+    if (server.isRunning) await server.kill();
+  });
+  await server.start();
+  await server.until(() => server.saw('setup-token'), 'it offers the set-up');
+  return { server, ...setUpByCommands(server) };
+}
+
 /** The first administrator, with a second factor. */
-export function setUpByCommands(server: ControlServer): {
+function setUpByCommands(server: ControlServer): {
   readonly shell: Shell;
   readonly given: Omit<ScriptServer, 'brokers'>;
 } {

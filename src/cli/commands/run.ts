@@ -1,5 +1,6 @@
-import { AppError } from '#contract/errors.ts';
-import { parseUntil } from '#contract/until.ts';
+import type { OptionValues } from '#contract/options.ts';
+import type { Documents } from '#contract/resources.ts';
+import { parseUntil, type Until } from '#contract/until.ts';
 import type { RunEvent } from '#contract/status.ts';
 import type { RunOutcome } from '../../main.ts';
 import type { CommonOptions, Context } from '../context.ts';
@@ -7,7 +8,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { readJobs } from '../files.ts';
 import { monitoringOf } from '#contract/monitoring-settings.ts';
 import { type ConfigOptions, optionFlags, readOptions } from '../options.ts';
-import { EventLog } from '../progress/event-log.ts';
+import { openEventLog, type EventLog } from '../progress/event-log.ts';
 import { JsonPrinter } from '../progress/json-printer.ts';
 import { LinePrinter } from '../progress/line-printer.ts';
 import { LivePrinter } from '../progress/live-printer.ts';
@@ -35,49 +36,68 @@ export const run: Verb<Options> = {
     ...optionFlags('run'),
   },
   async run(context, options) {
-    const { io, host, app } = context;
+    const { host } = context;
     const until = options.until === undefined ? undefined : parseUntil(options.until, host.clock.now());
     const documents = readJobs(host.disk, options.file);
     const { values } = readOptions(context, options, 'run');
     const printer = printerFor(context, options);
-    const directory = values['logging.directory'];
-    const log = directory === null ? null : openLog(context, directory, printer);
-    const stop = new AbortController();
-    io.onInterrupt(() => {
-      printer.note('stopping: waiting for what is in flight; Ctrl-C again ends at once');
-      stop.abort();
-    });
-    if (!options.json) {
-      const copied = documents.mirrors.map(({ metadata, spec }) => [metadata.name, spec] as const);
-      const proven = documents.verifications.map(({ metadata, spec }) => [metadata.name, spec.mirror.spec] as const);
-      for (const [name, spec] of [...copied, ...proven])
-        printer.note(`${name}: connecting to ${spec.source} and ${spec.target}`);
-    }
-    const settings = monitoringOf(values);
-    const show = (event: RunEvent): void => {
-      log?.write(event);
-      printer.print(event);
-    };
-    const monitoring = settings
-      ? await app.openMonitoring(documents, host, { settings, version: context.version, onWarning: show })
-      : null;
-    if (monitoring?.address) printer.note(`metrics: http://${monitoring.address}/metrics`);
+    const log = await openEventLog(context, values, 'run');
     try {
-      const outcome = await app.runMirrors(documents, host, {
-        ...(until === undefined ? {} : { until }),
-        progressMs: printer.progressMs,
-        signal: stop.signal,
-        onEvent(event) {
-          monitoring?.observe(event);
-          show(event);
-        },
-      });
-      return EXIT_CODES[outcome];
+      return await runLogged(context, options, { until, documents, values, printer, log });
     } finally {
-      await monitoring?.close();
+      await log?.close();
     }
   },
 };
+
+interface Prepared {
+  readonly until: Until | undefined;
+  readonly documents: Documents;
+  readonly values: OptionValues;
+  readonly printer: Printer;
+  readonly log: EventLog | null;
+}
+
+async function runLogged(
+  { io, host, app, version }: Context,
+  { json }: Options,
+  { until, documents, values, printer, log }: Prepared,
+): Promise<number> {
+  const stop = new AbortController();
+  io.onInterrupt(() => {
+    printer.note('stopping: waiting for what is in flight; Ctrl-C again ends at once');
+    stop.abort();
+  });
+  if (!json) {
+    const copied = documents.mirrors.map(({ metadata, spec }) => [metadata.name, spec] as const);
+    const proven = documents.verifications.map(({ metadata, spec }) => [metadata.name, spec.mirror.spec] as const);
+    for (const [name, spec] of [...copied, ...proven])
+      printer.note(`${name}: connecting to ${spec.source} and ${spec.target}`);
+  }
+  const settings = monitoringOf(values);
+  const show = (event: RunEvent): void => {
+    log?.write(event);
+    printer.print(event);
+  };
+  const monitoring = settings
+    ? await app.openMonitoring(documents, host, { settings, version, onWarning: show })
+    : null;
+  if (monitoring?.address) printer.note(`metrics: http://${monitoring.address}/metrics`);
+  try {
+    const outcome = await app.runMirrors(documents, host, {
+      ...(until === undefined ? {} : { until }),
+      progressMs: printer.progressMs,
+      signal: stop.signal,
+      onEvent(event) {
+        monitoring?.observe(event);
+        show(event);
+      },
+    });
+    return EXIT_CODES[outcome];
+  } finally {
+    await monitoring?.close();
+  }
+}
 
 const EXIT_CODES: Readonly<Record<RunOutcome, number>> = {
   'caught-up': exitCodes.ok,
@@ -90,21 +110,4 @@ const EXIT_CODES: Readonly<Record<RunOutcome, number>> = {
 function printerFor({ io, host }: Context, options: Options): Printer {
   if (options.json) return new JsonPrinter(io);
   return io.isTty ? new LivePrinter(io, host.clock) : new LinePrinter(io, host.clock);
-}
-
-function openLog({ host }: Context, directory: string, printer: Printer): EventLog {
-  try {
-    return new EventLog(host.disk, directory, {
-      startedAt: host.clock.now(),
-      onFailure: (error) =>
-        printer.note(
-          `the log ends here, the mirror goes on: ${error instanceof Error ? error.message : 'the disk refuses it'}`,
-        ),
-    });
-  } catch (cause) {
-    throw new AppError('REQUEST_INVALID', `--log: cannot write to ${directory}`, {
-      cause,
-      nextStep: 'Name a directory that can be written.',
-    });
-  }
 }

@@ -1,6 +1,7 @@
-import type { OptionSources } from '#contract/option-values.ts';
+import { resolveOptions, type OptionSources } from '#contract/option-values.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { type ConfigOptions, optionFlags, readSources } from '../options.ts';
+import { openEventLog } from '../progress/event-log.ts';
 import { printProcess } from '../progress/process-printer.ts';
 import type { Verb } from '../verb.ts';
 
@@ -23,15 +24,24 @@ export const serve: Verb<Options> = {
   async run(context, options) {
     const { io, host, app, version } = context;
     const sources = (): OptionSources => readSources(context, options, 'serve');
+    const log = await openEventLog(context, resolveOptions(sources()).values, 'serve');
+    const print = printProcess(context, { isJson: options.json === true });
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
-    await app.serve(host, {
-      sources,
-      version,
-      signal: stop.signal,
-      isTerminal: io.isTty && options.json !== true,
-      onEvent: printProcess(context, { isJson: options.json === true }),
-    });
+    try {
+      await app.serve(host, {
+        sources,
+        version,
+        signal: stop.signal,
+        isTerminal: io.isTty && options.json !== true,
+        onEvent(event) {
+          log?.write(event);
+          print(event);
+        },
+      });
+    } finally {
+      await log?.close();
+    }
     return exitCodes.ok;
   },
 };

@@ -381,7 +381,10 @@ test('M-163, M-166, M-168: status, lag, gaps and health are what was measured', 
   expect(status.out).toContain('SHARD_RETENTION_LOSS orders/0 offsets 90 to 95');
   expect(await shell.run('jobs gaps orders')).toMatchObject({ code: 5 });
   expect((await shell.run('jobs lag orders')).out).toContain('10 records');
-  expect((await shell.run('jobs status metrics orders')).out).toContain('90');
+  const totals = (await shell.run('jobs status metrics orders')).out;
+  expect(totals).toMatch(/records copied +90\n/);
+  expect(totals).toMatch(/stands out +many errors \(not known: source stands still, target stands still\)\n/);
+  expect(totals).toMatch(/severity +high\n/);
   expect((await shell.run('jobs progress orders')).out).toMatch(/orders\/0 +orders/);
   const full = await shell.run('jobs status full orders --json');
   expect(full.code).toBe(5);
@@ -528,6 +531,36 @@ test('reg-M-169: options of a server are read, set, taken back, replaced, import
   shell.environment['LOCKSTEP_CONFIG'] = 'all.yaml';
   expect((await shell.run('config get logging.level')).out).toBe('warn\n');
   expect((await shell.run('config get loging.level')).err).toContain('did you mean "logging.level"?');
+});
+
+test('acc-M-171: what replication is told in kaf-mirror is refused with the reason, and the interval is a flag of each job', async () => {
+  const shell = await withJob();
+  for (const [name, why] of [
+    ['batch-size', 'batches keep the size'],
+    ['batch_size', 'batches keep the size'],
+    ['compression', 'batches keep the compression'],
+    ['parallelism', 'partitions are copied side by side'],
+    ['discovery-interval', 'how often new topics are looked for is said by each job'],
+  ]) {
+    const refused = await shell.run(`config edit replication ${name} 5`);
+    expect(refused, name).toMatchObject({ code: 2, out: '', err: expect.stringContaining(`has no equal: ${why}`) });
+  }
+  expect((await shell.run('config edit replication')).err).toContain('discovery-interval: how often new topics');
+  const { err } = await shell.run('config edit replication discovery-interval 5m');
+  const advice = /"lockstep (jobs edit NAME [^"]+)"/.exec(err)?.[1] ?? '';
+  expect(await shell.run(advice.replace('NAME', 'orders'))).toMatchObject({ code: 0 });
+  expect(await shell.json('jobs get orders')).toMatchObject({ job: { spec: { refreshMs: 300_000 } } });
+  expect(await shell.run('jobs edit orders --refresh-ms 5m')).toMatchObject({ code: 2 });
+});
+
+test('M-170: a group of a section is asked for as the whole of it, and a mode is refused with the reason', async () => {
+  const shell = await PlayedShell.signedIn();
+  const origins = await shell.run('config edit server cors', { io: typing('https://ops.example') });
+  expect(origins.out).toContain('server.cors.allowedOrigins: ["https://ops.example"]; holds at once');
+  expect(origins.out).not.toContain('server.host');
+  const all = await shell.run('config edit server manage', { io: typing('127.0.0.3') });
+  expect(all.out).toContain('server.host: 127.0.0.3; holds after a restart');
+  expect((await shell.run('config edit server mode development')).err).toContain('has no equal: there is one mode');
 });
 
 test('secrets are set and never shown', async () => {

@@ -1,6 +1,7 @@
-import type { OptionSources } from '#contract/option-values.ts';
+import { resolveOptions, type OptionSources } from '#contract/option-values.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { type ConfigOptions, optionFlags, readSources } from '../options.ts';
+import { openEventLog } from '../progress/event-log.ts';
 import { printProcess } from '../progress/process-printer.ts';
 import type { Verb } from '../verb.ts';
 
@@ -21,14 +22,23 @@ export const worker: Verb<Options> = {
   async run(context, options) {
     const { io, host, app, version } = context;
     const sources = (): OptionSources => readSources(context, options, 'worker');
+    const log = await openEventLog(context, resolveOptions(sources()).values, 'worker');
+    const print = printProcess(context, { isJson: options.json === true });
     const stop = new AbortController();
     io.onInterrupt(() => stop.abort());
-    await app.work(host, {
-      sources,
-      version,
-      signal: stop.signal,
-      onEvent: printProcess(context, { isJson: options.json === true }),
-    });
+    try {
+      await app.work(host, {
+        sources,
+        version,
+        signal: stop.signal,
+        onEvent(event) {
+          log?.write(event);
+          print(event);
+        },
+      });
+    } finally {
+      await log?.close();
+    }
     return exitCodes.ok;
   },
 };

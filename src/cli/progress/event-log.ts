@@ -1,63 +1,36 @@
+/** What a process says of itself and of its jobs, as lines of JSON in files (`logging.…`). */
+import { AppError } from '#contract/errors.ts';
+import type { OptionValues } from '#contract/options.ts';
+import type { ServeEvent } from '#contract/serve-events.ts';
 import type { RunEvent } from '#contract/status.ts';
-import type { Disk } from '#util/host.ts';
 import { printableJson } from '#util/printable.ts';
+import { RotatingLog, type RotatingLogOptions } from '#util/rotating-log.ts';
+import type { Context } from '../context.ts';
 
-/** The log of a run is this file and the one before it. */
-const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Progress is written this often; a mirror of a thousand partitions would else write a megabyte a second. */
 const PROGRESS_MS = 5_000;
+const MEGABYTE = 1_000_000;
 
-type EventDisk = Pick<Disk, 'makeDirectory' | 'appendText' | 'rename'>;
+type LoggedEvent = RunEvent | ServeEvent;
 
-/**
- * Appends the events of a run as lines of JSON to `DIRECTORY/run-<start>.jsonl`. Beyond 128 MiB the file becomes
- * `run-<start>.1.jsonl`, in the place of the one before, and a new one begins: a run keeps 256 MiB at most. A disk that is
- * full does not stop a mirror: `onFailure` is told once, and the log ends there.
- */
 export class EventLog {
-  readonly path: string;
-  readonly #disk: EventDisk;
-  readonly #onFailure: (error: unknown) => void;
-  readonly #bytesMax: number;
-  #bytes = 0;
+  readonly #lines: Pick<RotatingLog, 'append' | 'close'>;
   readonly #progressAt = new Map<string, number>();
-  #failed = false;
 
-  /** Makes the directory. Throws what the disk throws: a run that shall be logged does not start without its log. */
-  constructor(
-    disk: EventDisk,
-    directory: string,
-    options: { startedAt: number; onFailure: (error: unknown) => void; fileBytesMax?: number },
-  ) {
-    this.#disk = disk;
-    this.#bytesMax = options.fileBytesMax ?? FILE_BYTES_MAX;
-    this.#onFailure = options.onFailure;
-    this.path = `${directory}/run-${new Date(options.startedAt).toISOString().replace(/[:.]/g, '-')}.jsonl`;
-    disk.makeDirectory(directory);
-    disk.appendText(this.path, '');
+  constructor(lines: Pick<RotatingLog, 'append' | 'close'>) {
+    this.#lines = lines;
   }
 
-  write(event: RunEvent): void {
-    if (this.#failed || this.#isTooSoon(event)) return;
-    try {
-      this.#append(`${printableJson(event)}\n`);
-    } catch (error) {
-      this.#failed = true;
-      this.#onFailure(error);
-    }
+  /** Waits for nothing. */
+  write(event: LoggedEvent): void {
+    if (!this.#isTooSoon(event)) this.#lines.append(`${printableJson(withoutSecret(event))}\n`);
   }
 
-  #append(line: string): void {
-    const bytes = Buffer.byteLength(line);
-    if (this.#bytes + bytes > this.#bytesMax) {
-      this.#disk.rename(this.path, this.path.replace(/jsonl$/, '1.jsonl'));
-      this.#bytes = 0;
-    }
-    this.#disk.appendText(this.path, line);
-    this.#bytes += bytes;
+  close(): Promise<void> {
+    return this.#lines.close();
   }
 
-  #isTooSoon(event: RunEvent): boolean {
+  #isTooSoon(event: LoggedEvent): boolean {
     if (event.event !== 'progress' && event.event !== 'verifying') return false;
     const { at } = event.status;
     const of = 'job' in event.status ? `job ${event.status.job}` : event.status.mirror;
@@ -66,4 +39,42 @@ export class EventLog {
     this.#progressAt.set(of, at);
     return false;
   }
+}
+
+/** Null where `logging.directory` is not set. Throws REQUEST_INVALID: who wants a log does not start without it. */
+export async function openEventLog(
+  { host, io }: Pick<Context, 'host' | 'io'>,
+  values: OptionValues,
+  name: 'run' | 'serve' | 'worker',
+): Promise<EventLog | null> {
+  const directory = values['logging.directory'];
+  if (directory === null) return null;
+  const options: RotatingLogOptions = {
+    directory,
+    name,
+    clock: host.clock,
+    limits: {
+      fileBytesMax: values['logging.maxSize'] * MEGABYTE,
+      filesMax: values['logging.maxBackups'],
+      ageMs: values['logging.maxAge'],
+    },
+    onTrouble(trouble, error) {
+      const what =
+        trouble === 'ended' ? 'the log ends here, all else goes on' : 'files of the log that are too old stay there';
+      io.err(`${what}: ${error instanceof Error ? error.message : 'the disk refuses it'}\n`);
+    },
+  };
+  try {
+    return new EventLog(await RotatingLog.open(host.disk, options));
+  } catch (cause) {
+    throw new AppError('REQUEST_INVALID', `--log: cannot write to ${directory}`, {
+      cause,
+      nextStep: 'Name a directory that can be written.',
+    });
+  }
+}
+
+/** The token of the first administrator is for the terminal alone. */
+function withoutSecret(event: LoggedEvent): LoggedEvent {
+  return event.event === 'setup-token' ? { ...event, token: null } : event;
 }

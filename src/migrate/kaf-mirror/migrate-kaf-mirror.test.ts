@@ -229,6 +229,30 @@ test('reg-M-257 reg-M-260: YAML with source, target and mappings becomes a mirro
   expect([fatesOf(migration)['mystery'], leaksIn(migration)]).toEqual(['unknown', []]);
 });
 
+test('acc-M-251 acc-M-252: what has no meaning here is named with the reason, from the YAML and from the database', () => {
+  const reasons = {
+    'server.mode': /one mode/,
+    'server.admin_email': /sent to an address/,
+    'server.web_path': /read from a folder/,
+  };
+  const server = { mode: 'development', admin_email: 'ops@bank.example', web_path: './web' };
+  const ofFile = migrateKafMirror([{ path: 'c.yml', text: JSON.stringify({ server }) }]);
+  const ofTables = ofDatabase(
+    database(`CREATE TABLE configuration (key TEXT, value TEXT);
+      INSERT INTO configuration VALUES ('full_config', '${JSON.stringify({ server })}');`),
+  );
+  for (const [{ settings }, place] of [
+    [ofFile, ''],
+    [ofTables, 'configuration[full_config].'],
+  ] as const)
+    for (const [name, reason] of Object.entries(reasons))
+      expect(settings.find(({ setting }) => setting === `${place}${name}`)).toMatchObject({
+        fate: 'no-equal',
+        notes: [expect.stringMatching(reason)],
+      });
+  expect([isOpen(ofFile), isOpen(ofTables)]).toEqual([false, false]);
+});
+
 test('mappings beside several clusters belong to nobody, as in kaf-mirror', () => {
   const migration = migrateKafMirror([
     {

@@ -8,11 +8,13 @@ import type { Json } from '#store/json.ts';
 import type { JobText, StoredJob } from '#store/jobs.ts';
 import type { Aggregates } from '#store/store.ts';
 import { must } from '#util/assert.ts';
+import { flagsOf } from '#watch/job-flags.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { Call, Handlers } from '../http/call.ts';
 import { topicView } from './clusters.ts';
 import type { Context } from './context.ts';
 import { clusterResource, documentOf, specOf } from './documents.ts';
+import { flagLimitsOf, readFigures } from './job-figures.ts';
 import { incidentViews, jobResource, jobSummaryOf, lagOf, partitionViews } from './job-views.ts';
 import { everyItem, visiblePage } from './pages.ts';
 
@@ -21,7 +23,7 @@ const STOP_MS = 20_000;
 
 type Action = 'startJob' | 'stopJob' | 'pauseJob' | 'restartJob';
 
-export function jobHandlers({ ports, live }: Context): Pick<Handlers, keyof typeof jobRoutes> {
+export function jobHandlers({ ports, live, configuration }: Context): Pick<Handlers, keyof typeof jobRoutes> {
   const { store, jobs: runner, clusters } = ports;
 
   const summary = (job: StoredJob) => jobSummaryOf(job, runner.job(job.id));
@@ -197,11 +199,13 @@ export function jobHandlers({ ports, live }: Context): Pick<Handlers, keyof type
 
     async getCurrentMetrics({ job }) {
       const running = runner.job(job.id);
+      const limits = flagLimitsOf(configuration.resolved.values);
       return {
         messagesReplicated: running.status?.recordsCopied ?? 0,
         bytesTransferred: running.status?.bytesCopied ?? 0,
         currentLag: lagOf(running),
         errorCount: incidentViews(running).length,
+        ...flagsOf(await readFigures(ports, job.id, limits), limits),
         since: running.since,
         measuredAt: running.status?.at ?? null,
       };

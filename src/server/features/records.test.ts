@@ -54,6 +54,53 @@ test('reg-M-339: totals are right across restarts of a job', async () => {
   expect(topic.series.map(({ metric }) => metric).toSorted()).toEqual(['bytes', 'lagRecords', 'records']);
 });
 
+interface Flags {
+  readonly targetStalled: boolean | null;
+  readonly errorSpike: boolean;
+}
+
+test('reg-M-334 reg-M-335 reg-M-336 reg-M-337: what stands out is judged from what was measured, ends, and comes again', async () => {
+  const { plane, root, id } = await estate();
+  const flags = async () => (await root('GET', '/api/v1/jobs/a/metrics/current')).json<Flags>();
+  expect(await flags()).toMatchObject({ errorRate: null, criticalLag: null, targetStalled: null, severity: null });
+  const since = plane.clock.now();
+  const seen: (boolean | null)[] = [];
+  const copy = async (recordsCopied: number, seconds: number, more = {}) => {
+    for (let passed = 0; passed < seconds; passed += 10) {
+      play(plane, id, recordsCopied, since, { measuredAt: plane.clock.now(), ...more });
+      await plane.clock.advance(10_000);
+    }
+    seen.push((await flags()).targetStalled);
+  };
+  await copy(1_000, 70);
+  await copy(1_000, 90); // its counters are far from zero
+  expect(await flags()).toMatchObject({ sourceStalled: false, criticalLag: false, errorRate: 0, severity: 'low' });
+  await copy(1_001, 20);
+  await copy(1_001, 100, { lagRecords: 201 });
+  expect(await flags()).toMatchObject({ criticalLag: true, severity: 'low' });
+  expect(seen).toEqual([false, true, false, true]);
+
+  const spikes: boolean[] = [];
+  for (const incident of [playedIncident(), null, playedIncident()]) {
+    await copy(1_002, 20, { incident });
+    spikes.push((await flags()).errorSpike);
+    await copy(1_002, 40, { incident });
+    spikes.push((await flags()).errorSpike);
+  }
+  expect(spikes).toEqual([true, false, false, false, true, false]);
+  expect(await flags()).toMatchObject({ errorRate: 1, highErrorRate: true, sourceStalled: null, severity: 'high' });
+});
+
+test('reg-M-340: what is how severe is the say of the options, from the next question on', async () => {
+  const { plane, root, id } = await estate();
+  play(plane, id, 1, plane.clock.now(), { lagRecords: 150 });
+  const flags = async () => (await root('GET', '/api/v1/jobs/a/metrics/current')).json<Flags>();
+  expect(await flags()).toMatchObject({ criticalLag: false, severity: 'none' });
+  const options = { flags: { critical_lag: 100 }, severity: { high_lag: 140 } };
+  expect((await root('POST', '/api/v1/config/import', { monitoring: options })).statusCode).toBe(200);
+  expect(await flags()).toMatchObject({ criticalLag: true, severity: 'high' });
+});
+
 test('a store that takes no figures keeps nothing from going on', async () => {
   const { plane, id } = await estate();
   play(plane, id, 1, plane.clock.now());

@@ -112,7 +112,7 @@ test('edit changes one option of a section, or asks for each', async () => {
   expect(files.files.get('lockstep.yaml')).toContain('  loki:\n    endpoint: https://loki.example\n');
   const { asked, io } = answering('loud', '', '/var/log/lockstep');
   const { out } = await runLine(['config', 'edit', 'logging'], { disk: files, io });
-  expect(asked).toEqual(['[info] ', '[info] ', '[–] ']);
+  expect(asked).toEqual(['[info] ', '[info] ', '[–] ', '[100] ', '[5] ', '[30d] ']);
   expect(out).toContain('logging.level must be error, warn, info, debug\n');
   expect(files.files.get('lockstep.yaml')).toContain('logging:\n  directory: /var/log/lockstep\n');
   const odd = await runLine(['config', 'edit', 'servr'], { disk: files });

@@ -15,6 +15,7 @@ import { exitCodes } from '../../exit-codes.ts';
 import { runRemotely, type RemoteOptions } from '../../remote/remote-verb.ts';
 import { SERVER_OPTIONS } from '../../remote/server-choice.ts';
 import type { Verb } from '../../verb.ts';
+import { refuseWithoutEqual } from './without-equal.ts';
 import { editOnServer, isOfServer, setOnServer } from './of-server.ts';
 
 interface Options extends FileOption, RemoteOptions {}
@@ -22,18 +23,24 @@ interface Options extends FileOption, RemoteOptions {}
 export const editConfig: Verb<Options> = {
   summary: 'change options of one section',
   description:
-    'Changes an option of a section of the configuration file. Without a name it asks for each of the section, at a terminal. Where a server is set and no file is named, the options of the server are changed.\n\nSections: server, database, secrets, backups, logging, compliance, monitoring, client.',
+    'Changes an option of a section of the configuration file. Without a name, or with that of a group, it asks for each of them, at a terminal. Where a server is set and no file is named, the options of the server are changed.\n\nSections: server, database, secrets, backups, logging, compliance, monitoring, client.',
   examples: [
     'lockstep config edit monitoring',
     'lockstep config edit server port 8443',
+    'lockstep config edit server tls',
     'lockstep config edit monitoring loki.endpoint https://loki.example',
   ],
   options: { ...FILE_OPTION, ...SERVER_OPTIONS },
   takesFiles: false,
   async run(context, options, section, args) {
-    const keys = optionKeys.filter((key) => key.startsWith(`${section}.`));
-    if (keys.length === 0) throw unknownSection(section);
-    const [, name, written] = args;
+    const [, stated, written] = args;
+    refuseWithoutEqual(section, stated);
+    const all = optionKeys.filter((key) => key.startsWith(`${section}.`));
+    if (all.length === 0) throw unknownSection(section);
+    // A group of the section is asked for as the whole of it: "server tls". "manage" is what kaf-mirror calls that.
+    const group = all.filter((key) => key.startsWith(`${section}.${stated}.`));
+    const isAsked = written === undefined && (stated === 'manage' || group.length > 0);
+    const [keys, name] = isAsked ? [group.length > 0 ? group : all, undefined] : [all, stated];
     const ofServer = isOfServer(context, options);
     if (name === undefined && ofServer) return runRemotely(context, options, (remote) => editOnServer(remote, keys));
     if (name === undefined) {

@@ -1,6 +1,6 @@
 /** A mirror as flags say it. What has no flag stands in a file: docs/resources.md. */
 import { AppError } from '#contract/errors.ts';
-import { choiceFrom } from '../../remote/values.ts';
+import { choiceFrom, wholeNumber } from '../../remote/values.ts';
 
 export interface JobFlags {
   readonly source?: string;
@@ -11,6 +11,7 @@ export interface JobFlags {
   readonly start?: string;
   readonly transactions?: string;
   readonly timestamps?: string;
+  readonly refreshMs?: string;
 }
 
 /** For `Verb.options`. */
@@ -24,11 +25,12 @@ export const JOB_OPTIONS = {
   '--start <place>': 'earliest, latest, or a time with its zone',
   '--transactions <how>': 'preserve or committed-only',
   '--timestamps <how>': 'append, producer or target',
+  '--refresh-ms <number>': 'how often new topics and partitions are looked for, in milliseconds',
 } as const;
 
 /** The keys that flags state, as in `spec` of a Mirror; `before` holds where a flag says nothing. */
 export function jobSpec(flags: JobFlags, before: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
-  const { source, target, topic, exclude, offsets, start, transactions, timestamps } = flags;
+  const { source, target, topic, exclude, offsets, start, transactions, timestamps, refreshMs } = flags;
   const rules = [...(topic ?? []).map(ruleFrom), ...(exclude ?? []).map((each) => ({ exclude: patternFrom(each) }))];
   return {
     ...before,
@@ -43,6 +45,7 @@ export function jobSpec(flags: JobFlags, before: Readonly<Record<string, unknown
     ...(timestamps === undefined
       ? {}
       : { timestamps: choiceFrom('--timestamps', timestamps, ['append', 'producer', 'target']) }),
+    ...(refreshMs === undefined ? {} : { refreshMs: wholeNumber('--refresh-ms', refreshMs, 1) }),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   formatRows,
   UNKNOWN,
 } from '../../format.ts';
+import type { ResultOf } from '../../remote/api-client.ts';
 import { remoteVerb, type Remote, type RemoteOptions, type Shown } from '../../remote/remote-verb.ts';
 import { choiceFrom, wholeNumber } from '../../remote/values.ts';
 import type { Verb } from '../../verb.ts';
@@ -21,7 +22,7 @@ const KINDS = ['metrics', 'full'];
 export const jobStatus: Verb<RemoteOptions> = remoteVerb({
   summary: 'show positions, lag and incidents of a job; "metrics": totals; "full": gaps and resume points too',
   description:
-    'Shows positions, lag and incidents of each partition of a job, as measured last. "status metrics" shows totals since it was started, "status full" progress and gaps as well.\n\nExit code 5 where a partition stands still.',
+    'Shows positions, lag and incidents of each partition of a job, as measured last. "status metrics" shows totals since it was started and what stands out (docs/metrics.md), "status full" progress and gaps as well.\n\nExit code 5 where a partition stands still.',
   examples: [
     'lockstep jobs status orders',
     'lockstep jobs status metrics orders',
@@ -52,10 +53,30 @@ async function metricsOf({ api }: Remote, id: string): Promise<Shown> {
     ['bytes copied', formatBytes(metrics.bytesTransferred)],
     ['lag in records', formatCount(metrics.currentLag)],
     ['partitions that stand still', formatCount(metrics.errorCount)],
+    ['stands out', standingOut(metrics)],
+    ['severity', metrics.severity ?? UNKNOWN],
     ['since', formatMoment(metrics.since)],
     ['measured', formatMoment(metrics.measuredAt)],
   ]);
   return { json: { metrics }, lines };
+}
+
+const FLAGS = {
+  criticalLag: 'critical lag',
+  highErrorRate: 'many errors',
+  errorSpike: 'errors that just began',
+  sourceStalled: 'source stands still',
+  targetStalled: 'target stands still',
+} as const;
+
+/** Of what is not known it says that. */
+function standingOut(metrics: ResultOf<'getCurrentMetrics'>): string {
+  const named = (value: boolean | null): string =>
+    (Object.keys(FLAGS) as (keyof typeof FLAGS)[])
+      .flatMap((flag) => (metrics[flag] === value ? [FLAGS[flag]] : []))
+      .join(', ');
+  const unknown = named(null);
+  return `${named(true) || 'nothing'}${unknown === '' ? '' : ` (not known: ${unknown})`}`;
 }
 
 async function everythingOf({ api, ...context }: Remote, id: string): Promise<Shown> {

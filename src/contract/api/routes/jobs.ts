@@ -309,7 +309,7 @@ export const jobRoutes = {
     method: 'GET',
     path: '/api/v1/jobs/:id/metrics/current',
     tag: 'jobs',
-    summary: 'Totals of a job since it was started.',
+    summary: 'Totals of a job since it was started, and what stands out in it (docs/metrics.md).',
     access: on('metrics:view', { job: 'id' }),
     audit: null,
     params: byId,
@@ -320,6 +320,16 @@ export const jobRoutes = {
           bytesTransferred: count(),
           currentLag: count().nullable(),
           errorCount: count().describe('Partitions that stand still'),
+          errorRate: z.number().min(0).max(1).nullable().describe('Their share of the partitions'),
+          criticalLag: z.boolean().nullable(),
+          highErrorRate: z.boolean().nullable(),
+          sourceStalled: z.boolean().nullable().describe('It has not said for long where its partitions end'),
+          targetStalled: z
+            .boolean()
+            .nullable()
+            .describe('Nothing has arrived there for long, though the source has more'),
+          errorSpike: z.boolean().describe('Incidents began just now'),
+          severity: z.enum(['none', 'low', 'medium', 'high']).nullable(),
           since: time().nullable(),
           measuredAt: time().nullable(),
         })
