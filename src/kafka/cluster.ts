@@ -11,7 +11,14 @@ import { untilAborted } from '#util/until-aborted.ts';
 import { createAddressCheck, type AdvertisedRules } from './advertised.ts';
 import type { Api } from './api.ts';
 import { openConnection, type Connection, type ConnectionOptions } from './connection.ts';
-import { BrokerError, ClusterIdChangedError, ClusterUnreachableError, ConnectionError, KafkaError } from './errors.ts';
+import {
+  BrokerError,
+  ClusterIdChangedError,
+  ClusterUnreachableError,
+  ConnectionError,
+  KafkaError,
+  LoginRefusedError,
+} from './errors.ts';
 import type { FramePool } from './frame.ts';
 import { LoginTurns } from './login-turns.ts';
 import { assertAnswered, brokersOf, mergeTopic, topicsOf, type Broker, type TopicMetadata } from './metadata.ts';
@@ -347,7 +354,7 @@ export class Cluster {
 
   /** The first that can be opened: those that failed last come last, and one that says nothing is not waited for alone. */
   async #openAny(candidates: readonly SharedConnection[], onFailure: () => void): Promise<Connection> {
-    await this.#logins.begin(this.#closed.signal); // else all of them would be connected to when that wait is over
+    await this.#logins.begin(null, this.#closed.signal); // else all of them would be connected to when that wait is over
     const { promise, resolve, reject } = Promise.withResolvers<Connection>();
     const left = [...new Set(candidates.toSorted((a, b) => a.waitMs - b.waitMs))];
     const failures: ConnectionError[] = [];
@@ -427,9 +434,9 @@ export class Cluster {
   }
 }
 
-/** The next broker would be given the same, and refuse it too (login-turns.ts). */
-function isOfAllBrokers({ failure }: ConnectionError): boolean {
-  return failure === 'authentication' || failure === 'secret';
+/** The next broker would be given the same, and refuse it too; or there is nothing to give. */
+function isOfAllBrokers(error: ConnectionError): boolean {
+  return error instanceof LoginRefusedError ? error.isOfAllBrokers : error.failure === 'secret';
 }
 
 function splitAddress(address: string): { host: string; port: number } {

@@ -130,7 +130,7 @@ async function prepareLogin(
   signal?: AbortSignal,
 ): Promise<(connection: Connection) => Promise<void>> {
   const { clock, logins = new LoginTurns(clock, sasl.random) } = options;
-  const begun = await logins.begin(signal);
+  const begun = await logins.begin(`${options.host}:${options.port}`, signal);
   const credentials = await credentialsFor(sasl, options, signal);
   return (connection) => {
     const gone = new AbortController();

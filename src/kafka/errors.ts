@@ -64,6 +64,20 @@ export class SecretError extends ConnectionError {
   }
 }
 
+/** The broker does not log us in, or did not prove who it is. */
+export class LoginRefusedError extends ConnectionError {
+  override name = 'LoginRefusedError';
+  /** Credentials, or a part of them. False: the mechanism was refused, and nothing shown. */
+  readonly wasShown: boolean;
+  /** The other brokers would refuse it too, as far as is known (login-turns.ts): it is no use to ask them now. */
+  isOfAllBrokers = false;
+
+  constructor(address: string, message: string, options: { wasShown: boolean }) {
+    super('authentication', address, message, { definite: true });
+    this.wasShown = options.wasShown;
+  }
+}
+
 /** The leave to write was taken back before the request was sent (permit.ts). */
 export class WithheldError extends ConnectionError {
   override name = 'WithheldError';

@@ -11,6 +11,7 @@ import {
 } from '#testing/broker-frames.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { ScriptedNetwork, type ScriptedPeer } from '#testing/scripted-network.ts';
+import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { Cluster } from './cluster.ts';
 import { openConnection, type Connection } from './connection.ts';
@@ -28,7 +29,9 @@ const HANDSHAKE = 17;
 const AUTHENTICATE = 36;
 const STEP_MS = 10;
 
-type Verdict = 'refused' | 'taken' | 'lost' | 'none';
+/** `unoffered`: the mechanism is refused, before credentials are shown. */
+type Verdict = 'refused' | 'taken' | 'lost' | 'none' | 'unoffered';
+type Judge = (host: string, password: string) => Verdict;
 
 interface Settings {
   readonly addresses?: readonly string[];
@@ -42,7 +45,9 @@ interface Settings {
   readonly silent?: readonly string[];
   /** Where nobody listens. */
   readonly dead?: readonly string[];
-  readonly verdict?: (host: string) => Verdict;
+  readonly verdict?: Judge;
+  /** Instead of a password: another one each time. */
+  readonly tokens?: boolean;
 }
 
 /** Brokers that answer after `wayMs`, and what they were asked. */
@@ -55,22 +60,26 @@ class Played {
   /** The most that were without an answer at the same time. */
   atOnce = 0;
   password = 'canary-Zx81';
-  verdict: (host: string) => Verdict;
+  verdict: Judge;
+  silent: readonly string[];
   readonly #settings: Settings;
   readonly #turns: LoginTurns;
   readonly #unanswered = new Set<ScriptedPeer>();
   readonly #known = new Set<ScriptedPeer>();
   readonly #sasl: Sasl;
+  #tokens = 0;
 
   constructor(settings: Settings = {}) {
     this.#settings = settings;
     this.verdict = settings.verdict ?? (() => 'refused');
+    this.silent = settings.silent ?? [];
     const { clock, network } = this;
     this.#sasl = {
-      mechanism: 'PLAIN',
+      mechanism: settings.tokens ? 'OAUTHBEARER' : 'PLAIN',
       credentials: async () => {
         const { password } = this;
         await new Promise<void>((resolve) => clock.schedule(settings.credentialsMs ?? 0, resolve));
+        if (settings.tokens) return { token: `token-${++this.#tokens}`, extensions: {} };
         return { username: 'mirror', password };
       },
       refused: () => {},
@@ -89,6 +98,18 @@ class Played {
       connectTimeoutMs: settings.connectTimeoutMs ?? 10_000,
       security: { tls: null, sasl: this.#sasl },
     });
+  }
+
+  /** The broker ends its connections. */
+  restart(host: string): void {
+    for (const peer of this.network.peers) if (peer.host === host) peer.close(null);
+  }
+
+  /** What asking for a connection comes to within `ms`. */
+  async opened(host: string, ms: number): Promise<{ at: string } | ConnectionError | 'waits'> {
+    const opening = this.open(host);
+    await this.passes(ms, ms > 200 ? STEP_MS : 1); // each answer takes a step
+    return stateOf(opening);
   }
 
   get hosts(): string[] {
@@ -124,7 +145,7 @@ class Played {
     await settle();
     for (const peer of this.network.peers) {
       if (peer.isDestroyed) this.#unanswered.delete(peer);
-      else if (!this.#settings.silent?.includes(peer.host)) this.#serve(peer);
+      else if (!this.silent.includes(peer.host)) this.#serve(peer);
     }
   }
 
@@ -137,9 +158,14 @@ class Played {
     }
     for (const request of peer.takeRequests().map((bytes) => parseRequest(bytes))) {
       if (request.apiKey === API_VERSIONS) this.#answer(peer, request, apiVersionsBody(SPOKEN));
-      if (request.apiKey === HANDSHAKE) this.#answer(peer, request, saslHandshakeBody(0, ['PLAIN']));
+      if (request.apiKey === HANDSHAKE) this.#offer(peer, request);
       if (request.apiKey === AUTHENTICATE) this.#judge(peer, request);
     }
+  }
+
+  #offer(peer: ScriptedPeer, request: RequestFrame): void {
+    const isOffered = this.verdict(peer.host, '') !== 'unoffered';
+    this.#answer(peer, request, saslHandshakeBody(isOffered ? 0 : 33, ['PLAIN']));
   }
 
   #answer(peer: ScriptedPeer, request: RequestFrame, body: Buffer, { moreMs = 0 } = {}): void {
@@ -148,7 +174,8 @@ class Played {
   }
 
   #judge(peer: ScriptedPeer, request: RequestFrame): void {
-    const verdict = this.verdict(peer.host);
+    const password = must(request.reader.compactBytes().toString().split('\0').at(-1), 'password');
+    const verdict = this.verdict(peer.host, password);
     const moreMs = this.#settings.loginMs ?? 0;
     this.logins.push({ host: peer.host, atMs: this.clock.monotonic() });
     this.#unanswered.add(peer);
@@ -274,16 +301,31 @@ describe('the turn of a login', () => {
     expect(broker.hosts).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  test('is waited for with credentials that were taken once and refused since', async () => {
-    const broker = new Played({ loginMs: 200, verdict: (host) => (host === 'b' ? 'refused' : 'taken') });
-    for (const host of ['a', 'b']) {
+  test('is waited for with credentials that were taken once and refused by two addresses since', async () => {
+    const broker = new Played({ loginMs: 200, verdict: (host) => ('bc'.includes(host) ? 'refused' : 'taken') });
+    for (const host of ['a', 'b', 'c']) {
       void broker.open(host);
       await broker.passes(300);
     }
     await broker.passes(200);
-    for (const host of ['c', 'd', 'e']) void broker.open(host);
+    for (const host of ['d', 'e', 'f']) void broker.open(host);
     await broker.passes(150);
-    expect(broker.hosts).toEqual(['a', 'b', 'c']);
+    expect(broker.hosts).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('is waited for where an address has refused what others take', async () => {
+    const broker = new Played({ loginMs: 200, verdict: (host) => (host === 'b' ? 'refused' : 'taken') });
+    for (const host of ['a', 'b']) await broker.opened(host, 400);
+    const opening = ['b', 'b', 'b', 'b'].map((host) => broker.open(host));
+    await broker.passes(600);
+    for (const each of opening) expect(await stateOf(each)).toMatchObject({ failure: 'authentication' });
+    expect(broker.hosts).toEqual(['a', 'b', 'b']);
+    expect(broker.atOnce).toBe(1);
+    broker.verdict = () => 'taken';
+    expect(await broker.opened('b', 600)).toEqual({ at: 'b:1' });
+    for (const host of ['b', 'b']) void broker.open(host);
+    await broker.passes(150);
+    expect(broker.atOnce).toBe(2);
   });
 
   test('goes to the next when the connection of a login is lost', async () => {
@@ -405,5 +447,151 @@ describe('a login that was refused', () => {
     abort.abort();
     expect(await stateOf(given)).toMatchObject({ failure: 'local', address: 'b:1' });
     expect(broker.network.peers.map(({ host }) => host)).toEqual(['a']);
+  });
+});
+
+describe('the refusal of one address', () => {
+  test.each<[string, Settings]>([
+    ['a password', {}],
+    ['tokens, which are new each time', { tokens: true }],
+  ])('holds up no other where those have taken %s', async (_, settings) => {
+    const broker = new Played({ ...settings, loginMs: 20, verdict: () => 'taken' });
+    for (const host of ['a', 'b', 'c']) expect(await broker.opened(host, 100)).toEqual({ at: `${host}:1` });
+    broker.verdict = (host) => (host === 'a' ? 'refused' : 'taken');
+    let isOver = false;
+    const outcomes: unknown[] = [];
+    const lanes = Array.from({ length: 4 }, async () => {
+      while (!isOver) outcomes.push(await broker.open('a'));
+    });
+    for (let i = 0; i < 60; i++) {
+      const host = i % 2 === 0 ? 'b' : 'c';
+      broker.restart(host);
+      expect(await broker.opened(host, 50)).toEqual({ at: `${host}:1` });
+      await broker.passes(950, 50);
+    }
+    const refusedMs = broker.logins.filter(({ host }) => host === 'a').map(({ atMs }) => atMs);
+    const distances = refusedMs.slice(1).map((atMs, i) => atMs - refusedMs[i]!);
+    expect(Math.min(...distances.slice(10))).toBeGreaterThan(2_500);
+    expect(refusedMs.length).toBeLessThan(30);
+    for (const each of outcomes) expect(each).toMatchObject({ failure: 'authentication', isOfAllBrokers: false });
+    isOver = true;
+    broker.verdict = () => 'taken';
+    await broker.passes(6_000, 50);
+    expect(await stateOf(Promise.all(lanes))).not.toBe('waits');
+    expect(await broker.opened('a', 50)).toEqual({ at: 'a:1' });
+  });
+
+  test('is that of all when a second one refuses too, also for who has begun before', async () => {
+    const broker = new Played({ silent: ['c'], verdict: () => 'taken' });
+    await broker.opened('a', 50);
+    broker.verdict = () => 'refused';
+    const slow = broker.open('c');
+    expect(await broker.opened('a', 10)).toMatchObject({ failure: 'authentication', isOfAllBrokers: false });
+    expect(await broker.opened('b', 10)).toMatchObject({ failure: 'authentication', isOfAllBrokers: true });
+    expect(await broker.opened('d', 20), 'all are held off').toBe('waits');
+    broker.silent = [];
+    await broker.passes(10, 1);
+    expect(await stateOf(slow)).toMatchObject({ failure: 'authentication', address: 'c:1', isOfAllBrokers: true });
+    expect(broker.hosts).toEqual(['a', 'a', 'b']);
+  });
+
+  test('is its own again after any other has taken the same', async () => {
+    const broker = new Played({ verdict: () => 'taken' });
+    await broker.opened('a', 50);
+    broker.verdict = (host) => ('bc'.includes(host) ? 'refused' : 'taken');
+    for (const host of ['b', 'd', 'c']) await broker.opened(host, 10);
+    expect(await broker.opened('e', 10)).toEqual({ at: 'e:1' });
+  });
+
+  test('stays its own with credentials that no other has seen', async () => {
+    const broker = new Played({ verdict: () => 'taken' });
+    await broker.opened('a', 10);
+    broker.verdict = (host) => (host === 'a' ? 'refused' : 'taken');
+    await broker.opened('a', 120);
+    broker.password = 'rotated';
+    expect(await broker.opened('a', 10)).toMatchObject({ failure: 'authentication', isOfAllBrokers: false });
+    expect(await broker.opened('b', 10)).toEqual({ at: 'b:1' });
+  });
+
+  test('of the mechanism says nothing of others, and no credentials are shown for it', async () => {
+    const broker = new Played({ verdict: (host) => (host === 'c' ? 'taken' : 'unoffered') });
+    const asking = broker.ask();
+    await broker.passes(200);
+    expect(await stateOf(asking)).toEqual({ at: 'c:1' });
+    for (let i = 0; i < 10; i++) await broker.opened('a', 500);
+    expect(await broker.opened('d', 10)).toMatchObject({ failure: 'authentication' });
+    expect(await broker.opened('c', 10)).toEqual({ at: 'c:1' });
+    expect(broker.hosts).toEqual(['c', 'c']);
+  });
+
+  test('does not end the first contact, until one refuses credentials that none has taken', async () => {
+    const broker = new Played({ verdict: (host) => (host === 'a' ? 'unoffered' : 'refused') });
+    const connecting = broker.cluster.connect().catch(errorOf);
+    await broker.passes(100);
+    expect(await stateOf(connecting)).toMatchObject({ failures: [{ address: 'a:1' }, { address: 'b:1' }] });
+    expect(broker.hosts).toEqual(['b']);
+  });
+
+  test('does not end an attempt at a cluster, and that of a second one does', async () => {
+    const broker = new Played({ verdict: () => 'taken' });
+    const asked = async (): Promise<unknown> => {
+      const asking = broker.ask();
+      await broker.passes(500);
+      return stateOf(asking);
+    };
+    expect(await asked()).toEqual({ at: 'a:1' });
+    broker.verdict = (host) => (host === 'a' ? 'refused' : 'taken');
+    broker.restart('a');
+    expect(await asked()).toEqual({ at: 'b:1' });
+    broker.verdict = () => 'refused';
+    broker.restart('b');
+    expect(await asked()).toMatchObject({ name: 'ClusterUnreachableError', failures: [{}, {}] });
+    expect(broker.hosts.slice(0, 3)).toEqual(['a', 'a', 'b']);
+    expect(broker.hosts).toHaveLength(5);
+  });
+});
+
+describe('credentials that are changed', () => {
+  test('are shown although others were refused after they had been read', async () => {
+    const judge: Judge = (_, password) => (password === 'new' ? 'taken' : 'refused');
+    const broker = new Played({ loginMs: 200, verdict: judge });
+    const old = broker.open('a');
+    await broker.passes(50);
+    broker.password = 'new';
+    const corrected = broker.open('b');
+    await broker.passes(500);
+    expect(await stateOf(old)).toMatchObject({ failure: 'authentication' });
+    expect(await stateOf(corrected)).toEqual({ at: 'b:1' });
+  });
+
+  test('on the brokers and then in the file end all distances with their first success', async () => {
+    const judge: Judge = (_, password) => (password === 'new' ? 'taken' : 'refused');
+    const broker = new Played({ loginMs: 100, verdict: judge });
+    for (let i = 0; i < 10; i++) await broker.opened('a', 5_200);
+    await broker.passes(5_000);
+    const old = broker.open('a');
+    await broker.passes(50);
+    broker.password = 'new';
+    const corrected = broker.open('b');
+    await broker.passes(250);
+    expect(await stateOf(old)).toMatchObject({ failure: 'authentication' });
+    expect(await stateOf(corrected)).toEqual({ at: 'b:1' });
+    for (const host of ['a', 'c']) expect(await broker.opened(host, 110)).toEqual({ at: `${host}:1` });
+    broker.verdict = () => 'refused';
+    for (const host of ['a', 'b']) await broker.opened(host, 110);
+    expect(await broker.opened('c', 300), 'the distance is small again').toMatchObject({ failure: 'authentication' });
+  });
+
+  test('leave an address that refuses them at the distance that it had', async () => {
+    const broker = new Played({ verdict: () => 'taken' });
+    await broker.opened('a', 50);
+    broker.verdict = (host) => (host === 'a' ? 'refused' : 'taken');
+    for (let i = 0; i < 10; i++) await broker.opened('a', 5_100);
+    broker.password = 'new';
+    expect(await broker.opened('b', 10)).toEqual({ at: 'b:1' });
+    const opening = broker.open('a');
+    while ((await stateOf(opening)) === 'waits') await broker.passes(STEP_MS);
+    for (const host of ['b', 'c']) expect(await broker.opened(host, 10)).toEqual({ at: `${host}:1` });
+    expect(await broker.opened('a', 2_000)).toBe('waits');
   });
 });

@@ -163,6 +163,7 @@ describe('the first login', () => {
     const error = await failureOf(broker.opening);
     expect(error).toMatchObject({ failure: 'authentication', definite: true, address: 'broker:9092' });
     expect(error?.message).toContain(message);
+    expect(broker.refusals, 'no credentials were').toBe(0);
     expect(broker.network.peer.isDestroyed).toBe(true);
   });
 

@@ -5,7 +5,7 @@
 import { Backoff } from '#util/backoff.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Api } from './api.ts';
-import { ConnectionError, KafkaError, SecretError } from './errors.ts';
+import { ConnectionError, KafkaError, LoginRefusedError, SecretError } from './errors.ts';
 import { errorOf } from './protocol/error-codes.ts';
 import { saslAuthenticate } from './protocol/sasl-authenticate.ts';
 import { saslHandshake } from './protocol/sasl-handshake.ts';
@@ -42,7 +42,7 @@ export interface SessionConnection {
 }
 
 /**
- * Logs in, and from then on again in time. Throws ConnectionError (`authentication`: refused; `secret`: there is nothing
+ * Logs in, and from then on again in time. Throws ConnectionError (LoginRefusedError; `secret`: there is nothing
  * to log in with); the connection has then ended.
  */
 export async function startSession(
@@ -131,6 +131,7 @@ async function logInOnce(
   { address, sasl, credentials }: { address: string; sasl: Sasl; credentials: SaslCredentials },
 ): Promise<number> {
   let lifetimeMs = 0;
+  let wasShown = false;
   const say = async (message: Buffer): Promise<Buffer> => {
     const answer = await call(saslAuthenticate, { authBytes: message });
     if (answer.errorCode !== 0) {
@@ -142,15 +143,16 @@ async function logInOnce(
   try {
     const { errorCode, mechanisms } = await call(saslHandshake, { mechanism: sasl.mechanism });
     if (errorCode !== 0) throw new SaslError(handshakeRefusal(errorCode, mechanisms));
+    wasShown = true;
     await exchange(sasl, credentials, say);
     return lifetimeMs;
   } catch (error) {
     if (error instanceof SecretError) throw atAddress(error, address);
     if (!(error instanceof SaslError)) throw error;
-    sasl.refused();
+    if (wasShown) sasl.refused();
     const who = 'token' in credentials ? 'our token' : `user "${credentials.username}"`;
     const message = `${address}: the login of ${who} by ${sasl.mechanism} failed: ${error.message}`;
-    throw new ConnectionError('authentication', address, message, { definite: true });
+    throw new LoginRefusedError(address, message, { wasShown });
   }
 }
 
