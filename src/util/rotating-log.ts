@@ -113,18 +113,18 @@ export class RotatingLog {
   /** As many lines as the file has room for. */
   async #writePart(): Promise<void> {
     const { fileBytesMax } = this.#options.limits;
-    const lines = this.#waiting.map((line) => Buffer.from(line));
-    let count = 0;
+    const parts: Buffer[] = [];
     let bytes = this.#bytes;
-    for (const { length } of lines) {
-      if (bytes > 0 && bytes + length > fileBytesMax) break;
-      bytes += length;
-      count++;
+    for (const line of this.#waiting) {
+      const part = Buffer.from(line);
+      if (bytes > 0 && bytes + part.length > fileBytesMax) break;
+      bytes += part.length;
+      parts.push(part);
     }
-    if (count === 0) return this.#rotate();
-    await this.#file.append(Buffer.concat(lines.slice(0, count)));
+    if (parts.length === 0) return this.#rotate();
+    await this.#file.append(Buffer.concat(parts));
     this.#bytes = bytes;
-    for (const line of this.#waiting.splice(0, count)) this.#waitingChars -= line.length;
+    for (const line of this.#waiting.splice(0, parts.length)) this.#waitingChars -= line.length;
   }
 
   async #rotate(): Promise<void> {
