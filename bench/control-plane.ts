@@ -17,21 +17,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AuditLog } from '#prove/log/audit-log.ts';
 import { event, entryOf, LOG_KEY, writeLog } from '#testing/audit-events.ts';
 import { startCluster, type KafkaCluster } from '#testing/kafka-cluster.ts';
-import { repository } from '#testing/kafka-home.ts';
 import { processCpuSeconds, processMemory } from '#testing/process-stat.ts';
-import { spawnSupervised, temporaryDirectory } from '#testing/supervisor.ts';
+import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import { assert, must } from '#util/assert.ts';
 import { canonicalJson } from '#util/canonical-json.ts';
 import { systemClock, systemDisk } from '#util/host.ts';
 import { ControlServer, type Call } from '../test/acceptance/control-server.ts';
 import { LogEnds } from '../test/acceptance/log-ends.ts';
-import { spawnLiveTraffic, type LiveTraffic } from '#testing/workload.ts';
+import { partitionsUpTo, spawnLiveTraffic, type LiveTraffic } from '#testing/workload.ts';
+import { measureCommand } from './measured-command.ts';
 import { quantiles, type Weighted } from './statistics.ts';
 
 const CONNECTIONS = 16;
-/** The server takes 2,000 requests a second of one address. */
-const ADDRESSES = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'];
+/** One for each: the server takes 2,000 requests a second of an address. */
+const ADDRESSES = Array.from({ length: CONNECTIONS }, (_, i) => `127.0.0.${i + 1}`);
 const READS_MS = 20_000;
 const WARM_UP_MS = 3_000;
 const AUDIT_MS = 10_000;
@@ -73,9 +73,7 @@ async function idle(): Promise<void> {
 
 /** Keeps its connections; as a program does that was given a token. */
 class Reader {
-  readonly #agents = ADDRESSES.map(
-    (localAddress) => new Agent({ keepAlive: true, maxSockets: CONNECTIONS / ADDRESSES.length, localAddress }),
-  );
+  readonly #agents = ADDRESSES.map((localAddress) => new Agent({ keepAlive: true, maxSockets: 1, localAddress }));
   readonly #url: string;
   readonly #token: string;
   readonly samples: Weighted[] = [];
@@ -90,7 +88,7 @@ class Reader {
     const beganMs = performance.now();
     const status = await new Promise<number>((resolve, reject) => {
       const options = {
-        agent: must(this.#agents[connection % this.#agents.length], 'agent'),
+        agent: must(this.#agents[connection], 'agent of the connection'),
         headers: { authorization: `Bearer ${this.#token}` },
       };
       const asked = request(`${this.#url}${path}`, options, (response) => {
@@ -199,21 +197,15 @@ async function verify(): Promise<void> {
     for (let seq = 0; seq < ENTRIES; seq++) yield Buffer.from(canonicalJson(entryOf(seq)));
   }
   await writeLog(systemDisk, entries(), { directory });
-  const program = [join(repository, 'bin', 'lockstep.js'), 'log', 'verify', directory, '--vkey', LOG_KEY.verifier.text];
-  const startedMs = performance.now();
-  const child = spawnSupervised(process.execPath, [...program, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  must(child.stdout, 'standard output').on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const pid = must(child.pid, 'process id');
-  let peakRssBytes = 0;
-  const looking = setInterval(() => {
-    peakRssBytes = Math.max(peakRssBytes, processMemory(pid).peakRssBytes);
-  }, 200);
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  clearInterval(looking);
-  assert(code === 0, `lockstep log verify ended with ${code}: ${said.slice(-2_000)}`);
-  const seconds = Number(((performance.now() - startedMs) / 1000).toFixed(1));
-  tell('verify', { entries: ENTRIES, seconds, peakRssMb: megabytes(peakRssBytes) });
+  const { seconds, peakRssBytes } = await measureCommand([
+    'log',
+    'verify',
+    directory,
+    '--vkey',
+    LOG_KEY.verifier.text,
+    '--json',
+  ]);
+  tell('verify', { entries: ENTRIES, seconds: Number(seconds.toFixed(1)), peakRssMb: megabytes(peakRssBytes) });
 }
 
 async function topics(): Promise<void> {
@@ -279,7 +271,7 @@ async function beside(): Promise<void> {
 }
 
 function startTraffic(source: KafkaCluster): Promise<LiveTraffic> {
-  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition);
+  const partitions = partitionsUpTo(PARTITIONS);
   const recordsPerSecond = (BESIDE_MB_PER_S * 1e6) / RECORD_BYTES;
   const stream = { name: 'orders', topic: 'orders', partitions, valueBytes: RECORD_BYTES - 50, recordsPerSecond };
   return spawnLiveTraffic(source.bootstrap, [{ ...stream, batchBytes: 65_536, lingerMs: 5, partitionRuns: true }]);

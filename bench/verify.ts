@@ -3,47 +3,25 @@
  * begins; identical, where bodies are the same bytes, and mapped, record by record. Prints lines of JSON:
  * `node bench/verify.ts [gigabytes] [directory for CPU profiles]`. MB are those of the source's batches as they lie in its log.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { join } from 'node:path';
 import type { MirrorVerification } from '#contract/verification.ts';
 import { startCluster } from '#testing/kafka-cluster.ts';
-import { repository } from '#testing/kafka-home.ts';
-import { processCpuSeconds, processMemory } from '#testing/process-stat.ts';
-import { spawnSupervised } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
 import { writeLink, type Link } from '../test/acceptance/link-file.ts';
 import { runUntilCaughtUp, told } from '../test/acceptance/lockstep-process.ts';
 import { dataSetOf, type DataSet } from './data-set.ts';
 import { writeDataSet } from './data-writer.ts';
+import { measureCommand, type MeasuredCommand } from './measured-command.ts';
 
 const RUNS = 3;
 const PARTITIONS = 8;
-const POLL_MS = 10;
 /** Records of a topic that is compared one by one take longer: a part of it is enough. */
 const MAPPED_SHARE = 0.3;
 
 const [gigabytes = '1', profiles] = process.argv.slice(2);
 
-async function verify(
-  file: string,
-): Promise<{ out: string; cpuSeconds: number; peakRssBytes: number; seconds: number }> {
+function verify(file: string): Promise<MeasuredCommand> {
   const flags = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
-  const argv = [...flags, join(repository, 'bin', 'lockstep.js'), 'verify', '-f', file, '--json'];
-  const startedMs = performance.now();
-  const child = spawnSupervised(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let out = '';
-  must(child.stdout, 'standard output').on('data', (chunk: Buffer) => (out += chunk.toString()));
-  const pid = must(child.pid, 'process id');
-  let [cpuSeconds, peakRssBytes] = [0, 0];
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  let isRunning = true;
-  void ended.then(() => (isRunning = false));
-  for (; isRunning; await sleep(POLL_MS)) {
-    cpuSeconds = Math.max(cpuSeconds, processCpuSeconds(pid));
-    peakRssBytes = Math.max(peakRssBytes, processMemory(pid).peakRssBytes);
-  }
-  if (child.exitCode !== 0) throw new Error(`exit code ${child.exitCode}\n${out.slice(-3_000)}`);
-  return { out, cpuSeconds, peakRssBytes, seconds: (performance.now() - startedMs) / 1000 };
+  return measureCommand(['verify', '-f', file, '--json'], flags);
 }
 
 async function measure(dataSet: DataSet, offsets: 'identical' | 'mapped', file: string): Promise<void> {

@@ -5,6 +5,8 @@ import {
   apiVersionsBody,
   parseRequest,
   responseFrame,
+  SASL_AUTHENTICATE,
+  SASL_HANDSHAKE,
   saslAuthenticateBody,
   saslHandshakeBody,
   type RequestFrame,
@@ -21,12 +23,10 @@ import { LoginTurns } from './login-turns.ts';
 import type { Sasl } from './security.ts';
 
 const SPOKEN = [
-  [17, 0, 1],
+  [SASL_HANDSHAKE, 0, 1],
   [18, 0, 4],
-  [36, 0, 2],
+  [SASL_AUTHENTICATE, 0, 2],
 ] as const;
-const HANDSHAKE = 17;
-const AUTHENTICATE = 36;
 const STEP_MS = 10;
 
 /** `unoffered`: the mechanism is refused, before credentials are shown. */
@@ -158,8 +158,8 @@ class Played {
     }
     for (const request of peer.takeRequests().map((bytes) => parseRequest(bytes))) {
       if (request.apiKey === API_VERSIONS) this.#answer(peer, request, apiVersionsBody(SPOKEN));
-      if (request.apiKey === HANDSHAKE) this.#offer(peer, request);
-      if (request.apiKey === AUTHENTICATE) this.#judge(peer, request);
+      if (request.apiKey === SASL_HANDSHAKE) this.#offer(peer, request);
+      if (request.apiKey === SASL_AUTHENTICATE) this.#judge(peer, request);
     }
   }
 

@@ -4,6 +4,8 @@ import {
   apiVersionsBody,
   parseRequest,
   responseFrame,
+  SASL_AUTHENTICATE,
+  SASL_HANDSHAKE,
   saslAuthenticateBody,
   saslHandshakeBody,
   type RequestFrame,
@@ -18,13 +20,11 @@ import { FramePool } from './frame.ts';
 import type { Sasl, SaslCredentials } from './security.ts';
 
 const SPOKEN = [
-  [17, 0, 1],
+  [SASL_HANDSHAKE, 0, 1],
   [18, 0, 4],
-  [36, 0, 2],
+  [SASL_AUTHENTICATE, 0, 2],
   [99, 1, 1],
 ] as const;
-const HANDSHAKE = 17;
-const AUTHENTICATE = 36;
 const ECHO = 99;
 const PASSWORD = 'canary-Zx81';
 
@@ -95,9 +95,9 @@ class Played {
 
   /** The next login, to its end. */
   async logIn(lifetimeMs: number): Promise<void> {
-    this.answer(this.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
+    this.answer(this.take(SASL_HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    this.answer(this.take(AUTHENTICATE), saslAuthenticateBody(0, null, lifetimeMs));
+    this.answer(this.take(SASL_AUTHENTICATE), saslAuthenticateBody(0, null, lifetimeMs));
     await settle();
   }
 
@@ -138,11 +138,11 @@ describe('the first login', () => {
     await broker.accept();
     let isOpen = false;
     void broker.opening.then(() => (isOpen = true));
-    const handshake = broker.take(HANDSHAKE);
+    const handshake = broker.take(SASL_HANDSHAKE);
     expect(handshake.reader.string()).toBe('PLAIN');
     broker.answer(handshake, saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    const authenticate = broker.take(AUTHENTICATE);
+    const authenticate = broker.take(SASL_AUTHENTICATE);
     expect(authenticate.reader.compactBytes().toString()).toBe(`\0mirror\0${PASSWORD}`);
     expect(isOpen).toBe(false);
     broker.answer(authenticate, saslAuthenticateBody(0, null));
@@ -159,7 +159,7 @@ describe('the first login', () => {
   ])('that the handshake refuses says why', async (body, message) => {
     const broker = new Played();
     await broker.accept();
-    broker.answer(broker.take(HANDSHAKE), body);
+    broker.answer(broker.take(SASL_HANDSHAKE), body);
     const error = await failureOf(broker.opening);
     expect(error).toMatchObject({ failure: 'authentication', definite: true, address: 'broker:9092' });
     expect(error?.message).toContain(message);
@@ -170,9 +170,9 @@ describe('the first login', () => {
   test('that is refused has the user and what the broker says, never the password', async () => {
     const broker = new Played();
     await broker.accept();
-    broker.answer(broker.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
+    broker.answer(broker.take(SASL_HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    broker.answer(broker.take(AUTHENTICATE), saslAuthenticateBody(58, `wrong:\n${PASSWORD} is not it`));
+    broker.answer(broker.take(SASL_AUTHENTICATE), saslAuthenticateBody(58, `wrong:\n${PASSWORD} is not it`));
     const error = must(await failureOf(broker.opening), 'error');
     expect(error.failure).toBe('authentication');
     expect(error.message).toBe(
@@ -239,7 +239,7 @@ describe('the repeated login', () => {
     broker.answer(first, int32Body(1));
     expect(await early).toEqual({ value: 1 });
     await settle();
-    expect(broker.keys).toEqual([HANDSHAKE]);
+    expect(broker.keys).toEqual([SASL_HANDSHAKE]);
     await broker.logIn(10_000);
     expect(broker.keys).toEqual([ECHO, ECHO]);
     broker.answer(broker.take(), int32Body(2));
@@ -264,9 +264,9 @@ describe('the repeated login', () => {
 
     arrived.resolve({ username: 'mirror', password: 'rotated' });
     await settle();
-    broker.answer(broker.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
+    broker.answer(broker.take(SASL_HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    expect(broker.take(AUTHENTICATE).reader.compactBytes().toString()).toBe('\0mirror\0rotated');
+    expect(broker.take(SASL_AUTHENTICATE).reader.compactBytes().toString()).toBe('\0mirror\0rotated');
     connection.close();
   });
 
@@ -303,9 +303,9 @@ describe('the repeated login', () => {
     const { broker, connection } = await Played.open(10_000);
     await broker.clock.advance(8_500);
     const held = failureOf(ask(connection, 1));
-    broker.answer(broker.take(HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
+    broker.answer(broker.take(SASL_HANDSHAKE), saslHandshakeBody(0, ['PLAIN']));
     await settle();
-    broker.answer(broker.take(AUTHENTICATE), saslAuthenticateBody(58, 'rotated'));
+    broker.answer(broker.take(SASL_AUTHENTICATE), saslAuthenticateBody(58, 'rotated'));
     expect(await held).toMatchObject({ failure: 'authentication', definite: true });
     await settle();
     expect(broker.troubles).toHaveLength(1);

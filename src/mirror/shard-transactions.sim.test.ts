@@ -263,6 +263,17 @@ function beginLate(lateAt: number): void {
   };
 }
 
+/** Two transactions, of which the first has ended, behind the first record of the other, which stays open on the target. Returns up to where. */
+async function copyUpToOpen(of: World): Promise<number> {
+  of.append(100, TRANSACTIONAL);
+  of.append(101, TRANSACTIONAL);
+  of.end(100, true);
+  const open = of.source.log.stableOffset;
+  of.start();
+  await of.until(() => of.target.log.end === open && of.shard.position === open);
+  return open;
+}
+
 describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
   test.each(SEEDS)('readers of either isolation level see the source, seed %i', async (seed) => {
     world = new World(seed, protocol);
@@ -386,12 +397,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
 
   test('a stop goes on until what is open on the target has ended at the source, and no further', async () => {
     world = new World(1, protocol);
-    world.append(100, TRANSACTIONAL);
-    world.append(101, TRANSACTIONAL);
-    world.end(100, true); // behind the first record of another one: it stays open on the target
-    const open = world.source.log.stableOffset;
-    world.start();
-    await world.until(() => world.shard.position === open);
+    const open = await copyUpToOpen(world);
     expect(world.shard.openTransactions).toEqual({ count: 1, from: 0 });
     let openUntil: number | null = null;
     void world.shard.openUntil().then((until) => (openUntil = until));
@@ -410,12 +416,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
 
   test('a stop while it is looked at what is open does not take that for nothing', async () => {
     world = new World(1, protocol);
-    world.append(100, TRANSACTIONAL);
-    world.append(101, TRANSACTIONAL);
-    world.end(100, true);
-    const open = world.source.log.stableOffset;
-    world.start();
-    await world.until(() => world.shard.position === open);
+    await copyUpToOpen(world);
     let [isAway, asked] = [true, 0];
     world.target.onCall = (name) => {
       if (!isAway || name !== 'DescribeTransactions') return;
@@ -449,12 +450,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
 
   test('a transaction that its coordinator has ended stops it, with the offset and the limit', async () => {
     world = new World(1, protocol);
-    world.append(100, TRANSACTIONAL);
-    world.append(101, TRANSACTIONAL);
-    world.end(100, true); // behind the first record of another one: it stays open on the target
-    const open = world.source.log.stableOffset;
-    world.start();
-    await world.until(() => world.target.log.end === open && world.shard.position === open);
+    const open = await copyUpToOpen(world);
     await world.restart();
     world.coordinator.expire();
     world.end(101, true);
@@ -518,12 +514,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
   test('in the middle of a transaction that the source has lost, what the source lost is named', async () => {
     world = new World(1, protocol);
     world.append(99, 0);
-    world.append(100, TRANSACTIONAL);
-    world.append(101, TRANSACTIONAL);
-    world.end(100, true);
-    const open = world.source.log.stableOffset;
-    world.start();
-    await world.until(() => world.target.log.end === open && world.shard.position === open);
+    const open = await copyUpToOpen(world);
     await world.restart();
     world.end(101, true);
     world.append(99, 0);
@@ -537,12 +528,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
 
   test('one that was open for long is ended in its place although the source has compacted all of it away', async () => {
     world = new World(1, protocol);
-    world.append(100, TRANSACTIONAL);
-    world.append(101, TRANSACTIONAL);
-    world.end(100, true);
-    const open = world.source.log.stableOffset;
-    world.start();
-    await world.until(() => world.shard.position === open);
+    await copyUpToOpen(world);
     expect(world.openTransactions.size).toBe(0);
     await world.until(() => world.openTransactions.size > 0, 7_000);
     expect([...world.openTransactions]).toEqual([[0, 100]]);
@@ -558,12 +544,7 @@ describe.each(PROTOCOLS)('with the %s protocol', (protocol) => {
 
   test('one whose source is not recorded stops it where the source has compacted all of it away', async () => {
     world = new World(1, protocol);
-    world.append(100, TRANSACTIONAL);
-    world.append(101, TRANSACTIONAL);
-    world.end(100, true);
-    const open = world.source.log.stableOffset;
-    world.start();
-    await world.until(() => world.shard.position === open);
+    const open = await copyUpToOpen(world);
     await world.restart();
     world.source.log.batches.shift();
     world.end(101, true);

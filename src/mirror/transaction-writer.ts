@@ -345,7 +345,7 @@ export class TransactionWriter {
         if (this.#port.now() > refusedUntil)
           throw new BrokerError(
             errorOf(CONCURRENT_TRANSACTIONS),
-            'EndTxn',
+            error.api,
             `offset ${at.offset}`,
             `the transaction is ours, and is still refused: ${error.message}`,
           );

@@ -7,13 +7,13 @@ import { temporaryDirectory } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
 import { systemClock, systemHost } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
+import { plainEvent } from '#testing/plain-event.ts';
 import { restoreBackup, takeBackup, verifyBackup } from './backup.ts';
 import type { Database } from './database.ts';
 import { newKeyLine, parseKeyring } from './key-encryption.ts';
 import { openMigrated } from './location.ts';
 import { createLocalStore, openStore } from './open-store.ts';
 import type { Store } from './store.ts';
-import { plainEvent } from '#testing/plain-event.ts';
 
 const { disk } = systemHost;
 const keys = parseKeyring(newKeyLine('k1'), 'test');

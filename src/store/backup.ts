@@ -18,7 +18,7 @@ import type { LogCheckpoint } from './log-anchors.ts';
 import { noVersions } from './maintenance.ts';
 import { conflict, type Row, type Scope } from './scope.ts';
 import { currentSchema } from './schema.ts';
-import type { SealedValue } from './sealed-secrets.ts';
+import { secretOf } from './sealed-secrets.ts';
 import type { Store } from './store.ts';
 import { type TableName, tableNames } from './tables.ts';
 import { rewrapSecret } from './vault.ts';
@@ -116,9 +116,8 @@ async function rewrapRows(rows: readonly DumpRow[], { keys, ownKeys }: RestoreOp
   if (ownKeys === undefined) return rows;
   return Promise.all(
     rows.map(async (row) => {
-      if (row['ciphertext'] === null) return row; // deleted
-      const { name, version, key_id, wrapped_key, nonce, ciphertext } = row as unknown as Row<'secrets'>;
-      const secret = { name, version, keyId: key_id, wrappedKey: wrapped_key, nonce, ciphertext } as SealedValue;
+      const secret = secretOf(row as unknown as Row<'secrets'>);
+      if (secret === null) return row;
       const { keyId, wrappedKey } = await rewrapSecret(secret, { from: keys, to: ownKeys });
       return { ...row, key_id: keyId, wrapped_key: wrappedKey };
     }),

@@ -11,7 +11,7 @@ import type { JobText } from './jobs.ts';
 import type { KeyEncryption } from './key-encryption.ts';
 import type { RoleText } from './roles.ts';
 import type { Row } from './scope.ts';
-import type { SealedSecrets, SealedValue } from './sealed-secrets.ts';
+import { secretOf, type SealedSecrets, type SealedValue } from './sealed-secrets.ts';
 import type { UserKind } from './users.ts';
 import { openSecret, RESOURCE_SECRETS, sealSecret } from './vault.ts';
 
@@ -119,13 +119,11 @@ async function secretsOf(
   { secrets, keys }: OwnSecrets,
 ): Promise<EstateSecret[]> {
   const taken: EstateSecret[] = [];
-  for (const { name, version, key_id, wrapped_key, nonce, ciphertext } of rows) {
-    if (!name.startsWith(RESOURCE_SECRETS)) continue;
-    if (key_id === null || wrapped_key === null || nonce === null || ciphertext === null) continue; // deleted
-    const value = await openSecret(
-      { name, version, keyId: key_id, wrappedKey: wrapped_key, nonce, ciphertext },
-      theirs,
-    );
+  for (const row of rows) {
+    const secret = secretOf(row);
+    if (secret === null || !secret.name.startsWith(RESOURCE_SECRETS)) continue;
+    const { name } = secret;
+    const value = await openSecret(secret, theirs);
     const here = await secrets.get(name);
     const isSame = here !== null && (await openSecret(here, keys)) === value;
     const next = (await secrets.lastVersion(name)) + 1;

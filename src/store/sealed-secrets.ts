@@ -50,7 +50,7 @@ export function createSealedSecrets({ db, now }: Scope): SealedSecrets {
   return {
     async get(name) {
       const row = await find(name);
-      return row && row.ciphertext !== null ? toSecret(row) : null;
+      return row ? secretOf(row) : null;
     },
     async list(prefix) {
       const rows = await db
@@ -116,6 +116,11 @@ export function createSealedSecrets({ db, now }: Scope): SealedSecrets {
       return numUpdatedRows > 0n;
     },
   };
+}
+
+/** Null: it was deleted. */
+export function secretOf(row: Row<'secrets'>): SealedSecret | null {
+  return row.ciphertext === null ? null : toSecret(row);
 }
 
 function toSecret(row: Row<'secrets'>): SealedSecret {

@@ -11,13 +11,13 @@ import { spawnSupervised, temporaryDirectory } from '#testing/supervisor.ts';
 import { must } from '#util/assert.ts';
 import { systemClock, systemHost } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
+import { plainEvent } from '#testing/plain-event.ts';
 import type { Database } from './database.ts';
 import { openDatabase, openMigrated, parseLocation, type StoreLocation } from './location.ts';
 import { createLocalStore, openStore } from './open-store.ts';
 import { currentSchema, migrateTo, readSchemaVersion, schemaVersions } from './schema.ts';
 import type { Store } from './store.ts';
 import { type Tables, tableNames } from './tables.ts';
-import { plainEvent } from '#testing/plain-event.ts';
 
 const options = { clock: systemClock, random: createRandom(1) };
 

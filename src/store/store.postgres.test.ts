@@ -9,13 +9,13 @@ import { testStore } from '#testing/store-suite.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { systemClock, systemHost } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
+import { plainEvent } from '#testing/plain-event.ts';
 import { restoreBackup, takeBackup } from './backup.ts';
 import { newKeyLine, parseKeyring } from './key-encryption.ts';
 import { openDatabase, openMigrated, type StoreLocation } from './location.ts';
 import { createLocalStore, openStore } from './open-store.ts';
 import { currentSchema, migrateTo, readSchemaVersion, schemaVersions } from './schema.ts';
 import { tableNames } from './tables.ts';
-import { plainEvent } from '#testing/plain-event.ts';
 
 let server: PostgresServer;
 let location: StoreLocation;

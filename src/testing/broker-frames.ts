@@ -5,7 +5,8 @@ import { must } from '#util/assert.ts';
 
 export const PRODUCE = 0;
 export const API_VERSIONS = 18;
-const SASL_HANDSHAKE = 17;
+export const SASL_HANDSHAKE = 17;
+export const SASL_AUTHENTICATE = 36;
 
 export interface RequestFrame {
   readonly apiKey: number;

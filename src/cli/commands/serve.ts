@@ -1,15 +1,8 @@
-import { resolveOptions, type OptionSources } from '#contract/option-values.ts';
-import { exitCodes } from '../exit-codes.ts';
-import { type ConfigOptions, optionFlags, readSources } from '../options.ts';
-import { openEventLog } from '../progress/event-log.ts';
-import { printProcess } from '../progress/process-printer.ts';
+import { optionFlags } from '../options.ts';
+import { runProcess, type ProcessOptions } from '../progress/run-process.ts';
 import type { Verb } from '../verb.ts';
 
-interface Options extends ConfigOptions {
-  readonly json?: true;
-}
-
-export const serve: Verb<Options> = {
+export const serve: Verb<ProcessOptions> = {
   summary: 'run the control plane: API, users, jobs that survive restarts',
   description:
     'Runs the control plane and its jobs until SIGTERM or Ctrl-C. Clusters, jobs, users and secrets are in a database (SQLite by default, PostgreSQL by LOCKSTEP_DATABASE_URL), who did what in the audit log. Keys are made at the first start, beside the database: keep copies of them elsewhere.\n\nThere is no default password: while there is no user, a one-time token creates the first administrator. It is printed on a terminal, and put into a file for its owner alone where standard output is none.\n\nExit code 0 after SIGTERM or Ctrl-C, 1 when it could not begin or go on, 2 when an option is wrong.',
@@ -21,27 +14,12 @@ export const serve: Verb<Options> = {
   ],
   options: optionFlags('serve'),
   takesFiles: false,
-  async run(context, options) {
-    const { io, host, app, version } = context;
-    const sources = (): OptionSources => readSources(context, options, 'serve');
-    const log = await openEventLog(context, resolveOptions(sources()).values, 'serve');
-    const print = printProcess(context, { isJson: options.json === true });
-    const stop = new AbortController();
-    io.onInterrupt(() => stop.abort());
-    try {
-      await app.serve(host, {
-        sources,
-        version,
-        signal: stop.signal,
-        isTerminal: io.isTty && options.json !== true,
-        onEvent(event) {
-          log?.write(event);
-          print(event);
-        },
-      });
-    } finally {
-      await log?.close();
-    }
-    return exitCodes.ok;
+  run: (context, options) => {
+    const { io, host, app } = context;
+    const isTerminal = io.isTty && options.json !== true;
+    return runProcess(context, options, {
+      name: 'serve',
+      start: (running) => app.serve(host, { ...running, isTerminal }),
+    });
   },
 };
