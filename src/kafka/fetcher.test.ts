@@ -86,6 +86,11 @@ function named(asked: FetchAsked): number[][] {
   return asked.positions.map(({ partition, offset }) => [partition, offset]).toSorted((a, b) => a[0]! - b[0]!);
 }
 
+/** So many partitions, each at 0. */
+function allOf(partitions: number): number[][] {
+  return Array.from({ length: partitions }, (_, partition) => [partition, 0]);
+}
+
 function records(baseOffset: number, count = 1, bytes = 10): Buffer {
   return sourceBatch({
     baseOffset,
@@ -146,6 +151,9 @@ describe('sessions', () => {
     await broker.clock.advance(400);
     broker.nextFetch().answer({ sessionId: 77 });
     expect(confirmed()).toEqual([before + 400, null, before + 400]);
+    await broker.clock.advance(400);
+    broker.nextFetch().answer({ sessionId: 77, throttleTimeMs: 100 }); // its quota is used up: it has looked at nothing
+    expect(confirmed()).toEqual([before + 400, null, before + 400]);
   });
 
   test('take in partitions that come later, and drop those that are removed', async () => {
@@ -162,6 +170,33 @@ describe('sessions', () => {
     expect(named(second.asked)).toEqual([[9, 0]]);
     expect(third.asked.forgotten).toEqual([{ topicId: TOPIC, partition: 0 }]);
     expect(partitions[0]!.results).toEqual([]); // removed before its answer came
+  });
+
+  test('are begun anew for who takes the place of another while a request is under way', async () => {
+    const { broker, fetcher, partitions } = await setUp(2);
+    broker.nextFetch().answer({ sessionId: 77 });
+    const before = broker.nextFetch();
+    fetcher.remove(partitions[0]!);
+    fetcher.add(new Partition(0)); // at the very offset: the session would name it only when it changes (KIP-227)
+    before.answer({ sessionId: 77 });
+    const first = broker.nextFetch();
+    expect([first.asked.sessionId, first.asked.sessionEpoch]).toEqual([77, 0]); // ends 77 and opens another
+    expect([named(first.asked), first.asked.forgotten]).toEqual([allOf(2), []]);
+    first.answer({ sessionId: 78 });
+    const second = broker.nextFetch();
+    expect([second.asked.sessionId, second.asked.sessionEpoch, named(second.asked)]).toEqual([78, 1, []]);
+  });
+
+  test('are begun anew for who takes the place of another while nothing can be asked for', async () => {
+    const { broker, fetcher, partitions } = await setUp(1);
+    broker.nextFetch().answer({ sessionId: 77 });
+    partitions[0]!.fetchOffset = -1;
+    broker.nextFetch().answer({ sessionId: 77 });
+    expect(broker.waiting).toBe(0);
+    fetcher.remove(partitions[0]!);
+    fetcher.add(new Partition(0));
+    const { asked } = broker.nextFetch();
+    expect([asked.sessionId, asked.sessionEpoch, named(asked)]).toEqual([77, 0, allOf(1)]);
   });
 
   test('leave a partition out while it is paused, and name it again', async () => {

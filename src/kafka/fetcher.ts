@@ -64,6 +64,8 @@ export class Fetcher {
   #session = new Map<string, FetchPosition>();
   #sessionId = 0;
   #sessionEpoch = 0;
+  /** A subscriber has taken the place of one that the session was opened for, and would hear only of what changes. */
+  #wantsNewSession = false;
   readonly #window = new FetchWindow();
   /** Of the last request. */
   #roundTripMs = 0;
@@ -100,7 +102,9 @@ export class Fetcher {
 
   add(subscriber: FetchSubscriber): void {
     if (this.#lost) return subscriber.onFetchLost(this.#lost);
-    this.#subscribers.set(keyOf(subscriber), subscriber);
+    const key = keyOf(subscriber);
+    this.#wantsNewSession ||= this.#session.has(key);
+    this.#subscribers.set(key, subscriber);
     this.wake();
   }
 
@@ -127,6 +131,7 @@ export class Fetcher {
     const maxBytes = this.#reserve();
     if (maxBytes === 0) return;
     const sentAt = clock.monotonic();
+    if (this.#wantsNewSession) this.#beginSession();
     const { positions, forgotten } = this.#changesTo(ready);
     const body = encodeFetch({
       maxWaitMs: ready.size < this.#subscribers.size ? MAX_WAIT_MS_WITH_PAUSED : this.#options.maxWaitMs,
@@ -197,8 +202,11 @@ export class Fetcher {
     } else {
       const askedPositions = this.#session; // a broker without room for a session makes us forget it
       this.#advanceSession(response.sessionId);
-      this.#respondedAt = this.#options.clock.now();
-      this.#answered = askedPositions;
+      // A broker whose quota is used up looks at nothing (KafkaApis.handleFetchRequest, getThrottledResponse).
+      if (response.throttleTimeMs === 0 || response.partitions.length > 0) {
+        this.#respondedAt = this.#options.clock.now();
+        this.#answered = askedPositions;
+      }
       let isFull = end - start >= FULL * this.#askedBytes;
       for (const result of response.partitions) {
         const key = keyOf(result);
@@ -249,8 +257,14 @@ export class Fetcher {
 
   #resetSession(): void {
     this.#sessionId = 0;
+    this.#beginSession();
+  }
+
+  /** The broker drops the session that is named with epoch 0, and opens another (FetchManager.newContext). */
+  #beginSession(): void {
     this.#sessionEpoch = 0;
     this.#session = new Map();
+    this.#wantsNewSession = false;
   }
 
   #lose(error: ConnectionError | BrokerError): void {

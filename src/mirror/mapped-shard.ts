@@ -218,8 +218,8 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
 
   /** When the source's offsets were measured last; null before the first time. */
   get measuredAt(): number | null {
-    const confirmedAt = this.#fetcher?.confirmedAt(this) ?? null;
-    return confirmedAt === null ? this.#measuredAt : Math.max(confirmedAt, this.#measuredAt ?? 0);
+    if (this.#measuredAt === null) return null; // what was never heard is not confirmed
+    return Math.max(this.#measuredAt, this.#fetcher?.confirmedAt(this) ?? 0);
   }
 
   /** The source's offsets while nothing is fetched: its lag grows nevertheless. */
@@ -502,8 +502,9 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
     if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
     if (result.end > result.start) return this.#walkRecords(result, frame);
     this.#trouble.ease();
-    if (this.#position !== this.#cursor.offset) return;
-    this.#trouble.endBefore(Infinity); // nothing is left that could be refused
+    // An answer is empty also where other partitions have used up what was asked for.
+    const isAll = result.lastStableOffset <= this.#cursor.offset && this.#position === this.#cursor.offset;
+    if (isAll) this.#trouble.endBefore(Infinity); // nothing is left that could be refused
   }
 
   onFetchLost(error: ConnectionError | BrokerError): void {

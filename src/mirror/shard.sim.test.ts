@@ -700,6 +700,21 @@ describe('an incident that ends by itself', () => {
     expect(await over()).toEqual([]);
   });
 
+  test('a refused batch: an answer that has no room for it does not end it', async () => {
+    const { source, target } = newWorld().start();
+    let isRefused = true;
+    target.onProduce = (batch) => (isRefused && batch.readInt32BE(57) === 4 ? { errorCode: 32 } : null);
+    write(source.log, [3, 4]);
+    await stopped();
+    source.onFetch = (_, answer) => ({ ...answer, records: null });
+    await world.clock.advance(100_000);
+    source.onFetch = () => null;
+    await world.clock.advance(100_000);
+    expect([world.incidents.length, world.ended.length, target.log.end]).toEqual([1, 0, 3]);
+    isRefused = false;
+    expect(await over()).toEqual([]);
+  });
+
   test('the right to fill holes: what interrupts later is not taken for its lack again', async () => {
     const { source, target } = newWorld();
     write(source.log, [3]);
@@ -753,6 +768,22 @@ test('a short loss while there is nothing to copy is not waited out for ever', a
   await world.until(() => world.shard.waiting === null);
   await world.clock.advance(5_000);
   expect(world.shard.waiting).toBe(null);
+});
+
+test('what the source has never said is not confirmed by answers that do not mention it', async () => {
+  const { source } = newWorld();
+  source.isTerse = true;
+  world.start();
+  await world.until(() => world.shard.status(0).state === 'copying');
+  const fetcher = await world.dataPath.fetcherOf(source.leader);
+  await world.until(() => fetcher.confirmedAt(world.shard) !== null);
+  expect(world.shard.measuredAt).toBe(null);
+  world.shard.measure({ stableOffset: 0, highWatermark: 0 });
+  const measuredAt = world.clock.now();
+  await world.until(
+    () => world.clock.now() > measuredAt && world.shard.measuredAt === fetcher.confirmedAt(world.shard),
+  );
+  expect(world.shard.measuredAt).toBeGreaterThan(measuredAt);
 });
 
 describe('answer to markers', () => {

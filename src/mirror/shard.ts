@@ -243,8 +243,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
 
   /** When the source's offsets were measured last; null before the first time. */
   get measuredAt(): number | null {
-    const confirmedAt = this.#fetcher?.confirmedAt(this) ?? null;
-    return confirmedAt === null ? this.#measuredAt : Math.max(confirmedAt, this.#measuredAt ?? 0);
+    if (this.#measuredAt === null) return null; // what was never heard is not confirmed
+    return Math.max(this.#measuredAt, this.#fetcher?.confirmedAt(this) ?? 0);
   }
 
   /** The source's offsets while nothing is fetched: its lag grows nevertheless. */
@@ -642,7 +642,7 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     this.#producer = producer;
     this.#state = 'copying';
     this.#cursor = { offset: position.offset, sequence: position.sequence };
-    // A broker says nothing of a partition that joins its fetch session again with nothing new: it has nothing to wait for.
+    // Where nothing is new there is nothing to wait for, and the first answer may be two long polls away.
     if (position.offset >= (this.#stableOffset ?? Infinity)) this.#trouble.endWaiting();
     this.#stopAtEnd = null;
     this.#isEndNamed = false;
@@ -700,8 +700,9 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
     if (this.#producer?.isStalled) return; // what it kept would be missing to partitions of other brokers; fetched again later
     if (result.end > result.start) return this.#walkRecords(result, frame);
     this.#trouble.ease();
-    if (this.#position !== this.#cursor.offset) return;
-    this.#trouble.endBefore(Infinity); // nothing is left that could be refused
+    // An answer is empty also where other partitions have used up what was asked for.
+    const isAll = result.lastStableOffset <= this.#cursor.offset && this.#position === this.#cursor.offset;
+    if (isAll) this.#trouble.endBefore(Infinity); // nothing is left that could be refused
   }
 
   onFetchLost(error: ConnectionError | BrokerError): void {
