@@ -111,7 +111,7 @@ class ServerProcess {
     const vault = createVault(store.secrets, keys);
     const access = createClusterAccess(this.#host, { values: this.#values, vault, announcer: this.#announcer });
     const audit = this.#createAudit(store, access.host);
-    const jobs = await this.#startJobs(store, { access, audit });
+    const { jobs, traces } = await this.#startJobs(store, { access, audit });
     const lease = location.engine === 'postgres' ? this.#lease(store) : null;
     if (lease && !(await this.#standBy(lease, { store, jobs }))) return;
     if (lease) this.#ends.push(() => releaseLease(lease));
@@ -121,7 +121,7 @@ class ServerProcess {
     this.#ends.push(() => clusters.close());
     const backups = this.#createBackups(store, keys);
     const readCertificate = (ref: SecretRef): string => readCertificateOf(ref, access.host);
-    const control = { store, vault, audit, auditTrail: audit, jobs, clusters, backups, readCertificate };
+    const control = { store, vault, audit, auditTrail: audit, jobs, clusters, backups, readCertificate, traces };
     this.#server = await this.#serve(control);
     this.#work(store);
     this.#host.growHeap();
@@ -193,7 +193,7 @@ class ServerProcess {
   async #startJobs(
     store: Store,
     { access, audit }: { readonly access: ClusterAccess; readonly audit: AuditKeeper },
-  ): Promise<JobSupervisor> {
+  ): Promise<{ readonly jobs: JobSupervisor; readonly traces: ServerPorts['traces'] }> {
     const { version, runOn } = this.#options;
     const { clock, random } = this.#host;
     const announcer = this.#announcer;
@@ -211,7 +211,7 @@ class ServerProcess {
     const jobs = new JobSupervisor({ store, clock, random, process, run: runWith(access, runOn), observers });
     jobs.start();
     this.#ends.push(() => jobs.close());
-    return jobs;
+    return { jobs, traces: monitoring?.traces ?? null };
   }
 
   #createBackups(store: Store, keys: KeyEncryption): Backups | null {

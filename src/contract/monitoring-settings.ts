@@ -22,6 +22,7 @@ export interface MonitoringSettings {
     readonly source: string;
   } | null;
   readonly loki: { readonly endpoint: string; readonly token: SecretRef | null; readonly tenant: string | null } | null;
+  readonly traces: { readonly endpoint: string; readonly token: SecretRef | null; readonly percent: number } | null;
 }
 
 /** Null where nobody is to be told anything. */
@@ -30,6 +31,7 @@ export function monitoringOf(values: OptionValues): MonitoringSettings | null {
   const hec = values['monitoring.splunk.hecEndpoint'];
   const hecToken = values['monitoring.splunk.hecToken'];
   const loki = values['monitoring.loki.endpoint'];
+  const traces = values['monitoring.traces.endpoint'];
   const settings: MonitoringSettings = {
     listen: values['monitoring.listen'],
     token: values['monitoring.token'],
@@ -59,9 +61,18 @@ export function monitoringOf(values: OptionValues): MonitoringSettings | null {
             token: values['monitoring.loki.token'],
             tenant: values['monitoring.loki.tenant'],
           },
+    traces:
+      traces === null
+        ? null
+        : {
+            endpoint: withPath(traces, '/v1/traces'),
+            token: values['monitoring.traces.token'],
+            percent: values['monitoring.traces.percent'],
+          },
   };
-  const isIdle = !settings.listen && !settings.prometheus && !settings.splunk && !settings.loki;
-  return isIdle ? null : settings;
+  const { listen, prometheus, splunk } = settings;
+  const isWanted = listen ?? prometheus ?? splunk ?? settings.loki ?? settings.traces;
+  return isWanted ? settings : null;
 }
 
 /** An address that names more than a host is taken as it stands. */

@@ -106,6 +106,7 @@ function contradictions(values: OptionValues): string[] {
     ['monitoring.splunk.hecToken', 'monitoring.splunk.hecEndpoint'],
     ['monitoring.prometheus.token', 'monitoring.prometheus.pushGateway'],
     ['monitoring.loki.token', 'monitoring.loki.endpoint'],
+    ['monitoring.traces.token', 'monitoring.traces.endpoint'],
     ['client.tls.certFile', 'client.tls.keyFile'],
     ['client.tls.keyFile', 'client.tls.certFile'],
   ];
@@ -116,6 +117,7 @@ function contradictions(values: OptionValues): string[] {
     ['monitoring.splunk.hecToken', 'monitoring.splunk.hecEndpoint'],
     ['monitoring.prometheus.token', 'monitoring.prometheus.pushGateway'],
     ['monitoring.loki.token', 'monitoring.loki.endpoint'],
+    ['monitoring.traces.token', 'monitoring.traces.endpoint'],
   ];
   const open = sent.flatMap(([token, endpoint]) => {
     const target = values[endpoint];

@@ -273,6 +273,19 @@ export const optionTable = {
   'monitoring.loki.endpoint': row(url(), null, 'Loki; where it has no path, /loki/api/v1/push is added.', PROCESS),
   'monitoring.loki.token': row(secret(), null, 'A Bearer token for it.', PROCESS),
   'monitoring.loki.tenant': row(text('a tenant'), null, 'Sent as X-Scope-OrgID.', PROCESS),
+  'monitoring.traces.endpoint': row(
+    url(),
+    null,
+    'What takes traces of requests by OTLP over HTTP, an OpenTelemetry collector for example; where it has no path, /v1/traces is added.',
+    ['serve'],
+  ),
+  'monitoring.traces.token': row(secret(), null, 'A Bearer token for it.', ['serve']),
+  'monitoring.traces.percent': row(
+    count(0, 100),
+    100,
+    'Of requests whose traceparent does not decide it, so many percent are traced.',
+    ['serve'],
+  ),
   'monitoring.flags.criticalLag': row(
     count(0, 1_000_000_000_000),
     200,

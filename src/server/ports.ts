@@ -12,6 +12,7 @@ import type { InventoryGroup, InventoryGroupOffset } from '#store/inventory.ts';
 import type { Store } from '#store/store.ts';
 import type { Vault } from '#store/vault.ts';
 import type { Clock } from '#util/clock.ts';
+import type { Span } from '#contract/span.ts';
 import type { WebClient } from '#util/host.ts';
 
 export interface ServerPorts {
@@ -30,6 +31,8 @@ export interface ServerPorts {
   readonly web: WebClient;
   readonly clock: Clock;
   readonly entropy: Entropy;
+  /** Takes what requests were made of; null: nobody wants it. */
+  readonly traces: { readonly percent: number; readonly take: (span: Span) => void } | null;
   /** What went wrong inside, for whoever operates the server; callers learn of it only that, and the request's id. */
   readonly log: (entry: {
     readonly message: string;

@@ -31,6 +31,7 @@ import { systemHandlers } from './features/system.ts';
 import { socketOpener, watchingHandlers } from './features/watching.ts';
 import { Pipeline } from './http/pipeline.ts';
 import { createHttpServer, tlsOptions } from './http/server.ts';
+import { Tracing } from './http/tracing.ts';
 import { LiveHub } from './live/live-hub.ts';
 import type { Entropy, ServerPorts } from './ports.ts';
 import type { ServerSettings } from './settings.ts';
@@ -54,8 +55,11 @@ export interface Server {
   close(): Promise<void>;
 }
 
-export async function createServer(ports: ServerPorts, settings: ServerSettings): Promise<Server> {
-  const { store, clock, entropy, web } = ports;
+export async function createServer(given: ServerPorts, settings: ServerSettings): Promise<Server> {
+  const { clock, entropy, web } = given;
+  const tracing = given.traces && new Tracing({ ...given.traces, clock, entropy });
+  const ports = tracing ? tracing.watched(given) : given;
+  const { store } = ports;
   await syncBuiltInRoles(store);
   const { origin, hostname } = new URL(settings.publicUrl);
   const factors = new SecondFactors({ vault: ports.vault, clock, entropy, origins: [origin], domain: hostname });
@@ -88,6 +92,7 @@ export async function createServer(ports: ServerPorts, settings: ServerSettings)
     settings,
     pipeline: new Pipeline({ ports, settings, authenticator, allowedOrigins: () => hot().allowedOrigins }),
     hot,
+    tracing,
     handlers: {
       ...systemHandlers(context),
       ...accountHandlers(context),

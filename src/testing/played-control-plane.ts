@@ -277,6 +277,7 @@ export async function playControlPlane(
     readonly hasBackups?: boolean;
     /** What the server is started with. */
     readonly given?: OptionSources;
+    readonly traces?: ServerPorts['traces'];
     /** An empty database; by default one in memory. */
     readonly location?: StoreLocation;
     /** Of the store. */
@@ -322,6 +323,7 @@ export async function playControlPlane(
       throw new AppError('SECRET_UNAVAILABLE', 'The certificate is not there.');
     },
     web: options.web ?? noWeb,
+    traces: options.traces ?? null,
     clock,
     entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(random.next() * 256)) },
     log: (entry) => void logged.push(entry),

@@ -46,6 +46,21 @@ test('items arrive in their order, in batches within the bound', async () => {
   expect(delivery.counts()).toEqual({ sent: 4, refused: 0, dropped: 0, failures: 0, queueBytes: 0 });
 });
 
+test('what comes within the linger goes together, and the end waits for it', async () => {
+  const { clock, delivery, sent } = scene({ lingerMs: 1_000 });
+  delivery.offer('a', 10);
+  await clock.advance(999);
+  delivery.offer('b', 10);
+  expect(sent).toEqual([]);
+  await clock.advance(1);
+  expect(sent).toEqual([['a', 'b']]);
+  delivery.offer('c', 10);
+  const closing = delivery.close(2_000);
+  await clock.advance(1_000);
+  await closing;
+  expect(sent).toEqual([['a', 'b'], ['c']]);
+});
+
 test('a receiver that hangs costs its queue, then the oldest items, and whoever offers never waits', async () => {
   const all = scene();
   const { clock, delivery } = all;

@@ -16,6 +16,8 @@ export interface DeliveryOptions<Item> {
   readonly batchBytesMax: number;
   /** Beyond it the oldest are thrown away; where only the newest counts, 1. */
   readonly itemsMax: number;
+  /** What comes within it goes together; absent: what is there goes at once. Less than the grace of `close`. */
+  readonly lingerMs?: number;
   /** Of one request. */
   readonly deadlineMs: number;
   /** Must end when `signal` aborts. What it throws is as if it had answered 'again'. */
@@ -105,8 +107,9 @@ export class Delivery<Item> {
   }
 
   async #work(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, lingerMs = 0 } = this.#options;
     while (this.#queue.length > 0 && !this.#closing.signal.aborted) {
+      if (lingerMs > 0) await sleep(clock, lingerMs, this.#closing.signal);
       const batch = this.#nextBatch();
       const { reception, why } = await this.#attempt(batch.map(({ item }) => item));
       if (reception === 'again') {

@@ -178,6 +178,36 @@ test('each receiver is pushed what it takes, and no secret stands in it', async 
   expect(requests.find(({ path }) => path.startsWith('/services'))?.authorization).toBe(`Splunk ${CANARY}`);
 });
 
+test('traces go to where they are wanted, with their token, and are counted', async () => {
+  const { url, requests } = await receive();
+  const { monitoring, clock, get } = await open({
+    ...listening,
+    'monitoring.traces.endpoint': url,
+    'monitoring.traces.token': { env: 'TOKEN' },
+    'monitoring.traces.percent': 10,
+  });
+  const traces = must(monitoring.traces, 'traces');
+  expect(traces.percent).toBe(10);
+  const span = { spanId: 'b7ad6b7169203331', parentSpanId: null, kind: 'server', startMs: 1, endMs: 2 } as const;
+  const trace = { ...span, traceId: '0af7651916cd43dd8448eb211c80319c', attributes: {}, isFailed: false };
+  traces.take({ ...trace, name: 'GET /one' });
+  traces.take({ ...trace, name: 'GET /two' });
+  await clock.advance(1_000);
+  await vi.waitFor(() => expect(requests).toHaveLength(1));
+  expect(requests[0]).toMatchObject({ path: '/v1/traces', authorization: `Bearer ${CANARY}` });
+  expect([...(requests[0]?.body ?? '').matchAll(/GET \/(\w+)/g)].map((match) => match[1])).toEqual(['one', 'two']);
+  await vi.waitFor(async () => {
+    const text = await (await get('/metrics', { accept: 'application/openmetrics-text' })).text();
+    await clock.advance(1_000);
+    expect(text).toContain('lockstep_push_sent_total{receiver="otlp"} 2');
+  });
+});
+
+test('nobody is told of traces where nobody wants them', async () => {
+  const { monitoring } = await open(listening);
+  expect(monitoring.traces).toBeNull();
+});
+
 test('reg-M-265: a file in the words of kaf-mirror sets all three receivers, and Loki needs no more than its address', async () => {
   const { url, requests } = await receive();
   const file = parseOptionFile(

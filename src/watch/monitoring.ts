@@ -1,6 +1,7 @@
 import type { RunEvent } from '#contract/status.ts';
 import type { MonitoringSettings } from '#contract/monitoring-settings.ts';
 import type { SecretRef } from '#contract/cluster-security.ts';
+import type { Span } from '#contract/span.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Web } from '#util/host.ts';
 import type { HttpAnswer, HttpDoor, HttpRequest, Listen } from '#util/http.ts';
@@ -14,6 +15,7 @@ import { CONTENT_TYPES, type ExpositionFormat, formatFor, formatMetrics } from '
 import type { Family, MetricSet } from './metric-set.ts';
 import { collectProcess, Metrics, type WatchedJob } from './metrics.ts';
 import { type EventItem, itemOf, loki, pushgateway, type Requesting, splunk } from './receivers.ts';
+import { encodeSpan, otlpTraces } from './traces.ts';
 import { isToken } from './token.ts';
 
 export interface MonitoringPorts {
@@ -48,6 +50,8 @@ const STATUS_MS = 120_000;
 const DEADLINE_MS = 10_000;
 const GRACE_MS = 2_000;
 const EVENT_BATCH_BYTES_MAX = 512 * 1024;
+/** Requests come one by one, and are told of together. */
+const TRACES_LINGER_MS = 1_000;
 /** So many events are no queue for anybody: what one costs beside its text is bounded by it too. */
 const EVENTS_MAX = 20_000;
 
@@ -58,6 +62,7 @@ export class Monitoring {
   readonly #metrics: Metrics;
   readonly #documents: Delivery<string> | null;
   readonly #events: readonly Delivery<EventItem>[];
+  readonly #traces: Delivery<string> | null;
   readonly #loop: EventLoopWatch;
   #delay: EventLoopDelay | null = null;
   readonly #texts = new Map<ExpositionFormat, { readonly atMs: number; readonly text: string }>();
@@ -92,6 +97,7 @@ export class Monitoring {
     this.#metrics = new Metrics({ ...settings, jobs, version });
     this.#documents = this.#createDocuments();
     this.#events = this.#createEvents();
+    this.#traces = this.#createTraces();
     this.#loop = ports.figures.watchEventLoop();
   }
 
@@ -112,13 +118,24 @@ export class Monitoring {
     if (item) this.#offer(item);
   }
 
+  /** Null where nobody is to be told of traces. */
+  get traces(): { readonly percent: number; readonly take: (span: Span) => void } | null {
+    const { traces } = this.#options.settings;
+    const delivery = this.#traces;
+    if (!traces || !delivery) return null;
+    const take = (span: Span): void => {
+      const json = encodeSpan(span);
+      delivery.offer(json, Buffer.byteLength(json));
+    };
+    return { percent: traces.percent, take };
+  }
+
   /** Gives receivers a moment for what they have not got yet. */
   async close(): Promise<void> {
     for (const cancel of this.#cancels) cancel();
     if (this.#documents || this.#events.length > 0) this.#push();
     this.#loop.stop();
-    const deliveries = [...(this.#documents ? [this.#documents] : []), ...this.#events];
-    await Promise.all([...deliveries.map((each) => each.close(GRACE_MS)), this.#door?.close()]);
+    await Promise.all([...this.#deliveries().map((each) => each.close(GRACE_MS)), this.#door?.close()]);
   }
 
   #every(everyMs: number, work: () => void): void {
@@ -191,7 +208,7 @@ export class Monitoring {
   }
 
   #collectDeliveries(into: MetricSet): void {
-    for (const delivery of [...(this.#documents ? [this.#documents] : []), ...this.#events]) {
+    for (const delivery of this.#deliveries()) {
       const labels = { receiver: delivery.receiver };
       const { sent, refused, dropped, failures, queueBytes } = delivery.counts();
       into.add('lockstep_push_sent_total', labels, sent);
@@ -200,6 +217,10 @@ export class Monitoring {
       into.add('lockstep_push_failures_total', labels, failures);
       into.add('lockstep_push_queue_bytes', labels, queueBytes);
     }
+  }
+
+  #deliveries(): Pick<Delivery<unknown>, 'receiver' | 'counts' | 'close'>[] {
+    return [this.#documents, ...this.#events, this.#traces].filter((each) => each !== null);
   }
 
   // ---- told
@@ -245,6 +266,21 @@ export class Monitoring {
       all.push(new Delivery({ ...this.#common('loki'), ...batches, send }));
     }
     return all;
+  }
+
+  #createTraces(): Delivery<string> | null {
+    const { settings, version } = this.#options;
+    if (!settings.traces) return null;
+    const { endpoint: url, token } = settings.traces;
+    const instance = this.#ports.process;
+    const send = otlpTraces({ url, version, instance }, this.#requesting(token, 'traces.token'));
+    return new Delivery({
+      ...this.#common('otlp'),
+      itemsMax: EVENTS_MAX,
+      batchBytesMax: EVENT_BATCH_BYTES_MAX,
+      lingerMs: TRACES_LINGER_MS,
+      send,
+    });
   }
 
   #common(receiver: string) {

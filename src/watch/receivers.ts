@@ -20,7 +20,10 @@ export interface EventItem {
   readonly json: string;
 }
 
-type Send<Item> = (items: readonly Item[], signal: AbortSignal) => Promise<{ reception: Reception; why: string }>;
+export type Send<Item> = (
+  items: readonly Item[],
+  signal: AbortSignal,
+) => Promise<{ reception: Reception; why: string }>;
 
 /** How a job stands is sent as a record of its own; progress as such would be a megabyte a second. */
 export function itemOf(event: RunEvent): EventItem | null {
@@ -120,7 +123,7 @@ function under(url: string, path: string): string {
 const MENDED_BY_PEOPLE = new Set([401, 403, 404, 405, 407, 408, 425, 429]);
 
 /** The answer's text is not repeated: nobody knows what a receiver puts there. */
-function receptionOf(status: number): { reception: Reception; why: string } {
+export function receptionOf(status: number): { reception: Reception; why: string } {
   const why = `it answered with status ${status}`;
   if (status >= 200 && status < 300) return { reception: 'taken', why };
   const isRefused = status >= 400 && status < 500 && !MENDED_BY_PEOPLE.has(status);

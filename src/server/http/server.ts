@@ -13,6 +13,7 @@ import { securityHeaders, strictTransport } from './headers.ts';
 import type { Pipeline } from './pipeline.ts';
 import { refusalOf } from './problem.ts';
 import { parseStrictJson } from './strict-json.ts';
+import type { Tracing } from './tracing.ts';
 import { addressKey, addressOf, isWithin } from './transport.ts';
 import { refuseUnreadable, requestId, type RawSocket } from './unreadable.ts';
 
@@ -35,6 +36,7 @@ export interface HttpOptions {
   readonly handlers: Handlers;
   /** As they hold now. */
   readonly hot: () => HotSettings;
+  readonly tracing: Tracing | null;
   readonly onSocket: (socket: SocketLike, request: FastifyRequest) => void;
 }
 
@@ -75,6 +77,7 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     clientErrorHandler: ({ code }: { readonly code?: string }, socket: RawSocket) =>
       refuseUnreadable(code, socket, ports.entropy),
   } as never) as unknown as FastifyInstance;
+  options.tracing?.attach(app);
   await app.register(cookie);
   await app.register(websocket, { options: { maxPayload: 1024 } });
   app.removeAllContentTypeParsers();
