@@ -159,6 +159,17 @@ describe('jobs', () => {
     expect((await root('GET', '/api/v1/jobs/a')).json()).toMatchObject({ spec: { timestamps: 'producer' } });
   });
 
+  test('a job that is given the text which it has goes on', async () => {
+    const { plane, root } = await estate();
+    await root('POST', '/api/v1/jobs/a/start');
+    const before = await plane.store.jobs.getByName('a');
+    const reversed = Object.fromEntries(Object.entries(jobOf('a')).toReversed());
+    expect((await root('PUT', '/api/v1/jobs/a', reversed)).statusCode).toBe(200);
+    const after = await plane.store.jobs.getByName('a');
+    expect(after).toMatchObject({ restarts: before?.restarts, version: 2 });
+    expect(JSON.stringify(after?.document)).toBe(JSON.stringify(before?.document));
+  });
+
   test('reg-M-080: start-all leaves alone what is paused, and all say what they did', async () => {
     const { plane, root } = await estate();
     for (const name of ['b', 'c']) await root('POST', '/api/v1/jobs', jobOf(name));

@@ -65,7 +65,10 @@ export interface Jobs {
   }): Promise<readonly StoredJob[]>;
   /** It is wanted to end and begin again; becomes `started`. */
   requestRestart(id: string, options: { readonly by: string | null }): Promise<StoredJob>;
-  /** With its history. RESOURCE_CONFLICT unless it is wanted stopped: who runs it must have ended first. */
+  /**
+   * Reports still count what it did: its own figures and its incidents, which end now, stay as long as those of other jobs; figures of
+   * topics go. RESOURCE_CONFLICT unless it is wanted stopped: who runs it must have ended first.
+   */
   delete(id: string, options: { readonly ifVersion: number | null }): Promise<void>;
 }
 
@@ -152,6 +155,13 @@ export function createJobs(scope: Scope): Jobs {
       const row = await read(id);
       checkVersion(`job "${row.name}"`, row.version, ifVersion);
       if (row.desired !== 'stopped') throw conflict(`Job "${row.name}" is not stopped.`, 'Stop it first.');
+      await db
+        .updateTable('incidents')
+        .set({ closed_at: now })
+        .where('job_id', '=', id)
+        .where('closed_at', 'is', null)
+        .execute();
+      await db.deleteFrom('metric_series').where('job_id', '=', id).where('topic', '!=', '').execute();
       await db.deleteFrom('jobs').where('id', '=', id).execute();
     },
   };

@@ -84,6 +84,7 @@ export function createMaintenance(scope: Scope): Maintenance {
         ...(await pruneExpired(scope, retention)),
       ];
       const isMore = await pruneSteps(scope, retention.history, ROWS_MAX);
+      await pruneSeries(db);
       return isMore || counts.some((count) => count >= ROWS_MAX);
     },
     rollUp: () => rollUpSteps(scope),
@@ -111,6 +112,14 @@ async function pruneEvents(
     .where('state', '=', 'inactive')
     .where('state_changed_at', '<', now - inactiveClustersMs)
     .execute();
+  const jobs = db.selectFrom('jobs').select('id');
+  // A report that came while the job was deleted.
+  await db
+    .updateTable('incidents')
+    .set({ closed_at: now })
+    .where('closed_at', 'is', null)
+    .where('job_id', 'not in', jobs)
+    .execute();
   const before = now - eventsMs;
   const events = db.selectFrom('events').select('id').where('at', '<', before).limit(ROWS_MAX);
   const incidents = db.selectFrom('incidents').select('id').where('closed_at', '<', before).limit(ROWS_MAX);
@@ -124,6 +133,15 @@ async function pruneEvents(
     await countDeleted(db.deleteFrom('incidents').where('id', 'in', incidents)),
     await countDeleted(db.deleteFrom('reports').where('id', 'in', reports)),
   ];
+}
+
+/** Of jobs that are gone, when nothing is left of them. */
+async function pruneSeries(db: Scope['db']): Promise<void> {
+  await db
+    .deleteFrom('metric_series')
+    .where('job_id', 'not in', db.selectFrom('jobs').select('id'))
+    .where('id', 'not in', db.selectFrom('metric_points').select('series_id').distinct())
+    .execute();
 }
 
 /** Items first: a snapshot may have more of them than can go at once. */

@@ -410,16 +410,29 @@ export function testStore(open: () => Promise<Database>): void {
       expect(page.items).toEqual([renamed]);
     });
 
-    test('are deleted when they are wanted stopped, with what was known of them', async () => {
+    test('are deleted when they are wanted stopped, and reports still count what they did', async () => {
       const id = await aJob();
       await store.incidents.report(id, [anIncident]);
-      await store.history.record({ id: 'p', startedAt: 0 }, [sample(id, 'records', 1)]);
+      const samples = [sample(id, 'records', 1), { ...sample(id, 'records', 1), topic: 'orders' }];
+      await store.history.record({ id: 'p', startedAt: clock.now() - 1_000 }, samples);
+      const range = { from: clock.now() - 60_000, to: clock.now() + 60_000 };
+      const totals = () => store.history.totals({ jobId: null, metrics: ['records'], ...range });
+      const before = await totals();
+      expect(before).toMatchObject([{ jobId: id, added: 1 }]);
       await expectCode('RESOURCE_CONFLICT', store.jobs.delete(id, any));
       await store.jobs.setDesired(id, 'stopped', { by: null });
       await store.jobs.delete(id, any);
       expect(await store.jobs.get(id)).toBeNull();
-      expect((await store.incidents.list({ limit: 5 })).items).toEqual([]);
+      expect((await store.incidents.list({ limit: 5 })).items).toMatchObject([{ jobId: id, closedAt: clock.now() }]);
       expect(await store.history.topics(id)).toEqual([]);
+      expect(await totals()).toEqual(before);
+      expect(await store.history.record({ id: 'p', startedAt: 0 }, samples)).toEqual({ leftOut: 2 });
+      const { series } = await store.maintenance.size();
+      await clock.advance(500 * 24 * 3_600_000);
+      await store.maintenance.rollUp(defaultRetention);
+      while (await store.maintenance.prune(defaultRetention));
+      expect((await store.maintenance.size()).series).toBe(series - 1);
+      expect((await store.incidents.list({ limit: 5 })).items).toEqual([]);
       await expectCode('RESOURCE_NOT_FOUND', store.jobs.delete(id, any));
     });
   });

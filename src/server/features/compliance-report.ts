@@ -93,8 +93,9 @@ async function measured(
   const active = records.filter(({ coveredMs }) => coveredMs > 0);
   const coveredMs = sum(active.map((total) => total.coveredMs));
   const lags: number[] = [];
-  for await (const { id } of everyItem((request) => store.jobs.list(request))) {
-    const [lag] = await store.history.read({ jobId: id, topic: null, metrics: [LAG], ...range, pointsMax: 1 });
+  // Of jobs that were deleted since, too.
+  for (const jobId of new Set(totals.map((total) => total.jobId))) {
+    const [lag] = await store.history.read({ jobId, topic: null, metrics: [LAG], ...range, pointsMax: 1 });
     lags.push(...(lag?.points ?? []).map(({ mean }) => mean));
   }
   return {

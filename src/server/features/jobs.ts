@@ -11,6 +11,7 @@ import { must } from '#util/assert.ts';
 import { flagsOf } from '#watch/job-flags.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { Call, Handlers } from '../http/call.ts';
+import { canonicalJson } from '../http/canonical.ts';
 import { topicView } from './clusters.ts';
 import type { Context } from './context.ts';
 import { clusterResource, documentOf, specOf } from './documents.ts';
@@ -54,8 +55,9 @@ export function jobHandlers({ ports, live, configuration }: Context): Pick<Handl
 
   const replace = async ({ caller, job, ifVersion, store: aggregates }: Call, text: JobText): Promise<StoredJob> => {
     if (text.source !== job.source || text.target !== job.target) requireThere(caller, 'jobs:edit', text);
-    const replaced = await aggregates.jobs.replace(job.id, text, { ifVersion });
-    if (replaced.desired === 'started') await aggregates.jobs.requestRestart(job.id, { by: caller.identity.userId });
+    const isSame = canonicalJson(text.document) === canonicalJson(job.document);
+    const replaced = await aggregates.jobs.replace(job.id, isSame ? { ...text, document: job.document } : text, { ifVersion });
+    if (replaced.desired === 'started' && !isSame) await aggregates.jobs.requestRestart(job.id, { by: caller.identity.userId });
     return changed(must(await store.jobs.get(job.id), 'replaced job'));
   };
 

@@ -183,6 +183,25 @@ describe('compliance reports', () => {
     );
   });
 
+  test('what a job did is counted when it is gone', async () => {
+    const { plane, root, id } = await estate();
+    const since = plane.clock.now();
+    for (const records of [0, 500]) {
+      play(plane, id, records, since, { incident: playedIncident() });
+      await plane.clock.advance(10_000);
+    }
+    plane.runner.running.clear();
+    expect((await root('DELETE', '/api/v1/jobs/a')).statusCode).toBe(204);
+    await plane.clock.advance(DAY_MS);
+    const officer = await plane.as('officer', 'compliance');
+    const made = await officer('POST', '/api/v1/compliance/report/daily');
+    const report = (await officer('GET', String(made.headers['location']))).json<{ sections: object }>();
+    expect(report.sections).toMatchObject({
+      dataProcessing: { totalMessagesProcessed: 500, averageLagRecords: 10, activeReplicationJobs: 1 },
+      performanceMetrics: { totalErrors: 1 },
+    });
+  });
+
   test('reg-M-416: what was not measured is not zero', async () => {
     const { plane } = await estate();
     const officer = await plane.as('officer', 'compliance');

@@ -33,7 +33,7 @@ async function createIncidents({ schema }: Kysely<unknown>, types: ColumnTypes):
   await schema
     .createTable('incidents')
     .addColumn('id', types.serial, (column) => types.isSerial(column))
-    .addColumn('job_id', text, (column) => column.notNull().references('jobs.id').onDelete('cascade'))
+    .addColumn('job_id', text, (column) => column.notNull()) // stays for reports when the job is gone
     .addColumn('code', text, (column) => column.notNull())
     .addColumn('severity', text, (column) => column.notNull())
     .addColumn('topic', text)
@@ -62,7 +62,7 @@ async function createMetrics({ schema }: Kysely<unknown>, types: ColumnTypes): P
   await schema
     .createTable('metric_series')
     .addColumn('id', types.serial, (column) => types.isSerial(column))
-    .addColumn('job_id', text, (column) => column.notNull().references('jobs.id').onDelete('cascade'))
+    .addColumn('job_id', text, (column) => column.notNull()) // stays for reports when the job is gone
     .addColumn('topic', text, (column) => column.notNull())
     .addColumn('metric', text, (column) => column.notNull())
     .addColumn('kind', text, (column) => column.notNull())
