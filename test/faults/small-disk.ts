@@ -1,4 +1,4 @@
-/** A broker whose log directory is on a disk so small that a test can fill it. */
+/** A broker, or a directory of another process, on a disk so small that a test can fill it. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -38,6 +38,18 @@ export async function onSmallDisk(broker: KafkaBroker, bytes: number): Promise<S
 }
 
 type Disk = Omit<SmallDisk, 'remove'> & { remove(): void };
+
+/** Gives a directory that nobody uses a disk of so many bytes. Null where mounting is not allowed. */
+export function smallDirectory(directory: string, bytes: number): (Disk & { setReadOnly(isOn: boolean): void }) | null {
+  unmountLeftovers();
+  const disk = mountOver(directory, bytes);
+  return (
+    disk && {
+      ...disk,
+      setReadOnly: (isOn) => run('mount', '-o', `remount,${isOn ? 'ro' : 'rw'}`, directory),
+    }
+  );
+}
 
 function mountOver(directory: string, bytes: number): Disk | null {
   const aside = join(dirname(directory), 'aside');
