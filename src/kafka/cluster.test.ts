@@ -246,6 +246,28 @@ test('another cluster id at a known address is an error, and its metadata is not
   expect(cluster.brokers()[0]?.id).toBe(1);
 });
 
+test.each([
+  { what: 'a shared', open: (cluster: Cluster) => cluster.connection(1) },
+  { what: 'a dedicated', open: (cluster: Cluster) => cluster.openDedicated(1) },
+])(
+  '$what connection to another cluster at a known address is closed, and nothing else is asked there',
+  async ({ open }) => {
+    const { cluster, network } = await connected();
+    const opening = open(cluster).catch((error: unknown) => error);
+    await settle();
+    const { peer } = network;
+    peer.accept();
+    await settle();
+    answer(peer, { clusterId: 'other', brokerId: 1 });
+    await settle();
+    expect(peer.isDestroyed).toBe(false);
+    answer(peer, { clusterId: 'other', brokerId: 1 });
+    await settle();
+    expect(await opening).toMatchObject({ name: 'ClusterIdChangedError' });
+    expect([peer.isDestroyed, peer.takeRequests()]).toEqual([true, []]);
+  },
+);
+
 describe('what a damaged answer says of topics', () => {
   test('another topic than the one asked for is refused', async () => {
     const { cluster, network } = await connected();

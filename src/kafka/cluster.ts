@@ -293,12 +293,23 @@ export class Cluster {
     return response;
   }
 
+  /**
+   * An address may be another cluster's by now: a group that is joined there, or a batch that is written, would be theirs. At
+   * first contact there is nothing to compare with yet.
+   */
+  async #identify(connection: Connection): Promise<void> {
+    if (this.#clusterId !== null) this.#checkId(await this.#askMetadata(connection, []));
+  }
+
+  #checkId({ clusterId }: MetadataResponse): string {
+    const found = clusterId ?? '';
+    const expected = this.#clusterId ?? found;
+    if (found !== expected) throw new ClusterIdChangedError(this.name, { expected, found });
+    return found;
+  }
+
   #learn(response: MetadataResponse): TopicMetadata[] {
-    const clusterId = response.clusterId ?? '';
-    if (this.#clusterId !== null && clusterId !== this.#clusterId) {
-      throw new ClusterIdChangedError(this.name, { expected: this.#clusterId, found: clusterId });
-    }
-    this.#clusterId = clusterId;
+    this.#clusterId = this.#checkId(response);
     this.#brokers = brokersOf(response);
     for (const { host, port } of this.#brokers) this.#addresses.add(`${host}:${port}`);
     this.#controllerId = response.controllerId;
@@ -423,6 +434,7 @@ export class Cluster {
       ...(security ? { security } : {}),
       ...(isOurChoice ? {} : { admit: this.#admit }),
       logins: this.#logins,
+      identify: (connection) => this.#identify(connection),
       network,
       clock,
       pool,

@@ -60,6 +60,8 @@ export interface ConnectionOptions {
   readonly security?: Security;
   /** One for all connections to a cluster; without it this one waits for no other. */
   readonly logins?: LoginTurns;
+  /** Throws where it is not who it should be: nothing else is ever asked of it then. */
+  readonly identify?: (connection: Connection) => Promise<void>;
 }
 
 /** A response on the hot path. The bytes are valid during the callback only, unless `frame` is given and retained. */
@@ -100,8 +102,8 @@ export interface VersionRange {
 }
 
 /**
- * Connects, learns the versions that the broker speaks, and logs in; `signal` gives up at once.
- * Throws ConnectionError (SecretError among them), UnsupportedApiError or BrokerError.
+ * Connects, learns the versions that the broker speaks, logs in and has `identify` look who it is; `signal` gives up at once.
+ * Throws ConnectionError (SecretError among them), UnsupportedApiError, BrokerError, or what `identify` throws.
  */
 export async function openConnection(options: ConnectionOptions, signal?: AbortSignal): Promise<Connection> {
   const sasl = options.security?.sasl ?? null;
@@ -114,6 +116,7 @@ export async function openConnection(options: ConnectionOptions, signal?: AbortS
     await connection.opened;
     await connection.negotiate();
     await login?.(connection);
+    await options.identify?.(connection);
     return connection;
   } catch (error) {
     connection.close();

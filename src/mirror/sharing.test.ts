@@ -185,6 +185,19 @@ describe('the processes of a mirror', () => {
     expect([a.sharing.incident, a.held(), a.incidents().length]).toEqual([null, 4, 1]);
   });
 
+  test('another cluster in the place of the target is a warning: its group is not joined, and each partition tells', async () => {
+    const { group, start, pass } = startWorld();
+    const a = start('a');
+    await pass(2_000);
+    const { generation } = group;
+    a.machine.isReplaced = true;
+    await pass(10_000);
+    expect([a.incidents(), a.warnings, a.held()]).toEqual([[], [expect.stringMatching(/^CLUSTER_ID_MISMATCH /)], 4]);
+    a.machine.isReplaced = false;
+    await pass(5_000);
+    expect([a.held(), group.generation, a.sharing.incident]).toEqual([4, generation, null]);
+  });
+
   test('a group that does not answer is a warning, since it passes', async () => {
     const { start, pass } = startWorld();
     const a = start('a');

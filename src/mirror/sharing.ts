@@ -12,7 +12,7 @@ import { groupIdOf, Ownership, PROTOCOL_NAME, PROTOCOL_TYPE, TIMES, type Term } 
 import { ShardLoads } from '#jobs/shard-load.ts';
 import type { ShardName } from '#jobs/shard-ranges.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { KafkaError } from '#kafka/errors.ts';
+import { ClusterIdChangedError, KafkaError } from '#kafka/errors.ts';
 import { GroupMember } from '#kafka/group-member.ts';
 
 /** Longer than brokers wait for the first members of a group (group.initial.rebalance.delay.ms, 3 s). */
@@ -181,7 +181,9 @@ export class Sharing {
   }
 
   #onTrouble(error: AppError | null): void {
-    if (error?.cause instanceof KafkaError && error.cause.retryable)
+    const cause = error?.cause;
+    // Of another cluster that answers each partition that is ours tells in an incident of its own.
+    if (error && (cause instanceof ClusterIdChangedError || (cause instanceof KafkaError && cause.retryable)))
       return this.#options.onWarning(error.code, `${error.message}; without the group nothing is written for long`);
     if (error?.code === this.#incident?.code) return;
     this.#endIncident();

@@ -6,7 +6,7 @@
 import type { Api } from '#kafka/api.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import type { Connection } from '#kafka/connection.ts';
-import { ConnectionError } from '#kafka/errors.ts';
+import { ClusterIdChangedError, ConnectionError } from '#kafka/errors.ts';
 import type { HeartbeatRequest } from '#kafka/protocol/heartbeat.ts';
 import type { JoinGroupRequest, JoinGroupResponse } from '#kafka/protocol/join-group.ts';
 import type { LeaveGroupRequest } from '#kafka/protocol/leave-group.ts';
@@ -252,6 +252,8 @@ export class PlayedMachine {
   #stoodMs = 0;
   /** Requests and answers are lost; what is under way ends after its deadline. */
   isCutOff = false;
+  /** Another cluster answers where this one did. */
+  isReplaced = false;
   /** The wall clock stands still with the other: nothing on the machine tells that time has passed. */
   isWallStanding = false;
   /** Called before anything comes to pass here: an answer, a timer. */
@@ -364,6 +366,7 @@ export class PlayedMachine {
       const cancel = this.clock.schedule(timeoutMs, () => fail('no answer'));
       this.#world.schedule(this.#delay(), () => {
         if (this.isCutOff) return;
+        if (this.isReplaced) return reject(new ClusterIdChangedError('west', { expected: 'former', found: 'other' }));
         void answer().then((response) => {
           this.#world.schedule(this.#delay(), () => {
             if (!this.isCutOff)

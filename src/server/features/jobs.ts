@@ -56,8 +56,11 @@ export function jobHandlers({ ports, live, configuration }: Context): Pick<Handl
   const replace = async ({ caller, job, ifVersion, store: aggregates }: Call, text: JobText): Promise<StoredJob> => {
     if (text.source !== job.source || text.target !== job.target) requireThere(caller, 'jobs:edit', text);
     const isSame = canonicalJson(text.document) === canonicalJson(job.document);
-    const replaced = await aggregates.jobs.replace(job.id, isSame ? { ...text, document: job.document } : text, { ifVersion });
-    if (replaced.desired === 'started' && !isSame) await aggregates.jobs.requestRestart(job.id, { by: caller.identity.userId });
+    const replaced = await aggregates.jobs.replace(job.id, isSame ? { ...text, document: job.document } : text, {
+      ifVersion,
+    });
+    if (replaced.desired === 'started' && !isSame)
+      await aggregates.jobs.requestRestart(job.id, { by: caller.identity.userId });
     return changed(must(await store.jobs.get(job.id), 'replaced job'));
   };
 
