@@ -66,11 +66,13 @@ async function running(run: FaultRun, directory?: string): Promise<Scene> {
   return { server, call, id, topic, copies, end: () => end };
 }
 
-/** What a change is answered with, as its status and code. */
+/** Changes, until one is refused; what it is answered with. What was allocated before may have room for a few. */
 async function refused({ call, id }: Scene): Promise<string> {
-  const { status, body } = await call('POST', `/api/v1/jobs/${id}/pause`);
-  expect(status, JSON.stringify(body)).toBeGreaterThanOrEqual(500);
-  return `${status} ${(body as { code: string }).code}`;
+  for (let taken = 0; taken < 2_000; taken++) {
+    const { status, body } = await call('POST', `/api/v1/jobs/${id}/start`);
+    if (status >= 500) return `${status} ${(body as { code: string }).code} after ${taken} others`;
+  }
+  throw new Error('2,000 changes were taken');
 }
 
 async function health({ call }: Scene): Promise<string> {
@@ -92,20 +94,25 @@ async function finish(run: FaultRun, scene: Scene): Promise<void> {
   run.outcome(`identical: ${scene.end()} records; the audit log is whole`);
 }
 
-fault({ id: 'server-disk-full', title: 'no room for the database and the audit log of a server (F42, F47)' }, async (run) => {
-  const directory = temporaryDirectory('server');
-  const disk = must(smallDirectory(directory, DISK_BYTES), 'a small disk; only root may mount');
-  onTestFinished(() => disk.remove());
-  const scene = await running(run, directory);
-  run.tookEffect(`${disk.kind}: ${disk.fill()}`);
-  const answer = await refused(scene);
-  await scene.copies(500);
-  expect((await jobOf(scene.call, scene.id)).state).toBe('running');
-  expect(await health(scene)).not.toBe('ok');
-  run.outcome(`a change was refused with ${answer}; 500 records were copied meanwhile, the job was seen, and health said so`);
-  disk.free();
-  await finish(run, scene);
-});
+fault(
+  { id: 'server-disk-full', title: 'no room for the database and the audit log of a server (F42, F47)' },
+  async (run) => {
+    const directory = temporaryDirectory('server');
+    const disk = must(smallDirectory(directory, DISK_BYTES), 'a small disk; only root may mount');
+    onTestFinished(() => disk.remove());
+    const scene = await running(run, directory);
+    run.tookEffect(`${disk.kind}: ${disk.fill()}`);
+    const answer = await refused(scene);
+    await scene.copies(500);
+    expect((await jobOf(scene.call, scene.id)).state).toBe('running');
+    expect(await health(scene)).not.toBe('ok');
+    run.outcome(
+      `a change was refused with ${answer}; 500 records were copied meanwhile, the job was seen, and health said so`,
+    );
+    disk.free();
+    await finish(run, scene);
+  },
+);
 
 fault(
   { id: 'server-disk-read-only', title: 'the disk of the database and the audit log becomes read-only (F47)' },
@@ -125,23 +132,26 @@ fault(
   },
 );
 
-fault({ id: 'server-database-locked', title: 'somebody holds the lock of the database for 60 s (F43)' }, async (run) => {
-  const scene = await running(run);
-  const holder = new DatabaseSync(join(scene.server.directory, 'lockstep.db'));
-  holder.exec('BEGIN IMMEDIATE');
-  const lockedAt = performance.now();
-  const answers = new Set<string>();
-  while (performance.now() - lockedAt < 60_000) {
-    answers.add(await refused(scene));
-    await scene.copies(50);
-    expect((await jobOf(scene.call, scene.id)).state).toBe('running');
-  }
-  expect(await health(scene)).not.toBe('ok');
-  holder.exec('ROLLBACK');
-  holder.close();
-  run.tookEffect(`locked for 60 s: changes were refused with ${[...answers].join(', ')}`);
-  await finish(run, scene);
-});
+fault(
+  { id: 'server-database-locked', title: 'somebody holds the lock of the database for 60 s (F43)' },
+  async (run) => {
+    const scene = await running(run);
+    const holder = new DatabaseSync(join(scene.server.directory, 'lockstep.db'));
+    holder.exec('BEGIN IMMEDIATE');
+    const lockedAt = performance.now();
+    const answers = new Set<string>();
+    while (performance.now() - lockedAt < 60_000) {
+      answers.add(await refused(scene));
+      await scene.copies(50);
+      expect((await jobOf(scene.call, scene.id)).state).toBe('running');
+    }
+    expect(await health(scene)).not.toBe('ok');
+    holder.exec('ROLLBACK');
+    holder.close();
+    run.tookEffect(`locked for 60 s: changes were refused with ${[...answers].join(', ')}`);
+    await finish(run, scene);
+  },
+);
 
 fault(
   {
@@ -170,7 +180,9 @@ fault(
     await untilState(server, { call, id, state: 'running' }); // as the backup knows it
     const told = await call('GET', '/api/v1/events?action=store.restore');
     expect((told.body as { items: object[] }).items.length, JSON.stringify(told.body)).toBeGreaterThan(0);
-    run.outcome('the damage was found at the start; after the restore the audit log went on, with what the backup did not know');
+    run.outcome(
+      'the damage was found at the start; after the restore the audit log went on, with what the backup did not know',
+    );
     await finish(run, { ...scene, call });
   },
 );
@@ -201,37 +213,36 @@ fault(
   },
 );
 
-fault(
-  { id: 'job-edited-while-it-runs', title: 'a job is edited 30 times while records come (F34)' },
-  async (run) => {
-    const scene = await running(run);
-    const { server, call, id, topic } = scene;
-    const other = `${topic}-other`;
-    await createTopics(cluster('source').bootstrap, [{ name: other, partitions: 1 }]);
-    const job = { name: topic, source: 'east', target: 'west' };
-    let restarts = 0;
-    for (let turn = 0; turn < 30; turn++) {
-      await appendTo(cluster('source'), topic, 20);
-      await appendTo(cluster('source'), other, 20);
-      const topics = turn % 2 === 0 ? [{ match: topic }, { match: other }] : [{ match: topic }];
-      const edited = await call('PUT', `/api/v1/jobs/${id}`, { ...job, topics });
-      expect(edited.status, JSON.stringify(edited.body)).toBe(200);
-      const since = server.events.length;
-      await server.until(() => server.events.length > since, 'the job begins anew');
-      restarts++;
-    }
-    await call('PUT', `/api/v1/jobs/${id}`, { ...job, topics: [{ match: topic }, { match: other }] });
-    for (const each of [topic, other]) {
-      const end = await endOf(cluster('source'), each);
-      await server.until(async () => (await endOf(cluster('target'), each)) === end, `${each} is copied`);
-      await expectSame(sides(), each);
-    }
-    run.tookEffect(`30 edits were taken, after each of which the job told that it began anew (${restarts})`);
-    expect(await server.stop()).toBe(0);
-    await expectWholeLog(server);
-    run.outcome(`identical: ${await endOf(cluster('source'), topic)} and ${await endOf(cluster('source'), other)} records`);
-  },
-);
+fault({ id: 'job-edited-while-it-runs', title: 'a job is edited 30 times while records come (F34)' }, async (run) => {
+  const scene = await running(run);
+  const { server, call, id, topic } = scene;
+  const other = `${topic}-other`;
+  await createTopics(cluster('source').bootstrap, [{ name: other, partitions: 1 }]);
+  const job = { name: topic, source: 'east', target: 'west' };
+  let restarts = 0;
+  for (let turn = 0; turn < 30; turn++) {
+    await appendTo(cluster('source'), topic, 20);
+    await appendTo(cluster('source'), other, 20);
+    const topics = turn % 2 === 0 ? [{ match: topic }, { match: other }] : [{ match: topic }];
+    const edited = await call('PUT', `/api/v1/jobs/${id}`, { ...job, topics });
+    expect(edited.status, JSON.stringify(edited.body)).toBe(200);
+    const since = server.events.length;
+    await server.until(() => server.events.length > since, 'the job begins anew');
+    restarts++;
+  }
+  await call('PUT', `/api/v1/jobs/${id}`, { ...job, topics: [{ match: topic }, { match: other }] });
+  for (const each of [topic, other]) {
+    const end = await endOf(cluster('source'), each);
+    await server.until(async () => (await endOf(cluster('target'), each)) === end, `${each} is copied`);
+    await expectSame(sides(), each);
+  }
+  run.tookEffect(`30 edits were taken, after each of which the job told that it began anew (${restarts})`);
+  expect(await server.stop()).toBe(0);
+  await expectWholeLog(server);
+  run.outcome(
+    `identical: ${await endOf(cluster('source'), topic)} and ${await endOf(cluster('source'), other)} records`,
+  );
+});
 
 /** Turns 512 bytes of each page but the first around. */
 function damage(path: string): void {
@@ -241,7 +252,13 @@ function damage(path: string): void {
     const bytes = Buffer.alloc(512);
     for (let at = 4096; at + 4096 <= size; at += 4096) {
       readSync(file, bytes, 0, bytes.length, at);
-      writeSync(file, bytes.map((byte) => byte ^ 0xff), 0, bytes.length, at);
+      writeSync(
+        file,
+        bytes.map((byte) => byte ^ 0xff),
+        0,
+        bytes.length,
+        at,
+      );
     }
   } finally {
     closeSync(file);

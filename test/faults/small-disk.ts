@@ -1,7 +1,7 @@
 /** A broker, or a directory of another process, on a disk so small that a test can fill it. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { KafkaBroker } from '#testing/kafka-broker.ts';
 
 /** Names our mounts, with the process that made them: one that was killed leaves its mount behind. */
@@ -52,7 +52,7 @@ export function smallDirectory(directory: string, bytes: number): (Disk & { setR
 }
 
 function mountOver(directory: string, bytes: number): Disk | null {
-  const aside = join(dirname(directory), 'aside');
+  const aside = `${directory}.aside`;
   const filler = join(directory, 'filler');
   try {
     copy(directory, aside);
@@ -72,6 +72,7 @@ function mountOver(directory: string, bytes: number): Disk | null {
       run('umount', directory);
       rmSync(directory, { recursive: true });
       copy(aside, directory);
+      rmSync(aside, { recursive: true });
     },
   };
 }
