@@ -3,7 +3,8 @@
  * belongs to the server itself is not among the places.
  */
 import { resolve } from 'node:path';
-import type { OptionValues } from '#contract/options.ts';
+import type { SecretRef } from '#contract/cluster-security.ts';
+import { optionKeys, rowOf, type OptionValues } from '#contract/options.ts';
 import type { Host } from './host.ts';
 
 const OWN_VARIABLES = 'LOCKSTEP_';
@@ -43,14 +44,7 @@ function ownFiles(values: OptionValues): string[] {
     values['server.tls.keyFile'],
     values['server.setupTokenFile'],
   ];
-  const refs = [
-    values['database.url'],
-    values['secrets.key'],
-    values['monitoring.token'],
-    values['monitoring.splunk.hecToken'],
-    values['monitoring.loki.token'],
-    values['monitoring.prometheus.token'],
-  ];
+  const refs = optionKeys.flatMap((key) => (rowOf(key).type.isSecret ? (values[key] as SecretRef | null) : []));
   const named = refs.map((ref) => (ref !== null && 'file' in ref ? ref.file : null));
   return [...files, ...named].filter((path) => path !== null);
 }

@@ -1,11 +1,12 @@
 /** What a server is told by its options: places that are read, and settings that follow from several of them. */
 import type { SecretRef } from '#contract/cluster-security.ts';
 import { AppError } from '#contract/errors.ts';
+import { parseClaimRole } from '#contract/claim-role.ts';
 import type { OptionValues } from '#contract/options.ts';
 import { formatAddress } from '#contract/option-types.ts';
 import { readPem, readSecret } from '#jobs/secret-host.ts';
 import { KafkaError } from '#kafka/errors.ts';
-import type { ServerSettings } from '#server/settings.ts';
+import type { ServerSettings, SignOnSettings } from '#server/settings.ts';
 import type { KeyEncryption } from '#store/key-encryption.ts';
 import { parseLocation, type StoreLocation } from '#store/location.ts';
 import { defaultRetention, type Retention } from '#store/maintenance.ts';
@@ -50,6 +51,26 @@ export function readServerTls(values: OptionValues, host: Host): TlsSettings | n
     certificate: read(certFile, 'CERTIFICATE', 'certFile'),
     key: read(keyFile, 'PRIVATE KEY', 'keyFile'),
     clientAuthorities: caFile === null ? null : read(caFile, 'CERTIFICATE', 'clientCaFile'),
+  };
+}
+
+/** Null: nobody signs in elsewhere. Secret and authorities are read when they are needed, and throw SECRET_UNAVAILABLE then. */
+export function signOnOf(values: OptionValues, host: Host): SignOnSettings | null {
+  const issuer = values['auth.oidc.issuer'];
+  const clientId = values['auth.oidc.clientId'];
+  const secret = values['auth.oidc.clientSecret'];
+  if (issuer === null || clientId === null || secret === null) return null;
+  const file = values['auth.oidc.caFile'];
+  return {
+    issuer,
+    clientId,
+    clientSecret: () => readOption(secret, 'auth.oidc.clientSecret', host),
+    scopes: values['auth.oidc.scopes'],
+    ca: () =>
+      file === null ? null : readAs(() => readPem({ file }, 'CERTIFICATE', { what: 'auth.oidc.caFile', host })),
+    mayBePrivate: values['auth.oidc.onThisNetwork'],
+    roles: values['auth.oidc.roles'].map(parseClaimRole),
+    acceptedAcr: values['auth.oidc.acceptedAcr'],
   };
 }
 

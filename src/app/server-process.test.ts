@@ -5,6 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { AppError } from '#contract/errors.ts';
 import type { OptionKey } from '#contract/options.ts';
 import { freePorts } from '#testing/free-ports.ts';
+import { OAuthServer } from '#testing/oauth-server.ts';
 import { Pki } from '#testing/pki.ts';
 import { waitUntil } from '#testing/process-stat.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
@@ -184,6 +185,84 @@ test('a replaced certificate is shown to new connections, and one that will not 
   await until(started, () => started.saw('trouble').length === 1, 'the third is refused');
   expect(started.saw('trouble')).toMatchObject([{ code: 'CONFIG_INVALID' }]);
   expect(await shown()).toBe(second);
+  await started.stop();
+});
+
+/** The way of a browser that keeps cookies, from the server to the provider and back. */
+async function signOn(url: string) {
+  const started = await fetch(`${url}/auth/oidc/start`, { redirect: 'manual' });
+  if (started.status !== 302) return { started, finished: started, me: null };
+  const asked = await fetch(must(started.headers.get('location'), 'provider'), { redirect: 'manual' });
+  const cookie = started.headers
+    .getSetCookie()
+    .map((each) => each.split(';')[0])
+    .join('; ');
+  const finished = await fetch(must(asked.headers.get('location'), 'way back'), { headers: { cookie } });
+  const session = finished.headers
+    .getSetCookie()
+    .map((each) => each.split(';')[0])
+    .join('; ');
+  const me = await fetch(`${url}/auth/me`, { headers: { cookie: session } });
+  return { started, finished, me: (await me.json()) as unknown };
+}
+
+test('the options of an identity provider let people in, with code and PKCE, as what its groups make of them', async () => {
+  const provider = await OAuthServer.start({ clients: { lockstep: 'of before' } });
+  onTestFinished(() => provider.down());
+  const directory = temporaryDirectory('sign-on');
+  const secret = join(directory, 'client-secret');
+  writeFileSync(secret, 'of before\n');
+  const started = await start(
+    {
+      'auth.oidc.issuer': provider.origin,
+      'auth.oidc.clientId': 'lockstep',
+      'auth.oidc.clientSecret': `file:${secret}`,
+      'auth.oidc.roles': 'groups=kafka-admins:admin, groups=kafka-operators:operator',
+      'auth.oidc.onThisNetwork': 'true',
+    },
+    { directory },
+  );
+  const { url } = must(started.saw('listening')[0], 'address');
+  provider.person = { sub: 'subject-1', preferred_username: 'ann', groups: ['staff', 'kafka-operators'] };
+  const first = await signOn(url);
+  expect(first.finished.status, await first.finished.text()).toBe(200);
+  expect(first.me).toMatchObject({ username: 'ann', kind: 'oidc', roles: ['operator'] });
+
+  // Whoever keeps the secret changes it on both sides, and the server goes on.
+  provider.clients.set('lockstep', ['of now']);
+  expect((await signOn(url)).finished.status).toBe(401);
+  writeFileSync(secret, 'of now\n');
+  provider.person = { ...provider.person, groups: ['kafka-admins'] };
+  expect((await signOn(url)).me).toMatchObject({ username: 'ann', roles: ['admin'] });
+  provider.person = { ...provider.person, groups: ['staff'] };
+  expect((await signOn(url)).finished.status).toBe(401);
+  expect(provider.requests.map(({ status }) => status)).toEqual([200, 400, 200, 200]);
+  expect(JSON.stringify(started.events)).not.toContain('of now');
+  await started.stop();
+});
+
+test('a client secret that is not there is said at the start, keeps nobody else away, and needs no restart when it is', async () => {
+  const provider = await OAuthServer.start({ clients: { lockstep: 'late' } });
+  onTestFinished(() => provider.down());
+  const directory = temporaryDirectory('sign-on');
+  const secret = join(directory, 'client-secret');
+  const started = await start(
+    {
+      'auth.oidc.issuer': provider.origin,
+      'auth.oidc.clientId': 'lockstep',
+      'auth.oidc.clientSecret': `file:${secret}`,
+      'auth.oidc.roles': 'groups=kafka-operators:operator',
+      'auth.oidc.onThisNetwork': 'true',
+    },
+    { directory },
+  );
+  expect(started.saw('trouble')).toMatchObject([{ code: 'SECRET_UNAVAILABLE' }]);
+  const { url } = must(started.saw('listening')[0], 'address');
+  provider.person = { sub: 'subject-1', groups: ['kafka-operators'] };
+  const early = await signOn(url);
+  expect([early.finished.status, await early.finished.json()]).toMatchObject([502, { code: 'SIGN_ON_UNAVAILABLE' }]);
+  writeFileSync(secret, 'late');
+  expect((await signOn(url)).me).toMatchObject({ kind: 'oidc', roles: ['operator'] });
   await started.stop();
 });
 

@@ -42,6 +42,7 @@ import {
   readCertificateOf,
   readServerTls,
   retentionOf,
+  signOnOf,
   storeLocation,
   type TlsSettings,
 } from './server-options.ts';
@@ -236,6 +237,7 @@ class ServerProcess {
       version: this.#options.version,
       publicUrl: publicUrlOf(this.#values, { port, hostName: this.#hostName() }),
       tls,
+      signOn: this.#signOn(),
     };
     const server = await createServer(
       {
@@ -260,6 +262,18 @@ class ServerProcess {
     this.#announcer.tell({ event: 'listening', url: settings.publicUrl, at: clock.now() });
     await this.#offerSetup(server);
     return server;
+  }
+
+  /** What it needs and cannot be had is said at once: everybody else can come in, and jobs run. */
+  #signOn(): ServerSettings['signOn'] {
+    const signOn = signOnOf(this.#values, this.#host);
+    try {
+      signOn?.clientSecret();
+      signOn?.ca();
+    } catch (error) {
+      this.#announcer.trouble('nobody can sign in at the identity provider', error);
+    }
+    return signOn;
   }
 
   /** Printed where somebody reads it and it is kept nowhere; else in a file that its owner alone may read. */

@@ -107,32 +107,51 @@ function contradictions(values: OptionValues): string[] {
     ['monitoring.prometheus.token', 'monitoring.prometheus.pushGateway'],
     ['monitoring.loki.token', 'monitoring.loki.endpoint'],
     ['monitoring.traces.token', 'monitoring.traces.endpoint'],
+    ['auth.oidc.issuer', 'auth.oidc.clientId'],
+    ['auth.oidc.issuer', 'auth.oidc.clientSecret'],
+    ['auth.oidc.issuer', 'auth.oidc.roles'],
+    ['auth.oidc.clientId', 'auth.oidc.issuer'],
+    ['auth.oidc.clientSecret', 'auth.oidc.issuer'],
+    ['auth.oidc.roles', 'auth.oidc.issuer'],
+    ['auth.oidc.acceptedAcr', 'auth.oidc.issuer'],
+    ['auth.oidc.caFile', 'auth.oidc.issuer'],
     ['client.tls.certFile', 'client.tls.keyFile'],
     ['client.tls.keyFile', 'client.tls.certFile'],
   ];
   const missing = needed.flatMap(([given, other]) =>
-    values[given] !== null && values[other] === null ? [`${given} needs ${other} too`] : [],
+    isStated(values[given]) && !isStated(values[other]) ? [`${given} needs ${other} too`] : [],
   );
   const sent: readonly [OptionKey, OptionKey][] = [
     ['monitoring.splunk.hecToken', 'monitoring.splunk.hecEndpoint'],
     ['monitoring.prometheus.token', 'monitoring.prometheus.pushGateway'],
     ['monitoring.loki.token', 'monitoring.loki.endpoint'],
     ['monitoring.traces.token', 'monitoring.traces.endpoint'],
+    ['auth.oidc.clientSecret', 'auth.oidc.issuer'],
   ];
   const open = sent.flatMap(([token, endpoint]) => {
     const target = values[endpoint];
     const isOpen = values[token] !== null && typeof target === 'string' && !isProtected(target);
     return isOpen
-      ? [`${endpoint} must be an https:// address where a token is sent; http:// only on this machine`]
+      ? [`${endpoint} must be an https:// address where a secret is sent; http:// only on this machine`]
       : [];
   });
-  return [...missing, ...open];
+  const issuer = values['auth.oidc.issuer'];
+  const isHidden = issuer !== null && isThisMachine(new URL(issuer).hostname) && !values['auth.oidc.onThisNetwork'];
+  const unreachable = isHidden ? ['auth.oidc.issuer is on this machine; auth.oidc.onThisNetwork has to say so'] : [];
+  return [...missing, ...open, ...unreachable];
+}
+
+function isStated(value: unknown): boolean {
+  return value !== null && !(Array.isArray(value) && value.length === 0);
 }
 
 function isProtected(address: string): boolean {
   const { protocol, hostname } = new URL(address);
-  const isHere = hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname);
-  return protocol === 'https:' || isHere;
+  return protocol === 'https:' || isThisMachine(hostname);
+}
+
+function isThisMachine(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname);
 }
 
 /** What has changed: what holds at once, and what after a restart. */

@@ -6,6 +6,9 @@ import { flagOf, optionKeys, type OptionKey, rowOf, variableOf } from './options
 
 const file = (text: string): ReadonlyMap<OptionKey, unknown> => parseOptionFile('lockstep.yaml', text);
 
+/** Of a provider, besides where it is. */
+const OIDC = 'clientId: lockstep, clientSecret: { env: S }, roles: ["groups=a:admin"]';
+
 function complaint(act: () => unknown): string {
   try {
     act();
@@ -102,6 +105,11 @@ describe('values', () => {
       'hunter2',
       '--monitoring-token must be { env: NAME } or { file: PATH }; the value itself never stands here',
     ],
+    [
+      'auth.oidc.roles',
+      'groups=operators',
+      '--auth-oidc-roles must be CLAIM=VALUE:ROLE, such as groups=kafka-operators:operator',
+    ],
     ['server.cors.allowedOrigins', '*', '--server-cors-allowed-origins must be an origin, such as https://ops.example'],
   ] as const)('%s does not take %s', (key, written, message) => {
     expect(complaint(() => resolveOptions({ flags: new Map([[key, written]]) }))).toBe(message);
@@ -128,9 +136,28 @@ describe('values', () => {
     ],
     [
       'monitoring: { loki: { endpoint: http://loki.example, token: { env: T } } }',
-      'monitoring.loki.endpoint must be an https:// address where a token is sent; http:// only on this machine',
+      'monitoring.loki.endpoint must be an https:// address where a secret is sent; http:// only on this machine',
     ],
     ['monitoring: { loki: { endpoint: http://127.0.0.1:3100, token: { env: T } } }', 'valid'],
+    [
+      'auth: { oidc: { issuer: https://idp.example } }',
+      [
+        'auth.oidc.issuer needs auth.oidc.clientId too',
+        'auth.oidc.issuer needs auth.oidc.clientSecret too',
+        'auth.oidc.issuer needs auth.oidc.roles too',
+      ].join('\n'),
+    ],
+    ['auth: { oidc: { roles: ["groups=a:admin"] } }', 'auth.oidc.roles needs auth.oidc.issuer too'],
+    ['auth: { oidc: { acceptedAcr: [mfa] } }', 'auth.oidc.acceptedAcr needs auth.oidc.issuer too'],
+    [
+      `auth: { oidc: { issuer: http://idp.example, ${OIDC} } }`,
+      'auth.oidc.issuer must be an https:// address where a secret is sent; http:// only on this machine',
+    ],
+    [
+      `auth: { oidc: { issuer: http://localhost:8180, ${OIDC} } }`,
+      'auth.oidc.issuer is on this machine; auth.oidc.onThisNetwork has to say so',
+    ],
+    [`auth: { oidc: { issuer: http://localhost:8180, onThisNetwork: true, ${OIDC} } }`, 'valid'],
   ])('%s is judged as a whole: %s', (text, message) => {
     expect(complaint(() => resolveOptions({ file: file(text) }))).toBe(message);
   });

@@ -5,6 +5,7 @@
  *
  * A flag goes before the environment, that before the file, that before the default.
  */
+import { CLAIM_ROLE } from './claim-role.ts';
 import { address, choice, count, duration, flag, list, secret, text, url, type OptionType } from './option-types.ts';
 
 /** Who reads an option. */
@@ -167,6 +168,51 @@ export const optionTable = {
     ),
     ['env:KAFKA_*', 'file:/run/secrets/*'],
     'Variables and files of the server that clusters may refer to when they are stated over the API; all other secrets are stored ones.',
+    ['serve'],
+  ),
+  'auth.oidc.issuer': row(
+    url(),
+    null,
+    'The OpenID Connect provider where people may sign in, as it names itself (docs/server.md#single-sign-on).',
+    ['serve'],
+  ),
+  'auth.oidc.clientId': row(text('a client id', { word: 'id' }), null, 'What the provider knows the server as.', [
+    'serve',
+  ]),
+  'auth.oidc.clientSecret': row(secret(), null, 'The secret that the provider gave for it.', ['serve']),
+  'auth.oidc.scopes': row(
+    list(text('a scope', { pattern: /^[\x21\x23-\x5b\x5d-\x7e]+$/ })),
+    ['profile', 'email'],
+    'What the provider is asked for besides openid; those claims that roles come from have to be among it.',
+    ['serve'],
+  ),
+  'auth.oidc.roles': row(
+    list(
+      text('CLAIM=VALUE:ROLE, such as groups=kafka-operators:operator', {
+        word: 'claim=value:role',
+        pattern: CLAIM_ROLE,
+      }),
+    ),
+    [],
+    'Whose ID token has this value in this claim, alone or in a list, has this role; who has none of them does not come in.',
+    ['serve'],
+  ),
+  'auth.oidc.acceptedAcr': row(
+    list(text('a class of authentication')),
+    [],
+    'One of these must be how the provider has made sure (its claim acr); without any, all will do.',
+    ['serve'],
+  ),
+  'auth.oidc.caFile': row(
+    text('the path of a PEM file', { word: 'file' }),
+    null,
+    'Authorities of a provider with a private certificate; without it those that Node trusts.',
+    ['serve'],
+  ),
+  'auth.oidc.onThisNetwork': row(
+    flag(),
+    false,
+    'The provider is at a private address, or on this machine; without it the server connects to public ones only.',
     ['serve'],
   ),
   'inventory.every': row(
@@ -379,7 +425,10 @@ export const optionTable = {
 
 export type OptionKey = keyof typeof optionTable;
 
-/** They say where the store is and what opens it, or name files that the server writes: the machine's own business. */
+/**
+ * They say where the store is and what opens it, name files that the server writes, or say who vouches for people and for which
+ * role: the machine's own business. Whoever could set those over the API could give themselves any role.
+ */
 const OF_THE_MACHINE: readonly OptionKey[] = [
   'database.path',
   'database.url',
@@ -390,6 +439,13 @@ const OF_THE_MACHINE: readonly OptionKey[] = [
   'audit.keyFile',
   'audit.anchorFiles',
   'server.setupTokenFile',
+  'auth.oidc.issuer',
+  'auth.oidc.clientId',
+  'auth.oidc.scopes',
+  'auth.oidc.roles',
+  'auth.oidc.acceptedAcr',
+  'auth.oidc.caFile',
+  'auth.oidc.onThisNetwork',
   'logging.directory',
   'logging.maxSize',
   'logging.maxBackups',

@@ -1,4 +1,5 @@
-/** How the server is set up; `src/main.ts` makes this from the configuration. */
+/** How the server is set up; `app/server-process.ts` makes this of the options. */
+import type { ClaimRole } from '#contract/claim-role.ts';
 
 export interface ServerSettings {
   /** Version of the program. */
@@ -37,14 +38,15 @@ export const defaultSettings = {
 export interface SignOnSettings {
   readonly issuer: string;
   readonly clientId: string;
-  readonly clientSecret: string;
+  /** Read at each use, so that it can be replaced while the server runs. Throws where it cannot be had. */
+  readonly clientSecret: () => string;
   readonly scopes: readonly string[];
-  /** Authorities of the provider's certificate, PEM; null: those that the runtime trusts. */
-  readonly ca: string | null;
+  /** Authorities of the provider's certificate, PEM, read as the secret is; null: those that the runtime trusts. */
+  readonly ca: () => string | null;
   /** The provider is at an address of this network or machine, which is otherwise not connected to. */
   readonly mayBePrivate: boolean;
   /** Who has this value in this claim has this role; who has none of them does not come in. */
-  readonly roles: readonly { readonly claim: string; readonly value: string; readonly role: string }[];
+  readonly roles: readonly ClaimRole[];
   /** One of these must be how the provider has made sure (`acr`); empty: any. */
   readonly acceptedAcr: readonly string[];
 }

@@ -14,9 +14,9 @@ const otherKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const settings: SignOnSettings = {
   issuer: ISSUER,
   clientId: CLIENT,
-  clientSecret: 'client secret',
+  clientSecret: () => 'client secret',
   scopes: ['profile'],
-  ca: null,
+  ca: () => null,
   mayBePrivate: false,
   roles: [{ claim: 'groups', value: 'kafka-operators', role: 'operator' }],
   acceptedAcr: [],

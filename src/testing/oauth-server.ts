@@ -1,8 +1,9 @@
 /**
- * An identity provider for OAUTHBEARER over plain HTTP on 127.0.0.1: the token endpoint of the client-credentials grant
- * (RFC 6749 4.4) and the key set (RFC 7517) that brokers check signatures against. Tokens are JWTs signed RS256.
+ * An identity provider over plain HTTP on 127.0.0.1. For OAUTHBEARER: the token endpoint of the client-credentials grant
+ * (RFC 6749 4.4) and the key set (RFC 7517) that brokers check signatures against. For people: OpenID Connect with the
+ * authorization-code grant and PKCE (RFC 7636), where `person` is always signed in already. Tokens are JWTs signed RS256.
  */
-import { createSign, generateKeyPairSync } from 'node:crypto';
+import { createHash, createSign, generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -17,6 +18,14 @@ export interface OAuthOptions {
   readonly clients: Readonly<Record<string, string>>;
   /** Life of a token. Default: 3600. */
   readonly expiresInSeconds?: number;
+}
+
+/** What the browser was sent to the provider with. */
+interface Asked {
+  readonly clientId: string;
+  readonly redirectUri: string;
+  readonly challenge: string;
+  readonly nonce: string;
 }
 
 interface SigningKey {
@@ -36,6 +45,11 @@ export class OAuthServer {
   issued = 0;
   /** The token requests so far: who asked, for which scope, and the status of the answer. */
   readonly requests: { readonly clientId: string; readonly scope: string | null; readonly status: number }[] = [];
+  /** Who signs in: claims of the ID token, `sub` among them. */
+  person: Readonly<Record<string, unknown>> = { sub: 'nobody' };
+  /** By the code that was given for it, which counts once. */
+  readonly #asked = new Map<string, Asked>();
+  #codes = 0;
   #keys: SigningKey[] = [newKey('key-1')];
   #server: Server | null = null;
   readonly #port: number;
@@ -53,12 +67,17 @@ export class OAuthServer {
     return server;
   }
 
+  /** Its name as a provider for people. */
+  get origin(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
   get tokenUrl(): string {
-    return `http://127.0.0.1:${this.#port}/token`;
+    return `${this.origin}/token`;
   }
 
   get jwksUrl(): string {
-    return `http://127.0.0.1:${this.#port}/jwks`;
+    return `${this.origin}/jwks`;
   }
 
   /** For the option `secure.oauth` of a cluster. */
@@ -120,6 +139,23 @@ export class OAuthServer {
       send(200, { keys: this.#keys.map((key) => key.jwk) });
       return;
     }
+    const { pathname, searchParams } = new URL(request.url ?? '/', this.origin);
+    if (request.method === 'GET' && pathname === '/.well-known/openid-configuration') {
+      send(200, {
+        issuer: this.origin,
+        authorization_endpoint: `${this.origin}/authorize`,
+        token_endpoint: this.tokenUrl,
+        jwks_uri: this.jwksUrl,
+        id_token_signing_alg_values_supported: ['RS256'],
+      });
+      return;
+    }
+    if (request.method === 'GET' && pathname === '/authorize') {
+      const back = this.#authorize(searchParams);
+      if (back === null) send(400, { error: 'invalid_request' });
+      else response.writeHead(302, { location: back }).end();
+      return;
+    }
     if (request.method !== 'POST' || request.url !== '/token') {
       send(404, { error: 'not_found' });
       return;
@@ -127,6 +163,13 @@ export class OAuthServer {
     const form = new URLSearchParams(await text(request));
     const [clientId, secret] = credentialsOf(request, form);
     const scope = form.get('scope');
+    if (form.get('grant_type') === 'authorization_code') {
+      const idToken = this.#redeem(clientId, secret, form);
+      this.requests.push({ clientId, scope, status: idToken === null ? 400 : 200 });
+      if (idToken === null) send(400, { error: 'invalid_grant' });
+      else send(200, { access_token: 'opaque', token_type: 'Bearer', id_token: idToken });
+      return;
+    }
     const status = this.#grant(clientId, secret, form);
     this.requests.push({ clientId, scope, status });
     if (status !== 200) {
@@ -136,6 +179,44 @@ export class OAuthServer {
     this.issued += 1;
     const token = this.token(clientId, scope === null ? {} : { scope });
     send(200, { access_token: token, token_type: 'Bearer', expires_in: this.expiresInSeconds });
+  }
+
+  /** Where the browser goes from there; null: it was asked for something else than a code with PKCE. */
+  #authorize(query: URLSearchParams): string | null {
+    const of = (name: string): string => query.get(name) ?? '';
+    const isFit =
+      of('response_type') === 'code' &&
+      of('code_challenge_method') === 'S256' &&
+      of('scope').split(' ').includes('openid') &&
+      this.clients.has(of('client_id'));
+    if (!isFit) return null;
+    this.#codes += 1;
+    const code = `code-${this.#codes}`;
+    this.#asked.set(code, {
+      clientId: of('client_id'),
+      redirectUri: of('redirect_uri'),
+      challenge: of('code_challenge'),
+      nonce: of('nonce'),
+    });
+    const back = new URL(of('redirect_uri'));
+    back.search = new URLSearchParams({ code, state: of('state') }).toString();
+    return back.href;
+  }
+
+  /** The ID token for a code; null where the code, the client, the place or the verifier of PKCE is not the one. */
+  #redeem(clientId: string, secret: string, form: URLSearchParams): string | null {
+    const code = form.get('code') ?? '';
+    const asked = this.#asked.get(code);
+    this.#asked.delete(code);
+    const verifier = form.get('code_verifier') ?? '';
+    const challenge = createHash('sha256').update(verifier).digest('base64url');
+    const isRight =
+      asked?.clientId === clientId &&
+      asked.redirectUri === form.get('redirect_uri') &&
+      asked.challenge === challenge &&
+      this.clients.get(clientId)?.includes(secret);
+    if (!isRight) return null;
+    return this.token('nobody', { iss: this.origin, aud: clientId, nonce: asked.nonce, ...this.person });
   }
 
   #grant(clientId: string, secret: string, form: URLSearchParams): number {

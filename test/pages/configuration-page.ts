@@ -5,6 +5,8 @@ const SECTIONS: Readonly<Record<string, string>> = {
   database: 'Database',
   backups: 'Backups',
   secrets: 'Secrets',
+  audit: 'Audit log',
+  auth: 'Sign-in',
   inventory: 'Inventory',
   logging: 'Logging',
   compliance: 'Compliance reports',
@@ -42,7 +44,7 @@ monitoring:
 - Where *Holds* says *at once*, a server reads a changed file again without a restart; the rest holds after one.
 - What is set over the API is stored in the server's database. It goes before the file and behind flags and the environment: what
   those fix is refused there, so that nothing is set without effect. *Not over the API* are options that are needed before the
-  database is open, and those that say where a secret stands.
+  database is open, those that say where a secret stands, and those that say who vouches for people and for which role.
 
 | Command | Does |
 |---|---|

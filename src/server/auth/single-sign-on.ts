@@ -11,6 +11,7 @@ import {
   customFetch,
   discovery,
   enableNonRepudiationChecks,
+  type ClientAuth,
   type Configuration,
   type CustomFetch,
 } from 'openid-client';
@@ -37,6 +38,7 @@ export interface SignedOn {
 }
 
 const DISCOVERED_MS = 3_600_000;
+const ANSWER_BYTES_MAX = 64 * 1024;
 
 export class SingleSignOn {
   readonly #settings: SignOnSettings;
@@ -118,12 +120,12 @@ export class SingleSignOn {
   }
 
   async #discover(): Promise<Configuration> {
-    const { issuer, clientId, clientSecret, mayBePrivate } = this.#settings;
+    const { issuer, clientId, mayBePrivate } = this.#settings;
     const execute = [enableNonRepudiationChecks]; // else a signature counts for nothing where TLS brought the token
-    // Only this machine and this network: config refuses http:// elsewhere.
+    // Only this machine: the options refuse http:// elsewhere.
     if (mayBePrivate && issuer.startsWith('http:')) execute.push(allowInsecureRequests);
     try {
-      return await discovery(new URL(issuer), clientId, undefined, ClientSecretPost(clientSecret), {
+      return await discovery(new URL(issuer), clientId, undefined, this.#authenticate, {
         [customFetch]: this.#fetch,
         execute,
         timeout: 10,
@@ -133,6 +135,14 @@ export class SingleSignOn {
     }
   }
 
+  readonly #authenticate: ClientAuth = (...given) => {
+    try {
+      ClientSecretPost(this.#settings.clientSecret())(...given);
+    } catch (cause) {
+      throw unavailable(cause);
+    }
+  };
+
   readonly #fetch: CustomFetch = async (url, { method, headers, body, signal }) => {
     try {
       const answer = await this.#web.send({
@@ -140,7 +150,8 @@ export class SingleSignOn {
         method: method === 'POST' ? 'POST' : 'GET',
         headers,
         body: body === undefined || body === null ? null : bodyText(body),
-        ca: this.#settings.ca,
+        ca: this.#settings.ca(),
+        bytesMax: ANSWER_BYTES_MAX,
         admit: outboundCheck(this.#settings),
         signal: signal ?? new AbortController().signal,
       });
