@@ -1,5 +1,6 @@
 /** Defects of kaf-mirror that no other test is named for. */
 import { expect, test } from 'vitest';
+import { AppError } from '#contract/errors.ts';
 import {
   PASSWORD,
   playControlPlane,
@@ -105,4 +106,18 @@ test('reg-M-004b reg-M-089: topics and their settings are those of the clusters 
   expect(details.body).toContain('zstd');
   expect((await root('GET', '/api/v1/topics/source')).body).toContain('orders');
   expect((await root('GET', '/api/v1/topics/target')).body).toContain('copies');
+});
+
+test('who is signed in reads on while the store takes no writes', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  let touches = 0;
+  const touch = () => {
+    touches++;
+    return Promise.reject(new AppError('STORE_UNAVAILABLE', 'The database is locked by somebody else.'));
+  };
+  Object.assign(plane.store.sessions, { touch });
+  await plane.clock.advance(61_000);
+  expect((await root('GET', '/api/v1/jobs')).statusCode).toBe(200);
+  expect(touches).toBe(1);
 });

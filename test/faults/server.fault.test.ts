@@ -1,5 +1,5 @@
 /** A server whose disk, database or audit log is in trouble, and whose jobs are paused, resumed and edited without a rest. */
-import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished } from 'vitest';
@@ -171,10 +171,14 @@ fault(
     await server.start();
     await act(call, id, 'pause'); // the audit log knows of it, the backup does not
     expect(await server.stop()).toBe(0);
-    damage(join(server.directory, 'lockstep.db'));
+    const path = join(server.directory, 'lockstep.db');
+    damage(path);
     server.begin();
     expect(await server.ended()).not.toBe(0);
-    run.tookEffect(`a start with the damaged file: ${server.describe().trim().split('\n').at(-1)}`);
+    run.tookEffect(`a start with the damaged file: ${server.describe().trim().split('\n').at(-1)?.slice(0, 200)}`);
+    // The advice.
+    for (const suffix of ['', '-wal', '-shm'])
+      if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${path}.damaged${suffix}`);
     shell.json(['admin', 'restore', 'database', file, '--yes', ...at]);
     await server.start();
     await untilState(server, { call, id, state: 'running' }); // as the backup knows it
