@@ -283,6 +283,18 @@ const tests = {
     'mirror/outages',
     'of many partitions is one incident, over with the last of them, and another one later',
   ),
+  server: acceptance(
+    'server',
+    'a database that is locked, or gone, stops no copy; users are told, and all is well when it is back',
+  ),
+  auditDisk: unit(
+    'prove/log/audit-log.sim',
+    'a log whose disk fails refuses from then on, and goes on when it is opened again (seed %i)',
+  ),
+  scraped: {
+    file: 'test/deploy/prometheus.kafka.test.ts',
+    title: 'Prometheus scrapes every series, hostile names too, and raises an alert',
+  },
   stalled: unit('jobs/stalled-broker', 'a broker that stands still takes nothing from the partitions of the others'),
 } as const;
 
@@ -308,7 +320,7 @@ export const partly = (by: readonly Reference[], missing: string): Coverage => (
   text: missing,
 });
 export const open = (missing: string): Coverage => ({ state: 'open', by: [], text: missing });
-export const comesWith = (what: 'the server' | 'the registry' | 'the archive'): Coverage => ({
+export const comesWith = (what: 'the registry' | 'the archive'): Coverage => ({
   state: 'later',
   by: [],
   text: what,
