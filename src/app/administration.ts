@@ -87,12 +87,12 @@ export interface AdminResult {
 export async function administer(host: Host, options: AdministrationOptions, what: Administered): Promise<AdminResult> {
   const { values } = resolveOptions(options.sources);
   const location = storeLocation(values, host);
-  requireDatabase(host, location, what);
   if (what.do === 'verify-backup') return { backup: await verifyBackup(placeOf(host, values, what)) };
   if (what.do === 'restore') {
     await refuseWhileServed(host, values);
     return { backup: await restore(host, location, { values, file: what }) };
   }
+  requireDatabase(host, location);
   const store = await openStore(location, { clock: host.clock });
   try {
     if (what.do === 'list-users') return { users: await usersOf(store) };
@@ -334,8 +334,8 @@ function placeOf(host: Host, values: OptionValues, { path, keyFile }: BackupFile
 }
 
 /** A mistyped path must not make an empty database that looks like the right one. */
-function requireDatabase({ disk }: Host, location: StoreLocation, what: Administered): void {
-  if (location.engine === 'postgres' || what.do === 'restore' || disk.look(location.path) !== null) return;
+function requireDatabase({ disk }: Host, location: StoreLocation): void {
+  if (location.engine === 'postgres' || disk.look(location.path) !== null) return;
   throw new AppError('RESOURCE_NOT_FOUND', `There is no database at ${location.path}.`, {
     nextStep: 'Name its place as the server has it: --config FILE, --database-path or LOCKSTEP_DATABASE_URL.',
   });

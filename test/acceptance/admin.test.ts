@@ -1,5 +1,5 @@
 /** `lockstep admin` on the database of a server that was stopped, and what the server and its audit log say of it then. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ControlServer, type Call } from './control-server.ts';
@@ -79,6 +79,13 @@ test(
       'admin.reset-tokens',
       'admin.create-user',
     ]);
+    expect(await server.stop()).toBe(0);
+
+    // A damaged database is moved aside, and a backup needs no other one.
+    for (const suffix of ['', '-wal', '-shm']) rmSync(join(server.directory, `lockstep.db${suffix}`), { force: true });
+    local.json(['admin', 'restore', 'database', file, '--yes', ...at]);
+    await server.start();
+    expect((await by(current)('GET', '/auth/me')).body).toMatchObject({ username: 'ben' });
     expect(await server.stop()).toBe(0);
     const verified = local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey]);
     expect(verified).toMatchObject({ code: 0 });

@@ -812,7 +812,7 @@ const faults: List = {
       'F47',
       'an audit log that cannot be written',
       covered(
-        ['server/server-disk-read-only', 'server/server-disk-full'],
+        ['server/server-writes-refused', 'server/server-disk-full'],
         'a key of the log that is missing is found at the start',
       ),
     ),

@@ -1,4 +1,5 @@
 /** A server whose disk, database or audit log is in trouble, and whose jobs are paused, resumed and edited without a rest. */
+import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -121,19 +122,18 @@ fault(
 );
 
 fault(
-  { id: 'server-disk-read-only', title: 'the disk of the database and the audit log becomes read-only (F47)' },
+  { id: 'server-writes-refused', title: 'the kernel refuses each write of a server to a file (F47)' },
   async (run) => {
-    const directory = temporaryDirectory('server');
-    const disk = must(smallDirectory(directory, DISK_BYTES), 'a small disk; only root may mount');
-    onTestFinished(() => disk.remove());
-    const scene = await running(run, directory);
-    disk.setReadOnly(true);
+    const scene = await running(run);
+    const limit = (bytes: string) =>
+      execFileSync('prlimit', [`--pid=${scene.server.pid}`, `--fsize=${bytes}:unlimited`], { stdio: 'pipe' });
+    limit('1');
     const answer = await refused(scene);
-    run.tookEffect(`read-only: a change was refused with ${answer}`);
+    run.tookEffect(`writes ended with EFBIG: a change was refused with ${answer}`);
     await scene.copies(500);
     expect((await jobOf(scene.call, scene.id)).state).toBe('running');
     expect(await health(scene)).not.toBe('ok');
-    disk.setReadOnly(false);
+    limit('unlimited');
     await again(scene);
     await finish(run, scene);
   },

@@ -40,15 +40,9 @@ export async function onSmallDisk(broker: KafkaBroker, bytes: number): Promise<S
 type Disk = Omit<SmallDisk, 'remove'> & { remove(): void };
 
 /** Gives a directory that nobody uses a disk of so many bytes. Null where mounting is not allowed. */
-export function smallDirectory(directory: string, bytes: number): (Disk & { setReadOnly(isOn: boolean): void }) | null {
+export function smallDirectory(directory: string, bytes: number): Disk | null {
   unmountLeftovers();
-  const disk = mountOver(directory, bytes);
-  return (
-    disk && {
-      ...disk,
-      setReadOnly: (isOn) => run('mount', '-o', `remount,${isOn ? 'ro' : 'rw'}`, directory),
-    }
-  );
+  return mountOver(directory, bytes);
 }
 
 function mountOver(directory: string, bytes: number): Disk | null {
