@@ -15,7 +15,7 @@ Commands with \`-f FILE\` work on files and clusters, and need no server. All ot
 
 \`\`\`
 lockstep context add prod https://lockstep.example:8443 --ca ca.pem   # remembers a server, and uses it from now on
-lockstep login ada                                                    # asks for the password; keeps a session of a day at most
+lockstep login ada                                                    # asks for the password; keeps a session of 12 hours, unless the server says otherwise
 lockstep jobs list
 \`\`\`
 

@@ -135,10 +135,12 @@ function contradictions(values: OptionValues): string[] {
       ? [`${endpoint} must be an https:// address where a secret is sent; http:// only on this machine`]
       : [];
   });
+  const isShort = values['auth.session.lifetime'] < values['auth.session.idle'];
+  const neverIdle = isShort ? ['auth.session.idle must not be longer than auth.session.lifetime'] : [];
   const issuer = values['auth.oidc.issuer'];
   const isHidden = issuer !== null && isThisMachine(new URL(issuer).hostname) && !values['auth.oidc.onThisNetwork'];
   const unreachable = isHidden ? ['auth.oidc.issuer is on this machine; auth.oidc.onThisNetwork has to say so'] : [];
-  return [...missing, ...open, ...unreachable];
+  return [...missing, ...open, ...neverIdle, ...unreachable];
 }
 
 function isStated(value: unknown): boolean {

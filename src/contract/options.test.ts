@@ -147,6 +147,10 @@ describe('values', () => {
         'auth.oidc.issuer needs auth.oidc.roles too',
       ].join('\n'),
     ],
+    [
+      'auth: { session: { idle: 1h, lifetime: 30m } }',
+      'auth.session.idle must not be longer than auth.session.lifetime',
+    ],
     ['auth: { oidc: { roles: ["groups=a:admin"] } }', 'auth.oidc.roles needs auth.oidc.issuer too'],
     ['auth: { oidc: { acceptedAcr: [mfa] } }', 'auth.oidc.acceptedAcr needs auth.oidc.issuer too'],
     [

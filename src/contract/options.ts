@@ -75,6 +75,14 @@ export const optionTable = {
     ['serve'],
     { isHot: true },
   ),
+  'server.requestsPerSecond': row(
+    count(10, 1_000_000),
+    2_000,
+    'Requests that one address may make on average; more get 429. An IPv6 network of 64 bits counts as one address.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'server.requestBurst': row(count(20, 1_000_000), 4_000, 'And so many at once.', ['serve'], { isHot: true }),
   'database.path': row(
     text('a path', { word: 'file' }),
     'lockstep.db',
@@ -169,6 +177,27 @@ export const optionTable = {
     ['env:KAFKA_*', 'file:/run/secrets/*'],
     'Variables and files of the server that clusters may refer to when they are stated over the API; all other secrets are stored ones.',
     ['serve'],
+  ),
+  'auth.session.idle': row(
+    duration('1m', '1d'),
+    900_000,
+    'How long a session of a browser lasts without use. Sessions that stand keep what they began with.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'auth.session.lifetime': row(
+    duration('5m', '7d'),
+    43_200_000,
+    'How long a session lasts at most, however busy; one of a program lasts as long without use too.',
+    ['serve'],
+    { isHot: true },
+  ),
+  'auth.secondFactorRoles': row(
+    list(text('the name of a role')),
+    ['admin'],
+    'Whoever has one of these roles and signs in with a password needs a second factor before anything else.',
+    ['serve'],
+    { isHot: true },
   ),
   'auth.oidc.issuer': row(
     url(),

@@ -34,7 +34,7 @@ import { createHttpServer, tlsOptions } from './http/server.ts';
 import { Tracing } from './http/tracing.ts';
 import { LiveHub } from './live/live-hub.ts';
 import type { Entropy, ServerPorts } from './ports.ts';
-import type { ServerSettings } from './settings.ts';
+import { hotSettingsOf, type ServerSettings } from './settings.ts';
 import { issueSetupToken, syncBuiltInRoles } from './setup.ts';
 
 const DEVICE_KEY = 'server/device-key';
@@ -63,18 +63,12 @@ export async function createServer(given: ServerPorts, settings: ServerSettings)
   await syncBuiltInRoles(store);
   const { origin, hostname } = new URL(settings.publicUrl);
   const factors = new SecondFactors({ vault: ports.vault, clock, entropy, origins: [origin], domain: hostname });
-  const signIn = new SignIn({ ports, settings, factors });
+  const configuration = await ConfigurationKeeper.open(ports);
+  const hot = () => hotSettingsOf(configuration.resolved.values);
+  const signIn = new SignIn({ ports, hot, factors });
   await signIn.ready();
   const authenticator = new Authenticator({ store, clock });
   const live = new LiveHub({ ports, authenticator });
-  const configuration = await ConfigurationKeeper.open(ports);
-  const hot = () => {
-    const { values } = configuration.resolved;
-    return {
-      trustedProxies: values['server.trustedProxies'],
-      allowedOrigins: values['server.cors.allowedOrigins'],
-    };
-  };
   const { signOn, publicUrl } = settings;
   const context: Context = {
     ports,
@@ -90,7 +84,7 @@ export async function createServer(given: ServerPorts, settings: ServerSettings)
   const http = await createHttpServer({
     ports,
     settings,
-    pipeline: new Pipeline({ ports, settings, authenticator, allowedOrigins: () => hot().allowedOrigins }),
+    pipeline: new Pipeline({ ports, settings, authenticator, hot }),
     hot,
     tracing,
     handlers: {

@@ -1,5 +1,7 @@
 /** How the server is set up; `app/server-process.ts` makes this of the options. */
 import type { ClaimRole } from '#contract/claim-role.ts';
+import type { OptionValues } from '#contract/options.ts';
+import type { BucketLimits } from './http/buckets.ts';
 
 export interface ServerSettings {
   /** Version of the program. */
@@ -13,26 +15,40 @@ export interface ServerSettings {
     /** Authorities of client certificates; null: none are asked for. */
     readonly clientAuthorities: string | null;
   } | null;
-  readonly sessions: { readonly idleMs: number; readonly lifeMs: number };
-  /** Holders of these roles need a second factor, unless an identity provider has signed them in. */
-  readonly secondFactorRoles: readonly string[];
   readonly signOn: SignOnSettings | null;
-  /** Requests a second that one address may make, on average and in a burst. */
-  readonly requestsPerSecond: number;
-  readonly requestBurst: number;
   /** Streams that may be open at a time. */
   readonly streamsMax: number;
 }
 
 export const defaultSettings = {
   tls: null,
-  sessions: { idleMs: 15 * 60_000, lifeMs: 12 * 3_600_000 },
-  secondFactorRoles: ['admin'],
   signOn: null,
-  requestsPerSecond: 2_000,
-  requestBurst: 4_000,
   streamsMax: 500,
 } as const satisfies Partial<ServerSettings>;
+
+/** What may change while the server runs: looked at each time. */
+export interface HotSettings {
+  /** Addresses and ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Of other sites whose pages may call the API with a token of theirs. */
+  readonly allowedOrigins: readonly string[];
+  /** Of sessions that begin. */
+  readonly sessions: { readonly idleMs: number; readonly lifeMs: number };
+  /** Holders of these roles need a second factor, unless an identity provider has signed them in. */
+  readonly secondFactorRoles: readonly string[];
+  /** Requests a second that one address may make, on average and in a burst. */
+  readonly requests: BucketLimits;
+}
+
+export function hotSettingsOf(values: OptionValues): HotSettings {
+  return {
+    trustedProxies: values['server.trustedProxies'],
+    allowedOrigins: values['server.cors.allowedOrigins'],
+    sessions: { idleMs: values['auth.session.idle'], lifeMs: values['auth.session.lifetime'] },
+    secondFactorRoles: values['auth.secondFactorRoles'],
+    requests: { perSecond: values['server.requestsPerSecond'], burst: values['server.requestBurst'] },
+  };
+}
 
 /** An OpenID Connect provider. */
 export interface SignOnSettings {

@@ -1,5 +1,6 @@
 import { Secret, TOTP } from 'otpauth';
 import { describe, expect, test } from 'vitest';
+import type { OptionKey } from '#contract/options.ts';
 import { PASSWORD, playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
 import { createPasswordHash } from './auth/password-hash.ts';
 
@@ -22,10 +23,13 @@ function browser(plane: ControlPlane, address = '203.0.113.7') {
   return { send, jar };
 }
 
-const behindProxy = { given: { file: new Map([['server.trustedProxies' as const, ['127.0.0.1']]]) } };
+const given = (options: readonly (readonly [OptionKey, unknown])[] = []) => ({
+  given: { file: new Map<OptionKey, unknown>([['server.trustedProxies', ['127.0.0.1']], ...options]) },
+});
+const behindProxy = given();
 
-const withUser = async (role = 'operator', settings = {}) => {
-  const plane = await playControlPlane({ ...behindProxy, settings });
+const withUser = async (role = 'operator', options: readonly (readonly [OptionKey, unknown])[] = []) => {
+  const plane = await playControlPlane(given(options));
   await plane.as('root', 'admin');
   await plane.as('ann', role);
   return plane;
@@ -134,6 +138,28 @@ describe('sessions', () => {
     expect((await send('GET', '/auth/me')).statusCode).toBe(401);
   });
 
+  test('lasts as long as the options say, of those that begin from then on', async () => {
+    const plane = await withUser();
+    const [before, after, busy] = [browser(plane), browser(plane), browser(plane)];
+    await before.send('POST', '/auth/session', signIn);
+    const root = await plane.as('root');
+    const auth = { session: { idle: '2m', lifetime: '5m' } };
+    expect((await root('POST', '/api/v1/config/import', { auth })).statusCode).toBe(200);
+    await after.send('POST', '/auth/session', signIn);
+    const program = await plane.as('root');
+    await plane.clock.advance(121_000);
+    expect((await after.send('GET', '/auth/me')).statusCode).toBe(401);
+    expect((await before.send('GET', '/auth/me')).statusCode).toBe(200);
+    expect((await program('GET', '/auth/me')).statusCode).toBe(200); // idle or not
+    await busy.send('POST', '/auth/session', signIn);
+    for (let seconds = 0; seconds < 300; seconds += 100) {
+      expect((await busy.send('GET', '/auth/me')).statusCode).toBe(200);
+      await plane.clock.advance(100_000);
+    }
+    expect((await busy.send('GET', '/auth/me')).statusCode).toBe(401);
+    expect((await program('GET', '/auth/me')).statusCode).toBe(401);
+  });
+
   test('reg-M-115a reg-M-115b reg-M-226: a changed password ends all others, and every token', async () => {
     const plane = await withUser();
     const own = browser(plane);
@@ -182,12 +208,23 @@ describe('sessions', () => {
   });
 
   test('an administrator needs a second factor before anything else', async () => {
-    const plane = await withUser('admin', { secondFactorRoles: ['admin'] });
+    const plane = await withUser('admin', [['auth.secondFactorRoles', ['admin']]]);
     const { send } = browser(plane);
     await send('POST', '/auth/session', signIn);
     expect((await send('GET', '/api/v1/jobs')).json()).toMatchObject({ code: 'SECOND_FACTOR_REQUIRED' });
     await addTotp(plane, send);
     expect((await send('GET', '/api/v1/jobs')).statusCode).toBe(200);
+  });
+
+  test('an option says who else needs one, at once', async () => {
+    const plane = await withUser('operator');
+    const { send } = browser(plane);
+    await send('POST', '/auth/session', signIn);
+    expect((await send('GET', '/api/v1/jobs')).statusCode).toBe(200);
+    const root = await plane.as('root');
+    await root('PUT', '/api/v1/config/options/auth.secondFactorRoles', { value: ['operator'] });
+    expect((await send('GET', '/api/v1/jobs')).json()).toMatchObject({ code: 'SECOND_FACTOR_REQUIRED' });
+    expect((await root('GET', '/api/v1/jobs')).statusCode).toBe(200);
   });
 });
 

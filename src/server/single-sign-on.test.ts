@@ -102,7 +102,8 @@ async function signOn(malice: Malice = {}, more: Partial<SignOnSettings> = {}) {
   const asked: URL[] = [];
   const sent = { nonce: '', challenge: '' };
   const plane = await playControlPlane({
-    settings: { signOn: { ...settings, ...more }, secondFactorRoles: ['operator'] },
+    settings: { signOn: { ...settings, ...more } },
+    given: { file: new Map([['auth.secondFactorRoles', ['operator']]]) },
     web: provider(malice, asked, sent),
   });
   await plane.as('root', 'admin');

@@ -6,7 +6,7 @@ import type { NewTopicText } from '#contract/new-topic.ts';
 import type { ClusterResource } from '#contract/resources.ts';
 import type { Incident, MirrorStatus, ShardStatus } from '#contract/status.ts';
 import type { OptionSources } from '#contract/option-values.ts';
-import type { OptionValues } from '#contract/options.ts';
+import type { OptionKey, OptionValues } from '#contract/options.ts';
 import type { ClusterView, TopicView } from '#contract/views.ts';
 import type {
   AuditEntry,
@@ -122,6 +122,13 @@ export class PlayedAudit implements AuditLog, AuditTrail {
   }
 }
 
+/** In the file of each played server: tests are about what is asked, not about how often, and sign in with a password alone. */
+export const PLAYED_OPTIONS: ReadonlyMap<OptionKey, unknown> = new Map<OptionKey, unknown>([
+  ['server.requestsPerSecond', 1_000_000],
+  ['server.requestBurst', 1_000_000],
+  ['auth.secondFactorRoles', []],
+]);
+
 /** What the server was started with; a test changes it as somebody changes the file. */
 class PlayedOptions implements OptionHost {
   given: OptionSources = {};
@@ -129,7 +136,7 @@ class PlayedOptions implements OptionHost {
   refusal: AppError | null = null;
 
   sources(): OptionSources {
-    return this.given;
+    return { ...this.given, file: new Map([...PLAYED_OPTIONS, ...(this.given.file ?? [])]) };
   }
 
   async apply(values: OptionValues): Promise<void> {
@@ -332,10 +339,6 @@ export async function playControlPlane(
     ...defaultSettings,
     version: '0.0.0',
     publicUrl: 'https://lockstep.test',
-    secondFactorRoles: [],
-    // Tests are about what is asked, not about how often.
-    requestsPerSecond: 1_000_000,
-    requestBurst: 1_000_000,
     ...options.settings,
   });
   const { http } = server;

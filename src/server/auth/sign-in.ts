@@ -5,7 +5,7 @@ import type { Aggregates } from '#store/store.ts';
 import type { LoginFacts, User } from '#store/users.ts';
 import { must } from '#util/assert.ts';
 import type { ServerPorts } from '../ports.ts';
-import type { ServerSettings } from '../settings.ts';
+import type { HotSettings } from '../settings.ts';
 import { Attempts, type Attempt } from './attempts.ts';
 import { createCredential } from './credential.ts';
 import { methodsOf, type Method, type SecondFactors } from './second-factors.ts';
@@ -27,7 +27,7 @@ export const CHALLENGE_MS = 5 * 60_000;
 
 export class SignIn {
   readonly #ports: ServerPorts;
-  readonly #settings: ServerSettings;
+  readonly #hot: () => HotSettings;
   readonly #attempts: Attempts;
   readonly #factors: SecondFactors;
   /** Of a password that nobody has: so that an unknown name takes as long as a known one. */
@@ -35,11 +35,11 @@ export class SignIn {
 
   constructor(options: {
     readonly ports: ServerPorts;
-    readonly settings: ServerSettings;
+    readonly hot: () => HotSettings;
     readonly factors: SecondFactors;
   }) {
     this.#ports = options.ports;
-    this.#settings = options.settings;
+    this.#hot = options.hot;
     this.#factors = options.factors;
     this.#attempts = new Attempts({ throttles: options.ports.store.throttles, clock: options.ports.clock });
     this.#dummyHash = options.ports.passwords.hash('nobody has this password');
@@ -84,7 +84,7 @@ export class SignIn {
     from: Origin & { readonly isProgram: boolean },
   ): Promise<NewSession> {
     const { text, hash } = createCredential('session', this.#ports.entropy);
-    const { idleMs, lifeMs } = this.#settings.sessions;
+    const { idleMs, lifeMs } = this.#hot().sessions;
     const session = await store.sessions.create({
       userId: user.userId,
       hash,

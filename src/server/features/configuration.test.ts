@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { AppError } from '#contract/errors.ts';
-import { playControlPlane, type Client, type ControlPlane } from '#testing/played-control-plane.ts';
+import { nestOptions } from '#contract/option-document.ts';
+import { PLAYED_OPTIONS, playControlPlane, type Client, type ControlPlane } from '#testing/played-control-plane.ts';
 import { StoredSecrets } from '../stored-secrets.ts';
 
 interface View {
@@ -116,7 +118,8 @@ describe('configuration', () => {
     await root('PUT', '/api/v1/config/options/backups.every', { value: '24h' });
     const exported = await root('POST', '/api/v1/config/export');
     expect(exported.headers['content-disposition']).toMatch(/filename="lockstep-config-\d{8}-\d{6}\.yaml"/);
-    expect(exported.body).toBe('backups:\n  every: 1d\nmonitoring:\n  topicsMax: 7\n');
+    const played = nestOptions(PLAYED_OPTIONS);
+    expect(parse(exported.body)).toEqual({ ...played, backups: { every: '1d' }, monitoring: { topicsMax: 7 } });
     const back = await root('DELETE', '/api/v1/config/options/backups.every');
     expect(back.json()).toMatchObject({ value: null, source: 'default' });
   });

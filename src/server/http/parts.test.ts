@@ -57,7 +57,7 @@ test.each([
 
 test('a bucket gives so many at once, then so many a second, and each key has its own', async () => {
   const clock = new ManualClock();
-  const buckets = new Buckets({ clock, perSecond: 2, burst: 3 });
+  const buckets = new Buckets({ clock, limits: () => ({ perSecond: 2, burst: 3 }) });
   expect([1, 2, 3].map(() => buckets.take('a'))).toEqual([0, 0, 0]);
   expect(buckets.take('a')).toBe(500);
   expect(buckets.take('b')).toBe(0);

@@ -26,7 +26,7 @@ import { sha256 } from '../auth/credential.ts';
 import { STEP_UP_MS } from '../auth/sign-in.ts';
 import { auditedEffect } from '../audited-effect.ts';
 import type { AuditEvent, ServerPorts } from '../ports.ts';
-import type { ServerSettings } from '../settings.ts';
+import type { HotSettings, ServerSettings } from '../settings.ts';
 import { Buckets } from './buckets.ts';
 import type { Call, FileAnswer } from './call.ts';
 import { canonicalJson } from './canonical.ts';
@@ -45,8 +45,7 @@ export interface PipelineOptions {
   readonly ports: ServerPorts;
   readonly settings: ServerSettings;
   readonly authenticator: Authenticator;
-  /** Other sites whose pages may call with a token of theirs. */
-  readonly allowedOrigins: () => readonly string[];
+  readonly hot: () => HotSettings;
 }
 
 interface Subject {
@@ -60,23 +59,17 @@ const NO_SUBJECT: Subject = { resource: SERVER, job: null, cluster: null, snapsh
 
 export class Pipeline {
   readonly #ports: ServerPorts;
-  readonly #settings: ServerSettings;
   readonly #authenticator: Authenticator;
   readonly #requests: Buckets;
   readonly #origins: readonly string[];
-  readonly #allowedOrigins: () => readonly string[];
+  readonly #hot: () => HotSettings;
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
 
-  constructor({ ports, settings, authenticator, allowedOrigins }: PipelineOptions) {
-    this.#allowedOrigins = allowedOrigins;
+  constructor({ ports, settings, authenticator, hot }: PipelineOptions) {
+    this.#hot = hot;
     this.#ports = ports;
-    this.#settings = settings;
     this.#authenticator = authenticator;
-    this.#requests = new Buckets({
-      clock: ports.clock,
-      perSecond: settings.requestsPerSecond,
-      burst: settings.requestBurst,
-    });
+    this.#requests = new Buckets({ clock: ports.clock, limits: () => hot().requests });
     this.#origins = [new URL(settings.publicUrl).origin];
   }
 
@@ -175,7 +168,7 @@ export class Pipeline {
     };
     const isByCookie = caller?.proof.kind === 'session' && caller.proof.via === 'cookie';
     const isBrowser = headers.secFetchSite !== undefined || headers.origin !== undefined;
-    const isAllowed = !isByCookie && id !== 'openSocket' && this.#allowedOrigins().includes(headers.origin ?? '');
+    const isAllowed = !isByCookie && id !== 'openSocket' && this.#hot().allowedOrigins.includes(headers.origin ?? '');
     if (!isAllowed && (isByCookie && id !== 'openSocket' ? true : isBrowser)) refuseForeign(headers, this.#origins);
   }
 
@@ -186,7 +179,7 @@ export class Pipeline {
         nextStep: 'Change it with PUT /api/v1/users/change-password, or "lockstep users change-password".',
       });
     const isProvider = proof.session.methods.includes('oidc');
-    const needs = identity.roles.some((role) => this.#settings.secondFactorRoles.includes(role));
+    const needs = identity.roles.some((role) => this.#hot().secondFactorRoles.includes(role));
     if (needs && !identity.hasSecondFactor && !isProvider)
       throw new AppError('SECOND_FACTOR_REQUIRED', 'This account needs a second factor first.', {
         nextStep: 'Add an authenticator application or a security key to it.',

@@ -5,7 +5,7 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import { operationIds, routeOf, type OperationId } from '#contract/api/routes.ts';
 import { AppError } from '#contract/errors.ts';
 import type { ServerPorts } from '../ports.ts';
-import type { ServerSettings } from '../settings.ts';
+import type { HotSettings, ServerSettings } from '../settings.ts';
 import { Buckets } from './buckets.ts';
 import type { Handlers } from './call.ts';
 import { answerOtherSite } from './cross-origin.ts';
@@ -25,8 +25,7 @@ const BODY_WAIT_MS = 30_000;
 const PARAM_LENGTH_MAX = 1_500;
 
 /** Refusals that an address gets into the log: so many at once, and so many a second. More are answered with 429. */
-const REFUSAL_BURST = 200;
-const REFUSALS_PER_SECOND = 5;
+const REFUSALS = { perSecond: 5, burst: 200 };
 
 /** `onSocket`: takes a WebSocket over that was admitted. */
 export interface HttpOptions {
@@ -38,14 +37,6 @@ export interface HttpOptions {
   readonly hot: () => HotSettings;
   readonly tracing: Tracing | null;
   readonly onSocket: (socket: SocketLike, request: FastifyRequest) => void;
-}
-
-/** What of the options is looked at with each request. */
-export interface HotSettings {
-  /** Addresses and ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. */
-  readonly trustedProxies: readonly string[];
-  /** Of other sites whose pages may call the API. */
-  readonly allowedOrigins: readonly string[];
 }
 
 /** What is used of a WebSocket. */
@@ -179,7 +170,7 @@ function register(app: FastifyInstance, id: OperationId, { pipeline, handlers, o
 }
 
 function createErrorHandler({ ports, pipeline }: HttpOptions) {
-  const refusals = new Buckets({ clock: ports.clock, perSecond: REFUSALS_PER_SECOND, burst: REFUSAL_BURST });
+  const refusals = new Buckets({ clock: ports.clock, limits: () => REFUSALS });
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const known = ownError(error);
     const refusal = refusalOf(known, request.id);
