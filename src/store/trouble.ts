@@ -98,7 +98,8 @@ export function storeError(trouble: Trouble, cause: unknown, effect: 'none' | 'u
       return new AppError('STORE_INVALID', 'The database is damaged.', {
         cause,
         details,
-        nextStep: 'Stop the server, move the damaged file aside with those beside it (-wal, -shm), and restore the last backup (docs/operating/store.md).',
+        nextStep:
+          'Stop the server, move the damaged file aside with those beside it (-wal, -shm), and restore the last backup (docs/operating/store.md).',
       });
   }
 }
