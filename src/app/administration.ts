@@ -3,6 +3,7 @@
  * the database may do this; each change is in the audit log before it takes effect, as one of the server is.
  */
 import type { AuditEvent } from '#contract/audit.ts';
+import type { Migration } from '#contract/migration.ts';
 import { AppError } from '#contract/errors.ts';
 import { resolveOptions, storedOptions, type OptionSources } from '#contract/option-values.ts';
 import type { OptionValues } from '#contract/options.ts';
@@ -23,6 +24,7 @@ import { createAnchors } from './audit-anchors.ts';
 import { AuditKeeper } from './audit-keeper.ts';
 import type { Host } from './host.ts';
 import { openSigner } from './key-files.ts';
+import { digestOf, estateOf } from './migrated-estate.ts';
 import { keyringOf, storeLocation } from './server-options.ts';
 
 const LEASE = 'server';
@@ -58,7 +60,10 @@ export type Administered =
   | ({ readonly do: 'restore' } & BackupFile)
   /** What `import` would do. */
   | ({ readonly do: 'foresee-import' } & BackupFile)
-  | ({ readonly do: 'import' } & BackupFile);
+  | ({ readonly do: 'import' } & BackupFile)
+  /** What `import-migration` would do. */
+  | { readonly do: 'foresee-migration'; readonly migration: Migration }
+  | { readonly do: 'import-migration'; readonly migration: Migration };
 
 interface BackupFile {
   readonly path: string;
@@ -103,10 +108,10 @@ export async function administer(host: Host, options: AdministrationOptions, wha
       const { estate, summary } = await foreignEstate(host, { ...options, values, store }, what);
       return { backup: summary, imported: await store.imports.foresee(estate) };
     }
+    if (what.do === 'foresee-migration') return { imported: await store.imports.foresee(estateOf(what.migration)) };
     await refuseWhileServed(host, values);
     const parts = { ...options, values, store };
-    const change = what.do === 'import' ? { do: what.do, ...(await foreignEstate(host, parts, what)) } : what;
-    return await new Change(host, parts).run(change);
+    return await new Change(host, parts).run(await changeOf(host, parts, what));
   } finally {
     await store.close(CLOSE_MS);
   }
@@ -119,7 +124,8 @@ interface Parts extends AdministrationOptions {
 
 type Changing =
   | Extract<Administered, { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' }>
-  | { readonly do: 'import'; readonly estate: Estate; readonly summary: BackupSummary };
+  | { readonly do: 'import'; readonly estate: Estate; readonly summary: BackupSummary }
+  | { readonly do: 'import-migration'; readonly estate: Estate };
 
 class Change {
   readonly #host: Host;
@@ -170,16 +176,15 @@ class Change {
       case 'create-token':
         return this.#createToken(aggregates, what);
       case 'import':
-        return this.#import(aggregates, what);
+        return this.#import(aggregates, what.estate, { backup: what.summary });
+      case 'import-migration':
+        return this.#import(aggregates, what.estate, {});
     }
   }
 
-  async #import(
-    aggregates: Aggregates,
-    { estate, summary }: Extract<Changing, { do: 'import' }>,
-  ): Promise<AdminResult> {
+  async #import(aggregates: Aggregates, estate: Estate, result: AdminResult): Promise<AdminResult> {
     await syncBuiltInRoles(aggregates); // users have them
-    return { backup: summary, imported: await aggregates.imports.take(estate) };
+    return { ...result, imported: await aggregates.imports.take(estate) };
   }
 
   async #repair(aggregates: Aggregates): Promise<AdminResult> {
@@ -298,10 +303,26 @@ function eventOf(what: Changing): AuditEvent {
         resource: { type: 'store', id: 'database' },
         evidence: [{ kind: 'backup', digest: what.summary.digest }],
       };
+    case 'import-migration':
+      return {
+        actor,
+        action: 'admin.import-migration',
+        resource: { type: 'store', id: 'database' },
+        evidence: [{ kind: 'migration', digest: digestOf(what.estate) }],
+      };
   }
 }
 
 /** Throws CONFIG_INVALID also where the server could not start with the schedules that would be set. */
+async function changeOf(
+  host: Host,
+  parts: Parts,
+  what: Extract<Administered, { readonly do: Changing['do'] }>,
+): Promise<Changing> {
+  if (what.do === 'import') return { do: what.do, ...(await foreignEstate(host, parts, what)) };
+  return what.do === 'import-migration' ? { do: what.do, estate: estateOf(what.migration) } : what;
+}
+
 async function foreignEstate(
   host: Host,
   { values, store, sources }: Parts,

@@ -37,6 +37,7 @@ import {
   addStoredUser,
   backUpStore,
   generateStoredToken,
+  importKafMirror,
   importStore,
   listStoredUsers,
   repairStore,
@@ -389,6 +390,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'backup database <file>': backUpStore,
         'restore database <file>': restoreStore,
         'import database <file>': importStore,
+        'import kaf-mirror <file...>': importKafMirror,
       },
     },
     {

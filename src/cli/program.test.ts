@@ -1075,6 +1075,7 @@ const migration: Migration = {
   ],
   users: [{ name: 'ann', roles: ['admin'], wasInitial: true, mustSetPassword: true }],
   history: [{ table: 'events', shape: 'base', rows: [{ a: 1 }, { a: 'x' }] }],
+  figures: [],
 };
 
 const ACCOUNT = `2 clusters, 1 mirror

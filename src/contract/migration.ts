@@ -54,6 +54,20 @@ export interface MigratedHistory {
   readonly rows: readonly Readonly<Record<string, string | number | boolean | null>>[];
 }
 
+/** What one mirror did in a stretch of time. */
+export interface MigratedFigures {
+  readonly mirror: string;
+  /** When it ended, in milliseconds since the epoch. */
+  readonly at: number;
+  /** How much of it was measured; 0 where that is not known. */
+  readonly coveredMs: number;
+  /** What was copied within. */
+  readonly records: number;
+  readonly bytes: number;
+  /** The mean of it. */
+  readonly lagRecords: number | null;
+}
+
 export interface Migration {
   /** YAML that `parseDocuments` accepts; empty where there is nothing to copy. */
   readonly resources: string;
@@ -65,6 +79,8 @@ export interface Migration {
   readonly secrets: readonly MigratedSecret[];
   readonly users: readonly MigratedUser[];
   readonly history: readonly MigratedHistory[];
+  /** Of the mirrors, in the order of time. */
+  readonly figures: readonly MigratedFigures[];
 }
 
 /** Whether a person has to look before the resources are run. */

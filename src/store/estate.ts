@@ -6,6 +6,7 @@
 import type { BackupPlace, BackupSummary } from './backup.ts';
 import { assertSchema, readBackup } from './backup.ts';
 import type { DumpRow } from './dumps.ts';
+import type { PastFigures } from './history.ts';
 import { fromJson, type Json } from './json.ts';
 import type { JobText } from './jobs.ts';
 import type { KeyEncryption } from './key-encryption.ts';
@@ -26,6 +27,13 @@ export interface Estate {
   readonly secrets: readonly EstateSecret[];
   /** Options that say when something is done, as they were set there. */
   readonly schedules: Readonly<Record<string, Json>>;
+  /** What its jobs did before, in the order of time; a backup's stay with it. */
+  readonly figures: readonly EstateFigures[];
+}
+
+export interface EstateFigures extends PastFigures {
+  /** The name of it. */
+  readonly job: string;
 }
 
 export interface EstateUser {
@@ -87,6 +95,7 @@ export async function readEstate(
         .filter(({ key }) => isSchedule(key))
         .map(({ key, value }) => [key, fromJson<Json>(value)]),
     ),
+    figures: [],
   };
   return { estate, summary };
 }

@@ -13,7 +13,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const historySteps = [10 * SECOND, MINUTE, 10 * MINUTE, HOUR, DAY] as const;
+export const historySteps = [10 * SECOND, MINUTE, 10 * MINUTE, HOUR, DAY] as const;
 
 export const FINEST = historySteps[0];
 

@@ -1,9 +1,9 @@
 /** What samples add to the figures. */
 import { sql } from 'kysely';
 import { assert, must } from '#util/assert.ts';
-import type { MetricsHistory, Sample, SampleSource } from './history.ts';
+import type { MetricsHistory, PastFigures, Sample, SampleSource } from './history.ts';
 import { parts, type Series, seriesName, seriesOf } from './history-series.ts';
-import { beginOf, FINEST } from './history-steps.ts';
+import { beginOf, FINEST, historySteps } from './history-steps.ts';
 import type { Row, Scope } from './scope.ts';
 
 type PointRow = Row<'metric_points'>;
@@ -17,6 +17,47 @@ export function createHistoryWriter(scope: Scope): Pick<MetricsHistory, 'record'
       for (const rows of parts(points)) await addPoints(scope, rows);
       return { leftOut: samples.length - known.length };
     },
+  };
+}
+
+/** For a job that has none yet. Each step gets its own, since nothing of the past is rolled up any more. */
+export async function addPast(scope: Scope, jobId: string, figures: readonly PastFigures[]): Promise<void> {
+  const samples = [
+    { jobId, topic: null, metric: 'records', kind: 'counter', value: 0 },
+    { jobId, topic: null, metric: 'bytes', kind: 'counter', value: 0 },
+    { jobId, topic: null, metric: 'lagRecords', kind: 'gauge', value: 0 },
+  ] as const;
+  const series = await seriesOf(scope, samples);
+  const points = new Map<string, PointRow>();
+  const add = (row: PointRow): void => {
+    const key = `${row.series_id} ${row.step_ms} ${row.at}`;
+    const before = points.get(key);
+    points.set(key, before ? sumOf(before, row) : row);
+  };
+  for (const sample of samples) {
+    const id = series.get(seriesName(sample))?.id;
+    if (id === undefined) continue; // there is no room for another series
+    for (const { at, coveredMs, ...past } of figures) {
+      const value = past[sample.metric];
+      if (value === null) continue;
+      const rate = coveredMs === 0 ? 0 : (value / coveredMs) * 1000;
+      const figure =
+        sample.kind === 'gauge'
+          ? { weight: 1, sum: value, min: value, max: value }
+          : { weight: coveredMs, sum: value, min: rate, max: rate };
+      for (const stepMs of historySteps) add({ series_id: id, step_ms: stepMs, at: beginOf(at, stepMs), ...figure });
+    }
+  }
+  for (const rows of parts([...points.values()])) await addPoints(scope, rows);
+}
+
+function sumOf(a: PointRow, b: PointRow): PointRow {
+  return {
+    ...a,
+    weight: a.weight + b.weight,
+    sum: a.sum + b.sum,
+    min: Math.min(a.min, b.min),
+    max: Math.max(a.max, b.max),
   };
 }
 

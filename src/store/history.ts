@@ -23,6 +23,17 @@ export interface SampleSource {
   readonly startedAt: number;
 }
 
+/** Of a job as a whole, from before it was here. */
+export interface PastFigures {
+  /** The end of the time that they are about. */
+  readonly at: number;
+  /** How much of it was measured. */
+  readonly coveredMs: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly lagRecords: number | null;
+}
+
 export interface HistoryQuery {
   readonly jobId: string;
   readonly topic: string | null;

@@ -5,7 +5,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createClusters } from './clusters.ts';
 import { createConfiguration } from './configuration.ts';
-import type { Estate, EstateSecret, EstateUser } from './estate.ts';
+import type { Estate, EstateFigures, EstateSecret, EstateUser } from './estate.ts';
+import { addPast } from './history-writer.ts';
 import { createJobs } from './jobs.ts';
 import type { Json } from './json.ts';
 import { createRoles, type RoleText } from './roles.ts';
@@ -13,9 +14,10 @@ import type { Scope } from './scope.ts';
 import { createSealedSecrets } from './sealed-secrets.ts';
 import { createUserAccounts } from './user-accounts.ts';
 import { RESOURCE_SECRETS } from './vault.ts';
+import { must } from '#util/assert.ts';
 
 export interface ImportedItem {
-  readonly kind: 'secret' | 'cluster' | 'role' | 'user' | 'job' | 'schedule';
+  readonly kind: 'secret' | 'cluster' | 'role' | 'user' | 'job' | 'schedule' | 'figures';
   readonly name: string;
   /** `same`: it was here already, and is the same. `conflict`: it was left out. */
   readonly fate: 'added' | 'same' | 'conflict';
@@ -57,7 +59,7 @@ class Merge {
   }
 
   /** Each kind after those that it refers to. */
-  async run({ secrets, clusters, roles, users, jobs, schedules }: Estate): Promise<readonly ImportedItem[]> {
+  async run({ secrets, clusters, roles, users, jobs, schedules, figures }: Estate): Promise<readonly ImportedItem[]> {
     for (const secret of secrets) await this.#secret(secret);
     for (const cluster of clusters) await this.#cluster(cluster);
     for (const role of roles) await this.#role(role);
@@ -65,6 +67,7 @@ class Merge {
     for (const user of users.toSorted((a, b) => Number(a.owner !== null) - Number(b.owner !== null)))
       await this.#user(user, custom);
     for (const job of jobs) await this.#job(job);
+    for (const [job, own] of Map.groupBy(figures, (each) => each.job)) await this.#figures(job, own);
     await this.#schedules(schedules);
     return this.#items;
   }
@@ -151,6 +154,16 @@ class Merge {
       return other === undefined ? ADDED : conflict(`Its cluster "${other}" is not that of the other installation.`);
     };
     await this.#settle('job', job.name, judge(), () => jobs.create({ ...job, desired: 'stopped' }));
+  }
+
+  /** Of a job that is new here: beside own figures they would count twice. */
+  async #figures(job: string, figures: readonly EstateFigures[]): Promise<void> {
+    const isNew = this.#items.some(({ kind, name, fate }) => kind === 'job' && name === job && fate === 'added');
+    const verdict = isNew ? ADDED : conflict('The job is not new here.');
+    await this.#settle('figures', job, verdict, async () => {
+      const { id } = must(await createJobs(this.#scope).getByName(job), 'job that was added');
+      await addPast(this.#scope, id, figures);
+    });
   }
 
   async #schedules(schedules: Estate['schedules']): Promise<void> {

@@ -1057,6 +1057,37 @@ export function testStore(open: () => Promise<Database>): void {
       expect((await ofClusters())[0]).toBe('cluster north conflict');
     });
 
+    test('comes with what its jobs did, once, and in each step of the history', async () => {
+      const end = clock.now() - 26 * HOUR;
+      const figures = Array.from({ length: 100 }, (_, i) => ({
+        job: 'north-to-south',
+        at: end - (99 - i) * 30_000,
+        coveredMs: i === 0 ? 0 : 30_000,
+        records: 60,
+        bytes: 6_000,
+        lagRecords: i === 0 ? null : i,
+      }));
+      expect(fates(await take({ figures }))).toContain('figures north-to-south added');
+      const { id } = must(await store.jobs.getByName('north-to-south'), 'job');
+      const metrics = ['records', 'bytes'];
+      for (const from of [end - 2 * HOUR, end - 20 * HOUR, end - 30 * 24 * HOUR])
+        expect(await store.history.totals({ jobId: id, metrics, from, to: clock.now() })).toEqual([
+          { jobId: id, metric: 'bytes', added: 600_000, coveredMs: 2_970_000 },
+          { jobId: id, metric: 'records', added: 6_000, coveredMs: 2_970_000 },
+        ]);
+      const of = {
+        jobId: id,
+        topic: null,
+        metrics: ['lagRecords'],
+        from: end - 24 * HOUR,
+        to: clock.now(),
+        pointsMax: 1,
+      };
+      expect((await store.history.read(of))[0]?.points).toMatchObject([{ mean: 50, min: 1, max: 99 }]);
+      const secrets = foreign.secrets.map((secret) => ({ ...secret, isSame: true }));
+      expect(fates(await take({ secrets, figures }))).toContain('figures north-to-south conflict');
+    });
+
     test('comes whole or not at all', async () => {
       const late = { sealed: sealed('store/late', 2), isSame: false }; // as if somebody had set it meanwhile
       await expectCode('RESOURCE_CHANGED', take({ secrets: [...foreign.secrets, late] }));
@@ -1125,6 +1156,7 @@ const foreign: Estate = {
   ],
   jobs: [{ name: 'north-to-south', kind: 'Mirror', source: 'north', target: 'south', document: { b: 2 } }],
   schedules: { 'backups.every': '1d' },
+  figures: [],
 };
 
 function aForeigner(name: string, given: Partial<EstateUser>): EstateUser {

@@ -2,6 +2,7 @@
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { fixturePath } from '#testing/migration-fixtures.ts';
 import { ControlServer, type Call } from './control-server.ts';
 import { shellIn, startServed } from './served-cli.ts';
 
@@ -154,5 +155,37 @@ test(
     const { users } = local.json(['admin', 'users', 'list']) as { users: { username: string }[] };
     expect(users.map(({ username }) => username)).toEqual(['ada', 'ben']);
     expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', own.verifierKey])).toMatchObject({ code: 0 });
+  },
+);
+
+test(
+  'reg-M-290c: clusters, jobs and users of kaf-mirror are taken in, and nobody signs in with an old password',
+  { timeout: 240_000 },
+  async () => {
+    const { server, shell } = await startServed();
+    const at = ['--server-port', new URL(server.url).port];
+    expect(await server.stop()).toBe(0);
+    const local = shellIn(server.directory);
+    const take = (...flags: string[]) =>
+      local.json(['admin', 'import', 'kaf-mirror', fixturePath('kaf-mirror-1.2.0.db'), ...flags, ...at]) as {
+        imported: { kind: string; name: string; fate: string }[];
+      };
+    const added = ['cluster src added', 'cluster dst added', 'user admin@localhost added', 'job j added'];
+    for (const flag of ['--dry-run', '--yes'])
+      expect(take(flag).imported.map(({ kind, name, fate }) => `${kind} ${name} ${fate}`)).toEqual(added);
+    expect(new Set(take('--yes').imported.map(({ fate }) => fate))).toEqual(new Set(['same']));
+    const { users } = local.json(['admin', 'users', 'list']) as { users: object[] };
+    expect(users).toContainEqual(
+      expect.objectContaining({ username: 'admin@localhost', roles: ['admin'], isInitial: false }),
+    );
+    await server.start();
+    expect(shell.json(['jobs', 'list'])).toMatchObject({
+      jobs: [{ name: 'j', source: 'src', target: 'dst', desired: 'stopped' }],
+    });
+    const signIn = await server.as({})('POST', '/auth/token', { username: 'admin@localhost', password: 'admin' });
+    expect(signIn.status).toBe(401);
+    expect(shell.json(['jobs', 'start', 'j'])).toMatchObject({ desired: 'started' });
+    expect(await server.stop()).toBe(0);
+    expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey])).toMatchObject({ code: 0 });
   },
 );

@@ -117,6 +117,7 @@ fault(
       `a change was refused with ${answer}; 500 records were copied meanwhile, the job was seen, and health said so`,
     );
     disk.free();
+    await again(scene);
     await finish(run, scene);
   },
 );

@@ -50,6 +50,30 @@ const TWO_CLUSTERS = `
   INSERT INTO kafka_clusters VALUES ('src', 'plain', '', 'a:9092', '', '', '', NULL, 'active');
   INSERT INTO kafka_clusters VALUES ('dst', 'plain', '', 'b:9092', '', '', '', NULL, 'active');`;
 
+test('what its jobs have copied is that of the mirrors, in the order of time', () => {
+  const migration = ofDatabase(
+    database(`${TWO_CLUSTERS}
+      INSERT INTO replication_jobs VALUES ('id-1', 'Orders', 'src', 'dst', 'active', 1, 1, 'none', 1);
+      INSERT INTO replication_jobs VALUES ('id-2', 'nothing', 'src', 'dst', 'active', 1, 1, 'none', 1);
+      INSERT INTO topic_mappings VALUES (1, 'id-1', 'orders', 'orders', 1);
+      CREATE TABLE aggregated_metrics (job_id TEXT, timestamp DATETIME, messages_replicated_delta INTEGER,
+        bytes_transferred_delta INTEGER, messages_consumed_delta INTEGER, bytes_consumed_delta INTEGER, avg_lag INTEGER,
+        error_count_delta INTEGER);
+      INSERT INTO aggregated_metrics VALUES ('id-1', '2026-11-21 11:16:43', 5, 50, 5, 50, 7, 0);
+      INSERT INTO aggregated_metrics VALUES ('id-1', '2026-11-21 11:16:13', 3, 30, 3, 30, -1, 0);
+      INSERT INTO aggregated_metrics VALUES ('id-1', '2026-11-21 15:16:13.994232404+01:00', -4, 40, 3, 30, NULL, 0);
+      INSERT INTO aggregated_metrics VALUES ('id-1', 'soon', 9, 90, 9, 90, 9, 0);
+      INSERT INTO aggregated_metrics VALUES ('id-2', '2026-11-21 11:16:13', 9, 90, 9, 90, 9, 0);`),
+  );
+  const first = Date.UTC(2026, 10, 21, 11, 16, 13);
+  const mirror = 'orders';
+  expect(migration.figures).toEqual([
+    { mirror, at: first, coveredMs: 0, records: 3, bytes: 30, lagRecords: 0 },
+    { mirror, at: first + 30_000, coveredMs: 30_000, records: 5, bytes: 50, lagRecords: 7 },
+    { mirror, at: Date.UTC(2026, 10, 21, 14, 16, 13, 994), coveredMs: 0, records: 0, bytes: 40, lagRecords: null },
+  ]);
+});
+
 test('reg-M-290b: a database that kaf-mirror 1.2.0 has written', () => {
   const migration = ofDatabase(fixturePath('kaf-mirror-1.2.0.db'));
   const { clusters, mirrors } = documentsOf(migration);

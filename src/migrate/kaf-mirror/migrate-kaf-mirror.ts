@@ -10,6 +10,7 @@ import { clusterOfKafMirror, fieldName } from './cluster-fields.ts';
 import { settingsOfTree } from './config-tree.ts';
 import { parseJson, readDatabase, type JobRow } from './database.ts';
 import { databaseRows, fileRows, kafMirrorRowOf } from './settings.ts';
+import { figuresOf } from './figures.ts';
 import { ruleOfMapping } from './topic-mapping.ts';
 
 export type KafMirrorFile =
@@ -43,6 +44,8 @@ class KafMirrorMigration {
   readonly #mirrors: NamedMirror[] = [];
   readonly #users: MigratedUser[] = [];
   readonly #history: MigratedHistory[] = [];
+  /** Names of mirrors by the ids of their jobs. */
+  readonly #mirrorOfJob = new Map<string, string>();
 
   result(): Migration {
     return {
@@ -54,6 +57,7 @@ class KafMirrorMigration {
       secrets: this.#report.secrets,
       users: this.#users,
       history: this.#history,
+      figures: figuresOf(this.#history, this.#mirrorOfJob),
     };
   }
 
@@ -140,7 +144,7 @@ class KafMirrorMigration {
     }
   }
 
-  #addJob({ settings, mappings }: JobRow): void {
+  #addJob({ id, settings, mappings }: JobRow): void {
     const value = (column: string): string => settings.get(column)?.value ?? '';
     const [source, target] = [value('source_cluster_name'), value('target_cluster_name')].map((original) =>
       this.#clusterNames.of(original),
@@ -159,6 +163,7 @@ class KafMirrorMigration {
       });
       return;
     }
+    this.#mirrorOfJob.set(id, name);
     this.#addMirror(name, { source: source ?? '', target: target ?? '', topics: rules });
   }
 

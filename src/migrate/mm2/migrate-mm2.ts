@@ -54,6 +54,7 @@ export function migrateMm2(files: readonly FileBytes[]): Migration {
     secrets: report.secrets,
     users: [],
     history: [],
+    figures: [],
   };
 }
 

@@ -44,6 +44,7 @@ export function migrateStrimzi(files: readonly FileText[]): Migration {
     secrets: report.secrets,
     users: [],
     history: [],
+    figures: [],
   };
 }
 

@@ -6,6 +6,7 @@ import { createSecret, refuseExisting } from '../../files.ts';
 import { exitCodes } from '../../exit-codes.ts';
 import { formatCount, formatFacts, formatMoment, formatRows, UNKNOWN } from '../../format.ts';
 import { type ConfigOptions, optionFlags, readSources } from '../../options.ts';
+import { readKafMirror } from '../migrate/kaf-mirror.ts';
 import { confirm, YES_OPTION, type ConfirmOptions } from '../../remote/pick.ts';
 import { PASSWORD_OPTION, readNewPassword, type SecretOptions } from '../../remote/secrets.ts';
 import { show, type Shown } from '../../remote/remote-verb.ts';
@@ -305,6 +306,36 @@ export const importStore: Verb<ImportOptions> = adminVerb({
       };
     await confirm(io, options, `Replace all that is in the database by ${path}?`);
     return replacedBy(path, await ask({ do: 'restore', ...file }));
+  },
+});
+
+interface MigrationOptions extends AdminOptions, ConfirmOptions {
+  readonly dryRun?: true;
+}
+
+export const importKafMirror: Verb<MigrationOptions> = adminVerb({
+  summary: 'take in what kaf-mirror has: clusters, jobs, users and figures of the past',
+  description:
+    'Clusters, jobs with their topic mappings and users of kaf-mirror 1.1 and 1.2 are added beside what is there, as "import database --merge" does: what has the name of something else here is left out and listed, and nothing that is here is changed. Jobs are stopped until somebody starts them, with empty target topics; users keep the roles that there are here too, and have no password until an administrator gives them one ("lockstep users reset-password"). What its jobs copied stands in the history of the new ones. "lockstep migrate kaf-mirror" says what becomes of every setting, and where secrets have to be put. The intent is in the audit log before anything is added.\n\nStop the server first.',
+  examples: [
+    'lockstep admin import kaf-mirror data/kaf-mirror.db --dry-run',
+    'lockstep admin import kaf-mirror data/kaf-mirror.db configs/default.yml --yes',
+  ],
+  options: { '--dry-run': 'change nothing, show what would be done', ...YES_OPTION },
+  async run(ask, options, { args, context }) {
+    const { dryRun = false } = options;
+    const migration = await readKafMirror(context, args);
+    const file = args.join(', ');
+    const foreseen = await ask({ do: 'foresee-migration', migration });
+    if (dryRun) return importedFrom(file, foreseen, true);
+    const added = (foreseen.imported ?? []).filter(({ fate }) => fate === 'added').length;
+    await confirm(context.io, options, `Add ${formatCount(added)} of ${file}?`);
+    const { secrets } = migration;
+    const { lines, ...rest } = importedFrom(file, await ask({ do: 'import-migration', migration }), false);
+    const toPut = secrets
+      .filter(({ isThere }) => !isThere)
+      .map(({ key, from }) => `Put the secret of ${key}, which is in ${from}.`);
+    return { ...rest, lines: [...lines, ...toPut] };
   },
 });
 

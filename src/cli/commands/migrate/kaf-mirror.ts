@@ -1,5 +1,6 @@
 import { AppError } from '#contract/errors.ts';
 import { printableJson } from '#util/printable.ts';
+import type { Migration } from '#contract/migration.ts';
 import type { TableFile } from '#util/tables.ts';
 import type { Context } from '../../context.ts';
 import { readBytes, refuseExisting, writeFile } from '../../files.ts';
@@ -23,29 +24,35 @@ export const migrateKafMirror: Verb<Options> = {
     '--history <file>': 'write metrics, events, reports and inventories there, a row a line, without secrets',
   },
   async run(context, options, _, args) {
-    const { host, app } = context;
-    const opened: TableFile[] = [];
-    try {
-      const files = args.map((path) => {
-        if (/\.ya?ml$/i.test(path)) return { path, text: Buffer.from(readBytes(host.disk, path)).toString('utf8') };
-        const tables = openTables(context, path);
-        opened.push(tables);
-        return { path, tables };
-      });
-      const migration = await app.migrate({ system: 'kaf-mirror', files });
-      if (options.history !== undefined) {
-        for (const path of [options.history, options.out]) if (path !== undefined) refuseExisting(host.disk, path);
-        const lines = migration.history.flatMap(({ table, shape, rows }) =>
-          rows.map((row) => `${printableJson({ table, shape, row })}\n`),
-        );
-        writeFile(host.disk, options.history, lines.join(''));
-      }
-      return finishMigration(context, migration, options);
-    } finally {
-      for (const tables of opened) tables.close();
+    const { host } = context;
+    const migration = await readKafMirror(context, args);
+    if (options.history !== undefined) {
+      for (const path of [options.history, options.out]) if (path !== undefined) refuseExisting(host.disk, path);
+      const lines = migration.history.flatMap(({ table, shape, rows }) =>
+        rows.map((row) => `${printableJson({ table, shape, row })}\n`),
+      );
+      writeFile(host.disk, options.history, lines.join(''));
     }
+    return finishMigration(context, migration, options);
   },
 };
+
+/** Of its databases and YAML files. Throws AppError CONFIG_INVALID where one of them is not its. */
+export async function readKafMirror(context: Context, paths: readonly string[]): Promise<Migration> {
+  const opened: TableFile[] = [];
+  try {
+    const files = paths.map((path) => {
+      if (/\.ya?ml$/i.test(path))
+        return { path, text: Buffer.from(readBytes(context.host.disk, path)).toString('utf8') };
+      const tables = openTables(context, path);
+      opened.push(tables);
+      return { path, tables };
+    });
+    return await context.app.migrate({ system: 'kaf-mirror', files });
+  } finally {
+    for (const tables of opened) tables.close();
+  }
+}
 
 function openTables({ host }: Context, path: string): TableFile {
   try {
