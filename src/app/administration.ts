@@ -7,6 +7,7 @@ import { AppError } from '#contract/errors.ts';
 import { resolveOptions, storedOptions, type OptionSources } from '#contract/option-values.ts';
 import type { OptionValues } from '#contract/options.ts';
 import { formatAddress } from '#contract/option-types.ts';
+import type { Anchor } from '#prove/log/anchor.ts';
 import { createCredential } from '#server/auth/credential.ts';
 import { createPasswordHash } from '#server/auth/password-hash.ts';
 import { checkNewPassword } from '#server/auth/password-policy.ts';
@@ -23,6 +24,7 @@ import { createAnchors } from './audit-anchors.ts';
 import { AuditKeeper } from './audit-keeper.ts';
 import type { Host } from './host.ts';
 import { openSigner } from './key-files.ts';
+import { adoptLog, foreseeAdoption, type LogAdoption, type LogAdoptionOptions } from './log-adoption.ts';
 import { keyringOf, storeLocation } from './server-options.ts';
 
 const LEASE = 'server';
@@ -53,6 +55,9 @@ export type Administered =
       /** Revokes all that the user has first. */
       readonly isReset: boolean;
     }
+  /** What `adopt-restore` would do. */
+  | { readonly do: 'foresee-adoption' }
+  | { readonly do: 'adopt-restore' }
   | { readonly do: 'back-up'; readonly path: string }
   | ({ readonly do: 'verify-backup' } & BackupFile)
   | ({ readonly do: 'restore' } & BackupFile)
@@ -81,6 +86,7 @@ export interface AdminResult {
   readonly secret?: { readonly kind: 'password' | 'token' | 'setup-token'; readonly text: string };
   readonly backup?: BackupSummary;
   readonly imported?: readonly ImportedItem[];
+  readonly adoption?: LogAdoption;
 }
 
 /** Throws AppError: RESOURCE_CONFLICT while a server runs, RESOURCE_NOT_FOUND without a database, and as the store does. */
@@ -104,6 +110,11 @@ export async function administer(host: Host, options: AdministrationOptions, wha
       return { backup: summary, imported: await store.imports.foresee(estate) };
     }
     await refuseWhileServed(host, values);
+    if (what.do === 'foresee-adoption' || what.do === 'adopt-restore') {
+      const adopt = what.do === 'adopt-restore' ? adoptLog : foreseeAdoption;
+      const log = await adoptionOptions(host, options, store);
+      return { adoption: await inPlaceOfServer(host, store, () => adopt(log)) };
+    }
     const parts = { ...options, values, store };
     const change = what.do === 'import' ? { do: what.do, ...(await foreignEstate(host, parts, what)) } : what;
     return await new Change(host, parts).run(change);
@@ -121,6 +132,18 @@ type Changing =
   | Extract<Administered, { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' }>
   | { readonly do: 'import'; readonly estate: Estate; readonly summary: BackupSummary };
 
+/** Servers that share the database wait for their place meanwhile; with the log open here, none can write it there. */
+async function inPlaceOfServer<T>(host: Host, store: Store, work: () => Promise<T>): Promise<T> {
+  const holder = `${host.process} ${host.nonce()}`;
+  if ((await store.leases.hold(LEASE, { holder, lifeMs: LEASE_MS })) === null)
+    throw served('a server holds the database');
+  try {
+    return await work();
+  } finally {
+    await store.leases.release(LEASE, holder);
+  }
+}
+
 class Change {
   readonly #host: Host;
   readonly #parts: Parts;
@@ -130,20 +153,16 @@ class Change {
     this.#parts = parts;
   }
 
-  /** Servers that share the database wait for their place meanwhile; with the log open here, none can write it there. */
-  async run(what: Changing): Promise<AdminResult> {
-    const { store } = this.#parts;
-    const holder = `${this.#host.process} ${this.#host.nonce()}`;
-    if ((await store.leases.hold(LEASE, { holder, lifeMs: LEASE_MS })) === null)
-      throw served('a server holds the database');
-    const audit = this.#audit();
-    try {
-      await audit.open();
-      return await this.#audited(audit, what);
-    } finally {
-      await audit.close();
-      await store.leases.release(LEASE, holder);
-    }
+  run(what: Changing): Promise<AdminResult> {
+    return inPlaceOfServer(this.#host, this.#parts.store, async () => {
+      const audit = this.#audit();
+      try {
+        await audit.open();
+        return await this.#audited(audit, what);
+      } finally {
+        await audit.close();
+      }
+    });
   }
 
   async #audited(audit: AuditKeeper, what: Changing): Promise<AdminResult> {
@@ -271,13 +290,28 @@ class Change {
       key,
       store,
       anchors,
+      otherLogs: values['audit.otherLogs'],
       observers: { onOpen: () => {}, onTrouble },
     });
   }
 }
 
+const ACTOR: AuditEvent['actor'] = { id: 'admin', kind: 'system', authn: 'local' };
+
+/** With the anchors that are named in the database, too: what they hold says how much is lost. */
+async function adoptionOptions(
+  host: Host,
+  { sources, onTrouble }: AdministrationOptions,
+  store: Store,
+): Promise<LogAdoptionOptions> {
+  const stored = storedOptions((await store.configuration.read()).values);
+  const { values } = resolveOptions({ ...sources, stored });
+  const anchorsOf = (origin: string): readonly Anchor[] => createAnchors(values, { store, host, origin });
+  return { host, values, store, anchorsOf, actor: ACTOR, onTrouble };
+}
+
 function eventOf(what: Changing): AuditEvent {
-  const actor = { id: 'admin', kind: 'system', authn: 'local' } as const;
+  const actor = ACTOR;
   switch (what.do) {
     case 'repair':
       return { actor, action: 'admin.repair', resource: { type: 'store', id: 'database' } };

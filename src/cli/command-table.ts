@@ -35,6 +35,7 @@ import { validate } from './commands/validate.ts';
 import { verify } from './commands/verify.ts';
 import {
   addStoredUser,
+  adoptRestore,
   backUpStore,
   generateStoredToken,
   importStore,
@@ -389,6 +390,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'backup database <file>': backUpStore,
         'restore database <file>': restoreStore,
         'import database <file>': importStore,
+        'adopt-restore': adoptRestore,
       },
     },
     {

@@ -1,5 +1,5 @@
 /** `lockstep admin` on the database of a server that was stopped, and what the server and its audit log say of it then. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ControlServer, type Call } from './control-server.ts';
@@ -147,5 +147,49 @@ test(
     const { users } = local.json(['admin', 'users', 'list']) as { users: { username: string }[] };
     expect(users.map(({ username }) => username)).toEqual(['ada', 'ben']);
     expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', own.verifierKey])).toMatchObject({ code: 0 });
+  },
+);
+
+test(
+  'an audit log that is lost is given up for a new one, which names what is gone; until then nothing is changed',
+  { timeout: 240_000 },
+  async () => {
+    const server = await ControlServer.create();
+    onTestFinished(async () => {
+      if (server.isRunning) await server.kill();
+    });
+    await server.start();
+    const call = await server.setUp();
+    const first = server.verifierKey;
+    const cluster = (name: string) => call('POST', '/api/v1/clusters', { name, bootstrap: ['b:9092'] });
+    expect(await cluster('before')).toMatchObject({ status: 201 });
+    expect(await server.stop()).toBe(0);
+    for (const name of ['lockstep-audit', 'lockstep-audit.key'])
+      rmSync(join(server.directory, name), { recursive: true });
+
+    const at = ['--server-port', new URL(server.url).port];
+    const local = shellIn(server.directory);
+    await server.start();
+    expect(await cluster('refused')).toMatchObject({ status: 503, body: { code: 'AUDIT_UNAVAILABLE' } });
+    expect(local.run(['admin', 'adopt-restore', '--yes', ...at])).toMatchObject({ code: 1 }); // the server runs
+    expect(await server.stop()).toBe(0);
+
+    const told = local.run(['admin', 'adopt-restore', ...at]); // nobody is there to confirm it
+    expect(told).toMatchObject({ code: 2 });
+    expect(told.err).toMatch(/"[^"]+\/lockstep-audit": no entry is still there; 0 to \d+ are gone/);
+    const { adoption } = local.json(['admin', 'adopt-restore', '--yes', ...at]) as {
+      adoption: { lost: { from: number; to: number }[]; begun: { origin: string; verifierKey: string } };
+    };
+    expect(adoption.lost).toMatchObject([{ kept: 0, from: 0, to: expect.any(Number) }]);
+    expect(adoption.begun.origin).toMatch(/\/lockstep-audit-2$/);
+
+    await server.start();
+    expect(await cluster('after')).toMatchObject({ status: 201 });
+    expect(server.verifierKey).toBe(adoption.begun.verifierKey);
+    expect(server.verifierKey).not.toBe(first);
+    const { items } = (await call('GET', '/api/v1/events?action=log.adopt-restore')).body as { items: object[] };
+    expect(items).toMatchObject([{ resource: `log ${first.split('+')[0]}`, outcome: 'succeeded' }]);
+    expect(await server.stop()).toBe(0);
+    expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey])).toMatchObject({ code: 0 });
   },
 );
