@@ -45,7 +45,9 @@ export interface LogAdoption {
 
 export interface LogAdoptionOptions {
   readonly host: Pick<Host, 'disk' | 'clock' | 'entropy'>;
-  readonly values: Pick<OptionValues, 'audit.directory' | 'audit.keyFile' | 'audit.otherLogs'>;
+  readonly values: Pick<OptionValues, 'audit.directory' | 'audit.keyFile'> & {
+    readonly 'audit.otherLogs': readonly string[];
+  };
   readonly store: Pick<Store, 'logAnchors'>;
   /** For a log of this name. */
   readonly anchorsOf: (origin: string) => readonly Anchor[];
