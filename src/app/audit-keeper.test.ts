@@ -4,6 +4,7 @@ import type { Anchor } from '#prove/log/anchor.ts';
 import { readFound } from '#prove/log/adopt-restore.ts';
 import { AuditLog } from '#prove/log/audit-log.ts';
 import { signCheckpoint } from '#prove/log/checkpoint.ts';
+import { verifyBundle } from '#prove/log/evidence-bundle.ts';
 import { signerKeyOf, type SignerKey } from '#prove/log/note.ts';
 import type { LogAnchors } from '#store/log-anchors.ts';
 import { event, LOG_DIRECTORY, LOG_KEY, OTHER_KEY } from '#testing/audit-events.ts';
@@ -242,6 +243,19 @@ test('entries are read page by page, and all of them the oldest first; each can 
   expect([await keeper.entry(9), await keeper.proof(9)]).toEqual([null, null]);
   expect(await keeper.proof(2)).toContain('c2sp.org/tlog-proof@v1');
   expect(await keeper.checkpoint()).toMatchObject({ size: 4, verifierKey: LOG_KEY.verifier.text });
+  await keeper.close();
+});
+
+test('entries are handed out as evidence that is verified with the key alone, those of many as well', async () => {
+  const { keeper, clock } = played();
+  await keeper.open();
+  for (let i = 0; i < 120; i++) await keeper.record(change, 'succeeded');
+  await clock.advance(1_000); // the next checkpoint
+  const [making, others] = [keeper.bundle({ action: 'job' }), keeper.bundle({ action: 'nothing' })];
+  for (let turns = 0; turns < 20; turns++) await clock.advance(0);
+  const made = must(await making, 'bundle');
+  expect(verifyBundle(made, LOG_KEY.verifier)).toMatchObject({ verdict: 'verified', entries: 120, isContiguous: true });
+  expect(verifyBundle(must(await others, 'bundle'), LOG_KEY.verifier)).toMatchObject({ entries: 0 });
   await keeper.close();
 });
 

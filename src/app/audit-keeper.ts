@@ -8,6 +8,7 @@ import { Anchoring, type Anchor } from '#prove/log/anchor.ts';
 import { adoptedBy } from '#prove/log/adopt-restore.ts';
 import { AuditLog as Log, ownEvent } from '#prove/log/audit-log.ts';
 import { browse, browseForward, type LogFilter } from '#prove/log/browse.ts';
+import { createBundle } from '#prove/log/evidence-bundle.ts';
 import { LogReader } from '#prove/log/log-reader.ts';
 import type { SignerKey } from '#prove/log/note.ts';
 import { recover } from '#prove/log/recovery.ts';
@@ -59,6 +60,7 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   /** Whether the store has seen it before; null: it did not say. */
   #isSeen: boolean | null = null;
   #abandoned: readonly string[] = [];
+  #bundling: Promise<unknown> = Promise.resolve();
 
   constructor(options: AuditKeeperOptions) {
     const { anchors, directory, key, clock } = options;
@@ -146,6 +148,16 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   async proof(seq: number): Promise<string | null> {
     const reader = this.#open().reader();
     return seq < reader.size ? reader.proof(seq) : null;
+  }
+
+  /** One at a time: each is a few MB, and takes a while. */
+  async bundle(filter: AuditFilter): Promise<Buffer | null> {
+    const reader = this.#open().reader();
+    const made = this.#bundling.then(() =>
+      createBundle(reader, filter as LogFilter, () => sleep(this.#options.clock, 0)),
+    );
+    this.#bundling = made.catch(() => null);
+    return made;
   }
 
   async checkpoint(): ReturnType<AuditTrail['checkpoint']> {

@@ -1,4 +1,5 @@
 /** `lockstep admin` on the database of a server that was stopped, and what the server and its audit log say of it then. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,6 +13,9 @@ test(
     const { server, shell } = await startServed();
     const port = new URL(server.url).port;
     const at = ['--server-port', port];
+    expect(shell.run(['audit', 'export', '--bundle', join(server.directory, 'evidence.zip')])).toMatchObject({
+      code: 0,
+    });
     const served = shell.run(['admin', 'tokens', 'generate', 'ada', ...at]);
     expect(served).toMatchObject({ code: 1, out: '' });
     expect(served.err).toContain('RESOURCE_CONFLICT');
@@ -80,8 +84,13 @@ test(
       'admin.create-user',
     ]);
     expect(await server.stop()).toBe(0);
-    const verified = local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey]);
-    expect(verified).toMatchObject({ code: 0 });
+    const vkey = ['--vkey', server.verifierKey];
+    expect(local.run(['log', 'verify', 'lockstep-audit', ...vkey])).toMatchObject({ code: 0 });
+    expect(local.json(['log', 'report', 'evidence.zip', ...vkey])).toMatchObject({ verdict: 'verified' });
+    const python = (...argv: string[]) => spawnSync('python3', argv, { cwd: server.directory });
+    expect(python('-m', 'zipfile', '-e', 'evidence.zip', 'evidence').status).toBe(0);
+    const second = join(import.meta.dirname, '../../deploy/verifier/verify_log.py');
+    expect(python(second, 'entry', 'evidence/proofs/0.tlog-proof', ...vkey).status).toBe(0);
   },
 );
 
