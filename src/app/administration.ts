@@ -8,6 +8,7 @@ import { resolveOptions, storedOptions, type OptionSources } from '#contract/opt
 import type { OptionValues } from '#contract/options.ts';
 import { formatAddress } from '#contract/option-types.ts';
 import type { Anchor } from '#prove/log/anchor.ts';
+import type { SignerKey } from '#prove/log/note.ts';
 import { createCredential } from '#server/auth/credential.ts';
 import { createPasswordHash } from '#server/auth/password-hash.ts';
 import { checkNewPassword } from '#server/auth/password-policy.ts';
@@ -24,6 +25,7 @@ import { createAnchors } from './audit-anchors.ts';
 import { AuditKeeper } from './audit-keeper.ts';
 import type { Host } from './host.ts';
 import { openSigner } from './key-files.ts';
+import { rotateLogKey, type KeyRotation } from './log-key-rotation.ts';
 import { adoptLog, foreseeAdoption, type LogAdoption, type LogAdoptionOptions } from './log-adoption.ts';
 import { keyringOf, storeLocation } from './server-options.ts';
 
@@ -58,6 +60,7 @@ export type Administered =
   /** What `adopt-restore` would do. */
   | { readonly do: 'foresee-adoption' }
   | { readonly do: 'adopt-restore' }
+  | { readonly do: 'rotate-audit-key' }
   | { readonly do: 'back-up'; readonly path: string }
   | ({ readonly do: 'verify-backup' } & BackupFile)
   | ({ readonly do: 'restore' } & BackupFile)
@@ -87,6 +90,7 @@ export interface AdminResult {
   readonly backup?: BackupSummary;
   readonly imported?: readonly ImportedItem[];
   readonly adoption?: LogAdoption;
+  readonly rotation?: KeyRotation;
 }
 
 /** Throws AppError: RESOURCE_CONFLICT while a server runs, RESOURCE_NOT_FOUND without a database, and as the store does. */
@@ -129,7 +133,10 @@ interface Parts extends AdministrationOptions {
 }
 
 type Changing =
-  | Extract<Administered, { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' }>
+  | Extract<
+      Administered,
+      { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' | 'rotate-audit-key' }
+    >
   | { readonly do: 'import'; readonly estate: Estate; readonly summary: BackupSummary };
 
 /** Servers that share the database wait for their place meanwhile; with the log open here, none can write it there. */
@@ -144,6 +151,11 @@ async function inPlaceOfServer<T>(host: Host, store: Store, work: () => Promise<
   }
 }
 
+interface OpenLog {
+  readonly audit: AuditKeeper;
+  readonly key: SignerKey;
+}
+
 class Change {
   readonly #host: Host;
   readonly #parts: Parts;
@@ -155,21 +167,23 @@ class Change {
 
   run(what: Changing): Promise<AdminResult> {
     return inPlaceOfServer(this.#host, this.#parts.store, async () => {
-      const audit = this.#audit();
+      const key = this.#signer();
+      const audit = this.#audit(key);
       try {
         await audit.open();
-        return await this.#audited(audit, what);
+        return await this.#audited({ audit, key }, what);
       } finally {
         await audit.close();
       }
     });
   }
 
-  async #audited(audit: AuditKeeper, what: Changing): Promise<AdminResult> {
+  async #audited(log: OpenLog, what: Changing): Promise<AdminResult> {
     const { store } = this.#parts;
+    const { audit } = log;
     const intent = await audit.intend(eventOf(what));
     try {
-      const result = await this.#effect(store.under(intent.seq), what);
+      const result = await this.#effect(store.under(intent.seq), what, log);
       await audit.settle(intent, 'succeeded');
       return result;
     } catch (error) {
@@ -178,7 +192,7 @@ class Change {
     }
   }
 
-  #effect(aggregates: Aggregates, what: Changing): Promise<AdminResult> {
+  #effect(aggregates: Aggregates, what: Changing, log: OpenLog): Promise<AdminResult> {
     switch (what.do) {
       case 'repair':
         return this.#repair(aggregates);
@@ -188,9 +202,16 @@ class Change {
         return this.#addUser(aggregates, what);
       case 'create-token':
         return this.#createToken(aggregates, what);
+      case 'rotate-audit-key':
+        return this.#rotateKey(log);
       case 'import':
         return this.#import(aggregates, what);
     }
+  }
+
+  async #rotateKey({ audit, key }: OpenLog): Promise<AdminResult> {
+    const path = this.#parts.values['audit.keyFile'];
+    return { rotation: await rotateLogKey(this.#host, { path, key, rotate: (to) => audit.rotate(to) }) };
   }
 
   async #import(
@@ -273,15 +294,15 @@ class Change {
     });
   }
 
-  #audit(): AuditKeeper {
+  /** The log is the server's, and so is its first key. */
+  #signer(): SignerKey {
+    return openSigner(this.#host, { path: this.#parts.values['audit.keyFile'], isNew: false, name: '' });
+  }
+
+  #audit(key: SignerKey): AuditKeeper {
     const { values, store, onTrouble } = this.#parts;
     const { disk, clock } = this.#host;
     const directory = values['audit.directory'];
-    const key = openSigner(this.#host, {
-      path: values['audit.keyFile'],
-      isNew: false, // the log is the server's, and so is its first key
-      name: '',
-    });
     const anchors = createAnchors(values, { store, host: this.#host, origin: key.verifier.name });
     return new AuditKeeper({
       disk,
@@ -315,6 +336,8 @@ function eventOf(what: Changing): AuditEvent {
   switch (what.do) {
     case 'repair':
       return { actor, action: 'admin.repair', resource: { type: 'store', id: 'database' } };
+    case 'rotate-audit-key':
+      return { actor, action: 'admin.rotate-audit-key', resource: { type: 'log', id: 'audit' } };
     case 'reset-password':
       return { actor, action: 'admin.reset-password', resource: { type: 'user', id: what.username } };
     case 'add-user':

@@ -119,6 +119,14 @@ export class AuditKeeper implements AuditLog, AuditTrail {
     return this.#open().record(...given);
   }
 
+  /** Hands the log over to another key of its name; what both have signed is anchored at once. The next process opens it with `to`. */
+  async rotate(to: SignerKey): Promise<void> {
+    const log = this.#open();
+    await log.rotate(to);
+    await this.#anchoring.anchor(log.reader());
+    this.#reportAnchors();
+  }
+
   // ---- reading
 
   isWritable(): boolean {

@@ -44,6 +44,7 @@ import {
   resetAdminPassword,
   resetStoredTokens,
   restoreStore,
+  rotateAuditKey,
 } from './commands/admin/admin.ts';
 import { login } from './commands/account/login.ts';
 import {
@@ -391,6 +392,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'restore database <file>': restoreStore,
         'import database <file>': importStore,
         'adopt-restore': adoptRestore,
+        'rotate-audit-key': rotateAuditKey,
       },
     },
     {

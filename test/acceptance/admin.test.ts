@@ -87,7 +87,7 @@ test(
     const vkey = ['--vkey', server.verifierKey];
     expect(local.run(['log', 'verify', 'lockstep-audit', ...vkey])).toMatchObject({ code: 0 });
     expect(local.json(['log', 'report', 'evidence.zip', ...vkey])).toMatchObject({ verdict: 'verified' });
-    const python = (...argv: string[]) => spawnSync('python3', argv, { cwd: server.directory });
+    const python = (...argv: string[]) => spawnSync('python3', ['-B', ...argv], { cwd: server.directory });
     expect(python('-m', 'zipfile', '-e', 'evidence.zip', 'evidence').status).toBe(0);
     const second = join(import.meta.dirname, '../../deploy/verifier/verify_log.py');
     expect(python(second, 'entry', 'evidence/proofs/0.tlog-proof', ...vkey).status).toBe(0);
@@ -199,6 +199,12 @@ test(
     const { items } = (await call('GET', '/api/v1/events?action=log.adopt-restore')).body as { items: object[] };
     expect(items).toMatchObject([{ resource: `log ${first.split('+')[0]}`, outcome: 'succeeded' }]);
     expect(await server.stop()).toBe(0);
-    expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey])).toMatchObject({ code: 0 });
+    const { verifierKey } = server;
+    const { rotation } = local.json(['admin', 'rotate-audit-key', '--yes', ...at]) as { rotation: { to: string } };
+    await server.start();
+    expect(await cluster('later')).toMatchObject({ status: 201 });
+    expect(server.verifierKey).toBe(rotation.to);
+    expect(await server.stop()).toBe(0);
+    expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', verifierKey])).toMatchObject({ code: 0 });
   },
 );

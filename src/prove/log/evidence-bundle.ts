@@ -21,7 +21,7 @@ import { parseProof, verifyProof } from './tlog-proof.ts';
 /** What a verifier unpacks at most. */
 const BUNDLE_BYTES_MAX = 1024 * 1024 * 1024;
 /** Of a bundle that is made while people wait, in the memory of a server. */
-export const ENTRIES_MAX = 10_000;
+const ENTRIES_MAX = 10_000;
 /** Some milliseconds each. */
 const ENTRIES_A_TURN = 50;
 const SCANNED_A_TURN = 1_000;

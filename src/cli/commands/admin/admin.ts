@@ -275,6 +275,28 @@ export const adoptRestore: Verb<AdminOptions & ConfirmOptions> = adminVerb({
   },
 });
 
+export const rotateAuditKey: Verb<AdminOptions & ConfirmOptions> = adminVerb({
+  summary: 'hand the audit log over to a new key of its name',
+  description:
+    'Makes a new key for the audit log, and an entry in which both keys have signed that the one follows the other; the new key then takes the place of the old one in the key file, and nothing here can sign with the old one any more. The whole log is verified with its first public key, as before; proofs of entries and evidence bundles that are made from now on with the new one.\n\nStop the server first.',
+  examples: ['lockstep admin rotate-audit-key --yes'],
+  options: YES_OPTION,
+  async run(ask, options, { context: { io } }) {
+    await confirm(io, options, 'Hand the audit log over to a new key?');
+    const { rotation } = await ask({ do: 'rotate-audit-key' });
+    return {
+      json: { rotation },
+      lines: [
+        'The audit log has a new key; start the server.',
+        ...formatFacts([
+          ['old public key', rotation?.from ?? UNKNOWN],
+          ['new public key', rotation?.to ?? UNKNOWN],
+        ]),
+      ],
+    };
+  },
+});
+
 function lossLines(adoption: Result['adoption']): string[] {
   const lines = (adoption?.lost ?? []).map(({ origin, kept, from, to }) =>
     from === null || to === null
