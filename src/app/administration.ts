@@ -8,6 +8,8 @@ import { AppError } from '#contract/errors.ts';
 import { resolveOptions, storedOptions, type OptionSources } from '#contract/option-values.ts';
 import type { OptionValues } from '#contract/options.ts';
 import { formatAddress } from '#contract/option-types.ts';
+import type { Anchor } from '#prove/log/anchor.ts';
+import type { SignerKey } from '#prove/log/note.ts';
 import { createCredential } from '#server/auth/credential.ts';
 import { createPasswordHash } from '#server/auth/password-hash.ts';
 import { checkNewPassword } from '#server/auth/password-policy.ts';
@@ -25,6 +27,8 @@ import { AuditKeeper } from './audit-keeper.ts';
 import type { Host } from './host.ts';
 import { openSigner } from './key-files.ts';
 import { digestOf, estateOf } from './migrated-estate.ts';
+import { rotateLogKey, type KeyRotation } from './log-key-rotation.ts';
+import { adoptLog, foreseeAdoption, type LogAdoption, type LogAdoptionOptions } from './log-adoption.ts';
 import { keyringOf, storeLocation } from './server-options.ts';
 
 const LEASE = 'server';
@@ -55,6 +59,10 @@ export type Administered =
       /** Revokes all that the user has first. */
       readonly isReset: boolean;
     }
+  /** What `adopt-restore` would do. */
+  | { readonly do: 'foresee-adoption' }
+  | { readonly do: 'adopt-restore' }
+  | { readonly do: 'rotate-audit-key' }
   | { readonly do: 'back-up'; readonly path: string }
   | ({ readonly do: 'verify-backup' } & BackupFile)
   | ({ readonly do: 'restore' } & BackupFile)
@@ -86,6 +94,8 @@ export interface AdminResult {
   readonly secret?: { readonly kind: 'password' | 'token' | 'setup-token'; readonly text: string };
   readonly backup?: BackupSummary;
   readonly imported?: readonly ImportedItem[];
+  readonly adoption?: LogAdoption;
+  readonly rotation?: KeyRotation;
 }
 
 /** Throws AppError: RESOURCE_CONFLICT while a server runs, RESOURCE_NOT_FOUND without a database, and as the store does. */
@@ -110,6 +120,11 @@ export async function administer(host: Host, options: AdministrationOptions, wha
     }
     if (what.do === 'foresee-migration') return { imported: await store.imports.foresee(estateOf(what.migration)) };
     await refuseWhileServed(host, values);
+    if (what.do === 'foresee-adoption' || what.do === 'adopt-restore') {
+      const adopt = what.do === 'adopt-restore' ? adoptLog : foreseeAdoption;
+      const log = await adoptionOptions(host, options, store);
+      return { adoption: await inPlaceOfServer(host, store, () => adopt(log)) };
+    }
     const parts = { ...options, values, store };
     return await new Change(host, parts).run(await changeOf(host, parts, what));
   } finally {
@@ -123,9 +138,29 @@ interface Parts extends AdministrationOptions {
 }
 
 type Changing =
-  | Extract<Administered, { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' }>
+  | Extract<
+      Administered,
+      { readonly do: 'repair' | 'reset-password' | 'add-user' | 'create-token' | 'rotate-audit-key' }
+    >
   | { readonly do: 'import'; readonly estate: Estate; readonly summary: BackupSummary }
   | { readonly do: 'import-migration'; readonly estate: Estate };
+
+/** Servers that share the database wait for their place meanwhile; with the log open here, none can write it there. */
+async function inPlaceOfServer<T>(host: Host, store: Store, work: () => Promise<T>): Promise<T> {
+  const holder = `${host.process} ${host.nonce()}`;
+  if ((await store.leases.hold(LEASE, { holder, lifeMs: LEASE_MS })) === null)
+    throw served('a server holds the database');
+  try {
+    return await work();
+  } finally {
+    await store.leases.release(LEASE, holder);
+  }
+}
+
+interface OpenLog {
+  readonly audit: AuditKeeper;
+  readonly key: SignerKey;
+}
 
 class Change {
   readonly #host: Host;
@@ -136,27 +171,25 @@ class Change {
     this.#parts = parts;
   }
 
-  /** Servers that share the database wait for their place meanwhile; with the log open here, none can write it there. */
-  async run(what: Changing): Promise<AdminResult> {
-    const { store } = this.#parts;
-    const holder = `${this.#host.process} ${this.#host.nonce()}`;
-    if ((await store.leases.hold(LEASE, { holder, lifeMs: LEASE_MS })) === null)
-      throw served('a server holds the database');
-    const audit = this.#audit();
-    try {
-      await audit.open();
-      return await this.#audited(audit, what);
-    } finally {
-      await audit.close();
-      await store.leases.release(LEASE, holder);
-    }
+  run(what: Changing): Promise<AdminResult> {
+    return inPlaceOfServer(this.#host, this.#parts.store, async () => {
+      const key = this.#signer();
+      const audit = this.#audit(key);
+      try {
+        await audit.open();
+        return await this.#audited({ audit, key }, what);
+      } finally {
+        await audit.close();
+      }
+    });
   }
 
-  async #audited(audit: AuditKeeper, what: Changing): Promise<AdminResult> {
+  async #audited(log: OpenLog, what: Changing): Promise<AdminResult> {
     const { store } = this.#parts;
+    const { audit } = log;
     const intent = await audit.intend(eventOf(what));
     try {
-      const result = await this.#effect(store.under(intent.seq), what);
+      const result = await this.#effect(store.under(intent.seq), what, log);
       await audit.settle(intent, 'succeeded');
       return result;
     } catch (error) {
@@ -165,7 +198,7 @@ class Change {
     }
   }
 
-  #effect(aggregates: Aggregates, what: Changing): Promise<AdminResult> {
+  #effect(aggregates: Aggregates, what: Changing, log: OpenLog): Promise<AdminResult> {
     switch (what.do) {
       case 'repair':
         return this.#repair(aggregates);
@@ -175,11 +208,18 @@ class Change {
         return this.#addUser(aggregates, what);
       case 'create-token':
         return this.#createToken(aggregates, what);
+      case 'rotate-audit-key':
+        return this.#rotateKey(log);
       case 'import':
         return this.#import(aggregates, what.estate, { backup: what.summary });
       case 'import-migration':
         return this.#import(aggregates, what.estate, {});
     }
+  }
+
+  async #rotateKey({ audit, key }: OpenLog): Promise<AdminResult> {
+    const path = this.#parts.values['audit.keyFile'];
+    return { rotation: await rotateLogKey(this.#host, { path, key, rotate: (to) => audit.rotate(to) }) };
   }
 
   async #import(aggregates: Aggregates, estate: Estate, result: AdminResult): Promise<AdminResult> {
@@ -259,15 +299,15 @@ class Change {
     });
   }
 
-  #audit(): AuditKeeper {
+  /** The log is the server's, and so is its first key. */
+  #signer(): SignerKey {
+    return openSigner(this.#host, { path: this.#parts.values['audit.keyFile'], isNew: false, name: '' });
+  }
+
+  #audit(key: SignerKey): AuditKeeper {
     const { values, store, onTrouble } = this.#parts;
     const { disk, clock } = this.#host;
     const directory = values['audit.directory'];
-    const key = openSigner(this.#host, {
-      path: values['audit.keyFile'],
-      isNew: false, // the log is the server's, and so is its first key
-      name: '',
-    });
     const anchors = createAnchors(values, { store, host: this.#host, origin: key.verifier.name });
     return new AuditKeeper({
       disk,
@@ -276,16 +316,33 @@ class Change {
       key,
       store,
       anchors,
+      otherLogs: values['audit.otherLogs'],
       observers: { onOpen: () => {}, onTrouble },
     });
   }
 }
 
+const ACTOR: AuditEvent['actor'] = { id: 'admin', kind: 'system', authn: 'local' };
+
+/** With the anchors that are named in the database, too: what they hold says how much is lost. */
+async function adoptionOptions(
+  host: Host,
+  { sources, onTrouble }: AdministrationOptions,
+  store: Store,
+): Promise<LogAdoptionOptions> {
+  const stored = storedOptions((await store.configuration.read()).values);
+  const { values } = resolveOptions({ ...sources, stored });
+  const anchorsOf = (origin: string): readonly Anchor[] => createAnchors(values, { store, host, origin });
+  return { host, values, store, anchorsOf, actor: ACTOR, onTrouble };
+}
+
 function eventOf(what: Changing): AuditEvent {
-  const actor = { id: 'admin', kind: 'system', authn: 'local' } as const;
+  const actor = ACTOR;
   switch (what.do) {
     case 'repair':
       return { actor, action: 'admin.repair', resource: { type: 'store', id: 'database' } };
+    case 'rotate-audit-key':
+      return { actor, action: 'admin.rotate-audit-key', resource: { type: 'log', id: 'audit' } };
     case 'reset-password':
       return { actor, action: 'admin.reset-password', resource: { type: 'user', id: what.username } };
     case 'add-user':

@@ -1,11 +1,16 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { AuditEvent } from '#contract/audit.ts';
 import type { Anchor } from '#prove/log/anchor.ts';
+import { readFound } from '#prove/log/adopt-restore.ts';
 import { AuditLog } from '#prove/log/audit-log.ts';
+import { signCheckpoint } from '#prove/log/checkpoint.ts';
+import { verifyBundle } from '#prove/log/evidence-bundle.ts';
+import { signerKeyOf, type SignerKey } from '#prove/log/note.ts';
 import type { LogAnchors } from '#store/log-anchors.ts';
-import { event, LOG_DIRECTORY, LOG_KEY } from '#testing/audit-events.ts';
+import { event, LOG_DIRECTORY, LOG_KEY, OTHER_KEY } from '#testing/audit-events.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { SimulatedDisk } from '#testing/simulated-disk.ts';
+import { must } from '#util/assert.ts';
 import { AuditKeeper, type DanglingIntent } from './audit-keeper.ts';
 
 /** What the store would say; a test replaces what it is about. */
@@ -14,7 +19,8 @@ function playedAnchors(of: Partial<LogAnchors> = {}): Pick<LogAnchors, keyof Log
     last: async () => null,
     all: async () => [],
     see: async () => {},
-    adopt: async () => null,
+    abandoned: async () => [],
+    abandon: async () => {},
     restorationsToLog: async () => [],
     restorationLogged: async () => {},
     effectsOf: async () => [],
@@ -26,7 +32,13 @@ function played({
   disk = new SimulatedDisk(),
   store = {},
   anchors = [],
-}: { disk?: SimulatedDisk; store?: Partial<LogAnchors>; anchors?: readonly Anchor[] } = {}) {
+  otherLogs = [],
+}: {
+  disk?: SimulatedDisk;
+  store?: Partial<LogAnchors>;
+  anchors?: readonly Anchor[];
+  otherLogs?: readonly string[];
+} = {}) {
   const clock = new ManualClock();
   const dangling: DanglingIntent[] = [];
   const troubles: string[] = [];
@@ -36,6 +48,7 @@ function played({
     directory: LOG_DIRECTORY,
     key: LOG_KEY,
     anchors,
+    otherLogs,
     store: { logAnchors: playedAnchors(store) },
     observers: {
       onOpen: (log) => void dangling.push(...log.dangling),
@@ -106,7 +119,7 @@ test('a log that cannot be opened refuses changes, and is tried again', async ()
 test('a log that is shorter than what the store has seen is not gone on with, now or later', async () => {
   const root = Buffer.alloc(32).toString('base64');
   const seen = { origin: LOG_KEY.verifier.name, size: 100, root, seenAt: 0 };
-  const { keeper, clock } = played({ disk: await killedLog(), store: { last: async () => seen } });
+  const { keeper, clock } = played({ disk: await killedLog(), store: { all: async () => [seen] } });
   await keeper.open();
   await clock.advance(120_000);
   await expect(keeper.record(change, 'succeeded')).rejects.toMatchObject({
@@ -118,10 +131,63 @@ test('a log that is shorter than what the store has seen is not gone on with, no
 
 test('a log with another past than the store has seen is not gone on with', async () => {
   const seen = { origin: LOG_KEY.verifier.name, size: 2, root: Buffer.alloc(32).toString('base64'), seenAt: 0 };
-  const { keeper } = played({ disk: await killedLog(), store: { last: async () => seen } });
+  const { keeper } = played({ disk: await killedLog(), store: { all: async () => [seen] } });
   await keeper.open();
   await expect(keeper.intend(change)).rejects.toMatchObject({ cause: { code: 'LOG_TAMPERED' } });
   await keeper.close();
+});
+
+describe('a log that nobody has seen', () => {
+  const root = Buffer.alloc(32).toString('base64');
+  const other = { origin: 'old-host/lockstep-audit', size: 100, root, seenAt: 0 };
+  const refused = { cause: { code: 'LOG_ROLLED_BACK' } };
+  const holding = (...keys: readonly SignerKey[]): Anchor => ({
+    name: 'played',
+    latest: async () => ['junk', ...keys.map((key) => signCheckpoint({ size: 100, root: Buffer.alloc(32) }, [key]))],
+    publish: async () => {},
+  });
+
+  test('is not begun where the store has seen another', async () => {
+    const { keeper } = played({ store: { all: async () => [other] } });
+    await keeper.open();
+    await expect(keeper.intend(change)).rejects.toMatchObject(refused);
+    await keeper.close();
+  });
+
+  test.each([
+    ['another log', signerKeyOf('old-host/lockstep-audit', Buffer.alloc(32, 3))],
+    ['this one under another key', OTHER_KEY],
+  ])('is not begun where an anchor holds %s, and nothing of it', async (_, key) => {
+    const { keeper } = played({ anchors: [holding(key)] });
+    await keeper.open();
+    await expect(keeper.intend(change)).rejects.toMatchObject(refused);
+    await keeper.close();
+  });
+
+  test('is begun where the logs in the anchor are said to be of other servers', async () => {
+    const theirs = signerKeyOf('theirs/lockstep-audit', Buffer.alloc(32, 3));
+    const { keeper } = played({ anchors: [holding(theirs)], otherLogs: [theirs.verifier.name] });
+    await keeper.open();
+    expect(keeper.isWritable()).toBe(true);
+    await keeper.close();
+  });
+
+  test('one that the store knows is not stopped by what others write to its anchors', async () => {
+    const disk = await killedLog();
+    const { size, root, origin } = must(readFound(disk, LOG_DIRECTORY), 'log').checkpoint;
+    const seen = { origin, size, root: root.toString('base64'), seenAt: 0 };
+    const { keeper } = played({ disk, store: { all: async () => [seen, other] }, anchors: [holding(OTHER_KEY)] });
+    await keeper.open();
+    expect(keeper.isWritable()).toBe(true);
+    await keeper.close();
+  });
+
+  test('one that was abandoned is not gone on with, whole as it is', async () => {
+    const { keeper } = played({ store: { abandoned: async () => [LOG_KEY.verifier.name] } });
+    await keeper.open();
+    await expect(keeper.intend(change)).rejects.toMatchObject(refused);
+    await keeper.close();
+  });
 });
 
 test('the store and the anchors are shown how far the log has come, once a minute', async () => {
@@ -177,6 +243,19 @@ test('entries are read page by page, and all of them the oldest first; each can 
   expect([await keeper.entry(9), await keeper.proof(9)]).toEqual([null, null]);
   expect(await keeper.proof(2)).toContain('c2sp.org/tlog-proof@v1');
   expect(await keeper.checkpoint()).toMatchObject({ size: 4, verifierKey: LOG_KEY.verifier.text });
+  await keeper.close();
+});
+
+test('entries are handed out as evidence that is verified with the key alone, those of many as well', async () => {
+  const { keeper, clock } = played();
+  await keeper.open();
+  for (let i = 0; i < 120; i++) await keeper.record(change, 'succeeded');
+  await clock.advance(1_000); // the next checkpoint
+  const [making, others] = [keeper.bundle({ action: 'job' }), keeper.bundle({ action: 'nothing' })];
+  for (let turns = 0; turns < 20; turns++) await clock.advance(0);
+  const made = must(await making, 'bundle');
+  expect(verifyBundle(made, LOG_KEY.verifier)).toMatchObject({ verdict: 'verified', entries: 120, isContiguous: true });
+  expect(verifyBundle(must(await others, 'bundle'), LOG_KEY.verifier)).toMatchObject({ entries: 0 });
   await keeper.close();
 });
 

@@ -5,10 +5,13 @@
 import type { AuditEntry, AuditEvent } from '#contract/audit.ts';
 import { AppError } from '#contract/errors.ts';
 import { Anchoring, type Anchor } from '#prove/log/anchor.ts';
+import { adoptedBy } from '#prove/log/adopt-restore.ts';
 import { AuditLog as Log, ownEvent } from '#prove/log/audit-log.ts';
 import { browse, browseForward, type LogFilter } from '#prove/log/browse.ts';
-import type { LogReader } from '#prove/log/log-reader.ts';
+import { createBundle } from '#prove/log/evidence-bundle.ts';
+import { LogReader } from '#prove/log/log-reader.ts';
 import type { SignerKey } from '#prove/log/note.ts';
+import { recover } from '#prove/log/recovery.ts';
 import { AuditSpool } from '#prove/log/spool.ts';
 import type { AuditFilter, AuditLog, AuditTrail } from '#server/ports.ts';
 import type { Store } from '#store/store.ts';
@@ -35,6 +38,8 @@ export interface AuditKeeperOptions {
   readonly directory: string;
   readonly key: SignerKey;
   readonly anchors: readonly Anchor[];
+  /** Logs of other servers, whose checkpoints stand in the same anchors. */
+  readonly otherLogs: readonly string[];
   readonly store: Pick<Store, 'logAnchors'>;
   readonly observers: {
     readonly onOpen: (log: { readonly entries: number; readonly dangling: readonly DanglingIntent[] }) => void;
@@ -52,12 +57,17 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   readonly #anchorTrouble = new Map<string, string>();
   #log: Log | null = null;
   #unopened: AppError | null = null;
+  /** Whether the store has seen it before; null: it did not say. */
+  #isSeen: boolean | null = null;
+  #abandoned: readonly string[] = [];
+  #bundling: Promise<unknown> = Promise.resolve();
 
   constructor(options: AuditKeeperOptions) {
     const { anchors, directory, key, clock } = options;
     this.#options = options;
     const { signal } = this.#closed;
-    this.#anchoring = new Anchoring({ anchors, directory, keys: [key.verifier], clock, signal });
+    const onStrangers = this.#checkStrangers.bind(this);
+    this.#anchoring = new Anchoring({ anchors, directory, keys: [key.verifier], clock, signal, onStrangers });
     this.#spool = new AuditSpool(clock, signal);
   }
 
@@ -65,6 +75,20 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   async open(): Promise<void> {
     if (await this.#tryOpen()) return;
     this.#works.push(this.#openLater());
+  }
+
+  /** Why it cannot be opened; null where it can. Writes nothing. */
+  async examine(): Promise<AppError | null> {
+    const { disk, directory, key } = this.#options;
+    try {
+      const ignored = { onTile: () => {}, onBundle: () => {} };
+      const { checkpoint } = recover({ disk, directory, keys: [key.verifier], ...ignored });
+      await this.#check(checkpoint ? new LogReader(disk, directory, checkpoint) : null);
+      return null;
+    } catch (error) {
+      if (error instanceof AppError) return error;
+      throw error;
+    }
   }
 
   /** What a job does by itself: written when the log can, and never waited for. */
@@ -93,6 +117,14 @@ export class AuditKeeper implements AuditLog, AuditTrail {
 
   async record(...given: Parameters<AuditLog['record']>): Promise<AuditEntry> {
     return this.#open().record(...given);
+  }
+
+  /** Hands the log over to another key of its name; what both have signed is anchored at once. The next process opens it with `to`. */
+  async rotate(to: SignerKey): Promise<void> {
+    const log = this.#open();
+    await log.rotate(to);
+    await this.#anchoring.anchor(log.reader());
+    this.#reportAnchors();
   }
 
   // ---- reading
@@ -124,6 +156,16 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   async proof(seq: number): Promise<string | null> {
     const reader = this.#open().reader();
     return seq < reader.size ? reader.proof(seq) : null;
+  }
+
+  /** One at a time: each is a few MB, and takes a while. */
+  async bundle(filter: AuditFilter): Promise<Buffer | null> {
+    const reader = this.#open().reader();
+    const made = this.#bundling.then(() =>
+      createBundle(reader, filter as LogFilter, () => sleep(this.#options.clock, 0)),
+    );
+    this.#bundling = made.catch(() => null);
+    return made;
   }
 
   async checkpoint(): ReturnType<AuditTrail['checkpoint']> {
@@ -161,10 +203,7 @@ export class AuditKeeper implements AuditLog, AuditTrail {
         clock,
         key,
         onFailure: (error) => observers.onTrouble('the audit log takes nothing any more', error),
-        beforeSigning: async (reader) => {
-          await this.#anchoring.check(reader);
-          await this.#checkSeen(reader);
-        },
+        beforeSigning: (reader) => this.#check(reader),
       });
       dangling = await this.#settleDangling(log);
     } catch (error) {
@@ -217,14 +256,33 @@ export class AuditKeeper implements AuditLog, AuditTrail {
 
   // ---- what others know of the log
 
-  /** Throws LOG_ROLLED_BACK or LOG_TAMPERED. A store that does not answer is shown the log later. */
+  /** Throws LOG_ROLLED_BACK or LOG_TAMPERED. */
+  async #check(reader: LogReader | null): Promise<void> {
+    await this.#checkSeen(reader); // first: what it says of the log is asked of the anchors too
+    await this.#anchoring.check(reader);
+  }
+
+  /** Throws as `#check`. A store that does not answer is shown the log later. */
   async #checkSeen(reader: LogReader | null): Promise<void> {
     const { store, key, directory, observers } = this.#options;
-    const seen = await store.logAnchors.last(key.verifier.name).catch((error: unknown) => {
+    const { name } = key.verifier;
+    const asked = await Promise.all([store.logAnchors.all(), store.logAnchors.abandoned()]).catch((error: unknown) => {
       observers.onTrouble('the store does not say what it has seen of the audit log', error);
       return null;
     });
-    if (seen === null) return;
+    if (asked === null) return;
+    const [all, abandoned] = asked;
+    const seen = all.find(({ origin }) => origin === name);
+    this.#isSeen = seen !== undefined;
+    this.#abandoned = abandoned;
+    if (abandoned.includes(name))
+      throw contradiction('LOG_ROLLED_BACK', `The audit log "${name}" in ${directory} was abandoned for another one.`);
+    if (seen === undefined)
+      return this.#requireAdopted(
+        all.map(({ origin }) => origin),
+        reader,
+        'the store has seen',
+      );
     const size = reader?.size ?? 0;
     if (size < seen.size)
       throw contradiction(
@@ -238,12 +296,41 @@ export class AuditKeeper implements AuditLog, AuditTrail {
       );
   }
 
+  /** Only of a log that nobody knows: whoever may write to an anchor could else stop one that goes on. */
+  #checkStrangers(anchor: string, origins: readonly string[], reader: LogReader | null): void {
+    if (this.#isSeen !== false) return;
+    const { otherLogs, key } = this.#options;
+    const others = otherLogs.filter((origin) => origin !== key.verifier.name);
+    this.#requireAdopted(
+      origins.filter((origin) => !others.includes(origin)),
+      reader,
+      `${anchor} holds checkpoints of`,
+    );
+  }
+
+  /** Throws LOG_ROLLED_BACK where one of these logs was there before this one, and this one does not say what became of it. */
+  #requireAdopted(origins: readonly string[], reader: LogReader | null, knows: string): void {
+    const { key, directory } = this.#options;
+    const named = [...this.#abandoned, ...(reader ? adoptedBy(reader) : [])];
+    const other = origins.find((origin) => !named.includes(origin));
+    if (other === undefined) return;
+    const { name } = key.verifier;
+    throw contradiction(
+      'LOG_ROLLED_BACK',
+      other === name
+        ? `Nobody has seen the key of the audit log in ${directory}; ${knows} "${other}" under another key.`
+        : `Nobody has seen the audit log "${name}" in ${directory}; ${knows} "${other}".`,
+    );
+  }
+
   async #showStore(log: Log): Promise<void> {
     const { clock, store, observers } = this.#options;
     const { signal } = this.#closed;
+    const adopted = adoptedBy(log.reader());
     while (!signal.aborted && log.failure === null) {
       const { origin, size, root } = log.reader().checkpoint;
       try {
+        if (adopted.length > 0) await store.logAnchors.abandon(adopted);
         await store.logAnchors.see({ origin, size, root: root.toString('base64') });
       } catch (error) {
         if (isContradiction(error)) log.refuse(error);
@@ -289,6 +376,6 @@ function isContradiction(error: unknown): error is AppError {
 function contradiction(code: 'LOG_ROLLED_BACK' | 'LOG_TAMPERED', message: string): AppError {
   return new AppError(code, message, {
     nextStep:
-      'Put back the log that was there. If it is lost, keep what is left of it as evidence and begin a new one, under another name.',
+      'Put back the log that was there, with its key. If it is lost, "lockstep admin adopt-restore" begins a new one that names what is gone. A log of another server, in the same anchor, is named in audit.otherLogs.',
   });
 }

@@ -174,6 +174,7 @@ class ServerProcess {
       directory,
       key,
       store,
+      otherLogs: this.#values['audit.otherLogs'],
       anchors: createAnchors(this.#values, { store, host: jobHost, origin: key.verifier.name }),
       observers: {
         onOpen: ({ entries, dangling }) => {

@@ -35,6 +35,7 @@ import { validate } from './commands/validate.ts';
 import { verify } from './commands/verify.ts';
 import {
   addStoredUser,
+  adoptRestore,
   backUpStore,
   generateStoredToken,
   importKafMirror,
@@ -44,6 +45,7 @@ import {
   resetAdminPassword,
   resetStoredTokens,
   restoreStore,
+  rotateAuditKey,
 } from './commands/admin/admin.ts';
 import { login } from './commands/account/login.ts';
 import {
@@ -391,6 +393,8 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'restore database <file>': restoreStore,
         'import database <file>': importStore,
         'import kaf-mirror <file...>': importKafMirror,
+        'adopt-restore': adoptRestore,
+        'rotate-audit-key': rotateAuditKey,
       },
     },
     {

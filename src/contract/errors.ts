@@ -75,7 +75,13 @@ export const errorCodes = {
   AUDIT_UNAVAILABLE: row(503, 1, 'error', true, 'The audit log takes no entries, so nothing is changed.'),
   LOG_TAMPERED: row(409, 5, 'error', false, 'Something contradicts in an audit log.'),
   LOG_INCOMPLETE: row(409, 5, 'error', false, 'Not everything of an audit log is there to be looked at.'),
-  LOG_ROLLED_BACK: row(409, 5, 'error', false, 'An anchor of an audit log is of more entries than the log has.'),
+  LOG_ROLLED_BACK: row(
+    409,
+    5,
+    'error',
+    false,
+    'An audit log is shorter than was seen of it, or another one was seen in its place.',
+  ),
   LOG_INVALID: row(409, 1, 'error', false, 'What is to be verified is no audit log, no proof and no evidence bundle.'),
 
   STATE_TOPIC_INVALID: row(409, 1, 'error', false, 'The state topic on the target cannot be used.'),

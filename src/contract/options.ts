@@ -168,6 +168,12 @@ export const optionTable = {
     'Files that are given it too: on another disk, or a share of somebody else.',
     ['serve'],
   ),
+  'audit.otherLogs': row(
+    list(text('the name of a log')),
+    [],
+    'Audit logs of other servers, whose checkpoints stand in the same anchors. Needed where this one begins behind them.',
+    ['serve'],
+  ),
   'secrets.allowed': row(
     list(
       text('env:NAME or file:/PATH, with * at the end for what begins so', {
@@ -467,6 +473,7 @@ const OF_THE_MACHINE: readonly OptionKey[] = [
   'audit.directory',
   'audit.keyFile',
   'audit.anchorFiles',
+  'audit.otherLogs',
   'server.setupTokenFile',
   'auth.oidc.issuer',
   'auth.oidc.clientId',

@@ -105,6 +105,8 @@ export interface AuditTrail {
   entry(seq: number): Promise<AuditEntry | null>;
   /** A file that shows offline, with the log's key alone, that the entry is in it (c2sp.org/tlog-proof); null: not signed yet. */
   proof(seq: number): Promise<string | null>;
+  /** A zip file with all that the filter lets through, each with its proof ("lockstep log report"); null: too many for one. */
+  bundle(filter: AuditFilter): Promise<Buffer | null>;
   /** The newest signed checkpoint, and the key that verifies it; null: nothing is signed yet. */
   checkpoint(): Promise<{ readonly note: string; readonly size: number; readonly verifierKey: string } | null>;
 }

@@ -14,7 +14,7 @@ import type { Database } from './database.ts';
 import { type DumpPart, type DumpRow, dumpedTables } from './dumps.ts';
 import { readFact, writeFact } from './facts.ts';
 import type { KeyEncryption } from './key-encryption.ts';
-import type { LogCheckpoint } from './log-anchors.ts';
+import { ABANDONED_LOGS, createLogAnchors, type LogCheckpoint } from './log-anchors.ts';
 import { noVersions } from './maintenance.ts';
 import { conflict, type Row, type Scope } from './scope.ts';
 import { currentSchema } from './schema.ts';
@@ -179,6 +179,7 @@ async function assertUnused({ db, database, now }: Scope): Promise<void> {
 interface Replaced {
   readonly checkpoints: readonly LogCheckpoint[];
   readonly versions: typeof noVersions;
+  readonly abandonedLogs: readonly string[];
   readonly tokens: readonly { id: string; revoked_at: number | null }[];
   readonly certificates: readonly { id: string; revoked_at: number | null }[];
 }
@@ -188,6 +189,7 @@ async function rememberReplaced(scope: Scope): Promise<Replaced> {
   return {
     checkpoints: await db.selectFrom('log_checkpoints').select(['origin', 'size', 'root']).execute(),
     versions: await readFact(scope, 'versions', noVersions),
+    abandonedLogs: await readFact(scope, ABANDONED_LOGS, []),
     tokens: await db
       .selectFrom('api_tokens')
       .select(['id', 'revoked_at'])
@@ -216,6 +218,7 @@ async function keepReplaced(scope: Scope, replaced: Replaced, summary: BackupSum
     }
     await noteRestoration(scope, summary.takenAt, after, before);
   }
+  if (replaced.abandonedLogs.length > 0) await createLogAnchors(scope).abandon(replaced.abandonedLogs);
   if (origins.size === 0) await noteRestoration(scope, summary.takenAt, null, null);
   for (const { id, revoked_at } of replaced.tokens)
     await db.updateTable('api_tokens').set({ revoked_at }).where('id', '=', id).execute();

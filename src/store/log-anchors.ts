@@ -3,6 +3,7 @@
  * the last checkpoint seen has been rolled back, and a restored backup takes the newest checkpoint over from what it replaces.
  */
 import { AppError } from '#contract/errors.ts';
+import { readFact, writeFact } from './facts.ts';
 import { fromJson } from './json.ts';
 import type { Row, Scope } from './scope.ts';
 
@@ -32,10 +33,14 @@ export interface Restoration {
 export interface LogAnchors {
   last(origin: string): Promise<SeenCheckpoint | null>;
   all(): Promise<readonly SeenCheckpoint[]>;
-  /** LOG_ROLLED_BACK: it is smaller than the last one seen, or as large with another root. */
+  /**
+   * LOG_ROLLED_BACK: it is smaller than the last one seen, or as large with another root; it was abandoned; or it is seen for
+   * the first time, and another that nobody has abandoned was seen before.
+   */
   see(checkpoint: LogCheckpoint): Promise<void>;
-  /** Somebody has decided that the log begins anew from here (`lockstep admin adopt-restore`); what was seen is returned. */
-  adopt(checkpoint: LogCheckpoint): Promise<SeenCheckpoint | null>;
+  /** Logs that one which goes on has named as lost (`lockstep admin adopt-restore`): none of them is gone on with any more. */
+  abandoned(): Promise<readonly string[]>;
+  abandon(origins: readonly string[]): Promise<void>;
   /** Those that are not in the audit log yet, oldest first. */
   restorationsToLog(): Promise<readonly (Restoration & { readonly id: number })[]>;
   restorationLogged(id: number): Promise<void>;
@@ -43,10 +48,22 @@ export interface LogAnchors {
   effectsOf(intents: readonly number[]): Promise<readonly number[]>;
 }
 
-export function createLogAnchors({ db, now }: Scope): LogAnchors {
+/** Names of logs; a restored backup forgets none of them. */
+export const ABANDONED_LOGS = 'abandonedLogs';
+
+export function createLogAnchors(scope: Scope): LogAnchors {
+  const { db, now } = scope;
   const last = async (origin: string): Promise<SeenCheckpoint | null> => {
     const row = await db.selectFrom('log_checkpoints').selectAll().where('origin', '=', origin).executeTakeFirst();
     return row ? toSeen(row) : null;
+  };
+  const all = async (): Promise<SeenCheckpoint[]> =>
+    (await db.selectFrom('log_checkpoints').selectAll().orderBy('origin').execute()).map(toSeen);
+  const abandoned = (): Promise<string[]> => readFact(scope, ABANDONED_LOGS, []);
+  const checkFirstSeen = async (origin: string, gone: readonly string[]): Promise<void> => {
+    const other = (await all()).find((seen) => !gone.includes(seen.origin));
+    if (other)
+      throw lost(`The audit log is "${origin}"; the database has seen ${other.size} entries of "${other.origin}".`);
   };
   const write = async ({ origin, size, root }: LogCheckpoint): Promise<void> => {
     await db
@@ -57,18 +74,20 @@ export function createLogAnchors({ db, now }: Scope): LogAnchors {
   };
   return {
     last,
-    async all() {
-      return (await db.selectFrom('log_checkpoints').selectAll().orderBy('origin').execute()).map(toSeen);
-    },
+    all,
     async see(checkpoint) {
-      const seen = await last(checkpoint.origin);
-      if (seen !== null) checkNotRolledBack(seen, checkpoint);
+      const { origin } = checkpoint;
+      const gone = await abandoned();
+      if (gone.includes(origin)) throw lost(`The audit log "${origin}" was abandoned for another one.`);
+      const seen = await last(origin);
+      if (seen === null) await checkFirstSeen(origin, gone);
+      else checkNotRolledBack(seen, checkpoint);
       if (seen === null || seen.size < checkpoint.size) await write(checkpoint);
     },
-    async adopt(checkpoint) {
-      const seen = await last(checkpoint.origin);
-      await write(checkpoint);
-      return seen;
+    abandoned,
+    async abandon(origins) {
+      const gone = new Set([...(await abandoned()), ...origins]);
+      await writeFact(scope, ABANDONED_LOGS, [...gone].toSorted());
     },
     async restorationsToLog() {
       const rows = await db.selectFrom('restorations').selectAll().where('is_logged', '=', 0).orderBy('id').execute();
@@ -96,10 +115,15 @@ function checkNotRolledBack(seen: SeenCheckpoint, { origin, size, root }: LogChe
     size < seen.size
       ? `has ${size} entries, and had ${seen.size} before`
       : `has another root than before at ${size} entries`;
-  throw new AppError('LOG_ROLLED_BACK', `The audit log "${origin}" ${what}.`, {
-    details: { origin, seen: { size: seen.size, root: seen.root, at: seen.seenAt }, shown: { size, root } },
+  const details = { origin, seen: { size: seen.size, root: seen.root, at: seen.seenAt }, shown: { size, root } };
+  throw lost(`The audit log "${origin}" ${what}.`, details);
+}
+
+function lost(message: string, details: Readonly<Record<string, unknown>> = {}): AppError {
+  return new AppError('LOG_ROLLED_BACK', message, {
+    details,
     nextStep:
-      'Put back the log that was there. If it is lost, `lockstep admin adopt-restore` begins it anew and names what is missing.',
+      'Put back the log that was there, with its key. If it is lost, "lockstep admin adopt-restore" begins a new one that names what is gone.',
   });
 }
 

@@ -55,6 +55,7 @@ export class PlayedAudit implements AuditLog, AuditTrail {
   isBroken = false;
   /** Entries that a checkpoint covers. */
   signedSize = 0;
+  bundleMax = 1_000;
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
@@ -100,6 +101,11 @@ export class PlayedAudit implements AuditLog, AuditTrail {
 
   async proof(seq: number): Promise<string | null> {
     return seq < this.signedSize ? `played proof of ${seq}\n` : null;
+  }
+
+  async bundle(filter: AuditFilter): Promise<Buffer | null> {
+    const found = this.all(filter).length;
+    return found > this.bundleMax ? null : Buffer.from(`played bundle of ${found}\n`);
   }
 
   async checkpoint(): ReturnType<AuditTrail['checkpoint']> {

@@ -887,9 +887,19 @@ export function testStore(open: () => Promise<Database>): void {
       await expectCode('LOG_ROLLED_BACK', store.logAnchors.see(checkpoint(11, 'x')));
       await expectCode('LOG_ROLLED_BACK', store.logAnchors.see(checkpoint(12, 'x')));
       expect(await store.logAnchors.last('log')).toMatchObject({ size: 12, root: 'b' });
-      expect(await store.logAnchors.adopt(checkpoint(11, 'x'))).toMatchObject({ size: 12 });
-      await store.logAnchors.see(checkpoint(11, 'x'));
       expect(await store.logAnchors.all()).toHaveLength(1);
+    });
+
+    test('one under another name is not seen in its place, until it names the one before it as abandoned', async () => {
+      const other = { origin: 'log-2', size: 2, root: 'c' };
+      await store.logAnchors.see(checkpoint(10, 'a'));
+      await expectCode('LOG_ROLLED_BACK', store.logAnchors.see(other));
+      await store.logAnchors.abandon(['log']);
+      await store.logAnchors.abandon(['log', 'another']);
+      expect(await store.logAnchors.abandoned()).toEqual(['another', 'log']);
+      await store.logAnchors.see(other);
+      await expectCode('LOG_ROLLED_BACK', store.logAnchors.see(checkpoint(11, 'b')));
+      expect(await store.logAnchors.last('log')).toMatchObject({ size: 10 });
     });
 
     test('an intent that took effect is known, one that was refused is not', async () => {

@@ -21,10 +21,19 @@ const STORED = 0;
 const NO_DATE = 0x21;
 
 export function writeZip(files: ReadonlyMap<string, Buffer>): Buffer {
-  const parts: Buffer[] = [];
-  const directory: Buffer[] = [];
-  let at = 0;
-  for (const [name, bytes] of files) {
+  const writer = new ZipWriter();
+  for (const [name, bytes] of files) writer.add(name, bytes);
+  return writer.end();
+}
+
+/** One file after the other, so that whoever writes many can do something else between two. */
+export class ZipWriter {
+  readonly #parts: Buffer[] = [];
+  readonly #directory: Buffer[] = [];
+  #files = 0;
+  #at = 0;
+
+  add(name: string, bytes: Buffer): void {
     const fields = fieldsOf(name, bytes);
     const local = Buffer.alloc(LOCAL_BYTES);
     local.writeUInt32LE(LOCAL, 0);
@@ -33,19 +42,23 @@ export function writeZip(files: ReadonlyMap<string, Buffer>): Buffer {
     central.writeUInt32LE(CENTRAL, 0);
     central.writeUInt16LE(VERSION, 4);
     fields.common.copy(central, 6);
-    central.writeUInt32LE(at, 42);
-    parts.push(local, fields.name, fields.data);
-    directory.push(central, fields.name);
-    at += local.length + fields.name.length + fields.data.length;
+    central.writeUInt32LE(this.#at, 42);
+    this.#parts.push(local, fields.name, fields.data);
+    this.#directory.push(central, fields.name);
+    this.#at += local.length + fields.name.length + fields.data.length;
+    this.#files++;
   }
-  const entries = Buffer.concat(directory);
-  const end = Buffer.alloc(END_BYTES);
-  end.writeUInt32LE(END, 0);
-  end.writeUInt16LE(files.size, 8);
-  end.writeUInt16LE(files.size, 10);
-  end.writeUInt32LE(entries.length, 12);
-  end.writeUInt32LE(at, 16);
-  return Buffer.concat([...parts, entries, end]);
+
+  end(): Buffer {
+    const entries = Buffer.concat(this.#directory);
+    const end = Buffer.alloc(END_BYTES);
+    end.writeUInt32LE(END, 0);
+    end.writeUInt16LE(this.#files, 8);
+    end.writeUInt16LE(this.#files, 10);
+    end.writeUInt32LE(entries.length, 12);
+    end.writeUInt32LE(this.#at, 16);
+    return Buffer.concat([...this.#parts, entries, end]);
+  }
 }
 
 /** `common`: what both headers have, from the version needed to the length of the extra field. */

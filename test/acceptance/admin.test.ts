@@ -13,6 +13,9 @@ test(
     const { server, shell } = await startServed();
     const port = new URL(server.url).port;
     const at = ['--server-port', port];
+    expect(shell.run(['audit', 'export', '--bundle', join(server.directory, 'evidence.zip')])).toMatchObject({
+      code: 0,
+    });
     const served = shell.run(['admin', 'tokens', 'generate', 'ada', ...at]);
     expect(served).toMatchObject({ code: 1, out: '' });
     expect(served.err).toContain('RESOURCE_CONFLICT');
@@ -81,6 +84,9 @@ test(
       'admin.create-user',
     ]);
     expect(await server.stop()).toBe(0);
+    const vkey = ['--vkey', server.verifierKey];
+    expect(local.run(['log', 'verify', 'lockstep-audit', ...vkey])).toMatchObject({ code: 0 });
+    expect(local.json(['log', 'report', 'evidence.zip', ...vkey])).toMatchObject({ verdict: 'verified' });
 
     // A damaged database is moved aside, and a backup needs no other one.
     for (const suffix of ['', '-wal', '-shm']) rmSync(join(server.directory, `lockstep.db${suffix}`), { force: true });
@@ -88,8 +94,7 @@ test(
     await server.start();
     expect((await by(current)('GET', '/auth/me')).body).toMatchObject({ username: 'ben' });
     expect(await server.stop()).toBe(0);
-    const verified = local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey]);
-    expect(verified).toMatchObject({ code: 0 });
+    expect(local.run(['log', 'verify', 'lockstep-audit', ...vkey])).toMatchObject({ code: 0 });
   },
 );
 
@@ -184,8 +189,58 @@ test(
     });
     const signIn = await server.as({})('POST', '/auth/token', { username: 'admin@localhost', password: 'admin' });
     expect(signIn.status).toBe(401);
-    expect(shell.json(['jobs', 'start', 'j'])).toMatchObject({ desired: 'started' });
+    expect(shell.json(['jobs', 'start', 'j'])).toMatchObject({ job: { desired: 'started' } });
     expect(await server.stop()).toBe(0);
     expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', server.verifierKey])).toMatchObject({ code: 0 });
+  },
+);
+
+test(
+  'an audit log that is lost is given up for a new one, which names what is gone; until then nothing is changed',
+  { timeout: 240_000 },
+  async () => {
+    const server = await ControlServer.create();
+    onTestFinished(async () => {
+      if (server.isRunning) await server.kill();
+    });
+    await server.start();
+    const call = await server.setUp();
+    const first = server.verifierKey;
+    const cluster = (name: string) => call('POST', '/api/v1/clusters', { name, bootstrap: ['b:9092'] });
+    expect(await cluster('before')).toMatchObject({ status: 201 });
+    expect(await server.stop()).toBe(0);
+    for (const name of ['lockstep-audit', 'lockstep-audit.key'])
+      rmSync(join(server.directory, name), { recursive: true });
+
+    const at = ['--server-port', new URL(server.url).port];
+    const local = shellIn(server.directory);
+    await server.start();
+    expect(await cluster('refused')).toMatchObject({ status: 503, body: { code: 'AUDIT_UNAVAILABLE' } });
+    expect(local.run(['admin', 'adopt-restore', '--yes', ...at])).toMatchObject({ code: 1 }); // the server runs
+    expect(await server.stop()).toBe(0);
+
+    const told = local.run(['admin', 'adopt-restore', ...at]); // nobody is there to confirm it
+    expect(told).toMatchObject({ code: 2 });
+    expect(told.err).toMatch(/"[^"]+\/lockstep-audit": no entry is still there; 0 to \d+ are gone/);
+    const { adoption } = local.json(['admin', 'adopt-restore', '--yes', ...at]) as {
+      adoption: { lost: { from: number; to: number }[]; begun: { origin: string; verifierKey: string } };
+    };
+    expect(adoption.lost).toMatchObject([{ kept: 0, from: 0, to: expect.any(Number) }]);
+    expect(adoption.begun.origin).toMatch(/\/lockstep-audit-2$/);
+
+    await server.start();
+    expect(await cluster('after')).toMatchObject({ status: 201 });
+    expect(server.verifierKey).toBe(adoption.begun.verifierKey);
+    expect(server.verifierKey).not.toBe(first);
+    const { items } = (await call('GET', '/api/v1/events?action=log.adopt-restore')).body as { items: object[] };
+    expect(items).toMatchObject([{ resource: `log ${first.split('+')[0]}`, outcome: 'succeeded' }]);
+    expect(await server.stop()).toBe(0);
+    const { verifierKey } = server;
+    const { rotation } = local.json(['admin', 'rotate-audit-key', '--yes', ...at]) as { rotation: { to: string } };
+    await server.start();
+    expect(await cluster('later')).toMatchObject({ status: 201 });
+    expect(server.verifierKey).toBe(rotation.to);
+    expect(await server.stop()).toBe(0);
+    expect(local.run(['log', 'verify', 'lockstep-audit', '--vkey', verifierKey])).toMatchObject({ code: 0 });
   },
 );

@@ -489,6 +489,11 @@ test('inventory, audit log and compliance reports are shown and exported', async
   expect(await shell.run('audit export --out audit.csv')).toMatchObject({ code: 0 });
   expect(shell.disk.readText('audit.csv')).toContain('job.create');
   expect(await shell.run('audit export --out audit.csv')).toMatchObject({ code: 2 });
+  expect(await shell.run('audit export --action job --bundle evidence.zip')).toMatchObject({ code: 0 });
+  expect(shell.disk.readText('evidence.zip')).toBe('played bundle of 2\n');
+  expect(await shell.run('audit export --bundle more.zip --format json')).toMatchObject({ code: 2 });
+  shell.plane.audit.bundleMax = 1;
+  expect(await shell.run('audit export --bundle more.zip')).toMatchObject({ code: 2 });
   expect(await shell.run('audit list --from yesterday')).toMatchObject({ code: 2 });
 
   expect((await shell.run('compliance generate daily')).out).toContain(',');

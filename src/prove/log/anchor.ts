@@ -4,7 +4,7 @@
  */
 import { AppError } from '#contract/errors.ts';
 import { sleep, type Clock } from '#util/clock.ts';
-import { parseCheckpoint } from './checkpoint.ts';
+import { parseCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { FormatError } from './format-error.ts';
 import type { LogReader } from './log-reader.ts';
 import type { VerifierKey } from './note.ts';
@@ -38,6 +38,8 @@ export interface AnchoringOptions {
   readonly keys: readonly VerifierKey[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** The anchor holds checkpoints of others, and none of this log. Throws AppError LOG_ROLLED_BACK where one of them is the log that should be here. */
+  readonly onStrangers?: (anchor: string, origins: readonly string[], reader: LogReader | null) => void;
 }
 
 export class Anchoring {
@@ -63,6 +65,11 @@ export class Anchoring {
     );
   }
 
+  /** Gives each anchor the newest checkpoint, now. Throws as `check`. */
+  async anchor(reader: LogReader): Promise<void> {
+    await Promise.all(this.#options.anchors.map((anchor) => this.#guarded(anchor, () => this.#anchor(anchor, reader))));
+  }
+
   async #inTime(action: () => Promise<void>): Promise<void> {
     const ended = new AbortController();
     const late = sleep(this.#options.clock, START_DEADLINE_MS, ended.signal).then(() => {
@@ -77,9 +84,9 @@ export class Anchoring {
 
   /** Gives each anchor the newest checkpoint, once a minute. Resolves when the signal aborts; throws as `check`. */
   async run(read: () => LogReader): Promise<void> {
-    const { anchors, clock, signal } = this.#options;
+    const { clock, signal } = this.#options;
     while (!signal.aborted) {
-      await Promise.all(anchors.map((anchor) => this.#guarded(anchor, () => this.#anchor(anchor, read()))));
+      await this.anchor(read());
       await sleep(clock, ANCHOR_MS, signal);
     }
   }
@@ -94,17 +101,23 @@ export class Anchoring {
   }
 
   async #ask(anchor: Anchor, reader: LogReader | null): Promise<void> {
-    const { directory, keys } = this.#options;
+    const { directory, keys, onStrangers } = this.#options;
     let size: number | null = null;
+    const strangers = new Set<string>();
     for (const note of await anchor.latest()) {
       const known = ownCheckpoint(note, keys);
-      if (!known) continue;
+      if (!known) {
+        const origin = statedCheckpoint(note)?.origin;
+        if (origin !== undefined) strangers.add(origin);
+        continue;
+      }
       if (known.size > (reader?.size ?? 0))
         throw rolledBack(directory, anchor.name, { is: reader?.size ?? 0, was: known.size });
       if (reader && !reader.rootAt(known.size).equals(known.root))
         throw tampered({ directory }, `${anchor.name} holds a checkpoint of ${known.size} entries with another root`);
       size = Math.max(size ?? 0, known.size);
     }
+    if (size === null && strangers.size > 0) onStrangers?.(anchor.name, [...strangers], reader);
     this.#asked.add(anchor.name);
     this.#status.set(anchor.name, { name: anchor.name, size, at: null, error: null });
   }
@@ -128,10 +141,20 @@ export class Anchoring {
 }
 
 /** Null for what another has written, or could have. */
-function ownCheckpoint(note: string, keys: readonly VerifierKey[]): { size: number; root: Buffer } | null {
+export function ownCheckpoint(note: string, keys: readonly VerifierKey[]): { size: number; root: Buffer } | null {
   try {
     const checkpoint = parseCheckpoint(note, keys);
     return checkpoint.signers.some(({ name }) => name === checkpoint.origin) ? checkpoint : null;
+  } catch (error) {
+    if (error instanceof FormatError) return null;
+    throw error;
+  }
+}
+
+/** Whoever has signed it; null where it is no checkpoint. */
+export function statedCheckpoint(note: string): Checkpoint | null {
+  try {
+    return parseCheckpoint(note, []);
   } catch (error) {
     if (error instanceof FormatError) return null;
     throw error;
@@ -145,7 +168,7 @@ function rolledBack(directory: string, anchor: string, { is, was }: { is: number
     {
       details: { size: is, anchored: was },
       nextStep:
-        'A backup was restored, or its end was cut off. Look for the longer log first; if there is none, start a new log that names the entries that are gone.',
+        'A backup was restored, or its end was cut off. Look for the longer log first; if it is lost, "lockstep admin adopt-restore" begins a new one that names the entries that are gone.',
     },
   );
 }

@@ -7,7 +7,7 @@ import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { SimulatedDisk } from '#testing/simulated-disk.ts';
 import { systemClock } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
-import { adoptRestore } from './adopt-restore.ts';
+import { adoptedBy, adoptRestore, lostEntries, lostLogOf, readFound } from './adopt-restore.ts';
 import { Anchoring, type Anchor } from './anchor.ts';
 import { audited } from './audited.ts';
 import { createFileAnchor } from './file-anchor.ts';
@@ -402,31 +402,58 @@ describe('anchors', () => {
 
   test('after a restore that has lost entries a new log names them, and the old one stays as it is', async () => {
     const { log, disk } = await openLog();
-    const found = log.reader().checkpoint.note;
+    const early = disk.afterPowerLoss(createRandom(3));
     await log.record(event());
     await log.close();
-    const anchored = log.reader().checkpoint.note;
+    const anchored = log.reader().checkpoint;
     const key = signerKeyOf('lockstep.example/audit-2', Buffer.alloc(32, 10));
-    const options = { disk, clock: new ManualClock(), directory: '/second', key, onFailure: () => {} };
-    const adopted = await adoptRestore(options, { found, anchored, key: LOG_KEY.verifier });
-    expect(adopted.entry).toMatchObject({
-      action: 'log.adopt-restore',
-      resource: { id: 'lockstep.example/audit' },
-      evidence: [
-        { kind: 'restored-checkpoint', size: 1 },
-        { kind: 'abandoned-checkpoint', size: 3 },
-      ],
-    });
-    const said = await verifyLog(disk, '/second', { clock: systemClock, key: key.verifier });
+    const options = { disk: early, clock: new ManualClock(), directory: '/second', key, onFailure: () => {} };
+    const lost = lostLogOf(anchored.origin, [anchored], readFound(early, LOG_DIRECTORY));
+    expect([lost.kept, lostEntries(lost)]).toEqual([1, { from: 1, to: 2 }]);
+    const actor = { id: 'admin', kind: 'system', authn: 'local' } as const;
+    const adopted = await adoptRestore(options, [lost], actor);
+    expect(adopted.entries).toMatchObject([
+      {
+        action: 'log.adopt-restore',
+        actor,
+        resource: { id: 'lockstep.example/audit' },
+        evidence: [
+          { kind: 'restored-checkpoint', size: 1 },
+          { kind: 'abandoned-checkpoint', size: 3 },
+          { kind: 'kept-entries', size: 1 },
+          { kind: 'first-lost-entry', size: 1 },
+          { kind: 'last-lost-entry', size: 2 },
+        ],
+      },
+    ]);
+    const said = await verifyLog(early, '/second', { clock: systemClock, key: key.verifier });
     expect(said).toMatchObject({ verdict: 'verified', origin: 'lockstep.example/audit-2', size: 2 });
+    expect(adoptedBy(adopted.log.reader())).toEqual(['lockstep.example/audit']);
     const refused = { code: 'REQUEST_INVALID' };
-    await expect(
-      adoptRestore({ ...options, directory: '/third' }, { found: anchored, anchored: found, key: LOG_KEY.verifier }),
-    ).rejects.toMatchObject(refused);
-    await expect(adoptRestore(options, { found, anchored, key: LOG_KEY.verifier })).rejects.toMatchObject(refused);
-    await expect(
-      adoptRestore({ ...options, directory: '/third', key: LOG_KEY }, { found, anchored, key: LOG_KEY.verifier }),
-    ).rejects.toMatchObject(refused);
+    const third = { ...options, directory: '/third' };
+    await expect(adoptRestore(third, [], actor)).rejects.toMatchObject(refused);
+    await expect(adoptRestore(options, [lost], actor)).rejects.toMatchObject(refused);
+    await expect(adoptRestore({ ...third, key: LOG_KEY }, [lost], actor)).rejects.toMatchObject(refused);
+  });
+
+  test('what is left of a lost log ends where something that is known contradicts it, or its own tiles do', async () => {
+    const { log, disk } = await openLog();
+    await log.record(event());
+    await log.publish();
+    const { checkpoint } = log.reader();
+    await log.record(event());
+    await log.close();
+    const { origin } = checkpoint;
+    const fork = { origin, size: 3, root: Buffer.alloc(32, 1) };
+    expect(lostLogOf(origin, [checkpoint, fork], readFound(disk, LOG_DIRECTORY))).toMatchObject({ kept: 2 });
+    expect(lostLogOf(origin, [checkpoint], null)).toMatchObject({ kept: 0, known: { size: 2 }, found: null });
+    const whole = lostLogOf(origin, [checkpoint], readFound(disk, LOG_DIRECTORY));
+    expect([whole.kept, lostEntries(whole)]).toEqual([4, null]);
+    disk.remove(`${LOG_DIRECTORY}/tile/0`);
+    expect(readFound(disk, LOG_DIRECTORY)).toBeNull();
+    disk.writeText(`${LOG_DIRECTORY}/checkpoint`, 'junk');
+    expect(readFound(disk, LOG_DIRECTORY)).toBeNull();
+    expect(readFound(disk, '/nowhere')).toBeNull();
   });
 });
 

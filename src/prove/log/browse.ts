@@ -52,15 +52,6 @@ export function browse(
   return { entries, next: seq > first ? seq : null };
 }
 
-/** All that the filter lets through, the oldest first. */
-export function* entriesOf(reader: LogReader, filter: LogFilter): Generator<AuditEntry, void, undefined> {
-  const [first, end] = boundsOf(reader, filter);
-  for (let seq = first; seq < end; seq++) {
-    const entry = reader.entry(seq);
-    if (matches(entry, filter)) yield entry;
-  }
-}
-
 /** As `browse`, from `from` on and the oldest first; `next` is the `from` of the next page. */
 export function browseForward(
   reader: LogReader,

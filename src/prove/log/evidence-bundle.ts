@@ -9,8 +9,8 @@
 import { z } from 'zod';
 import type { AuditEntry } from '#contract/audit.ts';
 import type { BundleVerification } from '#contract/log-verification.ts';
-import { readZip, writeZip, ZipError } from '#util/zip.ts';
-import { entriesOf, type LogFilter } from './browse.ts';
+import { readZip, ZipError, ZipWriter } from '#util/zip.ts';
+import { browseForward, type LogFilter, type LogPage } from './browse.ts';
 import { parseCheckpoint, type SignedCheckpoint } from './checkpoint.ts';
 import { FormatError } from './format-error.ts';
 import { csvHeader, csvOf } from './log-csv.ts';
@@ -20,8 +20,11 @@ import { parseProof, verifyProof } from './tlog-proof.ts';
 
 /** What a verifier unpacks at most. */
 const BUNDLE_BYTES_MAX = 1024 * 1024 * 1024;
-/** Of a bundle that is made while people wait. */
-const ENTRIES_MAX = 65_535;
+/** Of a bundle that is made while people wait, in the memory of a server. */
+const ENTRIES_MAX = 10_000;
+/** Some milliseconds each. */
+const ENTRIES_A_TURN = 50;
+const SCANNED_A_TURN = 1_000;
 const PROBLEMS_MAX = 20;
 
 const reportSchema = z.strictObject({
@@ -32,23 +35,33 @@ const reportSchema = z.strictObject({
   filter: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
-/** Null where there are more than a zip file of this kind can hold: narrow the filter. */
-export function createBundle(reader: LogReader, filter: LogFilter): Buffer | null {
+/**
+ * Null where there are more than ENTRIES_MAX: narrow the filter. `turn` is awaited between some of the entries, so that others get
+ * theirs.
+ */
+export async function createBundle(
+  reader: LogReader,
+  filter: LogFilter,
+  turn: () => Promise<void>,
+): Promise<Buffer | null> {
   const { origin, size, note } = reader.checkpoint;
-  const files = new Map<string, Buffer>();
+  const zip = new ZipWriter();
   const rows: string[] = [];
-  for (const entry of entriesOf(reader, filter)) {
-    if (rows.length >= ENTRIES_MAX - 3) return null;
-    rows.push(csvOf(entry));
-    files.set(proofName(entry.seq), Buffer.from(reader.proof(entry.seq)));
+  for (let from: number | null = 0; from !== null;) {
+    const page: LogPage = browseForward(reader, filter, { from, limit: ENTRIES_A_TURN, scanMax: SCANNED_A_TURN });
+    if (rows.length + page.entries.length > ENTRIES_MAX) return null;
+    for (const entry of page.entries) {
+      rows.push(csvOf(entry));
+      zip.add(proofName(entry.seq), Buffer.from(reader.proof(entry.seq)));
+    }
+    from = page.next;
+    await turn();
   }
   const report = { v: 1, origin, size, entries: rows.length, filter };
-  const head: [string, Buffer][] = [
-    ['report.json', Buffer.from(`${JSON.stringify(report, null, 2)}\n`)],
-    ['checkpoint', Buffer.from(note)],
-    ['entries.csv', Buffer.from(`${csvHeader()}${rows.join('')}`)],
-  ];
-  return writeZip(new Map([...head, ...files]));
+  zip.add('report.json', Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
+  zip.add('checkpoint', Buffer.from(note));
+  zip.add('entries.csv', Buffer.from(`${csvHeader()}${rows.join('')}`));
+  return zip.end();
 }
 
 /** Throws nothing: what is wrong is the answer. */

@@ -34,7 +34,7 @@ export function createKafkaAnchor(
       const [start, end] = await logBounds(cluster);
       const fromOffset = Math.max(start, end - TAIL_OFFSETS);
       const { batches } = await readTail(cluster, { ...place, fromOffset, maxBytes: TAIL_BYTES });
-      return batches.flatMap(({ buffer, at }) => notesIn(buffer, at, origin));
+      return batches.flatMap(({ buffer, at }) => notesIn(buffer, at));
     },
     async publish(note) {
       if (!(await exists(cluster))) await create(cluster);
@@ -44,12 +44,12 @@ export function createKafkaAnchor(
   };
 }
 
-/** Of this log, as far as the keys say so: anybody may have written them who may write to the topic. */
-function notesIn(buffer: Buffer, at: number, origin: string): string[] {
+/** Of whichever log: anybody may have written them who may write to the topic. */
+function notesIn(buffer: Buffer, at: number): string[] {
   const batch = openBatch(buffer, at);
   if ((batch.attributes & ATTRIBUTE_CONTROL) !== 0) return [];
   const records = Array.from({ length: batch.count }, (_, i) => batch.recordAt(i));
-  return records.flatMap(({ key, value }) => (key?.toString() === origin && value !== null ? [value.toString()] : []));
+  return records.flatMap(({ value }) => (value === null ? [] : [value.toString()]));
 }
 
 async function exists(cluster: Cluster): Promise<boolean> {

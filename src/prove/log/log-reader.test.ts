@@ -6,7 +6,7 @@ import { event, LOG_DIRECTORY, LOG_KEY, openLog, OTHER_KEY } from '#testing/audi
 import type { SimulatedDisk } from '#testing/simulated-disk.ts';
 import { readZip, writeZip } from '#util/zip.ts';
 import type { AuditLog } from './audit-log.ts';
-import { browse, entriesOf } from './browse.ts';
+import { browse, browseForward } from './browse.ts';
 import { splitNotes } from './checkpoint.ts';
 import { createBundle, verifyBundle } from './evidence-bundle.ts';
 import { csvHeader, csvOf } from './log-csv.ts';
@@ -131,7 +131,8 @@ describe('browsing', () => {
     const pages = all(filter);
     expect(pages.flat()).toEqual(expected);
     expect(pages.every((page) => page.length <= 50)).toBe(true);
-    expect([...entriesOf(reader, filter)].map(({ seq }) => seq)).toEqual(expected.toReversed());
+    const { entries, next } = browseForward(reader, filter, { from: 0, limit: SIZE + 1 });
+    expect([entries.map(({ seq }) => seq), next]).toEqual([expected.toReversed(), null]);
   });
 });
 
@@ -151,11 +152,15 @@ describe('an evidence bundle', () => {
   };
   let bundle: Buffer;
 
-  beforeAll(() => {
-    bundle = createBundle(reader, { fromTs: T0 + 1_000, toTs: T0 + 2_000 })!;
+  let turns = 0;
+  const turn = async (): Promise<void> => void turns++;
+
+  beforeAll(async () => {
+    bundle = (await createBundle(reader, { fromTs: T0 + 1_000, toTs: T0 + 2_000 }, turn))!;
   });
 
-  test('is proven by itself', () => {
+  test('is proven by itself, and made in turns', async () => {
+    expect(turns).toBeGreaterThan(1);
     expect(verifyBundle(bundle, LOG_KEY.verifier)).toMatchObject({
       verdict: 'verified',
       size: SIZE,
@@ -163,7 +168,7 @@ describe('an evidence bundle', () => {
       isContiguous: true,
       problems: [],
     });
-    const selection = createBundle(reader, { action: 'auth' })!;
+    const selection = (await createBundle(reader, { action: 'auth' }, turn))!;
     expect(verifyBundle(selection, LOG_KEY.verifier)).toMatchObject({
       verdict: 'verified',
       entries: 69,

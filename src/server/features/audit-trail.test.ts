@@ -47,6 +47,25 @@ test('one entry and its proof, under a checkpoint that can be kept', async () =>
   expect((await root('GET', '/api/v1/events/-1')).statusCode).toBe(400);
 });
 
+test('evidence is a file of its own, audited, and not of more than it can hold', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  await root('POST', '/api/v1/jobs/start-all');
+  const path = '/api/v1/events/export/evidence?action=job';
+  const evidence = await root('GET', path);
+  expect(evidence.headers).toMatchObject({
+    'content-type': 'application/zip',
+    'content-disposition': 'attachment; filename="evidence.zip"',
+  });
+  expect(evidence.body).toBe('played bundle of 2\n');
+  expect(plane.audit.entries.slice(-2)).toMatchObject([
+    { action: 'events.export', phase: 'intent' },
+    { action: 'events.export', outcome: 'succeeded' },
+  ]);
+  plane.audit.bundleMax = 1;
+  expect((await root('GET', path)).json()).toMatchObject({ code: 'REQUEST_INVALID' });
+});
+
 test('an export as JSON has what a list has, for the same filter', async () => {
   const plane = await playControlPlane();
   const root = await plane.as('root', 'admin');

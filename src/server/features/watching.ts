@@ -1,4 +1,5 @@
 /** Live streams, and the audit log for reading. */
+import { Readable } from 'node:stream';
 import type { watchingRoutes } from '#contract/api/routes/watching.ts';
 import { AppError } from '#contract/errors.ts';
 import type { FastifyRequest } from 'fastify';
@@ -131,6 +132,14 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
     exportEvents: async ({ query }) => ({ name: 'audit-log.csv', chunks: csv(await filterOf(query)) }),
 
     exportEventsAsJson: async ({ query }) => ({ name: 'audit-log.json', chunks: jsonArray(await filterOf(query)) }),
+
+    async exportEvidence({ query }) {
+      const bundle = await auditTrail.bundle(await filterOf(query));
+      if (bundle !== null) return { name: 'evidence.zip', chunks: Readable.from([bundle]) };
+      throw new AppError('REQUEST_INVALID', 'An evidence bundle has 10,000 entries at most, and these are more.', {
+        nextStep: 'Ask for a shorter time ("from" and "to"), or for one action, user or outcome.',
+      });
+    },
 
     async getLogCheckpoint() {
       const checkpoint = await auditTrail.checkpoint();

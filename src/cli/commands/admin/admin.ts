@@ -247,6 +247,66 @@ export const backUpStore: Verb<AdminOptions> = adminVerb({
   },
 });
 
+export const adoptRestore: Verb<AdminOptions & ConfirmOptions> = adminVerb({
+  summary:
+    'give up an audit log that is lost, or was put back to an older state, for a new one that names what is gone',
+  description:
+    'For when the server says LOG_ROLLED_BACK or LOG_TAMPERED, or the key of the log is lost, and the log that was there cannot be put back. Begins a new audit log, under the next name and with a key of its own, whose first entries name each log before it: up to which entry it is still there, and from which entry to which it is gone, as far as the database and the anchors know. What is left of the old log, and its key, stay beside the new ones as evidence; the old log is never gone on with again. Tell whoever verifies the log the new public key.\n\nStop the server first.',
+  examples: ['lockstep admin adopt-restore', 'lockstep admin adopt-restore --config /etc/lockstep/lockstep.yaml --yes'],
+  options: YES_OPTION,
+  async run(ask, options, { context: { io } }) {
+    const { adoption: foreseen } = await ask({ do: 'foresee-adoption' });
+    for (const line of lossLines(foreseen)) io.err(`${printable(line)}\n`);
+    await confirm(io, options, 'Give it up, and begin a new audit log?');
+    const { adoption } = await ask({ do: 'adopt-restore' });
+    const { origin, verifierKey, directory, oldDirectory, oldKeyFile } = adoption?.begun ?? {};
+    return {
+      json: { adoption },
+      lines: [
+        'A new audit log has begun; start the server.',
+        ...formatFacts([
+          ['log', origin ?? UNKNOWN],
+          ['directory', directory ?? UNKNOWN],
+          ['public key', verifierKey ?? UNKNOWN],
+          ['old log', oldDirectory ?? 'none was there'],
+          ['old key', oldKeyFile ?? 'none was there'],
+        ]),
+      ],
+    };
+  },
+});
+
+export const rotateAuditKey: Verb<AdminOptions & ConfirmOptions> = adminVerb({
+  summary: 'hand the audit log over to a new key of its name',
+  description:
+    'Makes a new key for the audit log, and an entry in which both keys have signed that the one follows the other; the new key then takes the place of the old one in the key file, and nothing here can sign with the old one any more. The whole log is verified with its first public key, as before; proofs of entries and evidence bundles that are made from now on with the new one.\n\nStop the server first.',
+  examples: ['lockstep admin rotate-audit-key --yes'],
+  options: YES_OPTION,
+  async run(ask, options, { context: { io } }) {
+    await confirm(io, options, 'Hand the audit log over to a new key?');
+    const { rotation } = await ask({ do: 'rotate-audit-key' });
+    return {
+      json: { rotation },
+      lines: [
+        'The audit log has a new key; start the server.',
+        ...formatFacts([
+          ['old public key', rotation?.from ?? UNKNOWN],
+          ['new public key', rotation?.to ?? UNKNOWN],
+        ]),
+      ],
+    };
+  },
+});
+
+function lossLines(adoption: Result['adoption']): string[] {
+  const lines = (adoption?.lost ?? []).map(({ origin, kept, from, to }) =>
+    from === null || to === null
+      ? `"${origin}": all ${formatCount(kept)} entries that are known of are still there`
+      : `"${origin}": ${kept === 0 ? 'no entry is' : `entries 0 to ${kept - 1} are`} still there; ${from} to ${to} are gone, and what came after them`,
+  );
+  return [...(adoption ? [adoption.why] : []), ...lines];
+}
+
 export const restoreStore: Verb<AdminOptions & ConfirmOptions> = adminVerb({
   summary: 'replace the database by a backup',
   description:

@@ -1,4 +1,5 @@
 /** The audit log, through the server. `lockstep log` verifies it from its files. */
+import { AppError } from '#contract/errors.ts';
 import { printable } from '#util/printable.ts';
 import { formatCount, formatFacts, formatMoment, formatRows, UNKNOWN } from '../../format.ts';
 import { remoteVerb, type Remote, type RemoteOptions } from '../../remote/remote-verb.ts';
@@ -99,11 +100,15 @@ export const logCheckpoint: Verb<RemoteOptions> = remoteVerb({
 interface ExportOptions extends FilterOptions {
   readonly out?: string;
   readonly format?: string;
+  readonly bundle?: string;
 }
 
 export const exportEvents: Verb<ExportOptions> = remoteVerb({
-  summary: 'export entries of the audit log as CSV or JSON, up to 100,000 of them',
+  summary: 'export entries of the audit log as CSV or JSON, up to 100,000 of them, or as evidence',
+  description:
+    'Exports entries of the audit log: as CSV or JSON, up to 100,000 of them, or, with --bundle, up to 10,000 as an evidence bundle: a zip file in which each has the proof that it is in the log. "lockstep log report" verifies it without a server, with the public key of the log alone.',
   examples: [
+    'lockstep audit export --from 2026-11-01 --to 2026-12-01 --bundle evidence-2026-11.zip',
     'lockstep audit export --from 30d --out audit.csv',
     'lockstep audit export --actor ada --format json > ada.json',
   ],
@@ -111,11 +116,19 @@ export const exportEvents: Verb<ExportOptions> = remoteVerb({
     ...FILTER_OPTIONS,
     '--format <format>': 'csv (as without it) or json',
     '--out <file>': 'a new file; without it standard output',
+    '--bundle <file>': 'a new zip file, with the proof of each entry',
   },
-  async run(remote, { out, format = 'csv', ...options }) {
+  async run(remote, { out, format, bundle, ...options }) {
     const query = filterOf(remote, options);
+    if (bundle !== undefined) {
+      if (out !== undefined || format !== undefined)
+        throw new AppError('REQUEST_INVALID', '--bundle names a file of its own kind: without --out and --format', {
+          nextStep: 'Export twice.',
+        });
+      return saveFile(remote, await remote.api.open('exportEvidence', { query }, 'application/zip'), bundle);
+    }
     const stream =
-      choiceFrom('--format', format, ['csv', 'json']) === 'csv'
+      choiceFrom('--format', format ?? 'csv', ['csv', 'json']) === 'csv'
         ? await remote.api.open('exportEvents', { query }, 'text/csv')
         : await remote.api.open('exportEventsAsJson', { query }, 'application/json');
     return saveFile(remote, stream, out);

@@ -27,7 +27,7 @@ beforeAll(async () => {
   disk.writeText('/one.tlog-proof', reader.proof(1));
   disk.writeText('/bad.tlog-proof', reader.proof(1).replace('index 1', 'index 0'));
   disk.writeText('/junk', 'junk');
-  await disk.writeDurably('/all.zip', evidenceOf(opened.log));
+  await disk.writeDurably('/all.zip', await evidenceOf(opened.log));
 });
 
 async function lockstep(line: string, { files = disk, interrupt = false } = {}) {

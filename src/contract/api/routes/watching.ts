@@ -115,6 +115,18 @@ export const watchingRoutes = {
     answer: { kind: 'file', status: 200, media: 'application/json; charset=utf-8' },
     errors: ['AUDIT_UNAVAILABLE'],
   }),
+  exportEvidence: defineRoute({
+    method: 'GET',
+    path: '/api/v1/events/export/evidence',
+    tag: 'events',
+    summary:
+      'Up to 10,000 entries with the proof of each, as a zip file that "lockstep log report" verifies with the key alone.',
+    access: on('events:view', 'server'),
+    audit: 'events.export',
+    query: z.strictObject(auditFilter),
+    answer: { kind: 'file', status: 200, media: 'application/zip' },
+    errors: ['AUDIT_UNAVAILABLE'],
+  }),
   getLogCheckpoint: defineRoute({
     method: 'GET',
     path: '/api/v1/events/checkpoint',
