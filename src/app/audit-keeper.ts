@@ -4,7 +4,7 @@
  */
 import type { AuditEntry, AuditEvent } from '#contract/audit.ts';
 import { AppError } from '#contract/errors.ts';
-import { Anchoring, type Anchor } from '#prove/log/anchor.ts';
+import { Anchoring, type Anchor, type AnchorStatus } from '#prove/log/anchor.ts';
 import { adoptedBy } from '#prove/log/adopt-restore.ts';
 import { AuditLog as Log, ownEvent } from '#prove/log/audit-log.ts';
 import { browse, browseForward, type LogFilter } from '#prove/log/browse.ts';
@@ -131,6 +131,15 @@ export class AuditKeeper implements AuditLog, AuditTrail {
 
   isWritable(): boolean {
     return this.#log !== null && this.#log.failure === null;
+  }
+
+  /** Entries; null while it is not open. */
+  get size(): number | null {
+    return this.#log?.size ?? null;
+  }
+
+  get anchors(): readonly AnchorStatus[] {
+    return this.#anchoring.status;
   }
 
   async page(...[filter, { before, limit }]: Parameters<AuditTrail['page']>): ReturnType<AuditTrail['page']> {

@@ -266,10 +266,50 @@ test('a client secret that is not there is said at the start, keeps nobody else 
   await started.stop();
 });
 
+test('its metrics have the database, the audit log, what was asked, and when its certificates end', async () => {
+  const directory = temporaryDirectory('metrics');
+  const pki = new Pki(join(directory, 'pki'));
+  const options = { 'monitoring.listen': '0', 'monitoring.push.caFile': pki.caFile } as const;
+  const started = await start({ ...options, 'backups.directory': join(directory, 'backups') }, { directory });
+  const { url } = must(started.saw('listening')[0], 'address');
+  for (const path of ['/health', '/health', '/nowhere', '/api/v1/jobs/some%20name'])
+    await (await fetch(`${url}${path}`)).text();
+  const metrics = must(started.saw('metrics')[0], 'metrics').url;
+  let text = '';
+  await until(
+    started,
+    async () => {
+      text = await (await fetch(metrics)).text();
+      return text.includes('lockstep_certificate_end') && text.includes('/api/v1/jobs/:id');
+    },
+    'all of it is there',
+  );
+  const lines = text.split('\n');
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      'lockstep_store_state{state="ok"} 1',
+      'lockstep_store_state{state="full"} 0',
+      'lockstep_audit_log_writable 1',
+      'lockstep_http_requests_total{method="GET",route="/health",status="2xx"} 2',
+      'lockstep_http_requests_total{method="GET",route="none",status="4xx"} 1',
+      'lockstep_http_requests_total{method="GET",route="/api/v1/jobs/:id",status="4xx"} 1',
+      'lockstep_http_request_duration_seconds_count{method="GET",route="/health"} 2',
+    ]),
+  );
+  expect(text).toMatch(/^lockstep_audit_log_entries [1-9]\d*$/m);
+  expect(text).toMatch(/^lockstep_certificate_end_timestamp_seconds\{certificate="receiver-authority"\} \d+$/m);
+  expect(text).not.toContain('lockstep_backup_newest'); // there is none
+  expect(text).not.toContain('some');
+  await started.stop();
+});
+
 test('an audit log that cannot be opened leaves the server to those who read', async () => {
   const directory = temporaryDirectory('no-audit');
   writeFileSync(join(directory, 'audit'), 'a file where the directory should be');
-  const started = await start({}, { directory });
+  const started = await start({ 'monitoring.listen': '0' }, { directory });
+  const metrics = await (await fetch(must(started.saw('metrics')[0], 'metrics').url)).text();
+  expect(metrics).toContain('\nlockstep_audit_log_writable 0\n');
+  expect(metrics).not.toContain('lockstep_audit_log_entries');
   const { url } = must(started.saw('listening')[0], 'address');
   const health = (await (await fetch(`${url}/health`)).json()) as { status: string };
   expect(health).toMatchObject({ status: 'degraded' });

@@ -2,7 +2,6 @@
  * `lockstep serve`: store, jobs, audit log and HTTP server put together. Jobs come first and go last: whatever the control plane has
  * to wait for, records are copied meanwhile.
  */
-import type { SecretRef } from '#contract/cluster-security.ts';
 import { AppError } from '#contract/errors.ts';
 import { monitoringOf } from '#contract/monitoring-settings.ts';
 import { resolveOptions, storedOptions } from '#contract/option-values.ts';
@@ -22,12 +21,15 @@ import { openStore } from '#store/open-store.ts';
 import type { Store } from '#store/store.ts';
 import { createVault } from '#store/vault.ts';
 import { parseCertificates, problemsOf } from '#watch/certificates/certificate-facts.ts';
+import { HttpMetrics } from '#watch/http-metrics.ts';
+import type { Monitoring } from '#watch/monitoring.ts';
 import { must } from '#util/assert.ts';
-import { sleep } from '#util/clock.ts';
 import { Announcer } from './announcer.ts';
 import { createAnchors } from './audit-anchors.ts';
 import { AuditKeeper } from './audit-keeper.ts';
+import { showCertificates } from './certificate-metrics.ts';
 import { createClusterAccess, runWith, type ClusterAccess } from './cluster-access.ts';
+import { BackupMetrics, collectAudit, collectStore } from './control-plane-metrics.ts';
 import type { Host } from './host.ts';
 import { createJobAccount } from './job-account.ts';
 import { JobSupervisor } from './job-supervisor.ts';
@@ -35,6 +37,7 @@ import { openSigner } from './key-files.ts';
 import { LiveClusters } from './live-clusters.ts';
 import { aborted, Ends, type ProcessOptions, type RunOn } from './process.ts';
 import { openProcessMonitoring } from './process-monitoring.ts';
+import { repeat } from './repeat.ts';
 import { awaitLease, keepLease, releaseLease, type ServerLeaseOptions } from './server-lease.ts';
 import {
   keyringOf,
@@ -52,6 +55,8 @@ import { troubleEvent } from './trouble.ts';
 const CERTIFICATE_MS = 10_000;
 /** How soon a changed file of options holds, in what needs no restart. */
 const OPTIONS_MS = 5_000;
+/** How soon a backup is among the metrics. */
+const BACKUPS_MS = 60_000;
 const SETUP_MS = 3_600_000;
 const STORE_CLOSE_MS = 5_000;
 
@@ -112,7 +117,7 @@ class ServerProcess {
     const vault = createVault(store.secrets, keys);
     const access = createClusterAccess(this.#host, { values: this.#values, vault, announcer: this.#announcer });
     const audit = this.#createAudit(store, access.host);
-    const { jobs, traces } = await this.#startJobs(store, { access, audit });
+    const { jobs, monitoring } = await this.#startJobs(store, { access, audit });
     const lease = location.engine === 'postgres' ? this.#lease(store) : null;
     if (lease && !(await this.#standBy(lease, { store, jobs }))) return;
     if (lease) this.#ends.push(() => releaseLease(lease));
@@ -121,10 +126,25 @@ class ServerProcess {
     const clusters = new LiveClusters(access.host, access.prepare);
     this.#ends.push(() => clusters.close());
     const backups = this.#createBackups(store, keys);
-    const readCertificate = (ref: SecretRef): string => readCertificateOf(ref, access.host);
-    const control = { store, vault, audit, auditTrail: audit, jobs, clusters, backups, readCertificate, traces };
-    this.#server = await this.#serve(control);
-    this.#work(store);
+    const backupMetrics = backups && new BackupMetrics(backups);
+    const http = new HttpMetrics();
+    // Of a server that stands by there is none of this.
+    monitoring?.also((into) => collectAudit(into, audit));
+    monitoring?.also(http.collect);
+    if (backupMetrics) monitoring?.also(backupMetrics.collect);
+    this.#server = await this.#serve({
+      store,
+      vault,
+      audit,
+      auditTrail: audit,
+      jobs,
+      clusters,
+      backups,
+      readCertificate: certificateReader(access),
+      traces: monitoring?.traces ?? null,
+      onAnswered: monitoring && ((request) => http.observe(request)),
+    });
+    this.#work(store, backupMetrics);
     this.#host.growHeap();
     await this.#untilEnd(lease, signal);
   }
@@ -195,10 +215,11 @@ class ServerProcess {
   async #startJobs(
     store: Store,
     { access, audit }: { readonly access: ClusterAccess; readonly audit: AuditKeeper },
-  ): Promise<{ readonly jobs: JobSupervisor; readonly traces: ServerPorts['traces'] }> {
+  ): Promise<{ readonly jobs: JobSupervisor; readonly monitoring: Monitoring | null }> {
     const { version, runOn } = this.#options;
     const { clock, random } = this.#host;
     const announcer = this.#announcer;
+    const ends = this.#ends;
     const settings = monitoringOf(this.#values);
     const waitsFor = (): readonly string[] => [
       ...(store.health().state === 'ok' ? [] : ['the store']),
@@ -206,14 +227,21 @@ class ServerProcess {
     ];
     const monitoring =
       settings && (await openProcessMonitoring(this.#host, { settings, version, waitsFor, announcer }));
-    if (monitoring) this.#ends.push(() => monitoring.close());
+    if (monitoring) {
+      ends.push(() => monitoring.close());
+      monitoring.also((into) => collectStore(into, store.health()));
+      const { prepare } = access;
+      const values = (): OptionValues => this.#values;
+      const reading = { readCertificate: certificateReader(access), prepare, values, isServer: true };
+      showCertificates(monitoring, { store, clock, announcer, ends, ...reading });
+    }
     const note: AuditKeeper['note'] = (event, outcome) => audit.note(event, outcome);
     const observers = createJobAccount({ clock, monitoring, announcer, note });
     const { process } = this.#host;
     const jobs = new JobSupervisor({ store, clock, random, process, run: runWith(access, runOn), observers });
     jobs.start();
     this.#ends.push(() => jobs.close());
-    return { jobs, traces: monitoring?.traces ?? null };
+    return { jobs, monitoring };
   }
 
   #createBackups(store: Store, keys: KeyEncryption): Backups | null {
@@ -307,10 +335,12 @@ class ServerProcess {
 
   // ---- what goes on beside it
 
-  #work(store: Store): void {
+  #work(store: Store, backupMetrics: BackupMetrics | null): void {
     const { clock } = this.#host;
     const ended = new AbortController();
     const { signal } = ended;
+    const onTrouble = (error: AppError): void => this.#announcer.trouble('what goes on beside requests', error);
+    const again = (everyMs: number, work: () => Promise<void>) => repeat(clock, everyMs, { work, onTrouble, signal });
     const works = [
       maintain(store, {
         clock,
@@ -319,29 +349,14 @@ class ServerProcess {
         onTrouble: (error) => this.#announcer.trouble('the store could not be kept small', error),
         signal,
       }),
-      this.#repeat(CERTIFICATE_MS, signal, () => this.#followCertificate()),
-      this.#repeat(OPTIONS_MS, signal, () => this.#followOptions()),
+      again(CERTIFICATE_MS, () => this.#followCertificate()),
+      again(OPTIONS_MS, () => this.#followOptions()),
+      ...(backupMetrics ? [again(BACKUPS_MS, async () => backupMetrics.look())] : []),
     ];
     this.#ends.push(async () => {
       ended.abort();
       await Promise.all(works);
     });
-  }
-
-  async #repeat(everyMs: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    let told = '';
-    while (!signal.aborted) {
-      await sleep(this.#host.clock, everyMs, signal);
-      if (signal.aborted) return;
-      try {
-        await work();
-        told = '';
-      } catch (error) {
-        if (!(error instanceof AppError)) throw error;
-        if (error.message !== told) this.#announcer.trouble('what goes on beside requests', error);
-        told = error.message; // once, not in each round
-      }
-    }
   }
 
   // ---- options
@@ -429,6 +444,10 @@ class ServerProcess {
   #hostName(): string {
     return must(this.#host.process.split(' ')[0], 'host name');
   }
+}
+
+function certificateReader({ host }: ClusterAccess): ServerPorts['readCertificate'] {
+  return (ref) => readCertificateOf(ref, host);
 }
 
 function cannotListen(address: { readonly host: string; readonly port: number }, cause: unknown): AppError {

@@ -2,6 +2,7 @@
  * `lockstep worker`: one more process that runs the jobs of a store. The processes of a mirror share its partitions by a group on
  * its target cluster; the store only says which jobs there are.
  */
+import type { SecretRef } from '#contract/cluster-security.ts';
 import { AppError } from '#contract/errors.ts';
 import { monitoringOf } from '#contract/monitoring-settings.ts';
 import { resolveOptions } from '#contract/option-values.ts';
@@ -11,14 +12,16 @@ import { openStore } from '#store/open-store.ts';
 import type { Store } from '#store/store.ts';
 import { createVault, type Vault } from '#store/vault.ts';
 import { Announcer } from './announcer.ts';
+import { showCertificates } from './certificate-metrics.ts';
 import { createClusterAccess, runWith } from './cluster-access.ts';
+import { collectStore } from './control-plane-metrics.ts';
 import type { Host } from './host.ts';
 import { createJobAccount } from './job-account.ts';
 import { JobSupervisor } from './job-supervisor.ts';
 import { openKeyring } from './key-files.ts';
 import { openProcessMonitoring } from './process-monitoring.ts';
 import { aborted, Ends, type ProcessOptions, type RunOn } from './process.ts';
-import { readOption, storeLocation } from './server-options.ts';
+import { readCertificateOf, readOption, storeLocation } from './server-options.ts';
 import { troubleEvent } from './trouble.ts';
 
 const STORE_CLOSE_MS = 5_000;
@@ -60,6 +63,12 @@ async function startWorker(
   const monitoring = settings && (await openProcessMonitoring(host, { settings, version, waitsFor, announcer }));
   if (monitoring) ends.push(() => monitoring.close());
   const access = createClusterAccess(host, { values, vault: openVault(host, { values, store }), announcer });
+  if (monitoring) {
+    monitoring.also((into) => collectStore(into, store.health()));
+    const readCertificate = (ref: SecretRef): string => readCertificateOf(ref, access.host);
+    const reading = { readCertificate, prepare: access.prepare, values: () => values, isServer: false };
+    showCertificates(monitoring, { store, clock, announcer, ends, ...reading });
+  }
   const observers = createJobAccount({ clock, monitoring, announcer, note: null });
   const jobs = new JobSupervisor({
     store,

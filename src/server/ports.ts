@@ -14,6 +14,7 @@ import type { Vault } from '#store/vault.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Span } from '#contract/span.ts';
 import type { WebClient } from '#util/host.ts';
+import type { AnsweredRequest } from '#watch/http-metrics.ts';
 
 export interface ServerPorts {
   readonly store: Store;
@@ -33,6 +34,8 @@ export interface ServerPorts {
   readonly entropy: Entropy;
   /** Takes what requests were made of; null: nobody wants it. */
   readonly traces: { readonly percent: number; readonly take: (span: Span) => void } | null;
+  /** Hears of each request that was answered; null: nobody wants to. Must not wait. */
+  readonly onAnswered: ((request: AnsweredRequest) => void) | null;
   /** What went wrong inside, for whoever operates the server; callers learn of it only that, and the request's id. */
   readonly log: (entry: {
     readonly message: string;

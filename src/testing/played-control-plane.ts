@@ -291,6 +291,7 @@ export async function playControlPlane(
     /** What the server is started with. */
     readonly given?: OptionSources;
     readonly traces?: ServerPorts['traces'];
+    readonly onAnswered?: ServerPorts['onAnswered'];
     /** An empty database; by default one in memory. */
     readonly location?: StoreLocation;
     /** Of the store. */
@@ -337,6 +338,7 @@ export async function playControlPlane(
     },
     web: options.web ?? noWeb,
     traces: options.traces ?? null,
+    onAnswered: options.onAnswered ?? null,
     clock,
     entropy: { bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(random.next() * 256)) },
     log: (entry) => void logged.push(entry),

@@ -1,5 +1,4 @@
 /** Metrics as text: Prometheus' format 0.0.4, and OpenMetrics 1.0 for whoever asks for it. */
-import { HISTOGRAM_BOUNDS } from './metric-table.ts';
 import type { Family, Labels } from './metric-set.ts';
 
 export type ExpositionFormat = 'prometheus' | 'openmetrics';
@@ -27,7 +26,7 @@ export function formatFor(accept: string | undefined): ExpositionFormat {
 export function formatMetrics(families: readonly Family[], format: ExpositionFormat): string {
   const lines: string[] = [];
   for (const family of families) {
-    const { name, type, help, samples, histograms } = family;
+    const { name, type, help, bounds, samples, histograms } = family;
     // OpenMetrics names a counter without the ending of its samples.
     const shown = format === 'openmetrics' && type === 'counter' ? name.replace(/_total$/, '') : name;
     lines.push(`# HELP ${shown} ${escapeHelp(help, format)}`, `# TYPE ${shown} ${type}`);
@@ -36,7 +35,7 @@ export function formatMetrics(families: readonly Family[], format: ExpositionFor
       let below = 0;
       for (const [index, count] of histogram.counts.entries()) {
         below += count;
-        const le = formatValue(HISTOGRAM_BOUNDS[index] ?? Infinity, format);
+        const le = formatValue(bounds[index] ?? Infinity, format);
         lines.push(`${name}_bucket${formatLabels({ ...labels, le })} ${below}`);
       }
       lines.push(`${name}_sum${formatLabels(labels)} ${formatValue(histogram.sum)}`);

@@ -1,5 +1,5 @@
 import { assert, must } from '#util/assert.ts';
-import { HISTOGRAM_BOUNDS, metricTable, type MetricName, type MetricRow } from './metric-table.ts';
+import { metricTable, type MetricName, type MetricRow } from './metric-table.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -42,9 +42,10 @@ export class MetricSet {
   addHistogram(name: MetricName, labels: Labels, histogram: Histogram): void {
     checkLabels(name, labels);
     assert(metricTable[name].type === 'histogram', `${name} is a histogram`);
-    assert(histogram.counts.length === HISTOGRAM_BOUNDS.length + 1, 'a histogram has one count for each bound');
-    const before = this.#histograms.get(name) ?? [];
-    this.#histograms.set(name, [...before, { labels, histogram }]);
+    assert(histogram.counts.length === metricTable[name].bounds.length + 1, 'a histogram has one count for each bound');
+    const histograms = this.#histograms.get(name);
+    if (histograms) histograms.push({ labels, histogram });
+    else this.#histograms.set(name, [{ labels, histogram }]);
   }
 
   families(): Family[] {

@@ -8,6 +8,8 @@ export interface MetricRow {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
+  /** Of a histogram: upper bounds in seconds; behind the last is infinity. */
+  readonly bounds: readonly number[];
 }
 
 const PARTITION = ['job_name', 'topic', 'partition'];
@@ -52,6 +54,7 @@ export const metricTable = {
   lockstep_mirror_lag_distribution_seconds: histogram(
     'Lag of each partition that this process copies, once per status.',
     ['job_name'],
+    [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 3600],
   ),
   lockstep_mirror_partitions: gauge('Partitions of the mirror by state; "elsewhere" are those of other processes.', [
     'job_name',
@@ -103,8 +106,38 @@ export const metricTable = {
   lockstep_warnings_total: counter('Warnings by code.', ['job_name', 'code']),
 
   lockstep_certificate_end_timestamp_seconds: gauge(
-    'When the first certificate ends of a file that the security of a cluster names; read every hour.',
+    'When the first certificate ends of a file that the security of a cluster names; read every hour. Without a cluster: of one that options of the server name.',
     ['cluster', 'certificate'],
+  ),
+
+  lockstep_store_state: gauge('1 for the state in which the database of a server or worker is, 0 for all others.', [
+    'state',
+  ]),
+  lockstep_store_queue_calls: gauge('Calls that wait for the database, or are under way.', []),
+  lockstep_store_queue_bytes: gauge('What they hold.', []),
+  lockstep_store_queue_oldest_seconds: gauge('Age of the oldest of them; 0 without any.', []),
+  lockstep_store_refused_calls_total: counter(
+    'Calls of the database that found no room, or that were refused because it hangs.',
+    [],
+  ),
+  lockstep_audit_log_writable: gauge('1 while the audit log can be written, else 0: then nothing can be changed.', []),
+  lockstep_audit_log_entries: gauge('Entries of the audit log.', []),
+  lockstep_audit_log_anchored_timestamp_seconds: gauge(
+    'When an anchor was last given a checkpoint of the audit log; none since the start of the process has no series.',
+    ['anchor'],
+  ),
+  lockstep_audit_log_anchor_failing: gauge('1 while an anchor does not take checkpoints, or was not asked yet.', [
+    'anchor',
+  ]),
+  lockstep_backup_newest_timestamp_seconds: gauge('When the newest backup was taken.', []),
+  lockstep_http_requests_total: counter(
+    'Requests to the API that were answered, by the first digit of the status; "none" is the route of an address that there is not.',
+    ['method', 'route', 'status'],
+  ),
+  lockstep_http_request_duration_seconds: histogram(
+    'From the head of a request to the end of its answer. Streams are not among them.',
+    ['method', 'route'],
+    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   ),
 
   lockstep_metrics_left_out_partitions: gauge(
@@ -142,17 +175,14 @@ export const metricTable = {
 
 export type MetricName = keyof typeof metricTable;
 
-/** Upper bounds in seconds; the last is infinite. */
-export const HISTOGRAM_BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 3600] as const;
-
 function counter(help: string, labels: readonly string[]): MetricRow {
-  return { type: 'counter', help, labels };
+  return { type: 'counter', help, labels, bounds: [] };
 }
 
 function gauge(help: string, labels: readonly string[]): MetricRow {
-  return { type: 'gauge', help, labels };
+  return { type: 'gauge', help, labels, bounds: [] };
 }
 
-function histogram(help: string, labels: readonly string[]): MetricRow {
-  return { type: 'histogram', help, labels };
+function histogram(help: string, labels: readonly string[], bounds: readonly number[]): MetricRow {
+  return { type: 'histogram', help, labels, bounds };
 }

@@ -1,5 +1,6 @@
 import type { MirrorStatus, ReencodeReason, RunEvent, ShardState, ShardStatus } from '#contract/status.ts';
-import { HISTOGRAM_BOUNDS } from './metric-table.ts';
+import { Distribution } from './distribution.ts';
+import { metricTable } from './metric-table.ts';
 import type { Labels, MetricSet } from './metric-set.ts';
 import { PartitionCounts } from './partition-counts.ts';
 import type { SeriesSlots, Slot } from './series-slots.ts';
@@ -28,8 +29,7 @@ export class MirrorMetrics {
   readonly #job: string;
   readonly #slots: SeriesSlots;
   readonly #counts: PartitionCounts<Count>;
-  readonly #lagCounts = Array.from({ length: HISTOGRAM_BOUNDS.length + 1 }, () => 0);
-  #lagSum = 0;
+  readonly #lags = new Distribution(metricTable.lockstep_mirror_lag_distribution_seconds.bounds);
   #status: MirrorStatus | null = null;
   #ownershipChanges = 0;
   #groups: Extract<RunEvent, { event: 'groups' }> | null = null;
@@ -55,11 +55,7 @@ export class MirrorMetrics {
     this.#counts.observe(status.shards.map((shard) => ({ ...shard, counts: countsOf(shard) })));
     for (const { state, lagMs } of status.shards) {
       if (lagMs === null || state === 'elsewhere') continue;
-      const seconds = lagMs / 1000;
-      const bucket = HISTOGRAM_BOUNDS.findIndex((bound) => seconds <= bound);
-      const index = bucket < 0 ? HISTOGRAM_BOUNDS.length : bucket;
-      this.#lagCounts[index] = (this.#lagCounts[index] ?? 0) + 1;
-      this.#lagSum += seconds;
+      this.#lags.add(lagMs / 1000);
     }
   }
 
@@ -87,7 +83,7 @@ export class MirrorMetrics {
       );
     const unknown = count(status.shards, ({ lagRecords }) => lagRecords === null);
     into.add('lockstep_mirror_lag_unknown_partitions', job, unknown);
-    into.addHistogram('lockstep_mirror_lag_distribution_seconds', job, { counts: this.#lagCounts, sum: this.#lagSum });
+    into.addHistogram('lockstep_mirror_lag_distribution_seconds', job, this.#lags);
     into.add('lockstep_mirror_batches_total', job, status.batchesCopied);
     into.add('lockstep_mirror_passed_through_bytes_total', job, status.bytes.passedThrough);
     for (const [reason, bytes] of Object.entries(status.bytes.reencoded) as [ReencodeReason, number][])

@@ -66,6 +66,7 @@ export class Monitoring {
   readonly #loop: EventLoopWatch;
   #delay: EventLoopDelay | null = null;
   readonly #texts = new Map<ExpositionFormat, { readonly atMs: number; readonly text: string }>();
+  readonly #others: ((into: MetricSet) => void)[] = [];
   readonly #cancels: (() => void)[] = [];
   #door: HttpDoor | null = null;
   /** When they end; what cannot be read is not known. */
@@ -109,6 +110,11 @@ export class Monitoring {
   /** These are all jobs from now on. */
   watch(jobs: readonly WatchedJob[]): void {
     this.#metrics.watch(jobs);
+  }
+
+  /** Each time, `collect` adds what it has to say. It must not wait for anything. */
+  also(collect: (into: MetricSet) => void): void {
+    this.#others.push(collect);
   }
 
   observe(event: RunEvent): void {
@@ -191,6 +197,7 @@ export class Monitoring {
       this.#collectDeliveries(into);
       for (const { cluster, name, at } of this.#ends)
         into.add('lockstep_certificate_end_timestamp_seconds', { cluster, certificate: name }, at / 1000);
+      for (const collect of this.#others) collect(into);
       collectProcess(into, this.#ports.figures, this.#delay);
     });
   }

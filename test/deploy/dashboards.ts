@@ -183,7 +183,68 @@ const processes: Dashboard = {
   },
 };
 
-export const dashboards: readonly Dashboard[] = [mirror, proof, processes];
+const server: Dashboard = {
+  uid: 'lockstep-server',
+  title: 'Lockstep: servers',
+  rows: {
+    'At a glance': [
+      stat('Databases in trouble', 'Zero, or nothing can be changed: docs/operating/store.md.', {
+        'sum(lockstep_store_state{state!="ok"})': 'in trouble',
+      }),
+      stat('Audit logs that cannot be written', 'Zero, or nothing can be changed.', {
+        'sum(1 - lockstep_audit_log_writable)': 'not writable',
+      }),
+      stat('Anchors that fail', 'They do not take checkpoints of the audit log.', {
+        'sum(lockstep_audit_log_anchor_failing)': 'failing',
+      }),
+      stat('Seconds since the newest backup', 'Of a server that takes them.', {
+        'min(time() - lockstep_backup_newest_timestamp_seconds)': 'age',
+      }),
+    ],
+    Requests: [
+      chart('Requests', 'ops', 'By the first digit of the status.', {
+        'sum by (status) (rate(lockstep_http_requests_total[$__rate_interval]))': '{{status}}',
+      }),
+      chart('Duration', 's', 'Of 50 and 99 of 100 requests, but streams.', {
+        'histogram_quantile(0.5, sum by (le) (rate(lockstep_http_request_duration_seconds_bucket[$__rate_interval])))':
+          '50 %',
+        'histogram_quantile(0.99, sum by (le) (rate(lockstep_http_request_duration_seconds_bucket[$__rate_interval])))':
+          '99 %',
+      }),
+      chart('Slowest routes', 's', 'On average, the ten slowest.', {
+        'topk(10, sum by (method, route) (rate(lockstep_http_request_duration_seconds_sum[$__rate_interval])) / sum by (method, route) (rate(lockstep_http_request_duration_seconds_count[$__rate_interval])))':
+          '{{method}} {{route}}',
+      }),
+      chart('Refused and failed', 'ops', 'By route.', {
+        'sum by (method, route, status) (rate(lockstep_http_requests_total{status=~"4xx|5xx"}[$__rate_interval]))':
+          '{{status}} {{method}} {{route}}',
+      }),
+    ],
+    'Database and audit log': [
+      chart('State of the database', 'short', '1 is the one that holds.', {
+        'max by (instance, state) (lockstep_store_state) > 0': '{{instance}} {{state}}',
+      }),
+      chart('Waiting for the database', 'bytes', 'Calls that wait or are under way.', {
+        lockstep_store_queue_bytes: '{{instance}}',
+      }),
+      chart('Calls', 'short', 'That wait or are under way, and those that were refused in an hour.', {
+        lockstep_store_queue_calls: '{{instance}} waiting',
+        'increase(lockstep_store_refused_calls_total[1h])': '{{instance}} refused',
+      }),
+      chart('The oldest of them', 's', 'How long it has waited.', {
+        lockstep_store_queue_oldest_seconds: '{{instance}}',
+      }),
+      chart('Entries of the audit log', 'short', 'It grows by at least one a minute.', {
+        lockstep_audit_log_entries: '{{instance}}',
+      }),
+      chart('Since the last anchor', 's', 'Once a minute is expected.', {
+        'time() - lockstep_audit_log_anchored_timestamp_seconds': '{{instance}} {{anchor}}',
+      }),
+    ],
+  },
+};
+
+export const dashboards: readonly Dashboard[] = [mirror, proof, processes, server];
 
 function chart(title: string, unit: Panel['unit'], help: string, queries: Panel['queries']): Panel {
   return { title, unit, help, queries };

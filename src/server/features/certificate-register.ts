@@ -2,7 +2,9 @@
 import type { X509Certificate } from 'node:crypto';
 import type { SecretRef } from '#contract/cluster-security.ts';
 import { AppError } from '#contract/errors.ts';
+import type { OptionValues } from '#contract/options.ts';
 import { factsOf, parseCertificates } from '#watch/certificates/certificate-facts.ts';
+import type { ServerPorts } from '../ports.ts';
 import type { Context } from './context.ts';
 import { clusterResource } from './documents.ts';
 import { everyItem } from './pages.ts';
@@ -16,6 +18,7 @@ export type CertificateUse =
   | 'cluster-authority'
   | 'cluster-identity'
   | 'receiver-authority'
+  | 'provider-authority'
   | 'client';
 
 export type ExpiryLevel = 'ok' | 'notice' | 'warning' | 'critical' | 'expired' | 'unknown';
@@ -36,12 +39,31 @@ export interface RegisteredCertificate {
 
 type Place = Pick<RegisteredCertificate, 'use' | 'of'>;
 
+/** Which certificates are looked at, besides those of clusters. */
+export type CertificateFiles = Pick<
+  OptionValues,
+  'server.tls.certFile' | 'server.tls.clientCaFile' | 'monitoring.push.caFile' | 'auth.oidc.caFile'
+>;
+
 /** The one that ends first at the top; before it those of which it is not known. */
 export async function registeredCertificates({
   ports,
   configuration,
 }: Pick<Context, 'ports' | 'configuration'>): Promise<readonly RegisteredCertificate[]> {
-  const { store, clock, readCertificate } = ports;
+  const found = await namedCertificates(ports, configuration.resolved.values);
+  const clients = await clientCertificates(ports);
+  return [...found, ...clients].toSorted((a, b) => (a.notAfter ?? 0) - (b.notAfter ?? 0));
+}
+
+/** Those that clusters of the store name, and options. */
+export async function namedCertificates(
+  {
+    store,
+    clock,
+    readCertificate,
+  }: Pick<ServerPorts, 'clock' | 'readCertificate'> & { readonly store: Pick<ServerPorts['store'], 'clusters'> },
+  files: CertificateFiles,
+): Promise<readonly RegisteredCertificate[]> {
   const now = clock.now();
   const found: RegisteredCertificate[] = [];
   const read = (place: Place, ref: SecretRef | null): void => {
@@ -59,23 +81,33 @@ export async function registeredCertificates({
       found.push({ ...place, ...NOTHING, trouble: { code, message, nextStep } });
     }
   };
-  const { values } = configuration.resolved;
   const fileOf = (path: string | null): SecretRef | null => (path === null ? null : { file: path });
-  read({ use: 'server', of: null }, fileOf(values['server.tls.certFile']));
-  read({ use: 'client-authority', of: null }, fileOf(values['server.tls.clientCaFile']));
-  read({ use: 'receiver-authority', of: null }, fileOf(values['monitoring.push.caFile']));
-  for await (const cluster of everyItem((request) => store.clusters.list(request))) {
+  read({ use: 'server', of: null }, fileOf(files['server.tls.certFile']));
+  read({ use: 'client-authority', of: null }, fileOf(files['server.tls.clientCaFile']));
+  read({ use: 'receiver-authority', of: null }, fileOf(files['monitoring.push.caFile']));
+  read({ use: 'provider-authority', of: null }, fileOf(files['auth.oidc.caFile']));
+  const filter = { state: 'active' } as const; // nothing connects to one that was deleted
+  for await (const cluster of everyItem((request) => store.clusters.list({ ...request, filter }))) {
     const { tls } = clusterResource(cluster).spec.security;
     read({ use: 'cluster-authority', of: cluster.name }, tls?.ca ?? null);
     read({ use: 'cluster-identity', of: cluster.name }, tls?.identity?.certificate ?? null);
   }
+  return found;
+}
+
+async function clientCertificates({
+  store,
+  clock,
+}: Pick<ServerPorts, 'store' | 'clock'>): Promise<readonly RegisteredCertificate[]> {
+  const now = clock.now();
+  const found: RegisteredCertificate[] = [];
   for (const { userId, subject, fingerprint, createdAt, expiresAt, revokedAt } of await store.certificates.list(null)) {
     if (expiresAt === null || revokedAt !== null) continue;
     const of = await userNameOf(store, userId);
     const dates = { notBefore: createdAt, notAfter: expiresAt, ...leftOf(expiresAt, now) };
     found.push({ use: 'client', of, subject, issuer: null, fingerprint, trouble: null, ...dates });
   }
-  return found.toSorted((a, b) => (a.notAfter ?? 0) - (b.notAfter ?? 0));
+  return found;
 }
 
 const NOTHING = {

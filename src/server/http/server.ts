@@ -4,6 +4,7 @@ import websocket from '@fastify/websocket';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { operationIds, routeOf, type OperationId } from '#contract/api/routes.ts';
 import { AppError } from '#contract/errors.ts';
+import type { Clock } from '#util/clock.ts';
 import type { ServerPorts } from '../ports.ts';
 import type { HotSettings, ServerSettings } from '../settings.ts';
 import { Buckets } from './buckets.ts';
@@ -68,6 +69,7 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     clientErrorHandler: ({ code }: { readonly code?: string }, socket: RawSocket) =>
       refuseUnreadable(code, socket, ports.entropy),
   } as never) as unknown as FastifyInstance;
+  if (ports.onAnswered !== null) watchAnswers(app, { clock: ports.clock, onAnswered: ports.onAnswered });
   options.tracing?.attach(app);
   await app.register(cookie);
   await app.register(websocket, { options: { maxPayload: 1024 } });
@@ -93,6 +95,27 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
   });
   for (const id of operationIds) register(app, id, options);
   return app;
+}
+
+function watchAnswers(
+  app: FastifyInstance,
+  { clock, onAnswered }: { readonly clock: Clock; readonly onAnswered: NonNullable<ServerPorts['onAnswered']> },
+): void {
+  const begun = new WeakMap<FastifyRequest, number>();
+  app.addHook('onRequest', (request, _reply, done) => {
+    begun.set(request, clock.monotonic());
+    done();
+  });
+  app.addHook('onResponse', (request, { statusCode: status }, done) => {
+    const { url: route = null, config } = request.routeOptions;
+    const { operationId } = config as { operationId?: OperationId };
+    const isStream = operationId && routeOf(operationId).answer.kind === 'stream';
+    const at = begun.get(request);
+    const durationMs = isStream || at === undefined ? null : clock.monotonic() - at;
+    // Its connection was taken over: that it ends is no answer.
+    if (route !== routeOf('openSocket').path) onAnswered({ method: request.method, route, status, durationMs });
+    done();
+  });
 }
 
 /** Throws: there is no such address, or not with this method. */

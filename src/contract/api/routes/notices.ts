@@ -29,6 +29,7 @@ const certificate = z
       'cluster-authority',
       'cluster-identity',
       'receiver-authority',
+      'provider-authority',
       'client',
     ]),
     of: z.string().nullable().describe('The cluster, or the user; null: the server'),
