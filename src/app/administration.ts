@@ -13,6 +13,7 @@ import type { SignerKey } from '#prove/log/note.ts';
 import { createCredential } from '#server/auth/credential.ts';
 import { createPasswordHash } from '#server/auth/password-hash.ts';
 import { checkNewPassword } from '#server/auth/password-policy.ts';
+import { PersonalNotes } from '#server/personal-notes.ts';
 import { issueSetupToken, syncBuiltInRoles } from '#server/setup.ts';
 import { restoreBackup, takeBackup, verifyBackup, type BackupPlace, type BackupSummary } from '#store/backup.ts';
 import { readEstate, type Estate } from '#store/estate.ts';
@@ -187,7 +188,7 @@ class Change {
   async #audited(log: OpenLog, what: Changing): Promise<AdminResult> {
     const { store } = this.#parts;
     const { audit } = log;
-    const intent = await audit.intend(eventOf(what));
+    const intent = await audit.intend(await this.#eventOf(what));
     try {
       const result = await this.#effect(store.under(intent.seq), what, log);
       await audit.settle(intent, 'succeeded');
@@ -291,6 +292,45 @@ class Change {
     return { user: viewOf(user), secret: { kind: 'token', text } };
   }
 
+  /** Of people the log has ids; of one who is not there yet, a commitment to the name. */
+  async #eventOf(what: Changing): Promise<AuditEvent> {
+    const { store, onTrouble } = this.#parts;
+    const { entropy, clock } = this.#host;
+    const personal = new PersonalNotes({
+      store,
+      entropy,
+      clock,
+      log: ({ message, error }) => onTrouble(message, error),
+    });
+    const of = (action: string, resource: AuditEvent['resource']): AuditEvent => ({ actor: ACTOR, action, resource });
+    const ofUser = async (action: string, name: string): Promise<AuditEvent> => {
+      const { id, ...pii } = await personal.user(name);
+      return { ...of(action, { type: 'user', id }), ...pii };
+    };
+    switch (what.do) {
+      case 'repair':
+        return of('admin.repair', { type: 'store', id: 'database' });
+      case 'rotate-audit-key':
+        return of('admin.rotate-audit-key', { type: 'log', id: 'audit' });
+      case 'reset-password':
+        return ofUser('admin.reset-password', what.username);
+      case 'add-user':
+        return ofUser('admin.create-user', what.username);
+      case 'create-token':
+        return ofUser(what.isReset ? 'admin.reset-tokens' : 'admin.create-token', what.username);
+      case 'import':
+        return {
+          ...of('admin.import-database', { type: 'store', id: 'database' }),
+          evidence: [{ kind: 'backup', digest: what.summary.digest }],
+        };
+      case 'import-migration':
+        return {
+          ...of('admin.import-migration', { type: 'store', id: 'database' }),
+          evidence: [{ kind: 'migration', digest: digestOf(what.estate) }],
+        };
+    }
+  }
+
   async #userNamed(name: string): Promise<User> {
     const user = await this.#parts.store.users.getByName(name);
     if (user !== null) return user;
@@ -334,40 +374,6 @@ async function adoptionOptions(
   const { values } = resolveOptions({ ...sources, stored });
   const anchorsOf = (origin: string): readonly Anchor[] => createAnchors(values, { store, host, origin });
   return { host, values, store, anchorsOf, actor: ACTOR, onTrouble };
-}
-
-function eventOf(what: Changing): AuditEvent {
-  const actor = ACTOR;
-  switch (what.do) {
-    case 'repair':
-      return { actor, action: 'admin.repair', resource: { type: 'store', id: 'database' } };
-    case 'rotate-audit-key':
-      return { actor, action: 'admin.rotate-audit-key', resource: { type: 'log', id: 'audit' } };
-    case 'reset-password':
-      return { actor, action: 'admin.reset-password', resource: { type: 'user', id: what.username } };
-    case 'add-user':
-      return { actor, action: 'admin.create-user', resource: { type: 'user', id: what.username } };
-    case 'create-token':
-      return {
-        actor,
-        action: what.isReset ? 'admin.reset-tokens' : 'admin.create-token',
-        resource: { type: 'user', id: what.username },
-      };
-    case 'import':
-      return {
-        actor,
-        action: 'admin.import-database',
-        resource: { type: 'store', id: 'database' },
-        evidence: [{ kind: 'backup', digest: what.summary.digest }],
-      };
-    case 'import-migration':
-      return {
-        actor,
-        action: 'admin.import-migration',
-        resource: { type: 'store', id: 'database' },
-        evidence: [{ kind: 'migration', digest: digestOf(what.estate) }],
-      };
-  }
 }
 
 /** Throws CONFIG_INVALID also where the server could not start with the schedules that would be set. */

@@ -60,7 +60,14 @@ import {
   showVersion,
   whoami,
 } from './commands/account/own.ts';
-import { exportEvents, getEvent, listEvents, logCheckpoint, proveEvent } from './commands/audit/audit.ts';
+import {
+  erasePersonal,
+  exportEvents,
+  getEvent,
+  listEvents,
+  logCheckpoint,
+  proveEvent,
+} from './commands/audit/audit.ts';
 import {
   addClusters,
   editCluster,
@@ -283,6 +290,7 @@ export function commandTable(tree: () => CommandNode): readonly Noun[] {
         'proof <entry>': proveEvent,
         checkpoint: logCheckpoint,
         export: exportEvents,
+        'erase <value>': erasePersonal,
       },
     },
     {

@@ -67,7 +67,7 @@ const eventFields = {
   change: z.strictObject({ beforeDigest: digest.optional(), afterDigest: digest.optional() }).optional(),
   approval: z.strictObject({ planDigest: digest, approvers: z.array(identifier).max(16) }).optional(),
   evidence: z.array(evidence).max(16).optional(),
-  /** Commitments to personal data, which stands beside the log under a key that can be destroyed. */
+  /** Commitments to personal data, which stands beside the log and can be destroyed there, with its salt. */
   pii: z
     .array(z.strictObject({ field: slug, commitment: digest }))
     .max(16)

@@ -62,7 +62,7 @@ describe('changes that a browser sends', () => {
 
   test('a GET changes nothing: all of the contract that are audited say what they export', () => {
     const audited = operationIds.filter((id) => routeOf(id).method === 'GET' && routeOf(id).audit !== null);
-    expect(audited.toSorted()).toEqual(['exportEvents', 'exportEventsAsJson', 'finishSignOn']);
+    expect(audited.toSorted()).toEqual(['exportEvents', 'exportEventsAsJson', 'exportEvidence', 'finishSignOn']);
   });
 });
 
@@ -255,6 +255,8 @@ describe('hostile input', () => {
     );
     const { body, headers } = await root('GET', '/api/v1/events/export?action=job.start');
     expect(headers['content-disposition']).toBe('attachment; filename="audit-log.csv"');
-    expect(body.split('\r\n')[1]).toBe(`2,2023-11-14T22:13:20.000Z,event,succeeded,job.start,"'=cmd|x","job a""b",,,`);
+    expect(body.split('\r\n')[1]).toBe(
+      `2,2023-11-14T22:13:20.000Z,event,succeeded,job.start,"'=cmd|x","job a""b",,,,,`,
+    );
   });
 });

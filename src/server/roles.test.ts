@@ -8,6 +8,7 @@ import {
   type Grant,
   type Resource,
 } from '#contract/api/permissions.ts';
+import { commitmentOf } from '#prove/log/commitment.ts';
 import { operationIds, routeOf, type OperationId } from '#contract/api/routes.ts';
 import { PASSWORD, playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
 
@@ -155,9 +156,73 @@ test('every refusal is in the audit log, with who and what', async () => {
   expect((await plane.http.inject('/api/v1/jobs')).statusCode).toBe(401);
   const user = await plane.store.users.getByName('watcher');
   expect(plane.audit.entries.slice(before)).toMatchObject([
-    { phase: 'event', outcome: 'denied', action: 'job.start', reason: 'ACCESS_DENIED', actor: { id: user?.id } },
-    { phase: 'event', outcome: 'denied', action: 'api.list-jobs', reason: 'AUTH_REQUIRED', actor: { id: 'anonymous' } },
+    {
+      phase: 'event',
+      outcome: 'denied',
+      action: 'job.start',
+      reason: 'ACCESS_DENIED',
+      actor: { id: user?.id },
+      resource: { type: 'job', id: 'own' },
+    },
+    {
+      phase: 'event',
+      outcome: 'denied',
+      action: 'api.list-jobs',
+      reason: 'AUTH_REQUIRED',
+      actor: { id: 'anonymous' },
+      resource: { type: 'route', id: '/api/v1/jobs' },
+    },
   ]);
+});
+
+describe('a refusal names', () => {
+  const lastResource = ({ audit }: ControlPlane) => audit.entries.at(-1)?.resource;
+
+  test.each<[string, 'GET' | 'POST' | 'PUT' | 'DELETE', string, object | undefined, object]>([
+    ['a job', 'POST', '/api/v1/jobs/own/start', undefined, { type: 'job', id: 'own' }],
+    ['a job that is not there', 'DELETE', '/api/v1/jobs/nowhere', undefined, { type: 'job', id: 'nowhere' }],
+    ['a cluster', 'DELETE', '/api/v1/clusters/east', undefined, { type: 'cluster', id: 'east' }],
+    [
+      'an option',
+      'PUT',
+      '/api/v1/config/options/logging.level',
+      { value: 'debug' },
+      { type: 'config', id: 'logging.level' },
+    ],
+    ['what it reads', 'GET', '/api/v1/secrets', undefined, { type: 'route', id: '/api/v1/secrets' }],
+    ['a name that breaks lines', 'DELETE', '/api/v1/roles/a%0Ab', undefined, { type: 'role', id: 'a\nb' }],
+  ])('%s, whoever asks', async (_, method, path, body, resource) => {
+    const plane = await playEstate();
+    const watcher = await plane.as('watcher', 'monitoring');
+    const refused = await watcher(method, path, body);
+    expect([403, 404]).toContain(refused.statusCode);
+    if (refused.statusCode === 403) expect(lastResource(plane)).toEqual(resource);
+    const stranger = await plane.http.inject({ method, url: path, ...(body ? { payload: body } : {}) });
+    expect(stranger.statusCode).toBe(401);
+    expect(lastResource(plane)).toEqual(resource);
+  });
+
+  test('a user by id, and whom nobody knows by a commitment: no name of a person stands in the log', async () => {
+    const plane = await playEstate();
+    const watcher = await plane.as('watcher', 'monitoring');
+    const victim = await plane.store.users.getByName('victim');
+    await watcher('DELETE', '/api/v1/users/victim');
+    expect(plane.audit.entries.at(-1)).toMatchObject({ resource: { type: 'user', id: victim?.id } });
+    await watcher('DELETE', '/api/v1/users/ghost');
+    const payload = { username: 'intruder', password: 'a wrong password' };
+    expect((await plane.http.inject({ method: 'POST', url: '/auth/token', payload })).statusCode).toBe(401);
+    expect(plane.audit.entries.at(-1)).toMatchObject({
+      action: 'session.create',
+      resource: { type: 'session', id: '-' },
+    });
+    const commitments = plane.audit.entries.slice(-2).map(({ pii }) => pii?.[0]?.commitment ?? '');
+    const kept = await plane.store.personal.find(commitments);
+    expect(kept.map(({ value }) => value).toSorted()).toEqual(['ghost', 'intruder']);
+    for (const { value, salt, commitment } of kept)
+      expect(commitmentOf(value, Buffer.from(salt, 'hex'))).toBe(commitment);
+    const text = JSON.stringify(plane.audit.entries);
+    for (const name of ['victim', 'watcher', 'ghost', 'intruder']) expect(text).not.toContain(name);
+  });
 });
 
 test('reg-operator-creates-admin reg-self-role-change: nobody gives more than they have', async () => {

@@ -33,6 +33,7 @@ import { Pipeline } from './http/pipeline.ts';
 import { createHttpServer, tlsOptions } from './http/server.ts';
 import { Tracing } from './http/tracing.ts';
 import { LiveHub } from './live/live-hub.ts';
+import { PersonalNotes } from './personal-notes.ts';
 import type { Entropy, ServerPorts } from './ports.ts';
 import { hotSettingsOf, type ServerSettings } from './settings.ts';
 import { issueSetupToken, syncBuiltInRoles } from './setup.ts';
@@ -68,12 +69,14 @@ export async function createServer(given: ServerPorts, settings: ServerSettings)
   const signIn = new SignIn({ ports, hot, factors });
   await signIn.ready();
   const authenticator = new Authenticator({ store, clock });
+  const personal = new PersonalNotes(ports);
   const live = new LiveHub({ ports, authenticator });
   const { signOn, publicUrl } = settings;
   const context: Context = {
     ports,
     settings,
     authenticator,
+    personal,
     signIn,
     devices: new KnownDevices({ key: await deviceKey(ports.vault, entropy), entropy }),
     signOn: signOn && new SingleSignOn({ settings: signOn, publicUrl, web, clock, entropy }),
@@ -84,7 +87,7 @@ export async function createServer(given: ServerPorts, settings: ServerSettings)
   const http = await createHttpServer({
     ports,
     settings,
-    pipeline: new Pipeline({ ports, settings, authenticator, hot }),
+    pipeline: new Pipeline({ ports, settings, authenticator, personal, hot }),
     hot,
     tracing,
     handlers: {

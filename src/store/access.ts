@@ -127,6 +127,7 @@ export const access: { readonly [A in AggregateName]: { readonly [M in keyof Agg
     restorationLogged: 'write',
     effectsOf: 'read',
   },
+  personal: { keep: 'write', find: 'read', names: 'read', formerUser: 'read', erase: 'write' },
   imports: { foresee: 'read', take: 'everything' },
   dumps: { open: 'read', next: 'read', close: 'read' },
   maintenance: {

@@ -14,6 +14,7 @@ import { createLeases } from './leases.ts';
 import { createLogAnchors } from './log-anchors.ts';
 import { createMaintenance } from './maintenance.ts';
 import { createOneTimeTokens } from './one-time-tokens.ts';
+import { createPersonal } from './personal.ts';
 import { createReports } from './reports.ts';
 import { createRoles } from './roles.ts';
 import type { Scope } from './scope.ts';
@@ -46,6 +47,7 @@ export const creators: { readonly [Name in keyof Aggregates]: (scope: Scope) => 
   leases: createLeases,
   reports: createReports,
   logAnchors: createLogAnchors,
+  personal: createPersonal,
   imports: createImports,
   dumps: createDumps,
   maintenance: createMaintenance,

@@ -18,6 +18,8 @@ export interface Retention {
   readonly inactiveClustersMs: number;
   /** Sessions, tokens, one-time tokens, idempotency keys and throttles that are over stay so long. */
   readonly expiredMs: number;
+  /** What the audit log says of people only by commitments and ids: addresses, user agents, names that were typed, names of deleted users. */
+  readonly personalMs: number;
   /** How long each resolution of the figures is kept, finest first. */
   readonly history: readonly { readonly stepMs: number; readonly keepMs: number }[];
 }
@@ -60,6 +62,7 @@ export const defaultRetention: Retention = {
   reportsMs: 400 * DAY,
   inactiveClustersMs: 3 * DAY,
   expiredMs: DAY,
+  personalMs: 400 * DAY,
   history: [
     { stepMs: 10_000, keepMs: 2 * HOUR },
     { stepMs: 60_000, keepMs: 2 * DAY },
@@ -82,6 +85,7 @@ export function createMaintenance(scope: Scope): Maintenance {
         ...(await pruneEvents(scope, retention)),
         ...(await pruneInventory(scope, retention)),
         ...(await pruneExpired(scope, retention)),
+        ...(await prunePersonal(scope, retention)),
       ];
       const isMore = await pruneSteps(scope, retention.history, ROWS_MAX);
       await pruneSeries(db);
@@ -238,6 +242,16 @@ async function pruneExpired({ db, now }: Scope, { expiredMs }: Retention): Promi
         .where((build) => build(build.refTuple('source', 'series_id'), 'in', counters.$asTuple('source', 'series_id'))),
     ),
     await countDeleted(db.deleteFrom('log_effects').where('intent', 'in', effects)),
+  ];
+}
+
+async function prunePersonal({ db, now }: Scope, { personalMs }: Retention): Promise<number[]> {
+  const before = now - personalMs;
+  const values = db.selectFrom('personal_values').select('commitment').where('created_at', '<', before).limit(ROWS_MAX);
+  const users = db.selectFrom('former_users').select('id').where('deleted_at', '<', before).limit(ROWS_MAX);
+  return [
+    await countDeleted(db.deleteFrom('personal_values').where('commitment', 'in', values)),
+    await countDeleted(db.deleteFrom('former_users').where('id', 'in', users)),
   ];
 }
 

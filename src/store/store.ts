@@ -26,6 +26,7 @@ import type { Leases } from './leases.ts';
 import type { LogAnchors } from './log-anchors.ts';
 import type { Maintenance } from './maintenance.ts';
 import type { OneTimeTokens } from './one-time-tokens.ts';
+import type { Personal } from './personal.ts';
 import type { Reports } from './reports.ts';
 import type { Roles } from './roles.ts';
 import type { SealedSecrets } from './sealed-secrets.ts';
@@ -54,6 +55,7 @@ export interface Aggregates {
   readonly leases: Leases;
   readonly reports: Reports;
   readonly logAnchors: LogAnchors;
+  readonly personal: Personal;
   readonly imports: Imports;
   readonly dumps: Dumps;
   readonly maintenance: Maintenance;

@@ -126,6 +126,8 @@ export interface Tables {
   leases: { name: string; holder: string; term: number; expires_at: number };
   log_checkpoints: { origin: string; size: number; root: string; seen_at: number };
   log_effects: { intent: number; at: number };
+  personal_values: { commitment: string; kind: string; value: string; salt: string; created_at: number };
+  former_users: { id: string; name: string; deleted_at: number };
   restorations: {
     id: Generated<number>;
     restored_at: number;
@@ -267,6 +269,8 @@ export const tableKeys = {
   leases: ['name'],
   log_checkpoints: ['origin'],
   log_effects: ['intent'],
+  personal_values: ['commitment'],
+  former_users: ['id'],
   restorations: ['id'],
   clusters: ['name'],
   jobs: ['id'],

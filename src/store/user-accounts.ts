@@ -81,6 +81,8 @@ export function createUserAccounts(scope: Scope): UserAccounts {
         throw conflict(`"${user.name}" set Lockstep up and cannot be deleted.`, 'Disable it instead.');
       const admins = await countAdmins(scope);
       await db.deleteFrom('users').where('id', '=', id).execute();
+      // What the audit log says of the id stays readable.
+      await db.insertInto('former_users').values({ id, name: user.name, deleted_at: now }).execute();
       await db.deleteFrom('secrets').where('name', '=', `totp/${id}`).execute();
       await assertAdminStays(scope, admins);
     },

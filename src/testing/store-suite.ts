@@ -12,6 +12,7 @@ import type { ImportedItem } from '#store/imports.ts';
 import { type InventoryTopic, saveSnapshot } from '#store/inventory.ts';
 import { defaultRetention } from '#store/maintenance.ts';
 import { createLocalStore } from '#store/open-store.ts';
+import type { PersonalValue } from '#store/personal.ts';
 import type { Store } from '#store/store.ts';
 import { ADMIN_ROLE, type NewUser } from '#store/users.ts';
 import { plainEvent } from './plain-event.ts';
@@ -875,6 +876,47 @@ export function testStore(open: () => Promise<Database>): void {
     expect(await store.reports.get(id)).toMatchObject({ body: { rows: [1, 2] } });
     expect(await store.reports.delete(id)).toBe(true);
     expect(await store.reports.get(id)).toBeNull();
+  });
+
+  describe('what the audit log knows of people', () => {
+    const value = (commitment: string, of: Partial<PersonalValue> = {}): PersonalValue => ({
+      commitment,
+      kind: 'address',
+      value: '192.0.2.7',
+      salt: '00',
+      ...of,
+    });
+
+    test('is found by its commitment until it is erased, or too old', async () => {
+      await store.personal.keep([]);
+      await store.personal.keep([value('a'), value('b', { kind: 'account', value: 'ada' })]);
+      await store.personal.keep([value('a'), value('c')]);
+      expect(await store.personal.find(['a', 'b', 'x'])).toEqual([
+        value('a'),
+        value('b', { kind: 'account', value: 'ada' }),
+      ]);
+      expect(await store.personal.find([])).toEqual([]);
+      expect(await store.personal.erase('192.0.2.7')).toBe(2);
+      expect(await store.personal.erase('192.0.2.7')).toBe(0);
+      expect(await store.personal.find(['a', 'b', 'c'])).toHaveLength(1);
+      await store.maintenance.prune({ ...defaultRetention, personalMs: 0 });
+      expect(await store.personal.find(['b'])).toHaveLength(1); // of this very moment
+      clock.advance(10);
+      await store.maintenance.prune({ ...defaultRetention, personalMs: 5 });
+      expect(await store.personal.find(['b'])).toEqual([]);
+    });
+
+    test('a user who was deleted keeps the name, until it is erased or too old', async () => {
+      const { id } = await store.users.create(anna);
+      expect(await store.personal.names([id, 'nobody'])).toEqual([{ id, name: anna.name }]);
+      expect(await store.personal.formerUser(anna.name)).toBeNull();
+      await store.users.delete(id, { ifVersion: null });
+      expect(await store.personal.names([id])).toEqual([{ id, name: anna.name }]);
+      expect(await store.personal.formerUser(anna.name)).toBe(id);
+      expect(await store.personal.erase(anna.name)).toBe(1);
+      expect(await store.personal.names([id])).toEqual([]);
+      expect(await store.personal.names([])).toEqual([]);
+    });
   });
 
   describe('the audit log', () => {

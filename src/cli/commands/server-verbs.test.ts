@@ -492,6 +492,8 @@ test('inventory, audit log and compliance reports are shown and exported', async
   expect(await shell.run('audit export --action job --bundle evidence.zip')).toMatchObject({ code: 0 });
   expect(shell.disk.readText('evidence.zip')).toBe('played bundle of 2\n');
   expect(await shell.run('audit export --bundle more.zip --format json')).toMatchObject({ code: 2 });
+  expect(await shell.run('audit erase 127.0.0.1')).toMatchObject({ code: 2 }); // nobody is there to confirm it
+  expect(await shell.run('audit erase 127.0.0.1 --yes')).toMatchObject({ code: 0, out: '1 erased\n' });
   shell.plane.audit.bundleMax = 1;
   expect(await shell.run('audit export --bundle more.zip')).toMatchObject({ code: 2 });
   expect(await shell.run('audit list --from yesterday')).toMatchObject({ code: 2 });

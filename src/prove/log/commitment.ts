@@ -12,8 +12,8 @@ export function digestOf(value: Json): string {
 }
 
 /**
- * Of an address, a name, a secret: says nothing without the salt, which stands beside the value, encrypted, and is
- * destroyed with it. SHA-256(salt ‖ value).
+ * Of an address, a name, a secret: says nothing without the salt, which stands beside the value and is destroyed with
+ * it. SHA-256(salt ‖ value).
  */
 export function commitmentOf(value: string, salt: Uint8Array): string {
   assert(salt.length === SALT_BYTES, 'a salt has 32 bytes');

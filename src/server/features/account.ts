@@ -12,6 +12,7 @@ import { CHALLENGE_MS, STEP_UP_MS, type NewSession } from '../auth/sign-in.ts';
 import type { SignOnState } from '../auth/single-sign-on.ts';
 import type { Call, Handlers } from '../http/call.ts';
 import { requireSafe } from '../http/pipeline.ts';
+import { UNNAMED } from '../personal-notes.ts';
 import type { Context } from './context.ts';
 
 const DEVICE_MS = 365 * 24 * 3_600_000;
@@ -21,11 +22,10 @@ export function accountHandlers(context: Context): Pick<Handlers, keyof typeof a
   const { ports, signIn, devices, settings } = context;
   const { store, clock, entropy } = ports;
 
-  const attemptOf = (call: Pick<Call, 'origin' | 'cookies'>, account: string) => ({
-    account,
-    address: call.origin.address,
-    device: devices.read(call.cookies.read('device'), account),
-  });
+  const attemptOf = (call: Pick<Call, 'origin' | 'cookies' | 'concerns'>, account: string) => {
+    call.concerns(account);
+    return { account, address: call.origin.address, device: devices.read(call.cookies.read('device'), account) };
+  };
 
   const actorFor = (userId: string, authn: 'password' | 'oidc' | 'setup-token') => ({
     actor: { id: userId, kind: 'user' as const, authn },
@@ -99,7 +99,8 @@ export function accountHandlers(context: Context): Pick<Handlers, keyof typeof a
       const made = await call.record(
         {
           actor: { id: 'anonymous', kind: 'anonymous', authn: 'setup-token' },
-          resource: { type: 'user', id: username },
+          resource: { type: 'user', id: UNNAMED },
+          account: username,
         },
         async (aggregates) => {
           const user = await aggregates.users.createInitial({

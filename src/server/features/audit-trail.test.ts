@@ -47,6 +47,65 @@ test('one entry and its proof, under a checkpoint that can be kept', async () =>
   expect((await root('GET', '/api/v1/events/-1')).statusCode).toBe(400);
 });
 
+test('from where somebody asked is shown, and in the log only as a commitment, until it is erased', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  const client = { 'user-agent': 'curl/8.5' };
+  await root('POST', '/api/v1/jobs/start-all', undefined, client);
+  await root('POST', '/api/v1/jobs/stop-all', undefined, client);
+  const [first, second] = plane.audit.entries.filter(
+    ({ phase, action }) => phase === 'intent' && action.endsWith('-all'),
+  );
+  expect(first?.origin).toEqual({
+    addressCommitment: expect.stringMatching(/^[0-9a-f]{64}$/),
+    userAgentCommitment: expect.stringMatching(/^[0-9a-f]{64}$/),
+  });
+  expect(second?.origin).toEqual(first?.origin); // of one day
+  expect(JSON.stringify(plane.audit.entries)).not.toMatch(/curl|127\.0\.0\.1/);
+  const shown = async () => (await root('GET', `/api/v1/events/${first?.seq}`)).json<Record<string, unknown>>();
+  expect(await shown()).toMatchObject({ address: '127.0.0.1', userAgent: 'curl/8.5' });
+  expect((await root('GET', '/api/v1/events/export?action=job')).body).toContain(',127.0.0.1,curl/8.5');
+
+  expect((await root('POST', '/api/v1/events/erase', { value: 'curl/8.5' })).json()).toEqual({ erased: 1 });
+  expect(await shown()).toMatchObject({ address: '127.0.0.1', userAgent: null });
+  expect(plane.audit.entries.slice(-2)).toMatchObject([
+    { action: 'events.erase', phase: 'intent', resource: { type: 'events', id: '*' } },
+    { action: 'events.erase', outcome: 'succeeded' },
+  ]);
+  await root('POST', '/api/v1/jobs/start-all', undefined, client);
+  const again = plane.audit.entries.findLast(({ phase, action }) => phase === 'intent' && action.endsWith('-all'));
+  expect(again?.origin?.addressCommitment).toBe(first?.origin?.addressCommitment);
+  expect(again?.origin?.userAgentCommitment).not.toBe(first?.origin?.userAgentCommitment);
+});
+
+test('a store that keeps nothing now costs the entry its origin, and nothing else', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  const { keep } = plane.store.personal;
+  Object.assign(plane.store.personal, { keep: () => Promise.reject(new Error('full')) });
+  expect((await root('POST', '/api/v1/jobs/start-all', undefined, { 'user-agent': 'new' })).statusCode).toBe(202);
+  Object.assign(plane.store.personal, { keep });
+  const intent = plane.audit.entries.findLast(({ action }) => action === 'job.start-all');
+  expect(intent?.origin?.userAgentCommitment).toBeUndefined();
+  expect(plane.logged).toMatchObject([{ message: 'what an entry of the audit log commits to was not kept' }]);
+});
+
+test('people are found and shown by name, also those who were deleted; their names are not in the log', async () => {
+  const plane = await playControlPlane();
+  const root = await plane.as('root', 'admin');
+  const ben = await plane.as('ben', 'operator');
+  await ben('POST', '/api/v1/jobs/start-all');
+  const created = await root('POST', '/api/v1/users', { username: 'eve', role: 'monitoring', kind: 'service' });
+  expect(created.statusCode).toBe(201);
+  expect((await root('DELETE', '/api/v1/users/ben')).statusCode).toBe(204);
+  const items = async (query: string) =>
+    (await root('GET', `/api/v1/events?${query}`)).json<{ items: { actor: string; resource: string }[] }>().items;
+  expect(await items('actor=ben&action=job')).toMatchObject([{ actor: 'ben' }, { actor: 'ben' }]);
+  expect((await items('action=user.delete')).at(-1)).toMatchObject({ actor: 'root', resource: 'user ben' });
+  expect((await items('action=user.create')).at(-1)).toMatchObject({ resource: 'user eve' });
+  expect(JSON.stringify(plane.audit.entries)).not.toMatch(/"(?:ben|eve|root)"/);
+});
+
 test('evidence is a file of its own, audited, and not of more than it can hold', async () => {
   const plane = await playControlPlane();
   const root = await plane.as('root', 'admin');

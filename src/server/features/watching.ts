@@ -13,6 +13,7 @@ import { requireSafe } from '../http/pipeline.ts';
 import type { SocketLike } from '../http/server.ts';
 import { openEventStream } from '../live/event-stream.ts';
 import { openSocketStream } from '../live/socket-stream.ts';
+import { UNNAMED } from '../personal-notes.ts';
 import type { AuditEntry, AuditFilter } from '../ports.ts';
 import type { Context } from './context.ts';
 
@@ -30,24 +31,32 @@ interface StatedFilter {
 }
 
 export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof watchingRoutes> {
-  const { ports, live, settings } = context;
+  const { ports, live, settings, personal } = context;
   const { store, auditTrail, entropy, clock } = ports;
 
-  /** The log knows people by ids; their names stand beside it. */
-  const namesOf = async (entries: readonly AuditEntry[]): Promise<ReadonlyMap<string, string>> => {
-    const ids = new Set(entries.filter(({ actor }) => actor.kind !== 'anonymous').map(({ actor }) => actor.id));
-    const users = await Promise.all([...ids].map((id) => store.users.get(id)));
-    return new Map(users.flatMap((user) => (user === null ? [] : [[user.id, user.name]])));
+  /** The log knows people by ids and commitments; what these are stands beside it, until it is erased. */
+  const factsOf = async (entries: readonly AuditEntry[]): Promise<Personal> => {
+    const ids = new Set(entries.flatMap(({ actor, resource }) => [actor.id, resource.id]));
+    const commitments = new Set(entries.flatMap(commitmentsIn));
+    const [names, values] = await Promise.all([
+      inPieces([...ids], (some) => store.personal.names(some)),
+      inPieces([...commitments], (some) => store.personal.find(some)),
+    ]);
+    return {
+      names: new Map(names.map(({ id, name }) => [id, name])),
+      values: new Map(values.map(({ commitment, value }) => [commitment, value])),
+    };
   };
 
   const filterOf = async ({ from, to, action, actor, outcome }: StatedFilter): Promise<AuditFilter> => {
     const user = actor === undefined ? null : await store.users.getByName(actor);
+    const former = actor === undefined || user !== null ? null : await store.personal.formerUser(actor);
     return {
       ...(from === undefined ? {} : { fromTs: from }),
       ...(to === undefined ? {} : { toTs: to }),
       ...(action === undefined ? {} : { action }),
-      // A name that is nobody's may be an id, of somebody who was deleted.
-      ...(actor === undefined ? {} : { actorId: user?.id ?? actor }),
+      // What is nobody's name may be an id.
+      ...(actor === undefined ? {} : { actorId: user?.id ?? former ?? actor }),
       ...(outcome === undefined ? {} : { outcome }),
     };
   };
@@ -57,8 +66,8 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
     let batch: AuditEntry[] = [];
     let left = EXPORT_ENTRIES_MAX;
     const found = async (): Promise<Named[]> => {
-      const names = await namesOf(batch);
-      return batch.map((entry) => ({ entry, view: entryView(entry, names) }));
+      const facts = await factsOf(batch);
+      return batch.map((entry) => ({ entry, view: entryView(entry, facts) }));
     };
     for await (const entry of auditTrail.all(filter)) {
       if (left-- === 0) break;
@@ -70,7 +79,20 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
   }
 
   async function* csv(filter: AuditFilter): AsyncIterable<string> {
-    yield csvRow(['seq', 'time', 'phase', 'outcome', 'action', 'actor', 'resource', 'reason', 'request', 'intent']);
+    yield csvRow([
+      'seq',
+      'time',
+      'phase',
+      'outcome',
+      'action',
+      'actor',
+      'resource',
+      'reason',
+      'request',
+      'intent',
+      'address',
+      'userAgent',
+    ]);
     for await (const batch of named(filter)) yield batch.map(rowOf).join('');
   }
 
@@ -121,9 +143,9 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
     async listEvents({ query }) {
       const before = query.cursor === undefined ? null : placeOf(query.cursor);
       const { entries, next } = await auditTrail.page(await filterOf(query), { before, limit: query.limit });
-      const names = await namesOf(entries);
+      const facts = await factsOf(entries);
       return {
-        items: entries.map((entry) => entryView(entry, names)),
+        items: entries.map((entry) => entryView(entry, facts)),
         next: next === null ? null : String(next),
         total: null,
       };
@@ -141,6 +163,13 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
       });
     },
 
+    async erasePersonal({ body: { value }, store: aggregates }) {
+      personal.forget(value); // first: what comes in between gets a row of its own
+      const erased = await aggregates.personal.erase(value);
+      personal.forget(value);
+      return { erased };
+    },
+
     async getLogCheckpoint() {
       const checkpoint = await auditTrail.checkpoint();
       if (checkpoint !== null) return checkpoint;
@@ -151,7 +180,7 @@ export function watchingHandlers(context: Context): Pick<Handlers, keyof typeof 
 
     async getEvent({ params }) {
       const entry = await entryOf(params.seq);
-      return entryView(entry, await namesOf([entry]));
+      return entryView(entry, await factsOf([entry]));
     },
 
     async getEventProof({ params }) {
@@ -206,8 +235,35 @@ function placeOf(cursor: string): number {
   throw new AppError('REQUEST_INVALID', 'The cursor is not one of this list.', { nextStep: 'Begin without one.' });
 }
 
-function entryView(entry: AuditEntry, names: ReadonlyMap<string, string>): z.input<typeof auditEntrySchema> {
-  const { seq, ts, action, phase, outcome, actor, resource, reason, requestId, parentSeq } = entry;
+/** What stands beside the log. */
+interface Personal {
+  readonly names: ReadonlyMap<string, string>;
+  /** By the commitments to them. */
+  readonly values: ReadonlyMap<string, string>;
+}
+
+const AT_ONCE = 500;
+
+/** A question to the database has so many parameters. */
+async function inPieces<T>(
+  all: readonly string[],
+  ask: (some: readonly string[]) => Promise<readonly T[]>,
+): Promise<T[]> {
+  const found: T[] = [];
+  for (let first = 0; first < all.length; first += AT_ONCE)
+    found.push(...(await ask(all.slice(first, first + AT_ONCE))));
+  return found;
+}
+
+function commitmentsIn({ origin, pii = [] }: AuditEntry): string[] {
+  const all = [origin?.addressCommitment, origin?.userAgentCommitment, ...pii.map(({ commitment }) => commitment)];
+  return all.filter((each) => each !== undefined);
+}
+
+function entryView(entry: AuditEntry, { names, values }: Personal): z.input<typeof auditEntrySchema> {
+  const { seq, ts, action, phase, outcome, actor, resource, reason, requestId, parentSeq, origin, pii } = entry;
+  const valueOf = (commitment: string | undefined): string | null => values.get(commitment ?? '') ?? null;
+  const account = resource.id === UNNAMED ? valueOf(pii?.find(({ field }) => field === 'account')?.commitment) : null;
   return {
     seq,
     at: ts,
@@ -217,10 +273,12 @@ function entryView(entry: AuditEntry, names: ReadonlyMap<string, string>): z.inp
     actor: names.get(actor.id) ?? null,
     actorId: actor.id,
     actorKind: actor.kind,
-    resource: `${resource.type} ${resource.id}`,
+    resource: `${resource.type} ${account ?? names.get(resource.id) ?? resource.id}`,
     reason: reason ?? null,
     requestId: requestId ?? null,
     parentSeq: parentSeq ?? null,
+    address: valueOf(origin?.addressCommitment),
+    userAgent: valueOf(origin?.userAgentCommitment),
   };
 }
 
@@ -230,7 +288,7 @@ interface Named {
 }
 
 function rowOf({ entry, view }: Named): string {
-  const { seq, at, phase, outcome, action, actor, resource, reason, requestId, parentSeq } = view;
+  const { seq, at, phase, outcome, action, actor, resource, reason, requestId, parentSeq, address, userAgent } = view;
   return csvRow([
     seq,
     new Date(at).toISOString(),
@@ -242,5 +300,7 @@ function rowOf({ entry, view }: Named): string {
     reason,
     requestId,
     parentSeq,
+    address,
+    userAgent,
   ]);
 }

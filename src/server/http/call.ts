@@ -40,7 +40,12 @@ export interface Call<Id extends OperationId = OperationId> {
   /**
    * For public routes that change something, where only the handler learns who asks: intent before `effect`, outcome after it.
    */
-  record<T>(who: Pick<AuditEvent, 'actor' | 'resource'>, effect: (store: Aggregates) => Promise<T>): Promise<T>;
+  record<T>(
+    who: Pick<AuditEvent, 'actor' | 'resource'> & { readonly account?: string },
+    effect: (store: Aggregates) => Promise<T>,
+  ): Promise<T>;
+  /** Of public routes: whose account it is about, should it be refused. */
+  concerns(account: string): void;
   /** Of streams, which take over the connection. */
   readonly connection: { readonly request: FastifyRequest; readonly reply: FastifyReply };
 }

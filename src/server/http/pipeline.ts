@@ -23,8 +23,9 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import { NOBODY, type Caller } from '../auth/caller.ts';
 import { shownCertificate } from '../auth/peer-certificate.ts';
 import { sha256 } from '../auth/credential.ts';
-import { STEP_UP_MS } from '../auth/sign-in.ts';
+import { STEP_UP_MS, type Origin } from '../auth/sign-in.ts';
 import { auditedEffect } from '../audited-effect.ts';
+import { UNNAMED, type PersonalNotes } from '../personal-notes.ts';
 import type { AuditEvent, ServerPorts } from '../ports.ts';
 import type { HotSettings, ServerSettings } from '../settings.ts';
 import { Buckets } from './buckets.ts';
@@ -46,6 +47,7 @@ export interface PipelineOptions {
   readonly settings: ServerSettings;
   readonly authenticator: Authenticator;
   readonly hot: () => HotSettings;
+  readonly personal: PersonalNotes;
 }
 
 interface Subject {
@@ -63,9 +65,13 @@ export class Pipeline {
   readonly #requests: Buckets;
   readonly #origins: readonly string[];
   readonly #hot: () => HotSettings;
+  readonly #personal: PersonalNotes;
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
+  /** Those that requests without a caller are about. */
+  readonly #accounts = new WeakMap<FastifyRequest, string>();
 
-  constructor({ ports, settings, authenticator, hot }: PipelineOptions) {
+  constructor({ ports, settings, authenticator, personal, hot }: PipelineOptions) {
+    this.#personal = personal;
     this.#hot = hot;
     this.#ports = ports;
     this.#authenticator = authenticator;
@@ -119,12 +125,21 @@ export class Pipeline {
         return must(subject?.snapshot, 'snapshot');
       },
       ifVersion: route.hasVersion && isChange(route) ? ifMatch(request) : null,
-      origin: { address: addressOf(request), userAgent: request.headers['user-agent']?.slice(0, 300) ?? null },
+      origin: originOf(request),
       cookies: cookiesOf(request, reply),
       requestId: request.id,
       rawQuery: request.url.split('?').slice(1).join('?'),
-      record: (who, effect) =>
-        this.#record({ action: must(route.audit, 'audit action'), requestId: request.id, ...who }, effect),
+      record: async ({ account, ...who }, effect) => {
+        const notes = {
+          ...(await this.#personal.originOf(originOf(request))),
+          ...(account === undefined ? {} : await this.#personal.account(account)),
+        };
+        return this.#record(
+          { action: must(route.audit, 'audit action'), requestId: request.id, ...who, ...notes },
+          effect,
+        );
+      },
+      concerns: (account) => void this.#accounts.set(request, account),
       connection: { request, reply },
     };
     const run = (): Promise<unknown> => this.#run(route, handler, { call, caller, params, subject });
@@ -135,9 +150,35 @@ export class Pipeline {
     return this.#once(asked, { route, run, request, reply });
   }
 
-  /** Who asked, for the log of refusals. */
-  actorOf(request: FastifyRequest): AuditEvent['actor'] {
-    return this.#callers.get(request)?.actor ?? NOBODY;
+  /** Of a request that was refused, for the log: who asked, for what, and from where. Says nothing of whether that is there. */
+  async refused(
+    id: OperationId | undefined,
+    request: FastifyRequest,
+  ): Promise<Pick<AuditEvent, 'actor' | 'resource' | 'origin' | 'pii'>> {
+    const caller = this.#callers.get(request) ?? null;
+    const origin = await this.#personal.originOf(originOf(request));
+    const actor = caller?.actor ?? NOBODY;
+    if (id === undefined) {
+      const { url = 'unknown' } = request.routeOptions;
+      return { actor, resource: { type: 'route', id: url }, ...origin };
+    }
+    const named = askedFor(routeOf(id), request.params, { body: request.body, caller });
+    const account = this.#accounts.get(request);
+    if (account !== undefined)
+      return {
+        actor,
+        resource: { ...named.resource, id: UNNAMED },
+        ...origin,
+        ...(await this.#personal.account(account)),
+      };
+    return { actor, ...origin, ...(await this.#identified(named).catch(() => ({ resource: named.resource }))) };
+  }
+
+  /** With the id of a person in the place of the name. */
+  async #identified({ resource, person }: AskedFor): Promise<Pick<AuditEvent, 'resource' | 'pii'>> {
+    if (person === null) return { resource };
+    const { id, ...pii } = await this.#personal.user(person);
+    return { resource: { ...resource, id }, ...pii };
   }
 
   #limit(request: FastifyRequest): void {
@@ -261,7 +302,8 @@ export class Pipeline {
     const event = {
       actor: caller.actor,
       action: route.audit,
-      resource: resourceOf(route, params, { body: call.body, caller }),
+      ...(await this.#identified(resourceOf(route, params, { body: call.body, caller }))),
+      ...(await this.#personal.originOf(call.origin)),
       requestId: call.requestId,
       ...(route.hasVersion && route.body ? { change: { afterDigest: sha256(canonicalJson(call.stated)) } } : {}),
     };
@@ -401,20 +443,50 @@ function hashOf(request: FastifyRequest, stated: unknown): string {
 /** All of a kind: what an action on none in particular is done to. */
 const ALL = '*';
 
+interface AskedFor {
+  readonly resource: AuditEvent['resource'];
+  /** The name of a user that it is about, who is in the log by id alone. */
+  readonly person: string | null;
+}
+
 /** What the log calls the resource: what the path leads to, else what the body names, else all of them, or the caller's own account. */
 function resourceOf(
-  { access, audit }: Route,
+  { access, audit }: Pick<Route, 'access' | 'audit'>,
   params: unknown,
-  { body, caller }: { readonly body: unknown; readonly caller: Caller },
-): AuditEvent['resource'] {
+  { body, caller }: { readonly body: unknown; readonly caller: Caller | null },
+): AskedFor {
   const type = must(audit?.split('.')[0], 'noun');
-  const [first] = Object.values((params ?? {}) as Record<string, string | number>).map(String);
-  const named = (body ?? {}) as { name?: unknown; username?: unknown };
-  const stated = named.username ?? named.name;
-  const own = typeof stated === 'string' ? stated : null;
+  const [[key, value] = []] = Object.entries((params ?? {}) as Record<string, string | number>);
+  const first = value === undefined ? undefined : String(value);
+  const { name, username } = (body ?? {}) as { name?: unknown; username?: unknown };
+  if (key === 'username' || (first === undefined && typeof username === 'string'))
+    return { resource: { type, id: UNNAMED }, person: first ?? String(username) };
+  const own = typeof name === 'string' ? name : null;
   // The path names the cluster of a topic.
-  if (type === 'topic' && first !== undefined && own !== null) return { type, id: own, cluster: first };
-  return { type, id: first ?? own ?? (access.kind === 'permission' ? ALL : caller.identity.userId) };
+  if (type === 'topic' && first !== undefined && own !== null)
+    return { resource: { type, id: own, cluster: first }, person: null };
+  const other = access.kind === 'permission' ? ALL : (caller?.identity.userId ?? UNNAMED);
+  return { resource: { type, id: first ?? own ?? other }, person: null };
+}
+
+/** The same of a request that may have gone no further than its address, and of those that only read. */
+function askedFor(
+  route: Route,
+  params: unknown,
+  { body, caller }: { readonly body: unknown; readonly caller: Caller | null },
+): AskedFor {
+  const { access, audit, path } = route;
+  const values = (params ?? {}) as Readonly<Record<string, string>>;
+  const [kind] = access.kind === 'permission' && typeof access.on === 'object' ? Object.keys(access.on) : [];
+  const noun = audit ?? kind ?? ('username' in values ? 'user' : null);
+  const stated = typeof body === 'object' ? body : null;
+  if (noun !== null) return resourceOf({ access, audit: noun }, values, { body: stated, caller });
+  const id = path.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? '');
+  return { resource: { type: 'route', id }, person: null };
+}
+
+function originOf(request: FastifyRequest): Origin {
+  return { address: addressOf(request), userAgent: request.headers['user-agent']?.slice(0, 300) ?? null };
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

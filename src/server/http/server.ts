@@ -212,9 +212,8 @@ function createErrorHandler({ ports, pipeline }: HttpOptions) {
     await ports.audit
       .record(
         {
-          actor: pipeline.actorOf(request),
+          ...(await pipeline.refused(operationOf(request), request)),
           action: actionOf(request),
-          resource: { type: 'route', id: (request.routeOptions.url ?? 'unknown').slice(0, 256) },
           reason: refusal.problem.code,
           requestId: request.id,
         },
@@ -232,8 +231,12 @@ function isRefusal(error: unknown, status: number): boolean {
   return status === 401 || status === 403 || (error instanceof AppError && error.details['isRefusal'] === true);
 }
 
+function operationOf(request: FastifyRequest): OperationId | undefined {
+  return (request.routeOptions.config as { operationId?: OperationId }).operationId;
+}
+
 function actionOf(request: FastifyRequest): string {
-  const { operationId } = request.routeOptions.config as { operationId?: OperationId };
+  const operationId = operationOf(request);
   if (operationId === undefined) return 'api.open-socket';
   const { audit } = routeOf(operationId);
   return audit ?? `api.${operationId.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

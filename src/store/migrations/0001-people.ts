@@ -4,7 +4,7 @@ import type { ColumnTypes } from './column-types.ts';
 
 const OWNED = ['recovery_codes', 'webauthn_credentials', 'sessions', 'api_tokens', 'certificates', 'idempotency_keys'];
 const ALONE = ['one_time_tokens', 'throttles', 'secrets', 'configuration_values', 'leases'];
-const LOG = ['log_checkpoints', 'log_effects', 'restorations'];
+const LOG = ['log_checkpoints', 'log_effects', 'restorations', 'personal_values', 'former_users'];
 
 async function up(db: Kysely<unknown>, types: ColumnTypes): Promise<void> {
   const { text, whole, flag } = types;
@@ -201,6 +201,22 @@ async function createLog({ schema }: Kysely<unknown>, types: ColumnTypes): Promi
     .addColumn('backup_checkpoint', text)
     .addColumn('replaced_checkpoint', text)
     .addColumn('is_logged', flag, (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('personal_values')
+    .addColumn('commitment', text, (column) => column.primaryKey().notNull())
+    .addColumn('kind', text, (column) => column.notNull())
+    .addColumn('value', text, (column) => column.notNull())
+    .addColumn('salt', text, (column) => column.notNull())
+    .addColumn('created_at', whole, (column) => column.notNull())
+    .execute();
+  await schema.createIndex('personal_values_by_value').on('personal_values').column('value').execute();
+  await schema.createIndex('personal_values_by_time').on('personal_values').column('created_at').execute();
+  await schema
+    .createTable('former_users')
+    .addColumn('id', text, (column) => column.primaryKey().notNull())
+    .addColumn('name', text, (column) => column.notNull())
+    .addColumn('deleted_at', whole, (column) => column.notNull())
     .execute();
 }
 

@@ -3,6 +3,7 @@ import { AppError } from '#contract/errors.ts';
 import { printable } from '#util/printable.ts';
 import { formatCount, formatFacts, formatMoment, formatRows, UNKNOWN } from '../../format.ts';
 import { remoteVerb, type Remote, type RemoteOptions } from '../../remote/remote-verb.ts';
+import { confirm, YES_OPTION, type ConfirmOptions } from '../../remote/pick.ts';
 import { choiceFrom, momentFrom, wholeNumber } from '../../remote/values.ts';
 import type { Verb } from '../../verb.ts';
 import { saveFile } from '../save-file.ts';
@@ -80,6 +81,19 @@ export const proveEvent: Verb<RemoteOptions & { readonly out?: string }> = remot
   async run(remote, { out }, [seq = '']) {
     const params = { seq: wholeNumber('the number of the entry', seq) };
     return saveFile(remote, await remote.api.open('getEventProof', { params }, 'text/plain'), out);
+  },
+});
+
+export const erasePersonal: Verb<RemoteOptions & ConfirmOptions> = remoteVerb({
+  summary: 'destroy an address, a user agent or the name of a deleted user that entries of the audit log show',
+  description:
+    'Destroys what the server keeps beside the audit log of an address, a user agent, a name that was typed, or the name of a user who was deleted: entries show none from then on. The log itself holds only commitments and ids, and is not changed; every proof still holds. That something was erased is an entry, what it was is not. Backups of the database still have it: erase it again after a restore.',
+  examples: ['lockstep audit erase 192.0.2.7 --yes', 'lockstep audit erase ada'],
+  options: YES_OPTION,
+  async run({ api, io }, options, [value = '']) {
+    await confirm(io, options, `Erase "${printable(value)}" from what is shown of the audit log?`);
+    const { erased } = await api.call('erasePersonal', { body: { value } });
+    return { json: { erased }, lines: [`${formatCount(erased)} erased`] };
   },
 });
 

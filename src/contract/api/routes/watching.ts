@@ -39,6 +39,8 @@ export const auditEntrySchema = z
     reason: z.string().nullable(),
     requestId: z.string().nullable(),
     parentSeq: count().nullable(),
+    address: z.string().nullable().describe('From where it was asked; null where it is not known, or was erased'),
+    userAgent: z.string().nullable().describe('As the client called itself; likewise'),
   })
   .meta({ id: 'AuditEntry' });
 
@@ -126,6 +128,18 @@ export const watchingRoutes = {
     query: z.strictObject(auditFilter),
     answer: { kind: 'file', status: 200, media: 'application/zip' },
     errors: ['AUDIT_UNAVAILABLE'],
+  }),
+  erasePersonal: defineRoute({
+    method: 'POST',
+    path: '/api/v1/events/erase',
+    tag: 'events',
+    summary:
+      'Destroys what stands beside the audit log of an address, a user agent, or the name of somebody who is no user any more: entries then show none. The log itself is not changed.',
+    access: on('users:delete', 'server'),
+    audit: 'events.erase',
+    needsStepUp: true,
+    body: z.strictObject({ value: z.string().min(1).max(300).describe('As entries show it') }),
+    answer: json(z.strictObject({ erased: count().describe('Values that were destroyed') }).meta({ id: 'Erased' })),
   }),
   getLogCheckpoint: defineRoute({
     method: 'GET',
