@@ -66,8 +66,8 @@ export class PlayedAudit implements AuditLog, AuditTrail {
   }
 
   async settle(...[intent, outcome, ending = {}]: Parameters<AuditLog['settle']>): Promise<AuditEntry> {
-    const { actor, action, resource, seq: parentSeq } = intent;
-    return this.#append({ actor, action, resource, ...ending }, { phase: 'outcome', outcome, parentSeq });
+    const { actor, action, resource, origin, pii, seq: parentSeq } = intent;
+    return this.#append({ actor, action, resource, origin, pii, ...ending }, { phase: 'outcome', outcome, parentSeq });
   }
 
   async record(event: AuditEvent, outcome: 'succeeded' | 'failed' | 'denied'): Promise<AuditEntry> {

@@ -194,9 +194,9 @@ export class AuditLog {
 
   /** How an intent ended, of this process or from before it. Throws as `record`. */
   settle(intent: AuditEntry, outcome: AuditOutcome, ending: Ending = {}): Promise<AuditEntry> {
-    const { actor, action, resource, origin, requestId, seq } = intent;
+    const { actor, action, resource, origin, requestId, pii, seq } = intent;
     assert(this.#openIntents.delete(seq), 'an intent is settled once');
-    const event = { actor, action, resource, origin, requestId, ...ending };
+    const event = { actor, action, resource, origin, requestId, pii, ...ending };
     return this.#append(event, 'outcome', { outcome, parentSeq: seq });
   }
 

@@ -81,10 +81,8 @@ test('from where somebody asked is shown, and in the log only as a commitment, u
 test('a store that keeps nothing now costs the entry its origin, and nothing else', async () => {
   const plane = await playControlPlane();
   const root = await plane.as('root', 'admin');
-  const { keep } = plane.store.personal;
   Object.assign(plane.store.personal, { keep: () => Promise.reject(new Error('full')) });
   expect((await root('POST', '/api/v1/jobs/start-all', undefined, { 'user-agent': 'new' })).statusCode).toBe(202);
-  Object.assign(plane.store.personal, { keep });
   const intent = plane.audit.entries.findLast(({ action }) => action === 'job.start-all');
   expect(intent?.origin?.userAgentCommitment).toBeUndefined();
   expect(plane.logged).toMatchObject([{ message: 'what an entry of the audit log commits to was not kept' }]);
@@ -102,7 +100,7 @@ test('people are found and shown by name, also those who were deleted; their nam
     (await root('GET', `/api/v1/events?${query}`)).json<{ items: { actor: string; resource: string }[] }>().items;
   expect(await items('actor=ben&action=job')).toMatchObject([{ actor: 'ben' }, { actor: 'ben' }]);
   expect((await items('action=user.delete')).at(-1)).toMatchObject({ actor: 'root', resource: 'user ben' });
-  expect((await items('action=user.create')).at(-1)).toMatchObject({ resource: 'user eve' });
+  expect((await items('action=user.create')).map(({ resource }) => resource)).toEqual(['user eve', 'user eve']);
   expect(JSON.stringify(plane.audit.entries)).not.toMatch(/"(?:ben|eve|root)"/);
 });
 

@@ -1,6 +1,7 @@
 /** Figures about a period, counted in the audit log and in what was measured. */
 import type { z } from 'zod';
 import type { reportSections } from '#contract/api/routes/records.ts';
+import { UNNAMED } from '../personal-notes.ts';
 import type { AuditEntry, ServerPorts } from '../ports.ts';
 import { csvRow } from '../http/csv.ts';
 import { BYTES, LAG, RECORDS } from './history-keeper.ts';
@@ -58,6 +59,11 @@ export async function reportOn(
   };
 }
 
+/** Of a user who had no id yet, the commitment to the name: it is shown as long as it is kept. */
+function idOf({ resource, pii = [] }: AuditEntry): string {
+  return resource.id === UNNAMED ? (pii[0]?.commitment ?? UNNAMED) : resource.id;
+}
+
 async function countEntries(entries: Iterable<AuditEntry> | AsyncIterable<AuditEntry>) {
   const counted = {
     signIns: 0,
@@ -77,7 +83,7 @@ async function countEntries(entries: Iterable<AuditEntry> | AsyncIterable<AuditE
     if (reason === 'ACCESS_DENIED' && outcome === 'denied') counted.denied++;
     // An outcome without its effect is none; what was refused changed nothing.
     if (phase === 'outcome' && outcome === 'succeeded' && CHANGES.has(action.split('.')[0] ?? ''))
-      counted.changes.push({ timestamp: ts, initiator: actor.id, action, resource: `${resource.type} ${resource.id}` });
+      counted.changes.push({ timestamp: ts, initiator: actor.id, action, resource: `${resource.type} ${idOf(entry)}` });
   }
   return counted;
 }
@@ -187,7 +193,7 @@ export function tablesOf(
           at(timestamp),
           names.get(initiator) ?? initiator,
           action,
-          resource,
+          resource.replace(/^user (.+)$/, (text, id: string) => (names.has(id) ? `user ${names.get(id)}` : text)),
         ]),
       ],
     },

@@ -8,7 +8,7 @@ import { canonicalJson } from '../http/canonical.ts';
 import type { AuditEvent, ServerPorts } from '../ports.ts';
 import { periodBefore, reportOn, type Period, type ReportHead, type Sections } from './compliance-report.ts';
 import { everyItem } from './pages.ts';
-import { userNameOf } from './user-names.ts';
+import { inPieces, userNameOf } from './user-names.ts';
 
 export const COMPLIANCE = 'compliance';
 
@@ -88,10 +88,14 @@ export async function headOf(ports: ServerPorts, report: StoredReport): Promise<
   };
 }
 
-/** Of those who have changed something: the log knows them by ids. */
-export async function initiatorsOf({ store }: ServerPorts, sections: Sections): Promise<ReadonlyMap<string, string>> {
-  const names = new Map<string, string>();
-  for (const { initiator } of sections.configurationChanges)
-    if (!names.has(initiator)) names.set(initiator, (await userNameOf(store, initiator)) ?? initiator);
-  return names;
+/** Of those who have changed something, or were changed: the log knows them by ids and commitments. */
+export async function namesIn({ store }: ServerPorts, sections: Sections): Promise<ReadonlyMap<string, string>> {
+  const { configurationChanges: changes } = sections;
+  const ids = new Set(changes.flatMap(({ initiator, resource }) => [initiator, resource.replace(/^user /, '')]));
+  const names = await inPieces([...ids], (some) => store.personal.names(some));
+  const typed = await inPieces([...ids], (some) => store.personal.find(some));
+  return new Map([
+    ...names.map(({ id, name }): [string, string] => [id, name]),
+    ...typed.map(({ commitment, value }): [string, string] => [commitment, value]),
+  ]);
 }

@@ -10,7 +10,7 @@ import { BYTES, LAG, RECORDS } from './history-keeper.ts';
 import {
   COMPLIANCE,
   headOf,
-  initiatorsOf,
+  namesIn,
   makeReport,
   readReport,
   signatureOf,
@@ -50,7 +50,7 @@ export function recordHandlers({ ports }: Context): Pick<Handlers, keyof typeof 
 
   const csvOf = async (report: KeptReport): Promise<FileAnswer> => {
     const head = await headOf(ports, report);
-    const text = reportCsv(head, report.sections, await initiatorsOf(ports, report.sections));
+    const text = reportCsv(head, report.sections, await namesIn(ports, report.sections));
     return {
       name: `compliance-report-${head.period}-${new Date(head.from).toISOString().slice(0, 10)}.csv`,
       chunks: (async function* () {
@@ -122,7 +122,7 @@ export function recordHandlers({ ports }: Context): Pick<Handlers, keyof typeof 
       const report = await reportOf(params.id);
       const nonce = newNonce(entropy);
       void reply.header('content-security-policy', pagePolicy(nonce));
-      const names = await initiatorsOf(ports, report.sections);
+      const names = await namesIn(ports, report.sections);
       return reportPage(await headOf(ports, report), report.sections, { names, nonce });
     },
 

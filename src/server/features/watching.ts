@@ -16,6 +16,7 @@ import { openSocketStream } from '../live/socket-stream.ts';
 import { UNNAMED } from '../personal-notes.ts';
 import type { AuditEntry, AuditFilter } from '../ports.ts';
 import type { Context } from './context.ts';
+import { inPieces } from './user-names.ts';
 
 const TICKET_MS = 30_000;
 const EXPORT_ENTRIES_MAX = 100_000;
@@ -240,19 +241,6 @@ interface Personal {
   readonly names: ReadonlyMap<string, string>;
   /** By the commitments to them. */
   readonly values: ReadonlyMap<string, string>;
-}
-
-const AT_ONCE = 500;
-
-/** A question to the database has so many parameters. */
-async function inPieces<T>(
-  all: readonly string[],
-  ask: (some: readonly string[]) => Promise<readonly T[]>,
-): Promise<T[]> {
-  const found: T[] = [];
-  for (let first = 0; first < all.length; first += AT_ONCE)
-    found.push(...(await ask(all.slice(first, first + AT_ONCE))));
-  return found;
 }
 
 function commitmentsIn({ origin, pii = [] }: AuditEntry): string[] {
