@@ -907,13 +907,14 @@ export function testStore(open: () => Promise<Database>): void {
     });
 
     test('a user who was deleted keeps the name, until it is erased or too old', async () => {
-      const { id } = await store.users.create(anna);
-      expect(await store.personal.names([id, 'nobody'])).toEqual([{ id, name: anna.name }]);
-      expect(await store.personal.formerUser(anna.name)).toBeNull();
+      const robot = { name: 'robot', kind: 'service', roles: [] } as const;
+      const { id } = await store.users.create(robot);
+      expect(await store.personal.names([id, 'nobody'])).toEqual([{ id, name: robot.name }]);
+      expect(await store.personal.formerUser(robot.name)).toBeNull();
       await store.users.delete(id, { ifVersion: null });
-      expect(await store.personal.names([id])).toEqual([{ id, name: anna.name }]);
-      expect(await store.personal.formerUser(anna.name)).toBe(id);
-      expect(await store.personal.erase(anna.name)).toBe(1);
+      expect(await store.personal.names([id])).toEqual([{ id, name: robot.name }]);
+      expect(await store.personal.formerUser(robot.name)).toBe(id);
+      expect(await store.personal.erase(robot.name)).toBe(1);
       expect(await store.personal.names([id])).toEqual([]);
       expect(await store.personal.names([])).toEqual([]);
     });
