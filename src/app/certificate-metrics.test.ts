@@ -68,6 +68,7 @@ test('the first end of each file of clusters and of the server is shown, soon af
   expect(shown(metrics)).toEqual({ '- server': 90, '- receiver-authority': 400 });
   await addCluster('east', '/run/secrets/a.pem');
   await addCluster('west', '/run/secrets/gone.pem');
+  await plane.store.clusters.create({ name: 'of-a-later-version', document: {} });
   await metrics.look();
   expect(shown(metrics)).toEqual({ '- server': 90, '- receiver-authority': 400, 'east ca': 20 });
 

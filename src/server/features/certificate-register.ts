@@ -3,10 +3,10 @@ import type { X509Certificate } from 'node:crypto';
 import type { SecretRef } from '#contract/cluster-security.ts';
 import { AppError } from '#contract/errors.ts';
 import type { OptionValues } from '#contract/options.ts';
+import { serverClusterSchema } from '#contract/resources.ts';
 import { factsOf, parseCertificates } from '#watch/certificates/certificate-facts.ts';
 import type { ServerPorts } from '../ports.ts';
 import type { Context } from './context.ts';
-import { clusterResource } from './documents.ts';
 import { everyItem } from './pages.ts';
 import { userNameOf } from './user-names.ts';
 
@@ -88,11 +88,25 @@ export async function namedCertificates(
   read({ use: 'provider-authority', of: null }, fileOf(files['auth.oidc.caFile']));
   const filter = { state: 'active' } as const; // nothing connects to one that was deleted
   for await (const cluster of everyItem((request) => store.clusters.list({ ...request, filter }))) {
-    const { tls } = clusterResource(cluster).spec.security;
+    const { data: resource } = serverClusterSchema.safeParse(cluster.document);
+    if (resource === undefined) {
+      // What was stored was checked then; this version sees it otherwise.
+      found.push({ use: 'cluster-authority', of: cluster.name, ...NOTHING, trouble: unusable(cluster.name) });
+      continue;
+    }
+    const { tls } = resource.spec.security;
     read({ use: 'cluster-authority', of: cluster.name }, tls?.ca ?? null);
     read({ use: 'cluster-identity', of: cluster.name }, tls?.identity?.certificate ?? null);
   }
   return found;
+}
+
+function unusable(name: string): RegisteredCertificate['trouble'] {
+  return {
+    code: 'CONFIG_INVALID',
+    message: `The document of cluster "${name}" cannot be used.`,
+    nextStep: 'Change it to what this version takes.',
+  };
 }
 
 async function clientCertificates({
