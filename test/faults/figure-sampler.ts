@@ -26,7 +26,7 @@ export class FigureSampler {
   readonly #mirror: MirrorUnderTest;
   readonly #source: Sample[] = [];
   readonly #logs: Readonly<Record<'source' | 'target', LogEnds>>;
-  readonly #running: Promise<void>;
+  readonly #running: Promise<unknown>;
   #isStopping = false;
   #positions = 0;
   #ends = 0;
@@ -38,7 +38,7 @@ export class FigureSampler {
   private constructor(mirror: MirrorUnderTest, logs: Readonly<Record<'source' | 'target', LogEnds>>) {
     this.#mirror = mirror;
     this.#logs = logs;
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#watchSource(), this.#watchTarget()]);
   }
 
   /** Ends with the test at the latest. */
@@ -50,6 +50,11 @@ export class FigureSampler {
     });
     onTestFinished(() => sampler.#end());
     return sampler;
+  }
+
+  /** A lag was told, and found true, where the source certainly had more. */
+  get hasSeenLag(): boolean {
+    return this.#behind > 0;
   }
 
   /** Ends it, and fails where a figure was better than the truth. */
@@ -70,19 +75,22 @@ export class FigureSampler {
     this.#logs.target.close();
   }
 
-  async #run(): Promise<void> {
+  /** A cluster that does not answer holds up what is compared with it alone. */
+  async #watchSource(): Promise<void> {
     while (!this.#isStopping) {
-      const shards = this.#mirror.shards(); // before the target is read, which only grows
-      const [ends, onTarget] = await Promise.all([
-        this.#logs.source.read().catch(() => null),
-        this.#logs.target.read().catch(() => null),
-      ]);
-      for (const shard of shards) {
-        this.#checkPosition(shard, onTarget);
-        this.#checkEnd(shard);
-      }
+      for (const shard of this.#mirror.shards()) this.#checkEnd(shard);
+      const ends = await this.#logs.source.read().catch(() => null);
       if (ends) this.#source.push({ atMs: Date.now(), ends });
       if (this.#source.length > SAMPLES_KEPT) this.#source.shift();
+      await sleep(SAMPLE_MS);
+    }
+  }
+
+  async #watchTarget(): Promise<void> {
+    while (!this.#isStopping) {
+      const shards = this.#mirror.shards(); // before the target is read, which only grows
+      const onTarget = await this.#logs.target.read().catch(() => null);
+      for (const shard of shards) this.#checkPosition(shard, onTarget);
       await sleep(SAMPLE_MS);
     }
   }
