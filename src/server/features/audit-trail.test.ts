@@ -66,7 +66,9 @@ test('from where somebody asked is shown, and in the log only as a commitment, u
   expect(await shown()).toMatchObject({ address: '127.0.0.1', userAgent: 'curl/8.5' });
   expect((await root('GET', '/api/v1/events/export?action=job')).body).toContain(',127.0.0.1,curl/8.5');
 
-  expect((await root('POST', '/api/v1/events/erase', { value: 'curl/8.5' })).json()).toEqual({ erased: 1 });
+  expect((await root('POST', '/api/v1/events/personal-data/erase', { value: 'curl/8.5' })).json()).toEqual({
+    erased: 1,
+  });
   expect(await shown()).toMatchObject({ address: '127.0.0.1', userAgent: null });
   expect(plane.audit.entries.slice(-2)).toMatchObject([
     { action: 'events.erase', phase: 'intent', resource: { type: 'events', id: '*' } },

@@ -131,7 +131,7 @@ export const watchingRoutes = {
   }),
   erasePersonal: defineRoute({
     method: 'POST',
-    path: '/api/v1/events/erase',
+    path: '/api/v1/events/personal-data/erase',
     tag: 'events',
     summary:
       'Destroys what stands beside the audit log of an address, a user agent, or the name of somebody who is no user any more: entries then show none. The log itself is not changed.',
