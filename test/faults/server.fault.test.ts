@@ -190,8 +190,12 @@ fault(
     shell.json(['admin', 'restore', 'database', file, '--yes', ...at]);
     await server.start();
     await untilState(server, { call, id, state: 'running' }); // as the backup knows it
-    const told = await call('GET', '/api/v1/events?action=store.restore');
-    expect((told.body as { items: object[] }).items.length, JSON.stringify(told.body)).toBeGreaterThan(0);
+    // Entries are read under the newest checkpoint, which comes a moment after them.
+    const isTold = async (): Promise<boolean> => {
+      const { body } = await call('GET', '/api/v1/events?action=store.restore');
+      return (body as { items: object[] }).items.length > 0;
+    };
+    await server.until(isTold, 'the log says that there was a restore');
     run.outcome(
       'the damage was found at the start; after the restore the audit log went on, with what the backup did not know',
     );
