@@ -376,7 +376,7 @@ async function adoptionOptions(
   return { host, values, store, anchorsOf, actor: ACTOR, onTrouble };
 }
 
-/** Throws CONFIG_INVALID also where the server could not start with the schedules that would be set. */
+/** Throws as `foreignEstate` and `estateOf`. */
 async function changeOf(
   host: Host,
   parts: Parts,
@@ -386,6 +386,7 @@ async function changeOf(
   return what.do === 'import-migration' ? { do: what.do, estate: estateOf(what.migration) } : what;
 }
 
+/** Throws CONFIG_INVALID also where the server could not start with the schedules that would be set. */
 async function foreignEstate(
   host: Host,
   { values, store, sources }: Parts,

@@ -7,26 +7,11 @@ import { signCheckpoint } from '#prove/log/checkpoint.ts';
 import { verifyBundle } from '#prove/log/evidence-bundle.ts';
 import { signerKeyOf, type SignerKey } from '#prove/log/note.ts';
 import type { LogAnchors } from '#store/log-anchors.ts';
-import { event, LOG_DIRECTORY, LOG_KEY, OTHER_KEY } from '#testing/audit-events.ts';
+import { event, LOG_DIRECTORY, LOG_KEY, OTHER_KEY, playedAnchors } from '#testing/audit-events.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { SimulatedDisk } from '#testing/simulated-disk.ts';
 import { must } from '#util/assert.ts';
 import { AuditKeeper, type DanglingIntent } from './audit-keeper.ts';
-
-/** What the store would say; a test replaces what it is about. */
-function playedAnchors(of: Partial<LogAnchors> = {}): Pick<LogAnchors, keyof LogAnchors> {
-  return {
-    last: async () => null,
-    all: async () => [],
-    see: async () => {},
-    abandoned: async () => [],
-    abandon: async () => {},
-    restorationsToLog: async () => [],
-    restorationLogged: async () => {},
-    effectsOf: async () => [],
-    ...of,
-  };
-}
 
 function played({
   disk = new SimulatedDisk(),

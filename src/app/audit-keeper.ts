@@ -173,7 +173,7 @@ export class AuditKeeper implements AuditLog, AuditTrail {
     const made = this.#bundling.then(() =>
       createBundle(reader, filter as LogFilter, () => sleep(this.#options.clock, 0)),
     );
-    this.#bundling = made.catch(() => null);
+    this.#bundling = made.catch(() => null); // whoever asked for it hears why
     return made;
   }
 

@@ -3,7 +3,7 @@ import type { Anchor } from '#prove/log/anchor.ts';
 import { parseCheckpoint } from '#prove/log/checkpoint.ts';
 import { formatSignerKey, type SignerKey } from '#prove/log/note.ts';
 import { verifyLog } from '#prove/log/verify-log.ts';
-import { event, LOG_DIRECTORY, LOG_KEY } from '#testing/audit-events.ts';
+import { event, LOG_DIRECTORY, LOG_KEY, playedAnchors } from '#testing/audit-events.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { SimulatedDisk } from '#testing/simulated-disk.ts';
 import { systemClock } from '#util/host.ts';
@@ -24,16 +24,6 @@ const hostOf = (disk: SimulatedDisk) => ({ disk, entropy: { bytes: (count: numbe
 const keyOf = (disk: SimulatedDisk): SignerKey => openSigner(hostOf(disk), { path: PATH, isNew: false, name: '' });
 
 async function opened(disk: SimulatedDisk, anchors: readonly Anchor[] = []): Promise<AuditKeeper> {
-  const store = {
-    last: async () => null,
-    all: async () => [],
-    see: async () => {},
-    abandoned: async () => [],
-    abandon: async () => {},
-    restorationsToLog: async () => [],
-    restorationLogged: async () => {},
-    effectsOf: async () => [],
-  };
   const keeper = new AuditKeeper({
     disk,
     clock: new ManualClock(),
@@ -41,7 +31,7 @@ async function opened(disk: SimulatedDisk, anchors: readonly Anchor[] = []): Pro
     key: keyOf(disk),
     anchors,
     otherLogs: [],
-    store: { logAnchors: store },
+    store: { logAnchors: playedAnchors() },
     observers: { onOpen: () => {}, onTrouble: () => {} },
   });
   await keeper.open();

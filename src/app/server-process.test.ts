@@ -206,6 +206,17 @@ async function signOn(url: string) {
   return { started, finished, me: (await me.json()) as unknown };
 }
 
+/** The options that let people of a provider in. */
+function signOnWith({ origin }: OAuthServer, { secret, roles }: { readonly secret: string; readonly roles: string }) {
+  return {
+    'auth.oidc.issuer': origin,
+    'auth.oidc.clientId': 'lockstep',
+    'auth.oidc.clientSecret': `file:${secret}`,
+    'auth.oidc.roles': roles,
+    'auth.oidc.onThisNetwork': 'true',
+  } as const;
+}
+
 test('the options of an identity provider let people in, with code and PKCE, as what its groups make of them', async () => {
   const provider = await OAuthServer.start({ clients: { lockstep: 'of before' } });
   onTestFinished(() => provider.down());
@@ -213,13 +224,7 @@ test('the options of an identity provider let people in, with code and PKCE, as 
   const secret = join(directory, 'client-secret');
   writeFileSync(secret, 'of before\n');
   const started = await start(
-    {
-      'auth.oidc.issuer': provider.origin,
-      'auth.oidc.clientId': 'lockstep',
-      'auth.oidc.clientSecret': `file:${secret}`,
-      'auth.oidc.roles': 'groups=kafka-admins:admin, groups=kafka-operators:operator',
-      'auth.oidc.onThisNetwork': 'true',
-    },
+    signOnWith(provider, { secret, roles: 'groups=kafka-admins:admin, groups=kafka-operators:operator' }),
     { directory },
   );
   const { url } = must(started.saw('listening')[0], 'address');
@@ -246,16 +251,9 @@ test('a client secret that is not there is said at the start, keeps nobody else 
   onTestFinished(() => provider.down());
   const directory = temporaryDirectory('sign-on');
   const secret = join(directory, 'client-secret');
-  const started = await start(
-    {
-      'auth.oidc.issuer': provider.origin,
-      'auth.oidc.clientId': 'lockstep',
-      'auth.oidc.clientSecret': `file:${secret}`,
-      'auth.oidc.roles': 'groups=kafka-operators:operator',
-      'auth.oidc.onThisNetwork': 'true',
-    },
-    { directory },
-  );
+  const started = await start(signOnWith(provider, { secret, roles: 'groups=kafka-operators:operator' }), {
+    directory,
+  });
   expect(started.saw('trouble')).toMatchObject([{ code: 'SECRET_UNAVAILABLE' }]);
   const { url } = must(started.saw('listening')[0], 'address');
   provider.person = { sub: 'subject-1', groups: ['kafka-operators'] };

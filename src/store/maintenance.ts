@@ -144,7 +144,11 @@ async function pruneSeries(db: Scope['db']): Promise<void> {
   await db
     .deleteFrom('metric_series')
     .where('job_id', 'not in', db.selectFrom('jobs').select('id'))
-    .where('id', 'not in', db.selectFrom('metric_points').select('series_id').distinct())
+    .where((build) =>
+      build.not(
+        build.exists(build.selectFrom('metric_points').select('at').whereRef('series_id', '=', 'metric_series.id')),
+      ),
+    )
     .execute();
 }
 

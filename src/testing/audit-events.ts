@@ -8,6 +8,7 @@ import { signerKeyOf } from '#prove/log/note.ts';
 import { Publication } from '#prove/log/publication.ts';
 import { TILE_WIDTH } from '#prove/log/tile-path.ts';
 import { TileTree } from '#prove/log/tile-tree.ts';
+import type { LogAnchors } from '#store/log-anchors.ts';
 import { must } from '#util/assert.ts';
 import { canonicalJson, type Json } from '#util/canonical-json.ts';
 import type { Disk } from '#util/host.ts';
@@ -38,6 +39,21 @@ export async function openLog(
   const onFailure = (error: Error): void => void failures.push(error);
   const log = await AuditLog.open({ directory: LOG_DIRECTORY, key: LOG_KEY, onFailure, ...options, disk, clock });
   return { log, disk, clock, failures };
+}
+
+/** What the store would say of a log; a test replaces what it is about. */
+export function playedAnchors(of: Partial<LogAnchors> = {}): LogAnchors {
+  return {
+    last: async () => null,
+    all: async () => [],
+    see: async () => {},
+    abandoned: async () => [],
+    abandon: async () => {},
+    restorationsToLog: async () => [],
+    restorationLogged: async () => {},
+    effectsOf: async () => [],
+    ...of,
+  };
 }
 
 /** Entries as somebody could sign them who does not care what they say: the log itself would not have written some of them. */

@@ -48,10 +48,9 @@ export function pushgateway(
 ): Send<string> {
   const group = `/metrics/job/lockstep/instance@base64/${Buffer.from(instance).toString('base64url')}`;
   return async (items, signal) => {
-    const token = secret();
     const headers = {
       'content-type': 'text/plain; version=0.0.4; charset=utf-8',
-      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...bearer(secret()),
     };
     const body = items.at(-1) ?? '';
     const { status } = await web.send({ url: under(url, group), method: 'PUT', headers, body, ca: ca(), signal });
@@ -103,16 +102,19 @@ export function loki(
       streams.set(key, into);
       into.values.push([`${at}000000`, json]);
     }
-    const token = secret();
     const headers = {
       'content-type': 'application/json',
-      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...bearer(secret()),
       ...(tenant === null ? {} : { 'x-scope-orgid': tenant }),
     };
     const body = printableJson({ streams: [...streams.values()] });
     const { status } = await web.send({ url, method: 'POST', headers, body, ca: ca(), signal });
     return receptionOf(status);
   };
+}
+
+export function bearer(token: string | null): { authorization?: string } {
+  return token === null ? {} : { authorization: `Bearer ${token}` };
 }
 
 function under(url: string, path: string): string {

@@ -1,6 +1,6 @@
 import type { Span } from '#contract/span.ts';
 import { printableJson } from '#util/printable.ts';
-import { receptionOf, type Requesting, type Send } from './receivers.ts';
+import { bearer, receptionOf, type Requesting, type Send } from './receivers.ts';
 
 /** SPAN_KIND_INTERNAL, SPAN_KIND_SERVER and STATUS_CODE_ERROR of opentelemetry-proto, trace/v1. */
 const KINDS: Readonly<Record<Span['kind'], number>> = { internal: 1, server: 2 };
@@ -21,11 +21,7 @@ export function otlpTraces(
   const scope = { name: 'lockstep', version };
   const head = `{"resourceSpans":[{"resource":${printableJson(resource)},"scopeSpans":[{"scope":${printableJson(scope)},"spans":[`;
   return async (spans, signal) => {
-    const token = secret();
-    const headers = {
-      'content-type': 'application/json',
-      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-    };
+    const headers = { 'content-type': 'application/json', ...bearer(secret()) };
     const body = `${head}${spans.join(',')}]}]}]}`;
     const { status } = await web.send({ url, method: 'POST', headers, body, ca: ca(), signal });
     return receptionOf(status);

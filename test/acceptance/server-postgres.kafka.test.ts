@@ -1,7 +1,6 @@
 /** The same server on PostgreSQL: kills, a worker beside it, and another server that takes its place. */
 import { expect, onTestFinished, test } from 'vitest';
 import { PostgresServer } from '#testing/postgres.ts';
-import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import {
   act,
@@ -12,18 +11,14 @@ import {
   endOf,
   expectSame,
   expectWholeLog,
+  sharedSides,
   surviveKills,
   untilCopied,
-  type Sides,
 } from './server-suite.ts';
 
-const cluster = sharedClusters({ source: {}, target: {} });
+const sides = sharedSides();
 const KILLS = 2;
 const LONG_MS = 900_000;
-
-function sides(): Sides {
-  return { source: cluster('source'), target: cluster('target') };
-}
 
 test(
   `${KILLS} kills -9 in the middle of changes; then a worker copies on while another server takes the place of a killed one`,
@@ -32,11 +27,11 @@ test(
     const postgres = await PostgresServer.start();
     onTestFinished(() => postgres.down('SIGKILL'));
     const env = { LOCKSTEP_DATABASE_URL: await postgres.createDatabase('control') };
-    await createTopics(cluster('source').bootstrap, [
+    await createTopics(sides().source.bootstrap, [
       { name: 'payments', partitions: 1 },
       { name: 'refunds', partitions: 1 },
     ]);
-    await appendTo(cluster('source'), 'payments', 100);
+    await appendTo(sides().source, 'payments', 100);
     const server = await createServer({ env });
     await server.start();
     const call = await server.setUp();
@@ -54,10 +49,10 @@ test(
     const standby = await createServer({ env, directory: server.directory });
     standby.begin();
     await standby.until(() => standby.saw('standing-by'), 'the second server waits');
-    const before = await endOf(cluster('source'), 'payments');
+    const before = await endOf(sides().source, 'payments');
     await server.kill();
-    await appendTo(cluster('source'), 'payments', 50);
-    const copied = async (): Promise<boolean> => (await endOf(cluster('target'), 'payments')) === before + 50;
+    await appendTo(sides().source, 'payments', 50);
+    const copied = async (): Promise<boolean> => (await endOf(sides().target, 'payments')) === before + 50;
     await worker.until(copied, 'records arrive without the server');
     await standby.until(() => standby.saw('listening'), 'the second server answers');
     const there = standby.as({});

@@ -4,6 +4,7 @@ import { LATEST, listOffsets } from '#kafka/offsets.ts';
 import { appendRecords } from '#kafka/simple-log.ts';
 import type { KafkaCluster } from '#testing/kafka-cluster.ts';
 import { openCluster } from '#testing/open-cluster.ts';
+import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createRandom } from '#util/random.ts';
 import { must } from '#util/assert.ts';
 import { lockstep } from './command.ts';
@@ -13,6 +14,12 @@ import { expectSameRecords } from './same-records.ts';
 export interface Sides {
   readonly source: KafkaCluster;
   readonly target: KafkaCluster;
+}
+
+/** The clusters of a test file, which every test of it shares. */
+export function sharedSides(): () => Sides {
+  const cluster = sharedClusters({ source: {}, target: {} });
+  return () => ({ source: cluster('source'), target: cluster('target') });
 }
 
 /** Not started yet; it does not outlive the test. */

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { processMemory } from '#testing/process-stat.ts';
-import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import type { ControlServer } from './control-server.ts';
 import {
@@ -17,19 +16,15 @@ import {
   expectSame,
   expectWholeLog,
   jobOf,
+  sharedSides,
   surviveKills,
   untilCopied,
   untilState,
-  type Sides,
 } from './server-suite.ts';
 
-const cluster = sharedClusters({ source: {}, target: {} });
+const sides = sharedSides();
 const KILLS = 5;
 const LONG_MS = 900_000;
-
-function sides(): Sides {
-  return { source: cluster('source'), target: cluster('target') };
-}
 
 async function newServer(): Promise<ControlServer> {
   const server = await createServer();
@@ -41,8 +36,8 @@ test(
   'from an empty directory to a job that copies, is paused, goes on, and comes back as it was',
   { timeout: LONG_MS },
   async () => {
-    await createTopics(cluster('source').bootstrap, [{ name: 'orders', partitions: 1 }]);
-    await appendTo(cluster('source'), 'orders', 500);
+    await createTopics(sides().source.bootstrap, [{ name: 'orders', partitions: 1 }]);
+    await appendTo(sides().source, 'orders', 500);
     const server = await newServer();
     const { rssBytes } = processMemory(server.pid);
     console.log(`idle server: ${Math.round(rssBytes / 1e6)} MB resident`);
@@ -58,7 +53,7 @@ test(
 
     await act(call, id, 'pause');
     await untilState(server, { call, id, state: 'paused' });
-    await appendTo(cluster('source'), 'orders', 100);
+    await appendTo(sides().source, 'orders', 100);
     expect(await server.stop()).toBe(0);
     await server.start();
     expect(await jobOf(call, id)).toMatchObject({ desired: 'paused', state: 'paused' });
@@ -72,7 +67,7 @@ test(
       return since !== null && since > before.since;
     };
     await server.until(hasRestarted, 'the job has begun anew');
-    await appendTo(cluster('source'), 'orders', 50);
+    await appendTo(sides().source, 'orders', 50);
     await untilCopied(server, { call, id, end: 650 });
     await expectSame(sides(), 'orders');
 
@@ -88,11 +83,11 @@ test(
   `${KILLS} kills -9 in the middle of changes: jobs come back as they were, the log is whole and says what was open`,
   { timeout: LONG_MS },
   async () => {
-    await createTopics(cluster('source').bootstrap, [
+    await createTopics(sides().source.bootstrap, [
       { name: 'payments', partitions: 1 },
       { name: 'refunds', partitions: 1 },
     ]);
-    await appendTo(cluster('source'), 'payments', 200);
+    await appendTo(sides().source, 'payments', 200);
     const server = await newServer();
     const call = await server.setUp();
     await addClusters(call, sides());
@@ -113,20 +108,20 @@ test(
   'a database that is locked, or gone, stops no copy; users are told, and all is well when it is back',
   { timeout: LONG_MS },
   async () => {
-    await createTopics(cluster('source').bootstrap, [{ name: 'clicks', partitions: 1 }]);
+    await createTopics(sides().source.bootstrap, [{ name: 'clicks', partitions: 1 }]);
     const server = await newServer();
     const call = await server.setUp();
     await addClusters(call, sides());
     const id = await addJob(call, 'clicks', 'clicks');
     await act(call, id, 'start');
-    await appendTo(cluster('source'), 'clicks', 100);
+    await appendTo(sides().source, 'clicks', 100);
     await untilCopied(server, { call, id, end: 100 });
     const path = join(server.directory, 'lockstep.db');
-    const copied = (): Promise<number> => endOf(cluster('target'), 'clicks');
+    const copied = (): Promise<number> => endOf(sides().target, 'clicks');
 
     const holder = new DatabaseSync(path);
     holder.exec('BEGIN IMMEDIATE');
-    await appendTo(cluster('source'), 'clicks', 100);
+    await appendTo(sides().source, 'clicks', 100);
     await server.until(async () => (await copied()) === 200, 'records arrive while the database is locked');
     expect((await call('POST', `/api/v1/jobs/${id}/pause`)).status).toBe(503);
     expect((await call('GET', '/health')).body).toMatchObject({
@@ -139,7 +134,7 @@ test(
     expect((await call('GET', '/health')).body).toMatchObject({ status: 'ok' });
 
     for (const suffix of ['', '-wal', '-shm']) renameSync(`${path}${suffix}`, `${path}.aside${suffix}`);
-    await appendTo(cluster('source'), 'clicks', 100);
+    await appendTo(sides().source, 'clicks', 100);
     await server.until(async () => (await copied()) === 300, 'records arrive while the database is gone');
     for (const suffix of ['', '-wal', '-shm']) renameSync(`${path}.aside${suffix}`, `${path}${suffix}`);
     await server.until(

@@ -4,7 +4,6 @@ import { closeSync, existsSync, openSync, readSync, renameSync, statSync, writeS
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished } from 'vitest';
-import { sharedClusters } from '#testing/shared-clusters.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import { must } from '#util/assert.ts';
@@ -19,21 +18,17 @@ import {
   expectSame,
   expectWholeLog,
   jobOf,
+  sharedSides,
   untilCopied,
   untilState,
-  type Sides,
 } from '../acceptance/server-suite.ts';
 import { shellIn } from '../acceptance/served-cli.ts';
 import { fault, type FaultRun } from './fault.ts';
 import { smallDirectory } from './small-disk.ts';
 
-const cluster = sharedClusters({ source: {}, target: {} });
+const sides = sharedSides();
 /** Room for a database, its write-ahead log and an audit log that begin. */
 const DISK_BYTES = 48_000_000;
-
-function sides(): Sides {
-  return { source: cluster('source'), target: cluster('target') };
-}
 
 interface Scene {
   readonly server: ControlServer;
@@ -50,7 +45,7 @@ interface Scene {
 /** A server with a job that has copied 100 records. */
 async function running(run: FaultRun, directory?: string): Promise<Scene> {
   const topic = run.id;
-  await createTopics(cluster('source').bootstrap, [{ name: topic, partitions: 1 }]);
+  await createTopics(sides().source.bootstrap, [{ name: topic, partitions: 1 }]);
   const server = await createServer(directory === undefined ? {} : { directory });
   await server.start();
   const call = await server.setUp();
@@ -59,9 +54,9 @@ async function running(run: FaultRun, directory?: string): Promise<Scene> {
   await act(call, id, 'start');
   let end = 0;
   const copies = async (records: number): Promise<void> => {
-    await appendTo(cluster('source'), topic, records);
+    await appendTo(sides().source, topic, records);
     end += records;
-    await server.until(async () => (await endOf(cluster('target'), topic)) === end, `${end} records are on the target`);
+    await server.until(async () => (await endOf(sides().target, topic)) === end, `${end} records are on the target`);
   };
   await copies(100);
   return { server, call, id, topic, copies, end: () => end };
@@ -211,7 +206,7 @@ fault(
     let states = 0;
     let last = '';
     for (let turn = 0; turn < 1_000; turn++) {
-      if (turn % 100 === 0) await appendTo(cluster('source'), scene.topic, 50);
+      if (turn % 100 === 0) await appendTo(sides().source, scene.topic, 50);
       await act(call, id, turn % 2 === 0 ? 'pause' : 'start');
       const { state } = await jobOf(call, id);
       if (state !== last) states++;
@@ -220,7 +215,7 @@ fault(
     run.tookEffect(`1,000 changes were taken; ${states} changes of its state were seen`);
     expect(states).toBeGreaterThan(100);
     await act(call, id, 'start');
-    const end = await endOf(cluster('source'), scene.topic);
+    const end = await endOf(sides().source, scene.topic);
     await untilCopied(server, { call, id, end });
     await expectSame(sides(), scene.topic);
     expect(await server.stop()).toBe(0);
@@ -233,12 +228,12 @@ fault({ id: 'job-edited-while-it-runs', title: 'a job is edited 30 times while r
   const scene = await running(run);
   const { server, call, id, topic } = scene;
   const other = `${topic}-other`;
-  await createTopics(cluster('source').bootstrap, [{ name: other, partitions: 1 }]);
+  await createTopics(sides().source.bootstrap, [{ name: other, partitions: 1 }]);
   const job = { name: topic, source: 'east', target: 'west' };
   let restarts = 0;
   for (let turn = 0; turn < 30; turn++) {
-    await appendTo(cluster('source'), topic, 20);
-    await appendTo(cluster('source'), other, 20);
+    await appendTo(sides().source, topic, 20);
+    await appendTo(sides().source, other, 20);
     const topics = turn % 2 === 0 ? [{ match: topic }, { match: other }] : [{ match: topic }];
     const edited = await call('PUT', `/api/v1/jobs/${id}`, { ...job, topics });
     expect(edited.status, JSON.stringify(edited.body)).toBe(200);
@@ -248,16 +243,14 @@ fault({ id: 'job-edited-while-it-runs', title: 'a job is edited 30 times while r
   }
   await call('PUT', `/api/v1/jobs/${id}`, { ...job, topics: [{ match: topic }, { match: other }] });
   for (const each of [topic, other]) {
-    const end = await endOf(cluster('source'), each);
-    await server.until(async () => (await endOf(cluster('target'), each)) === end, `${each} is copied`);
+    const end = await endOf(sides().source, each);
+    await server.until(async () => (await endOf(sides().target, each)) === end, `${each} is copied`);
     await expectSame(sides(), each);
   }
   run.tookEffect(`30 edits were taken, after each of which the job told that it began anew (${restarts})`);
   expect(await server.stop()).toBe(0);
   await expectWholeLog(server);
-  run.outcome(
-    `identical: ${await endOf(cluster('source'), topic)} and ${await endOf(cluster('source'), other)} records`,
-  );
+  run.outcome(`identical: ${await endOf(sides().source, topic)} and ${await endOf(sides().source, other)} records`);
 });
 
 /** Turns 512 bytes of each page but the first around. */

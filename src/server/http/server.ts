@@ -11,6 +11,7 @@ import { Buckets } from './buckets.ts';
 import type { Handlers } from './call.ts';
 import { answerOtherSite } from './cross-origin.ts';
 import { securityHeaders, strictTransport } from './headers.ts';
+import { isSocket, isStream, operationOf } from './operation.ts';
 import type { Pipeline } from './pipeline.ts';
 import { refusalOf } from './problem.ts';
 import { parseStrictJson } from './strict-json.ts';
@@ -107,13 +108,10 @@ function watchAnswers(
     done();
   });
   app.addHook('onResponse', (request, { statusCode: status }, done) => {
-    const { url: route = null, config } = request.routeOptions;
-    const { operationId } = config as { operationId?: OperationId };
-    const isStream = operationId && routeOf(operationId).answer.kind === 'stream';
+    const { url: route = null } = request.routeOptions;
     const at = begun.get(request);
-    const durationMs = isStream || at === undefined ? null : clock.monotonic() - at;
-    // Its connection was taken over: that it ends is no answer.
-    if (route !== routeOf('openSocket').path) onAnswered({ method: request.method, route, status, durationMs });
+    const durationMs = isStream(request) || at === undefined ? null : clock.monotonic() - at;
+    if (!isSocket(request)) onAnswered({ method: request.method, route, status, durationMs });
     done();
   });
 }
@@ -229,10 +227,6 @@ function createErrorHandler({ ports, pipeline }: HttpOptions) {
 
 function isRefusal(error: unknown, status: number): boolean {
   return status === 401 || status === 403 || (error instanceof AppError && error.details['isRefusal'] === true);
-}
-
-function operationOf(request: FastifyRequest): OperationId | undefined {
-  return (request.routeOptions.config as { operationId?: OperationId }).operationId;
 }
 
 function actionOf(request: FastifyRequest): string {

@@ -5,11 +5,11 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { routeOf, type OperationId } from '#contract/api/routes.ts';
 import { AppError } from '#contract/errors.ts';
 import type { Span } from '#contract/span.ts';
 import type { Clock } from '#util/clock.ts';
 import type { Entropy, ServerPorts } from '../ports.ts';
+import { isSocket, isStream } from './operation.ts';
 
 export interface TracingOptions {
   /** Of requests that bring no decision of their own. */
@@ -68,10 +68,8 @@ export class Tracing {
   }
 
   #beginRequest(request: FastifyRequest): OpenSpan | null {
-    const { url: route, config } = request.routeOptions;
-    const { operationId } = config as { operationId?: OperationId };
-    const isStream = operationId && routeOf(operationId).answer.kind === 'stream';
-    if (isStream || route === routeOf('openSocket').path) return null;
+    if (isStream(request) || isSocket(request)) return null;
+    const { url: route } = request.routeOptions;
     const parent = parentOf(request);
     if (!(parent ? parent.isSampled : this.#isDrawn())) return null;
     return this.#begin({
