@@ -111,7 +111,13 @@ const SHARD_STOPS: { readonly [Name in keyof Stops]: readonly Parameters<Stops[N
   noProgress: [[1500, 30]],
   unexplained: [[1500, refused(-1, 'Produce', 'orders/0')]],
   otherCluster: [
-    [1500, new ClusterIdChangedError('west', { expected: 'kQ2uLk9oTdaRb3x0cS6hYA', found: 'Zt8pW1vXQ0mJf4n5eG7iBw' })],
+    [
+      1500,
+      new ClusterIdChangedError('west', 'west:9092', {
+        expected: 'kQ2uLk9oTdaRb3x0cS6hYA',
+        found: 'Zt8pW1vXQ0mJf4n5eG7iBw',
+      }),
+    ],
   ],
   startBeyondEnd: [[5000, 1500]],
   fillTooLong: [[0, 2_000_000_000]],
@@ -167,7 +173,7 @@ const TOPIC_FAILURES: readonly KafkaError[] = [
   refused(29, 'CreateTopics', 'orders'),
   refused(44, 'CreateTopics', 'orders'),
   new UnsupportedApiError({ name: 'DescribeConfigs', key: 32, minVersion: 1, maxVersion: 4 }, WEST, undefined),
-  new ClusterIdChangedError('west', { expected: 'a', found: 'b' }),
+  new ClusterIdChangedError('west', 'west:9092', { expected: 'a', found: 'b' }),
   new MalformedBatchError('damaged'),
 ];
 

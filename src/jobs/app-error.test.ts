@@ -48,9 +48,9 @@ test.each([
     'cluster "east": broker a:1 offers no version of Fetch (key 1); Lockstep needs one of 12 to 13',
   ],
   [
-    new ClusterIdChangedError('east', { expected: 'x', found: 'y' }),
+    new ClusterIdChangedError('east', 'east:9092', { expected: 'x', found: 'y' }),
     'CLUSTER_ID_MISMATCH',
-    'cluster "east" had the id x, and now y answers',
+    'cluster "east" had the id x, and now y answers at east:9092',
   ],
   [
     new BrokerError({ code: 29, name: 'TOPIC_AUTHORIZATION_FAILED', retryable: false }, 'Produce', 'orders'),

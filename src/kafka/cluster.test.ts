@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { ScriptedNetwork, type ScriptedPeer } from '#testing/scripted-network.ts';
+import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { Cluster } from './cluster.ts';
 import { FramePool } from './frame.ts';
@@ -233,40 +234,93 @@ describe('a cluster of which no address answers', () => {
   });
 });
 
-test('another cluster id at a known address is an error, and its metadata is not taken', async () => {
-  const { cluster, network } = await connected();
-  const refreshing = cluster.refresh([]).catch((error: unknown) => error);
-  await settle();
-  answer(network.peers[0]!, { clusterId: 'other', brokerId: 2 });
+describe('which cluster it is', () => {
+  const kinds = [
+    { what: 'shared', open: (cluster: Cluster) => cluster.connection(1) },
+    { what: 'dedicated', open: (cluster: Cluster) => cluster.openDedicated(1) },
+  ];
 
-  expect(await refreshing).toMatchObject({
-    name: 'ClusterIdChangedError',
-    message: 'cluster "east" had the id id, and now other answers',
+  test.each(kinds)('a $what connection to another one is closed, and nothing else is asked there', async ({ open }) => {
+    const { cluster, network, clock } = await connected();
+    const opening = open(cluster).catch((error: unknown) => error);
+    await settle();
+    expect(await serve(network.peer, ['other'])).toEqual([API_VERSIONS, METADATA, METADATA]);
+    expect(await opening).toMatchObject({
+      name: 'ClusterIdChangedError',
+      message: 'cluster "east" had the id id, and now other answers at broker:9092',
+    });
+    expect(network.peer.isDestroyed).toBe(true);
+    expect(cluster.replaced).toMatchObject({ name: 'ClusterIdChangedError' });
+
+    const again = open(cluster);
+    await clock.advance(101);
+    await serve(network.peer);
+    await again;
+    expect(cluster.replaced).toBe(null);
   });
-  expect(cluster.brokers()[0]?.id).toBe(1);
-});
 
-test.each([
-  { what: 'a shared', open: (cluster: Cluster) => cluster.connection(1) },
-  { what: 'a dedicated', open: (cluster: Cluster) => cluster.openDedicated(1) },
-])(
-  '$what connection to another cluster at a known address is closed, and nothing else is asked there',
-  async ({ open }) => {
+  test.each(kinds)('is not believed of one answer: a $what connection is tried again', async ({ open }) => {
     const { cluster, network } = await connected();
     const opening = open(cluster).catch((error: unknown) => error);
     await settle();
-    const { peer } = network;
-    peer.accept();
+    await serve(network.peer, ['damaged', 'id']);
+    expect(await opening).toMatchObject({
+      name: 'ConnectionError',
+      retryable: true,
+      definite: true,
+      message: 'broker:9092 does not say the same cluster id twice',
+    });
+    expect([network.peer.isDestroyed, cluster.replaced]).toEqual([true, null]);
+  });
+
+  test('is not learnt from one answer at first contact', async () => {
+    const { cluster, network } = start(['a:1', 'b:2']);
+    const connecting = cluster.connect();
     await settle();
-    answer(peer, { clusterId: 'other', brokerId: 1 });
+    await serve(network.peer, ['damaged', 'id']);
+    await serve(network.peer);
+    await connecting;
+    expect([cluster.clusterId, network.peer.host]).toEqual(['id', 'b']);
+  });
+
+  test('does not change on an open connection: that answer is damaged, and what it says is not taken', async () => {
+    const { cluster, network } = await connected();
+    const refreshing = cluster.refresh([]).catch((error: unknown) => error);
     await settle();
-    expect(peer.isDestroyed).toBe(false);
-    answer(peer, { clusterId: 'other', brokerId: 1 });
+    answer(network.peers[0]!, { clusterId: 'other', brokerId: 2 });
+
+    expect(await refreshing).toMatchObject({ name: 'ConnectionError', retryable: true });
+    expect([cluster.brokers()[0]?.id, network.peers[0]?.isDestroyed]).toEqual([1, true]);
+  });
+
+  test('is asked within the time for connecting', async () => {
+    const { cluster, network, clock } = await connected();
+    const opening = cluster.openDedicated(1).catch((error: unknown) => error);
     await settle();
-    expect(await opening).toMatchObject({ name: 'ClusterIdChangedError' });
-    expect([peer.isDestroyed, peer.takeRequests()]).toEqual([true, []]);
-  },
-);
+    network.peer.accept();
+    await settle();
+    answer(network.peer, { clusterId: 'id', brokerId: 1 });
+    await settle();
+    await clock.advance(1_001);
+    expect(await opening).toMatchObject({ failure: 'timeout', definite: true });
+  });
+
+  test.each([
+    { others: 'is ours', ids: ['other', 'id'], outcome: { address: 'b:2' } },
+    { others: 'is not either', ids: ['other', 'other'], outcome: { name: 'ClusterIdChangedError' } },
+  ])('an address of another one is passed over for one that $others', async ({ ids, outcome }) => {
+    const { cluster, network, clock } = await connected(['a:1', 'b:2']);
+    network.peers[0]?.close(null);
+    const opening = cluster.connection('any').catch((error: unknown) => error);
+    await settle();
+    await refuse(network); // the broker that the cluster named
+    await clock.advance(1);
+    await serve(network.peer, [must(ids[0], 'id')]);
+    await clock.advance(1);
+    await serve(network.peer, [must(ids[1], 'id')]);
+    expect(await opening).toMatchObject(outcome);
+  });
+});
 
 describe('what a damaged answer says of topics', () => {
   test('another topic than the one asked for is refused', async () => {
@@ -360,9 +414,9 @@ function start(bootstrap: string[]) {
   return { cluster, network, clock };
 }
 
-/** Connected through boot:1; the cluster has one broker at broker:9092. */
-async function connected() {
-  const started = start(['boot:1']);
+/** Connected through the first address; the cluster has one broker at broker:9092. */
+async function connected(bootstrap = ['boot:1']) {
+  const started = start(bootstrap);
   const connecting = started.cluster.connect();
   await settle();
   await serve(started.network.peer);
@@ -380,14 +434,16 @@ async function refuse(network: ScriptedNetwork): Promise<void> {
   await settle();
 }
 
-/** Accepts a connection and answers ApiVersions, and Metadata where it is asked. */
-async function serve(peer: ScriptedPeer): Promise<void> {
+/** Accepts a connection and answers ApiVersions, and Metadata with each of `clusterIds`, the last of them ever after. Returns what it was asked. */
+async function serve(peer: ScriptedPeer, clusterIds: readonly string[] = ['id']): Promise<number[]> {
+  const asked: number[] = [];
   peer.accept();
   await settle();
-  answer(peer, { clusterId: 'id', brokerId: 1 });
-  await settle();
-  answer(peer, { clusterId: 'id', brokerId: 1 });
-  await settle();
+  for (const clusterId of ['', ...clusterIds, ...clusterIds.slice(-1), ...clusterIds.slice(-1)]) {
+    asked.push(...answer(peer, { clusterId, brokerId: 1 }));
+    await settle();
+  }
+  return asked;
 }
 
 interface PlayedCluster {
@@ -396,8 +452,8 @@ interface PlayedCluster {
   readonly topics?: readonly { readonly name: string; readonly partitions: readonly number[] }[];
 }
 
-function answer(peer: ScriptedPeer, cluster: PlayedCluster): void {
-  for (const bytes of peer.takeRequests()) {
+function answer(peer: ScriptedPeer, cluster: PlayedCluster): number[] {
+  return peer.takeRequests().map((bytes) => {
     const key = bytes.readInt16BE(0);
     const writer = new Writer();
     writer.int32(0); // the length, below
@@ -407,7 +463,8 @@ function answer(peer: ScriptedPeer, cluster: PlayedCluster): void {
     const frame = Buffer.from(writer.finish());
     frame.writeInt32BE(frame.length - 4, 0);
     peer.send(frame);
-  }
+    return key;
+  });
 }
 
 /** ApiVersions response, version 3. */

@@ -18,6 +18,7 @@ import {
   ConnectionError,
   KafkaError,
   LoginRefusedError,
+  MalformedFrameError,
 } from './errors.ts';
 import type { FramePool } from './frame.ts';
 import { LoginTurns } from './login-turns.ts';
@@ -83,6 +84,7 @@ export class Cluster {
   readonly clock: Clock;
   readonly random: Random;
   readonly requestTimeoutMs: number;
+  readonly #connectTimeoutMs: number;
   readonly #options: ClusterOptions;
   readonly #bootstrap: readonly { readonly host: string; readonly port: number }[];
   /** By address and lane, so that a bootstrap address that is a broker's own is one connection. */
@@ -100,6 +102,7 @@ export class Cluster {
   #opening: Promise<Connection> | null = null;
   #returning: Promise<void> | null = null;
   #unreachable: Unreachable | null = null;
+  #replaced: ClusterIdChangedError | null = null;
 
   constructor(options: ClusterOptions) {
     assert(options.bootstrap.length > 0, 'a cluster has a bootstrap address');
@@ -108,6 +111,7 @@ export class Cluster {
     this.clock = options.clock;
     this.random = options.random;
     this.requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#options = options;
     this.#logins = new LoginTurns(options.clock, options.random);
     this.#bootstrap = options.bootstrap.map(splitAddress);
@@ -137,7 +141,7 @@ export class Cluster {
       for (const { host, port } of this.#bootstrap) {
         try {
           const connection = await this.#shared(host, port).get();
-          this.#learn(await this.#askMetadata(connection, []));
+          this.#learn(await this.#askMetadata(connection, []), connection);
           return;
         } catch (error) {
           if (!(error instanceof ConnectionError)) throw error;
@@ -163,6 +167,11 @@ export class Cluster {
   /** What the last attempt of `untilReachable` came to, until an address answers again; null otherwise. */
   get unreachable(): Unreachable | null {
     return this.#unreachable;
+  }
+
+  /** That another cluster is at an address of this one, as the last connection that was opened found; null where it did not. */
+  get replaced(): ClusterIdChangedError | null {
+    return this.#replaced;
   }
 
   /** Closes the shared connections; calls under way fail. Dedicated connections are their owners'. */
@@ -259,7 +268,8 @@ export class Cluster {
 
   async #refresh(topics: readonly string[] | 'all'): Promise<TopicMetadata[]> {
     if (topics === 'all') {
-      const answer = this.#learn(await this.#askMetadata(await this.#anyConnection(), null));
+      const connection = await this.#anyConnection();
+      const answer = this.#learn(await this.#askMetadata(connection, null), connection);
       const names = new Set(answer.map((topic) => topic.name));
       for (const name of this.#topics.keys()) if (!names.has(name)) this.#topics.delete(name);
       return answer;
@@ -268,17 +278,22 @@ export class Cluster {
     let from = 0;
     do {
       const names = topics.slice(from, from + TOPICS_PER_REQUEST); // none at all asks for the brokers
-      const answer = await this.#askMetadata(await this.#anyConnection(), names);
+      const connection = await this.#anyConnection();
+      const answer = await this.#askMetadata(connection, names);
       assertAnswered(answer, names);
-      const byName = new Map(this.#learn(answer).map((topic) => [topic.name, topic]));
+      const byName = new Map(this.#learn(answer, connection).map((topic) => [topic.name, topic]));
       answers.push(...names.map((name) => must(byName.get(name), 'answer about a topic')));
       from += TOPICS_PER_REQUEST;
     } while (from < topics.length);
     return answers;
   }
 
-  async #askMetadata(connection: Connection, names: readonly string[] | null): Promise<MetadataResponse> {
-    await this.#obeyThrottle(connection, this.requestTimeoutMs);
+  async #askMetadata(
+    connection: Connection,
+    names: readonly string[] | null,
+    timeoutMs = this.requestTimeoutMs,
+  ): Promise<MetadataResponse> {
+    await this.#obeyThrottle(connection, timeoutMs);
     const response = await connection.call(
       metadata,
       {
@@ -286,7 +301,7 @@ export class Cluster {
         allowAutoTopicCreation: false,
         includeTopicAuthorizedOperations: false,
       },
-      { timeoutMs: this.requestTimeoutMs },
+      { timeoutMs },
     );
     if (response.errorCode !== 0)
       throw new BrokerError(errorOf(response.errorCode), 'Metadata', `cluster "${this.name}"`);
@@ -294,22 +309,37 @@ export class Cluster {
   }
 
   /**
-   * An address may be another cluster's by now: a group that is joined there, or a batch that is written, would be theirs. At
-   * first contact there is nothing to compare with yet.
+   * An address may be another cluster's by now: a group that is joined there, or a batch that is written, would be theirs.
+   * Nothing but TCP's checksum guards the bytes of an answer, and the id of first contact goes into what outlives this process
+   * (state topic, statements): what is not as it was before, or is new, is believed when a second answer says it too.
    */
   async #identify(connection: Connection): Promise<void> {
-    if (this.#clusterId !== null) this.#checkId(await this.#askMetadata(connection, []));
+    const timeoutMs = Math.min(this.requestTimeoutMs, this.#connectTimeoutMs);
+    const ask = async (): Promise<string> => (await this.#askMetadata(connection, [], timeoutMs)).clusterId ?? '';
+    const found = await ask();
+    if (found !== this.#clusterId) {
+      if ((await ask()) !== found) throw this.#damagedId(connection);
+      if (this.#clusterId !== null) {
+        const ids = { expected: this.#clusterId, found };
+        this.#replaced = new ClusterIdChangedError(this.name, connection.address, ids);
+        throw this.#replaced;
+      }
+      this.#clusterId = found;
+    }
+    this.#replaced = null;
   }
 
-  #checkId({ clusterId }: MetadataResponse): string {
-    const found = clusterId ?? '';
-    const expected = this.#clusterId ?? found;
-    if (found !== expected) throw new ClusterIdChangedError(this.name, { expected, found });
-    return found;
+  #damagedId({ address }: Connection): ConnectionError {
+    const message = `${address} does not say the same cluster id twice`;
+    return new ConnectionError('closed', address, message, { definite: true, cause: new MalformedFrameError(message) });
   }
 
-  #learn(response: MetadataResponse): TopicMetadata[] {
-    this.#clusterId = this.#checkId(response);
+  /** A connection does not change its cluster: another id than it was identified by is damage, and the next one will tell. */
+  #learn(response: MetadataResponse, connection: Connection): TopicMetadata[] {
+    if ((response.clusterId ?? '') !== this.#clusterId) {
+      connection.close();
+      throw this.#damagedId(connection);
+    }
     this.#brokers = brokersOf(response);
     for (const { host, port } of this.#brokers) this.#addresses.add(`${host}:${port}`);
     this.#controllerId = response.controllerId;
@@ -369,6 +399,7 @@ export class Cluster {
     const { promise, resolve, reject } = Promise.withResolvers<Connection>();
     const left = [...new Set(candidates.toSorted((a, b) => a.waitMs - b.waitMs))];
     const failures: ConnectionError[] = [];
+    let replaced: ClusterIdChangedError | null = null; // by whom one address answers: the others may still be ours
     let underWay = 0;
     let isOver = false; // something opened, or what was said is everybody's: no more are started, nor heard
     const giveUp = (error: unknown): void => {
@@ -379,7 +410,7 @@ export class Cluster {
       if (isOver) return;
       const candidate = left.shift();
       if (!candidate) {
-        if (underWay === 0) giveUp(new ClusterUnreachableError(this.name, failures));
+        if (underWay === 0) giveUp(replaced ?? new ClusterUnreachableError(this.name, failures));
         return;
       }
       underWay++;
@@ -393,9 +424,10 @@ export class Cluster {
         cancel();
         underWay--;
         if (isOver) return;
-        if (!(error instanceof ConnectionError)) return giveUp(error);
-        failures.push(error);
-        if (isOfAllBrokers(error)) return giveUp(new ClusterUnreachableError(this.name, failures));
+        if (error instanceof ClusterIdChangedError) replaced = error;
+        else if (!(error instanceof ConnectionError)) return giveUp(error);
+        else if (failures.push(error) && isOfAllBrokers(error))
+          return giveUp(new ClusterUnreachableError(this.name, failures));
         onFailure();
         tryNext();
       };
@@ -428,7 +460,7 @@ export class Cluster {
   }
 
   #connectionOptions(host: string, port: number): ConnectionOptions {
-    const { network, clock, pool, connectTimeoutMs, security } = this.#options;
+    const { network, clock, pool, security } = this.#options;
     const isOurChoice = this.#bootstrap.some((address) => address.host === host);
     return {
       ...(security ? { security } : {}),
@@ -441,7 +473,7 @@ export class Cluster {
       host,
       port,
       clientId: this.clientId,
-      connectTimeoutMs: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      connectTimeoutMs: this.#connectTimeoutMs,
     };
   }
 }

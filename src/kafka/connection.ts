@@ -120,7 +120,9 @@ export async function openConnection(options: ConnectionOptions, signal?: AbortS
     return connection;
   } catch (error) {
     connection.close();
-    throw error;
+    if (!(error instanceof ConnectionError) || error.definite) throw error;
+    const { failure, address, message, cause } = error; // nothing that anybody waits for was sent
+    throw new ConnectionError(failure, address, message, { definite: true, cause });
   } finally {
     signal?.removeEventListener('abort', giveUp);
   }

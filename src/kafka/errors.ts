@@ -109,8 +109,8 @@ export class ClusterIdChangedError extends KafkaError {
   readonly retryable = false;
   readonly definite = true;
 
-  constructor(cluster: string, ids: { readonly expected: string; readonly found: string }) {
-    super(`cluster "${cluster}" had the id ${ids.expected}, and now ${ids.found} answers`);
+  constructor(cluster: string, address: string, ids: { readonly expected: string; readonly found: string }) {
+    super(`cluster "${cluster}" had the id ${ids.expected}, and now ${ids.found} answers at ${address}`);
   }
 }
 

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import {
   API_VERSIONS,
   apiVersionsBody,
+  METADATA,
+  metadataBody,
   parseRequest,
   responseFrame,
   SASL_AUTHENTICATE,
@@ -24,6 +26,7 @@ import type { Sasl } from './security.ts';
 
 const SPOKEN = [
   [SASL_HANDSHAKE, 0, 1],
+  [METADATA, 0, 12],
   [18, 0, 4],
   [SASL_AUTHENTICATE, 0, 2],
 ] as const;
@@ -158,6 +161,7 @@ class Played {
     }
     for (const request of peer.takeRequests().map((bytes) => parseRequest(bytes))) {
       if (request.apiKey === API_VERSIONS) this.#answer(peer, request, apiVersionsBody(SPOKEN));
+      if (request.apiKey === METADATA) this.#answer(peer, request, metadataBody('id'));
       if (request.apiKey === SASL_HANDSHAKE) this.#offer(peer, request);
       if (request.apiKey === SASL_AUTHENTICATE) this.#judge(peer, request);
     }

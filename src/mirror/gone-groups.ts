@@ -2,7 +2,7 @@
 import { compileGroups, type GroupSync as GroupSyncSettings } from '#contract/group-settings.ts';
 import type { LeftGroup } from '#contract/status.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { BrokerError, KafkaError } from '#kafka/errors.ts';
+import { BrokerError, KafkaError, UnsupportedApiError } from '#kafka/errors.ts';
 import { deleteGroups, hasMembers, readGroupOffsets, readShareGroupOffsets, type ListedGroup } from '#kafka/groups.ts';
 import { isDenied } from '#kafka/permissions.ts';
 import type { GroupMemory } from './group-memory.ts';
@@ -58,9 +58,15 @@ async function confirmGone(source: Cluster, groups: readonly string[]): Promise<
   return groups.filter((group) => {
     const [ofGroup, ofShare] = [commits.get(group), shares.get(group)];
     const hasNone = ofGroup instanceof KafkaError ? isMissing(ofGroup) : ofGroup?.length === 0;
-    const isNoShare = ofShare instanceof KafkaError ? !ofShare.retryable && !isDenied(ofShare) : ofShare?.length === 0;
+    const isNoShare = ofShare instanceof KafkaError ? knowsNoShare(ofShare) : ofShare?.length === 0;
     return hasNone && isNoShare;
   });
+}
+
+/** Said by the source itself for good; that another cluster answers, or an answer was damaged, says nothing of its groups. */
+function knowsNoShare(error: KafkaError): boolean {
+  if (error instanceof UnsupportedApiError) return true;
+  return error instanceof BrokerError && error.definite && !error.retryable && !isDenied(error);
 }
 
 /** Only what is as the mirror has left it. Returns why it was not deleted, null when it was, undefined when there was nothing. */

@@ -2,7 +2,15 @@
 import { describe, expect, test } from 'vitest';
 import type { Api } from '#kafka/api.ts';
 import type { Cluster } from '#kafka/cluster.ts';
-import { ConnectionError, WithheldError } from '#kafka/errors.ts';
+import {
+  BrokerError,
+  ClusterIdChangedError,
+  ConnectionError,
+  UnsupportedApiError,
+  WithheldError,
+} from '#kafka/errors.ts';
+import { describeShareGroupOffsets } from '#kafka/protocol/describe-share-group-offsets.ts';
+import { errorOf } from '#kafka/protocol/error-codes.ts';
 import type { OffsetCommitRequest } from '#kafka/protocol/offset-commit.ts';
 import type { OffsetFetchRequest } from '#kafka/protocol/offset-fetch.ts';
 import type { ListOffsetsRequest } from '#kafka/protocol/list-offsets.ts';
@@ -37,6 +45,8 @@ class PlayedCluster {
   readonly asked: string[] = [];
   topicId = TOPIC.id;
   end = 1_000;
+  /** What the question for the commits of share groups comes to instead. */
+  shareTrouble: Error | null = null;
   /** Answered to the next commits instead. */
   onCommit: (groupId: string) => number | Error | null = () => null;
   readonly name: string;
@@ -92,6 +102,7 @@ class PlayedCluster {
         return { groups: (request as OffsetFetchRequest).groups.map(({ groupId }) => this.#committed(groupId)) };
       case 'DescribeShareGroupOffsets': {
         const { groups } = request as { groups: { groupId: string }[] };
+        if (this.shareTrouble) return this.shareTrouble;
         return { groups: groups.map(({ groupId }) => ({ groupId, errorCode: 69, errorMessage: null, topics: [] })) };
       }
       case 'OffsetCommit':
@@ -494,6 +505,30 @@ describe('a group that is gone from the source', () => {
     source.groups.set('g', { state: 'Empty', errorCode: GROUP_AUTHORIZATION_FAILED });
     await sync.pass();
     expect(target.groups.get('g')?.offset).toBe(40);
+  });
+
+  test.each<[string, Error, boolean]>([
+    [
+      'stays where another cluster answers',
+      new ClusterIdChangedError('east', 'east:9092', { expected: 'a', found: 'b' }),
+      true,
+    ],
+    [
+      'stays where nobody knows what an answer means',
+      new BrokerError(errorOf(4711), 'DescribeShareGroupOffsets', 'g'),
+      true,
+    ],
+    [
+      'is deleted where there are no share groups',
+      new UnsupportedApiError(describeShareGroupOffsets, 'east:9092', undefined),
+      false,
+    ],
+  ])('%s when asked whether it is a share group', async (_, shareTrouble, stays) => {
+    const { source, target, sync } = await gone();
+    source.groups.delete('g');
+    source.shareTrouble = shareTrouble;
+    await sync.pass();
+    expect(target.groups.has('g')).toBe(stays);
   });
 
   test('stays where somebody uses it on the target, or has moved it', async () => {

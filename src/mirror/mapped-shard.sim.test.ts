@@ -12,7 +12,7 @@ import type { StatedCondition } from '#contract/resources.ts';
 import type { Incident } from '#contract/status.ts';
 import { DataPath } from '#jobs/data-path.ts';
 import { FramePool } from '#kafka/frame.ts';
-import { ConnectionError, WithheldError } from '#kafka/errors.ts';
+import { ClusterIdChangedError, ConnectionError, WithheldError } from '#kafka/errors.ts';
 import type { Permit } from '#kafka/permit.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
@@ -83,6 +83,8 @@ class World {
   readonly incidents: Incident[] = [];
   readonly shared: string[] = [];
   readonly options: Options;
+  /** The group of the processes answers nobody. */
+  isPaused = false;
   /** Called wherever the process waits for something. */
   point: () => void = () => {};
   #generation = 0;
@@ -119,7 +121,11 @@ class World {
       pool,
       store: this.store.of(isAlive, this),
       dataPath: this.#dataPath,
-      term: { takeover: 'evicted', lost: (this.#lost = new AbortController()).signal, mayWrite: isAlive },
+      term: {
+        takeover: 'evicted',
+        lost: (this.#lost = new AbortController()).signal,
+        mayWrite: () => isAlive() && !this.isPaused,
+      },
       sourceTopic: 'orders',
       sourceTopicId: SOURCE_ID,
       targetTopic: 'copy',
@@ -608,6 +614,20 @@ describe('what the ledger does not explain', () => {
     expect(world.shard.status(0).unexplained).toBe(5);
     expect(world.target.log.end).toBe(2);
   });
+});
+
+test('another cluster in the place of the target, whose group is not there, is told; it goes on when the former is back', async () => {
+  const { source, target } = newWorld();
+  store(source.log, sourceBatch({ baseOffset: 0, records: [record(0), record(1)] }), 2);
+  await world.copied();
+  world.isPaused = true;
+  store(source.log, sourceBatch({ baseOffset: 2, records: [record(2)] }), 1);
+  target.replaced = new ClusterIdChangedError('target', 'target:9092', { expected: 'former', found: 'other' });
+  await world.clock.advance(120_000);
+  expect(world.incidents).toMatchObject([{ code: 'CLUSTER_ID_MISMATCH', partition: 0 }]);
+  target.replaced = null;
+  world.isPaused = false;
+  await world.until(() => world.shard.position === source.log.end);
 });
 
 describe('a foreign writer in a target of our own', () => {

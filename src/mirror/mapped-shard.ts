@@ -356,13 +356,16 @@ export class MappedShard implements FetchSubscriber, ProduceSubscriber<MappedIte
   async #awaitPermit(): Promise<void> {
     while (!this.#abort.signal.aborted && !this.#context.term.mayWrite()) {
       this.#stuckSinceMs = null;
+      const { replaced } = this.#context.target;
+      if (replaced) throw replaced; // its group is not there: nobody is given leave before a person has looked
       await sleep(this.#context.clock, PERMIT_POLL_MS, this.#abort.signal);
     }
   }
 
   /** What is found in the log when our time is over may be the next owner's doing; what our own answers say is not. */
   #isAnothers(stop: ShardStop | null): boolean {
-    return stop !== null && this.#misplaced === null && !this.#context.term.mayWrite();
+    if (stop === null || this.#misplaced !== null || stop.reason.code === 'CLUSTER_ID_MISMATCH') return false;
+    return !this.#context.term.mayWrite();
   }
 
   // ---- locate

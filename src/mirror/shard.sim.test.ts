@@ -9,7 +9,7 @@ import { createRandom } from '#util/random.ts';
 import type { Incident } from '#contract/status.ts';
 import type { Takeover } from '#jobs/assignment.ts';
 import { DataPath } from '#jobs/data-path.ts';
-import { WithheldError } from '#kafka/errors.ts';
+import { ClusterIdChangedError, WithheldError } from '#kafka/errors.ts';
 import { FramePool } from '#kafka/frame.ts';
 import { BatchWriter } from '#kafka/records/batch-writer.ts';
 import { baseOffsetOf, baseSequenceOf } from '#kafka/records/batch-header.ts';
@@ -1615,6 +1615,24 @@ describe('the term in which the shard is ours', () => {
       await world.stop();
     }
   }, 60_000);
+
+  test('gives no leave any more because another cluster took the place of the target: that is told, and ends with it', async () => {
+    const { source, target, term } = newWorld();
+    write(source.log, [3]);
+    expect(await world.copied()).toEqual([]);
+    term.isPaused = true; // its group answers nobody
+    write(source.log, [3]);
+    await world.clock.advance(15_000);
+    expect(world.incidents).toEqual([]);
+    target.replaced = new ClusterIdChangedError('target', 'target:9092', { expected: 'former', found: 'other' });
+    await world.clock.advance(120_000);
+    expect(world.incidents).toMatchObject([{ code: 'CLUSTER_ID_MISMATCH', partition: 0 }]);
+    target.replaced = null;
+    term.isPaused = false;
+    await world.until(() => world.shard.position === source.log.end, 60_000);
+    expect(world.ended).toMatchObject([{ code: 'CLUSTER_ID_MISMATCH' }]);
+    await world.stop();
+  });
 
   test('is handed over: the position is read at once, and the last record is compared all the same', async () => {
     const { source } = newWorld();

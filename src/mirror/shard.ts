@@ -331,6 +331,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
   async #awaitPermit(): Promise<void> {
     while (!this.#abort.signal.aborted && !this.#context.term.mayWrite()) {
       this.#stuckSinceMs = null;
+      const { replaced } = this.#context.target;
+      if (replaced) throw replaced; // its group is not there: nobody is given leave before a person has looked
       await sleep(this.#context.clock, PERMIT_POLL_MS, this.#abort.signal);
     }
   }
@@ -341,7 +343,8 @@ export class Shard implements FetchSubscriber, ProduceSubscriber<DataItem> {
    * nobody else's doing.
    */
   #isAnothers(stop: ShardStop | null): boolean {
-    return stop !== null && this.#misplaced === null && !this.#context.term.mayWrite();
+    if (stop === null || this.#misplaced !== null || stop.reason.code === 'CLUSTER_ID_MISMATCH') return false;
+    return !this.#context.term.mayWrite();
   }
 
   /** Takes nothing new and waits for what is on its way; `run` returns then. */

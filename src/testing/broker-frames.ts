@@ -4,6 +4,7 @@ import { Writer } from '#kafka/protocol/writer.ts';
 import { must } from '#util/assert.ts';
 
 export const PRODUCE = 0;
+export const METADATA = 3;
 export const API_VERSIONS = 18;
 export const SASL_HANDSHAKE = 17;
 export const SASL_AUTHENTICATE = 36;
@@ -45,6 +46,18 @@ export function apiVersionsBody(apis: readonly (readonly [number, number, number
     writer.noTaggedFields();
   }
   writer.int32(0);
+  writer.noTaggedFields();
+  return writer.finish();
+}
+
+/** Metadata 12, of a cluster that names no brokers and no topics. */
+export function metadataBody(clusterId: string): Buffer {
+  const writer = new Writer();
+  writer.int32(0);
+  writer.arrayLength(0, true);
+  writer.compactNullableString(clusterId);
+  writer.int32(-1);
+  writer.arrayLength(0, true);
   writer.noTaggedFields();
   return writer.finish();
 }

@@ -5,7 +5,7 @@
 import type { Api } from '#kafka/api.ts';
 import type { Cluster } from '#kafka/cluster.ts';
 import { openConnection, type Connection } from '#kafka/connection.ts';
-import { WithheldError } from '#kafka/errors.ts';
+import { type ClusterIdChangedError, WithheldError } from '#kafka/errors.ts';
 import type { FramePool } from '#kafka/frame.ts';
 import type { TopicMetadata } from '#kafka/metadata.ts';
 import type { DescribedTransaction, ProducerIdentity } from '#kafka/transactions.ts';
@@ -73,6 +73,8 @@ export class PlayedCluster implements Network {
   readonly log: ModelLog;
   topicId: string;
   leader = BROKER;
+  /** As Cluster has it: whoever opens a connection finds another cluster. */
+  replaced: ClusterIdChangedError | null = null;
   /** Names of the requests as they arrived: `Produce`, `Fetch`, `ListOffsets -1` …; and `fault` for each batch with a fate. */
   readonly journal: string[] = [];
   readonly peers: ScriptedPeer[] = [];

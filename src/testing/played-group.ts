@@ -366,7 +366,8 @@ export class PlayedMachine {
       const cancel = this.clock.schedule(timeoutMs, () => fail('no answer'));
       this.#world.schedule(this.#delay(), () => {
         if (this.isCutOff) return;
-        if (this.isReplaced) return reject(new ClusterIdChangedError('west', { expected: 'former', found: 'other' }));
+        if (this.isReplaced)
+          return reject(new ClusterIdChangedError('west', 'west:9092', { expected: 'former', found: 'other' }));
         void answer().then((response) => {
           this.#world.schedule(this.#delay(), () => {
             if (!this.isCutOff)

@@ -458,8 +458,8 @@ describe('what the brokers answer', () => {
     }
     expect(altered).toBeGreaterThan(0);
     // An answer has no checksum: what was learnt from a damaged one may have been refused for good, never copied wrongly.
-    const { code, out } = await lockstep('run', '-f', file, '--until', 'caught-up');
-    expect([0, 5], `seed ${seed}\n${out}`).toContain(code);
+    const { code, out, err } = await lockstep('run', '-f', file, '--until', 'caught-up');
+    expect([0, 5], `seed ${seed}\n${out}${err}`).toContain(code);
     if (code === 0) await expectCopied('noise');
   }, 600_000);
 });

@@ -324,7 +324,11 @@ const complaints: List = {
     item(
       'cmp-missing-04-stale-position',
       'another cluster under the same address',
-      covered(['topics/target-cluster-replaced', 'topics/source-cluster-replaced']),
+      covered([
+        'topics/target-cluster-replaced',
+        'topics/target-cluster-replaced-later',
+        'topics/source-cluster-replaced',
+      ]),
     ),
     item(
       'cmp-missing-05-wrong-direction',

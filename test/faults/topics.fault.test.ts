@@ -1,4 +1,5 @@
 /** Topics that are deleted, created anew or grown, and clusters that are replaced, under the feet of a mirror. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import { freePorts } from '#testing/free-ports.ts';
 import { startCluster } from '#testing/kafka-cluster.ts';
@@ -273,11 +274,16 @@ async function startOn(ports: readonly number[], name: string): Promise<KafkaClu
   return cluster;
 }
 
-for (const side of ['source', 'target'] as const) {
+for (const { side, gapMs } of [
+  { side: 'source', gapMs: 0 },
+  { side: 'target', gapMs: 0 },
+  { side: 'target', gapMs: 20_000 }, // the leave to write ends before anybody answers
+] as const) {
+  const gap = gapMs > 0 ? `, ${gapMs / 1000} s after the former has gone` : '';
   fault(
     {
-      id: `${side}-cluster-replaced`,
-      title: `another cluster is started on the ${side}'s port, while the mirror runs`,
+      id: gapMs > 0 ? `${side}-cluster-replaced-later` : `${side}-cluster-replaced`,
+      title: `another cluster is started on the ${side}'s port, while the mirror runs${gap}`,
     },
     async (run) => {
       const clusters = await pair();
@@ -287,6 +293,7 @@ for (const side of ['source', 'target'] as const) {
       const lockstep = await scene.start();
       const former = must(first.brokers[0], 'broker');
       await former.stop();
+      await sleep(gapMs);
       const second = await startOn(ports, 'second');
       run.tookEffect(`cluster ${first.clusterId} became ${second.clusterId}`);
       if (side === 'source') {
