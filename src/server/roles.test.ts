@@ -366,6 +366,26 @@ test('a job is made where its maker may make one, on both sides', async () => {
   expect((await call('POST', '/api/v1/clusters', { name: 'new', bootstrap: ['b:1'] })).statusCode).toBe(403);
 });
 
+test.each([
+  ['jobs:view', { kind: 'topicPrefix', prefix: 'pay.', cluster: null }, 'any, job, cluster'],
+  ['users:list', { kind: 'cluster', name: 'east' }, 'any'],
+  ['users:create', { kind: 'job', name: 'own' }, 'any, role'],
+])('a role does not hold what would allow nothing: %s on %j', async (permission, resource, kinds) => {
+  const plane = await playEstate();
+  const root = await plane.as('root', 'admin');
+  const grants = [
+    { permission: 'jobs:view', resource: { kind: 'any' } },
+    { permission, resource },
+  ];
+  const refusal = {
+    code: 'REQUEST_INVALID',
+    detail: `${permission} on a resource of kind "${resource.kind}" would allow nothing.`,
+    nextStep: `Grant it on one of: ${kinds}.`,
+  };
+  expect((await root('POST', '/api/v1/roles', { name: 'idle', grants })).json()).toMatchObject(refusal);
+  expect((await root('PUT', '/api/v1/roles/spare', { grants })).json()).toMatchObject(refusal);
+});
+
 test('a topic is created where its maker may create one, and the audit log has both names', async () => {
   const plane = await playEstate();
   const grants: Grant[] = [

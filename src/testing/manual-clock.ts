@@ -9,6 +9,12 @@ interface Timer {
 export class ManualClock implements Clock {
   #nowMs = 0;
   readonly #timers = new Set<Timer>();
+  readonly #settled: () => Promise<void>;
+
+  /** `settled`: resolves when what has been called back has done what it can do without the clock. */
+  constructor(settled: () => Promise<void> = settle) {
+    this.#settled = settled;
+  }
 
   now(): number {
     return Math.floor(1_700_000_000_000 + this.#nowMs); // as Date.now
@@ -32,16 +38,17 @@ export class ManualClock implements Clock {
   /** Moves on by `ms`, calling back what falls due in its order; then lets promises settle. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
+    await this.#settled();
     for (;;) {
       const [next] = [...this.#timers].filter(({ atMs }) => atMs <= untilMs).toSorted((a, b) => a.atMs - b.atMs);
       if (!next) break;
       this.#timers.delete(next);
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.callback();
-      await settle();
+      await this.#settled();
     }
     this.#nowMs = untilMs;
-    await settle();
+    await this.#settled();
   }
 }
 

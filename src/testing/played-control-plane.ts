@@ -36,7 +36,7 @@ import type { Store } from '#store/store.ts';
 import { must } from '#util/assert.ts';
 import { createRandom } from '#util/random.ts';
 import { systemHost, type WebClient } from '#util/host.ts';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock, settle } from './manual-clock.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 
 /** Costs nothing; what argon2 costs is the business of its own test. */
@@ -282,6 +282,27 @@ const noWeb: WebClient = {
 
 export const PASSWORD = 'gravel-otter-pinwheel-sunday';
 
+/** Where control planes find their databases that are not told; null: in memory. */
+let stage: { readonly locate: () => Promise<StoreLocation>; readonly stores: Store[] } | null = null;
+
+/** What this test file plays from now on is played on databases that `locate` makes. Returns what ends that, and closes them. */
+export function playOn(locate: () => Promise<StoreLocation>): { closeStores(): Promise<void>; end(): void } {
+  const stores: Store[] = [];
+  stage = { locate, stores };
+  return {
+    closeStores: async () => void (await Promise.all(stores.splice(0).map((store) => store.close(0)))),
+    end: () => (stage = null),
+  };
+}
+
+/** Until a database that answers in its own time has answered everything, and what follows from it. */
+async function answered(store: Store): Promise<void> {
+  for (let quiet = 0; quiet < 3; quiet++) {
+    await settle();
+    if (store.health().queue.calls > 0) quiet = -1;
+  }
+}
+
 export async function playControlPlane(
   options: {
     readonly settings?: Partial<ServerSettings>;
@@ -298,18 +319,20 @@ export async function playControlPlane(
     readonly limits?: Partial<QueueLimits>;
   } = {},
 ): Promise<ControlPlane> {
-  const clock = new ManualClock();
+  const clock: ManualClock = new ManualClock(() => (stage === null ? settle() : answered(store)));
   const random = createRandom(1);
   const disk = {
     look: () => null,
     createAppendFile: () => Promise.reject(new Error('a database in memory has no file')),
   };
-  const store = createLocalStore(
-    options.location === undefined
+  const location = options.location ?? (await stage?.locate());
+  const store: Store = createLocalStore(
+    location === undefined
       ? await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk)
-      : await openMigrated(options.location, systemHost.disk),
+      : await openMigrated(location, systemHost.disk),
     { clock, random, ...(options.limits === undefined ? {} : { limits: options.limits }) },
   );
+  stage?.stores.push(store);
   const audit = new PlayedAudit(clock);
   const runner = new PlayedRunner();
   const clusters = new PlayedClusters();

@@ -70,8 +70,9 @@ export class PostgresServer {
     return `postgres://lockstep@127.0.0.1:${this.#port}/${database}`;
   }
 
-  async createDatabase(name: string): Promise<string> {
-    await this.run(`create database "${name}"`);
+  /** `template`: whose tables it begins with; nobody is connected to that one meanwhile. */
+  async createDatabase(name: string, template = 'template1'): Promise<string> {
+    await this.run(`create database "${name}" template "${template}"`);
     return this.url(name);
   }
 

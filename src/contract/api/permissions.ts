@@ -54,6 +54,46 @@ export type GrantResource =
   /** Users who are given that role, and no other. */
   | { readonly kind: 'role'; readonly name: string };
 
+type NamedKind = Exclude<GrantResource['kind'], 'any'>;
+
+/** On which named resources a permission can be granted; what is asked for on the whole server, on none. */
+const grantable: Readonly<Record<Permission, readonly NamedKind[]>> = {
+  'jobs:view': ['job', 'cluster'],
+  'jobs:create': ['cluster'], // both of the new job
+  'jobs:edit': ['job', 'cluster'],
+  'jobs:delete': ['job', 'cluster'],
+  'jobs:start': ['job', 'cluster'],
+  'jobs:stop': ['job', 'cluster'],
+  'jobs:pause': ['job', 'cluster'],
+  'clusters:view': ['cluster'],
+  'clusters:create': ['cluster'],
+  'clusters:edit': ['cluster'],
+  'clusters:delete': ['cluster'],
+  'topics:create': ['cluster', 'topicPrefix'],
+  'metrics:view': ['job', 'cluster'],
+  'events:view': [],
+  'users:list': [],
+  'users:create': ['role'],
+  'users:delete': [],
+  'users:assign-roles': [],
+  'roles:manage': [],
+  'config:view': [],
+  'config:edit': [],
+  'compliance:generate': [],
+  'compliance:view': [],
+  'inventory:view': ['job', 'cluster'],
+  'inventory:create': ['job', 'cluster'],
+  'mirror_state:view': ['job', 'cluster'],
+  'mirror_state:analyze': ['job', 'cluster'],
+  'mirror_state:manage': ['job', 'cluster'],
+  'mirror_state:migrate': ['job', 'cluster'],
+};
+
+/** The kinds of named resources, in words, on which `permission` means something; empty: it is granted on everything or not at all. */
+export function namedResourcesOf(permission: Permission): readonly NamedKind[] {
+  return grantable[permission];
+}
+
 /** What an action is done to. */
 export type Resource =
   | { readonly kind: 'server' }

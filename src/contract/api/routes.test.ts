@@ -7,7 +7,15 @@ import { errorCodes } from '../errors.ts';
 import { apiNamesPage } from './api-names.ts';
 import { examples } from './examples.ts';
 import { openApiDocument } from './openapi.ts';
-import { builtInRoles, isAllowed, permissionNames, type Grant, type Resource } from './permissions.ts';
+import {
+  builtInRoles,
+  isAllowed,
+  namedResourcesOf,
+  permissionNames,
+  type Grant,
+  type Permission,
+  type Resource,
+} from './permissions.ts';
 import { defineRoute, empty, errorsOf } from './route.ts';
 import { operationIds, routeOf, type OperationId } from './routes.ts';
 
@@ -179,6 +187,27 @@ describe('permissions', () => {
     ['the job, for another action', [{ permission: 'jobs:edit', resource: { kind: 'any' } }], false],
   ])('a grant on %s covers a job: %s', (_what, grants, isCovered) => {
     expect(isAllowed(grants, 'jobs:view', job)).toBe(isCovered);
+  });
+
+  test('a permission can be granted on what its routes are asked about, and on nothing that none of them is', () => {
+    const kindsOf = (permission: Permission): string[] =>
+      operationIds.flatMap((id) => {
+        const { access } = routeOf(id);
+        if (access.kind !== 'permission' || access.permission !== permission || typeof access.on === 'string') return [];
+        return 'job' in access.on ? ['job', 'cluster'] : ['cluster'];
+      });
+    // Asked about what is in the body, or what another answer shows.
+    const inside: Partial<Record<Permission, string[]>> = {
+      'jobs:create': ['cluster'],
+      'clusters:create': ['cluster'],
+      'topics:create': ['cluster', 'topicPrefix'],
+      'users:create': ['role'],
+      'mirror_state:migrate': ['job', 'cluster'],
+    };
+    for (const permission of permissionNames) {
+      const asked = new Set([...kindsOf(permission), ...(inside[permission] ?? [])]);
+      expect(new Set(namedResourcesOf(permission)), permission).toEqual(asked);
+    }
   });
 
   test('a grant on a prefix covers topics of its cluster that begin so, and no server', () => {

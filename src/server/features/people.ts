@@ -1,6 +1,13 @@
 /** Users, service accounts, roles, tokens and certificates. */
 import type { peopleRoutes } from '#contract/api/routes/people.ts';
-import { isBuiltInRole, permissionNames, SERVER, type Grant } from '#contract/api/permissions.ts';
+import {
+  isBuiltInRole,
+  namedResourcesOf,
+  permissionNames,
+  SERVER,
+  type Grant,
+  type Permission,
+} from '#contract/api/permissions.ts';
 import { AppError } from '#contract/errors.ts';
 import type { CertificateIdentity } from '#store/certificates.ts';
 import type { Role } from '#store/roles.ts';
@@ -15,6 +22,8 @@ import type { Context } from './context.ts';
 import { storePage } from './pages.ts';
 
 const DAY_MS = 24 * 3_600_000;
+
+type KnownGrant = Grant & { readonly permission: Permission };
 
 export function peopleHandlers({ ports }: Context): Pick<Handlers, keyof typeof peopleRoutes> {
   const { store, clock, entropy, passwords } = ports;
@@ -150,12 +159,14 @@ export function peopleHandlers({ ports }: Context): Pick<Handlers, keyof typeof 
     getRole: async ({ params }) => roleView(await roleNamed(params.name)),
 
     async createRole({ caller, body, store: aggregates }) {
+      requireEffective(body.grants);
       requireGrants(caller, body.grants);
       if (isBuiltInRole(body.name)) throw builtIn(body.name);
       return roleView(await aggregates.roles.create(body));
     },
 
     async updateRole({ caller, params, body, ifVersion, store: aggregates }) {
+      requireEffective(body.grants);
       requireGrants(caller, body.grants);
       await roleNamed(params.name);
       if (isBuiltInRole(params.name)) throw builtIn(params.name);
@@ -257,6 +268,19 @@ function requireGrants(caller: Caller, grants: readonly Grant[]): void {
   if (missing === undefined) return;
   throw new AppError('ACCESS_DENIED', `This would give ${missing.permission}, which you do not have there yourself.`, {
     nextStep: 'Ask somebody who has it.',
+  });
+}
+
+/** A grant that never covers anything looks like a right that somebody has. */
+function requireEffective(grants: readonly KnownGrant[]): void {
+  const inert = grants.find(({ permission, resource: { kind } }) => {
+    return kind !== 'any' && !namedResourcesOf(permission).includes(kind);
+  });
+  if (inert === undefined) return;
+  const { permission, resource } = inert;
+  const kinds = ['any', ...namedResourcesOf(permission)].join(', ');
+  throw new AppError('REQUEST_INVALID', `${permission} on a resource of kind "${resource.kind}" would allow nothing.`, {
+    nextStep: `Grant it on one of: ${kinds}.`,
   });
 }
 
