@@ -2,9 +2,12 @@ import { expect, test } from 'vitest';
 import { AppError } from '#contract/errors.ts';
 import { ManualClock } from '#testing/manual-clock.ts';
 import { must } from '#util/assert.ts';
+import { createRandom } from '#util/random.ts';
 import { CallQueue } from './call-queue.ts';
 import type { Call } from './call.ts';
 import { sizeOf } from './call-size.ts';
+import { createLocalCaller } from './local-caller.ts';
+import { openMigrated } from './location.ts';
 import { storeError } from './trouble.ts';
 
 /** A database that answers when it is told to. */
@@ -141,4 +144,15 @@ test('a size is about what a value takes', () => {
   expect(sizeOf('x'.repeat(1000))).toBeGreaterThanOrEqual(1000);
   expect(sizeOf([{ a: 'x'.repeat(500) }, [1, null, undefined, true]])).toBeGreaterThanOrEqual(500);
   expect(sizeOf(new Uint8Array(4096))).toBeGreaterThanOrEqual(4096);
+});
+
+test('a call that comes to a database that was closed meanwhile is told so', async () => {
+  const clock = new ManualClock();
+  const disk = { look: () => null, createAppendFile: () => Promise.reject(new Error('in memory')) };
+  const database = await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk);
+  const options = { clock, random: createRandom(1), newId: () => 'id', patienceMs: 1000 };
+  const caller = createLocalCaller(database, options);
+  await database.close();
+  const call = { aggregate: 'users', method: 'count', args: [], intent: null } as const;
+  await expect(caller.call(call)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
 });

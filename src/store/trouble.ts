@@ -57,9 +57,9 @@ export function troubleOf(error: unknown): Trouble | null {
   return POSTGRES_LOST.test(code) || NETWORK.test(code) ? 'lost' : null;
 }
 
-/** `pg` gives these no code: no connection in time, or one that ended while a query was under way. */
+/** Without a code: no connection in time, one that ended while a query was under way, and, of Kysely, a pool that is closed. */
 function isPoolError({ message }: Error): boolean {
-  return /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout|Client has encountered a connection error)/.test(
+  return /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout|Client has encountered a connection error|driver has already been destroyed)/.test(
     message,
   );
 }
