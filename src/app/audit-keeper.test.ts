@@ -56,6 +56,13 @@ async function killedLog(): Promise<SimulatedDisk> {
 
 const change: AuditEvent = event('job.pause');
 
+async function outcomesOf(keeper: AuditKeeper, intent: number): Promise<string[]> {
+  const { entries } = await keeper.page({}, { before: null, limit: 100 });
+  return entries
+    .filter(({ parentSeq }) => parentSeq === intent)
+    .map(({ outcome, reason }) => [outcome, reason].filter((each) => each !== undefined).join(' '));
+}
+
 test('intents that were left open are settled as unknown, and it is told which took effect in the store', async () => {
   const disk = await killedLog();
   const { keeper, dangling } = played({ disk, store: { effectsOf: async (intents) => intents.slice(0, 1) } });
@@ -99,6 +106,57 @@ test('a log that cannot be opened refuses changes, and is tried again', async ()
   expect(keeper.isWritable()).toBe(true);
   expect(await keeper.intend(change)).toMatchObject({ phase: 'intent', action: 'job.pause' });
   await keeper.close();
+});
+
+test('a log that failed with its disk is opened again, with what this process knows of its intents', async () => {
+  const seen: number[] = [];
+  const { keeper, clock, disk, dangling, troubles } = played({
+    store: { see: async ({ size }) => void seen.push(size) },
+  });
+  await keeper.open();
+  const [told, untold, underWay] = [await keeper.intend(change), await keeper.intend(change), await keeper.intend(change)];
+  await keeper.settle(told, 'succeeded');
+  disk.breakAt(disk.changes + 1, 'ENOSPC');
+  await expect(keeper.settle(untold, 'failed', { reason: 'CLUSTER_REFUSED' })).rejects.toMatchObject({
+    code: 'AUDIT_UNAVAILABLE',
+    cause: { code: 'ENOSPC' },
+  });
+  expect(troubles).toEqual(['the audit log takes nothing any more']);
+  expect(keeper.isWritable()).toBe(false);
+  await expect(keeper.intend(change)).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+  expect((await keeper.page({}, { before: null, limit: 10 })).entries.at(-1)?.action).toBe('log.start');
+
+  await clock.advance(30_000);
+  await settle();
+  expect(keeper.isWritable()).toBe(true);
+  await keeper.settle(underWay, 'succeeded');
+  await clock.advance(1_001); // a checkpoint
+  const settled = await Promise.all([told, untold, underWay].map(({ seq }) => outcomesOf(keeper, seq)));
+  expect(settled).toEqual([['succeeded'], ['failed CLUSTER_REFUSED'], ['succeeded']]);
+  expect([dangling, troubles.length]).toEqual([[], 1]);
+  const { seq } = await keeper.record(change, 'succeeded');
+  await clock.advance(61_000);
+  expect(seen.at(-1), 'the store is shown the log that is open now').toBeGreaterThan(seq);
+
+  disk.breakAt(disk.changes + 1, 'EIO');
+  await expect(keeper.record(change, 'succeeded')).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+  await clock.advance(30_000);
+  await settle();
+  expect(await keeper.record(change, 'succeeded'), 'and once more').toMatchObject({ action: 'job.pause' });
+  await keeper.close();
+});
+
+test('a log that another process has opened is left to it', async () => {
+  const { keeper, clock, disk } = played();
+  await keeper.open();
+  const other = await AuditLog.open({ disk, directory: LOG_DIRECTORY, clock, key: LOG_KEY, onFailure: () => {} });
+  await expect(keeper.record(change, 'succeeded')).rejects.toMatchObject({ details: { isTaken: true } });
+  await clock.advance(120_000);
+  await settle();
+  expect(keeper.isWritable()).toBe(false);
+  expect(await other.record(change)).toMatchObject({ action: 'job.pause' });
+  await keeper.close();
+  await other.close();
 });
 
 test('a log that is shorter than what the store has seen is not gone on with, now or later', async () => {

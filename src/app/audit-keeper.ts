@@ -1,6 +1,7 @@
 /**
  * The audit log of a server: opened over what a process before it has left, held against its anchors, with the intents that were
- * left open settled. While it cannot be opened, nothing is changed that has to be in it; reading and copying go on.
+ * left open settled. While it cannot be opened, nothing is changed that has to be in it; reading and copying go on. One that
+ * failed with its disk is opened again as if a process before had left it, when the disk is back.
  */
 import type { AuditEntry, AuditEvent } from '#contract/audit.ts';
 import { AppError } from '#contract/errors.ts';
@@ -18,7 +19,7 @@ import type { Store } from '#store/store.ts';
 import { sleep, type Clock } from '#util/clock.ts';
 import type { Disk } from '#util/host.ts';
 
-/** Until a log that could not be opened is tried again. */
+/** Until a log that could not be opened, or has failed, is tried again. */
 const AGAIN_MS = 30_000;
 /** How often the store is shown how far the log has come. */
 const SEEN_MS = 60_000;
@@ -55,7 +56,12 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   readonly #spool: AuditSpool;
   readonly #works: Promise<void>[] = [];
   readonly #anchorTrouble = new Map<string, string>();
+  /** What failed stays until it is opened again: it can still be read. */
   #log: Log | null = null;
+  /** Intents of this process whose effect is under way. */
+  readonly #underWay = new Set<number>();
+  /** How intents of this process have ended, which the log did not take. */
+  readonly #untold = new Map<number, Parameters<AuditLog['settle']>>();
   #unopened: AppError | null = null;
   /** Whether the store has seen it before; null: it did not say. */
   #isSeen: boolean | null = null;
@@ -74,7 +80,7 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   /** Resolves when it is open, or when it is known that it cannot be for now: then it is tried again. */
   async open(): Promise<void> {
     if (await this.#tryOpen()) return;
-    this.#works.push(this.#openLater());
+    this.#works.push(this.#openLater(null));
   }
 
   /** Why it cannot be opened; null where it can. Writes nothing. */
@@ -108,11 +114,24 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   // ---- writing
 
   async intend(event: AuditEvent): Promise<AuditEntry> {
-    return this.#open().intend(event);
+    const intent = await this.#open().intend(event);
+    this.#underWay.add(intent.seq);
+    return intent;
   }
 
+  /** What the log does not take now is told to it when it is open again. */
   async settle(...given: Parameters<AuditLog['settle']>): Promise<AuditEntry> {
-    return this.#open().settle(...given);
+    const [{ seq }] = given;
+    const log = this.#open();
+    try {
+      return await log.settle(...given);
+    } catch (error) {
+      if (log !== this.#log) return await this.#open().settle(...given); // opened anew meanwhile
+      this.#untold.set(seq, given);
+      throw error;
+    } finally {
+      this.#underWay.delete(seq);
+    }
   }
 
   async record(...given: Parameters<AuditLog['record']>): Promise<AuditEntry> {
@@ -192,18 +211,20 @@ export class AuditKeeper implements AuditLog, AuditTrail {
 
   // ---- opening
 
-  async #openLater(): Promise<void> {
+  /** `failed`: the log that is there, and takes nothing any more. */
+  async #openLater(failed: Log | null): Promise<void> {
     const { clock } = this.#options;
     const { signal } = this.#closed;
-    while (!signal.aborted && this.#log === null && canPass(this.#unopened)) {
+    this.#unopened ??= failed?.failure ?? null;
+    while (!signal.aborted && canPass(this.#unopened)) {
       await sleep(clock, AGAIN_MS, signal);
-      if (!signal.aborted && (await this.#tryOpen())) return;
+      if (!signal.aborted && (await this.#tryOpen())) return void (await this.#abandon(failed));
     }
   }
 
   async #tryOpen(): Promise<boolean> {
     const { disk, clock, directory, key, observers } = this.#options;
-    let log: Log;
+    let log: Log | null = null;
     let dangling: readonly DanglingIntent[];
     try {
       log = await Log.open({
@@ -211,34 +232,66 @@ export class AuditKeeper implements AuditLog, AuditTrail {
         directory,
         clock,
         key,
-        onFailure: (error) => observers.onTrouble('the audit log takes nothing any more', error),
+        onFailure: (error) => this.#failed(error),
         beforeSigning: (reader) => this.#check(reader),
       });
       dangling = await this.#settleDangling(log);
+      await this.#logRestorations(log);
+      if (log.failure) throw log.failure;
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       this.#unopened = error;
       observers.onTrouble('the audit log cannot be opened: nothing is changed until it can', error);
+      await this.#abandon(log);
       return false;
     }
-    await this.#logRestorations(log);
+    const isFirst = this.#log === null;
     this.#log = log;
     this.#unopened = null;
     this.#spool.attach(log);
-    this.#works.push(this.#anchor(log), this.#showStore(log));
+    if (isFirst) this.#works.push(this.#anchor(), this.#showStore());
+    await this.#tellUntold(log);
     observers.onOpen({ entries: log.size, dangling });
     return true;
+  }
+
+  /** Another one has its place, or it failed before it had one. */
+  async #abandon(log: Log | null): Promise<void> {
+    await log?.close().catch((error: unknown) => {
+      this.#options.observers.onTrouble('the audit log that failed cannot be closed', error);
+    });
+  }
+
+  /** Of the log that is open; one that fails while it is opened is not there yet. */
+  #failed(error: AppError): void {
+    const log = this.#log;
+    this.#options.observers.onTrouble('the audit log takes nothing any more', error);
+    if (log?.failure === error && canPass(error)) this.#works.push(this.#openLater(log));
+  }
+
+  /** Those that ended while the log was not there; what is on the disk already needs no telling. */
+  async #tellUntold(log: Log): Promise<void> {
+    const open = new Set(log.dangling.map(({ seq }) => seq));
+    for (const [seq, given] of [...this.#untold]) {
+      this.#untold.delete(seq);
+      if (!open.has(seq)) continue;
+      await log.settle(...given).catch((error: unknown) => {
+        if (!(error instanceof AppError)) throw error;
+        this.#untold.set(seq, given); // it has failed again
+      });
+    }
   }
 
   /** Nobody knows how they ended for whoever asked; whether the store took them over is known. */
   async #settleDangling(log: Log): Promise<DanglingIntent[]> {
     const { store, observers } = this.#options;
-    if (log.dangling.length === 0) return [];
-    const effects = await store.logAnchors.effectsOf(log.dangling.map(({ seq }) => seq)).catch((error: unknown) => {
+    const left = log.dangling.filter(({ seq }) => !this.#underWay.has(seq) && !this.#untold.has(seq));
+    if (left.length === 0) return [];
+    const effects = await store.logAnchors.effectsOf(left.map(({ seq }) => seq)).catch((error: unknown) => {
       observers.onTrouble('what became of open intents is not known', error);
       return null;
     });
-    const found = log.dangling.map((entry) => ({ entry, hasEffect: effects?.includes(entry.seq) ?? null }));
+    const found = left.map((entry) => ({ entry, hasEffect: effects?.includes(entry.seq) ?? null }));
     for (const { entry, hasEffect } of found) {
       const evidence = hasEffect === null ? {} : { evidence: [{ kind: 'effects-in-store', size: Number(hasEffect) }] };
       await log.settle(entry, 'unknown', evidence);
@@ -332,11 +385,13 @@ export class AuditKeeper implements AuditLog, AuditTrail {
     );
   }
 
-  async #showStore(log: Log): Promise<void> {
+  async #showStore(): Promise<void> {
     const { clock, store, observers } = this.#options;
     const { signal } = this.#closed;
-    const adopted = adoptedBy(log.reader());
-    while (!signal.aborted && log.failure === null) {
+    const adopted = adoptedBy(this.#open().reader());
+    for (; !signal.aborted; await sleep(clock, SEEN_MS, signal)) {
+      const log = this.#open();
+      if (log.failure !== null) continue;
       const { origin, size, root } = log.reader().checkpoint;
       try {
         if (adopted.length > 0) await store.logAnchors.abandon(adopted);
@@ -345,19 +400,18 @@ export class AuditKeeper implements AuditLog, AuditTrail {
         if (isContradiction(error)) log.refuse(error);
         else observers.onTrouble('the store was not shown the audit log', error);
       }
-      await sleep(clock, SEEN_MS, signal);
     }
   }
 
-  async #anchor(log: Log): Promise<void> {
+  async #anchor(): Promise<void> {
     try {
       await this.#anchoring.run(() => {
         this.#reportAnchors();
-        return log.reader();
+        return this.#open().reader();
       });
     } catch (error) {
       if (!isContradiction(error)) throw error;
-      log.refuse(error);
+      this.#open().refuse(error);
     }
   }
 
@@ -373,9 +427,9 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   }
 }
 
-/** The disk may come back; a log that contradicts itself needs a person. */
+/** The disk may come back; a log that contradicts itself, or is another process's by now, needs a person. */
 function canPass(error: AppError | null): boolean {
-  return error?.code === 'AUDIT_UNAVAILABLE';
+  return error?.code === 'AUDIT_UNAVAILABLE' && error.details['isTaken'] !== true;
 }
 
 function isContradiction(error: unknown): error is AppError {

@@ -5,7 +5,7 @@ import { AppError } from '#contract/errors.ts';
 import { event, LOG_DIRECTORY, LOG_KEY, OTHER_KEY, openLog } from '#testing/audit-events.ts';
 import { ManualClock, settle } from '#testing/manual-clock.ts';
 import { SimulatedDisk } from '#testing/simulated-disk.ts';
-import { systemClock } from '#util/host.ts';
+import { systemClock, type AppendFile } from '#util/host.ts';
 import { createRandom } from '#util/random.ts';
 import { adoptedBy, adoptRestore, lostEntries, lostLogOf, readFound } from './adopt-restore.ts';
 import { Anchoring, type Anchor } from './anchor.ts';
@@ -17,6 +17,27 @@ import { verifyLog } from './verify-log.ts';
 
 const verify = (disk: SimulatedDisk, more: { since?: string; anchors?: string } = {}) =>
   verifyLog(disk, LOG_DIRECTORY, { clock: systemClock, key: LOG_KEY.verifier, ...more });
+
+test('who waits for a write that fails behind a failure is told too', async () => {
+  const held = Promise.withResolvers<never>();
+  let isHeld = false;
+  class SlowDisk extends SimulatedDisk {
+    override async createAppendFile(path: string): Promise<AppendFile> {
+      const file = await super.createAppendFile(path);
+      return { append: (bytes) => (isHeld ? held.promise : file.append(bytes)), close: () => file.close() };
+    }
+  }
+  const { log, disk, failures } = await openLog({ disk: new SlowDisk() });
+  await log.record(event());
+  isHeld = true;
+  const recording = log.record(event());
+  disk.breakAt(disk.changes + 1, 'EIO');
+  await log.publish();
+  expect(failures).toHaveLength(1);
+  held.reject(new Error('it failed, too'));
+  await expect(recording).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE', cause: { code: 'EIO' } });
+  expect(failures).toHaveLength(1);
+});
 
 test('a start, what happened, and a stop are in the log under a checkpoint', async () => {
   const { log, disk } = await openLog();

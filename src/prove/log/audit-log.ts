@@ -85,7 +85,7 @@ export class AuditLog {
   #nextSeq: number;
   #queue: Waiting[] = [];
   #queueBytes = 0;
-  #isRunning = false;
+  #running: Promise<void> | null = null;
   #publishing: Promise<void> | null = null;
   #checkpoint: SignedCheckpoint | null;
   #journal: { readonly file: AppendFile; readonly generation: number; bytes: number } | null = null;
@@ -222,6 +222,7 @@ export class AuditLog {
     if (!this.#failure)
       await this.#enqueue(ownEvent(logActions.stop), 'event', { outcome: 'succeeded' }).catch(isReported);
     await this.publish();
+    await this.#running;
     await this.#journal?.file.close();
   }
 
@@ -259,12 +260,11 @@ export class AuditLog {
     const { promise, resolve, reject } = Promise.withResolvers<AuditEntry>();
     this.#queue.push({ entry, bytes, resolve, reject });
     this.#queueBytes += bytes.length;
-    if (!this.#isRunning) void this.#run();
+    this.#running ??= this.#run().finally(() => (this.#running = null));
     return promise;
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
     await Promise.resolve(); // entries of one turn share a write
     while (this.#queue.length > 0 && !this.#failure) {
       const group = this.#takeGroup();
@@ -276,7 +276,6 @@ export class AuditLog {
       }
       for (const { entry, resolve } of group) resolve(entry);
     }
-    this.#isRunning = false;
   }
 
   #takeGroup(): Waiting[] {
@@ -316,7 +315,7 @@ export class AuditLog {
    */
   #checkReplaced(): void {
     const last = generations(this.#disk, this.#options.directory).at(-1) ?? 0;
-    if (last > must(this.#journal, 'journal').generation) throw new Error('another process has opened it');
+    if (last > must(this.#journal, 'journal').generation) throw taken(this.#options.directory);
   }
 
   async #nextJournal(): Promise<void> {
@@ -408,13 +407,13 @@ export class AuditLog {
     this.#cancelHeartbeat = this.#clock.schedule(HEARTBEAT_MS, look);
   }
 
+  /** Tells `group`, and all who wait; the first failure is told to the owner. */
   #fail(error: unknown, group: readonly Waiting[]): void {
-    if (this.#failure) return;
-    this.#failure = error instanceof AppError ? error : unavailable(this.#options.directory, error);
+    const isFirst = this.#failure === null;
+    this.#failure ??= error instanceof AppError ? error : unavailable(this.#options.directory, error);
+    for (const { reject } of [...group, ...this.#queue.splice(0)]) reject(this.#failure);
+    if (!isFirst) return;
     this.#stopTimers();
-    const refused = [...group, ...this.#queue];
-    this.#queue = [];
-    for (const { reject } of refused) reject(this.#failure);
     this.#options.onFailure(this.#failure);
   }
 
@@ -440,9 +439,17 @@ function unavailable(directory: string, cause: unknown): AppError {
     {
       cause,
       nextStep:
-        'Reading and copying go on. Mend what the cause names (space, rights, the disk), then start the server again.',
+        'Reading and copying go on. Mend what the cause names (space, rights, the disk): a server opens its log again by itself.',
     },
   );
+}
+
+/** Whoever took it has it: to take it back would begin an exchange without an end. */
+function taken(directory: string): AppError {
+  return new AppError('AUDIT_UNAVAILABLE', `Another process has opened the audit log in ${directory}.`, {
+    details: { isTaken: true },
+    nextStep: 'A log is written by one process: stop the other one, then start this server again.',
+  });
 }
 
 /** An event of the log itself. */
