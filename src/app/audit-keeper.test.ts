@@ -114,7 +114,11 @@ test('a log that failed with its disk is opened again, with what this process kn
     store: { see: async ({ size }) => void seen.push(size) },
   });
   await keeper.open();
-  const [told, untold, underWay] = [await keeper.intend(change), await keeper.intend(change), await keeper.intend(change)];
+  const [told, untold, underWay] = [
+    await keeper.intend(change),
+    await keeper.intend(change),
+    await keeper.intend(change),
+  ];
   await keeper.settle(told, 'succeeded');
   disk.breakAt(disk.changes + 1, 'ENOSPC');
   await expect(keeper.settle(untold, 'failed', { reason: 'CLUSTER_REFUSED' })).rejects.toMatchObject({

@@ -218,7 +218,7 @@ export class AuditKeeper implements AuditLog, AuditTrail {
     this.#unopened ??= failed?.failure ?? null;
     while (!signal.aborted && canPass(this.#unopened)) {
       await sleep(clock, AGAIN_MS, signal);
-      if (!signal.aborted && (await this.#tryOpen())) return void (await this.#abandon(failed));
+      if (!signal.aborted && (await this.#tryOpen())) return await this.#abandon(failed);
     }
   }
 
@@ -272,8 +272,9 @@ export class AuditKeeper implements AuditLog, AuditTrail {
   /** Those that ended while the log was not there; what is on the disk already needs no telling. */
   async #tellUntold(log: Log): Promise<void> {
     const open = new Set(log.dangling.map(({ seq }) => seq));
-    for (const [seq, given] of [...this.#untold]) {
-      this.#untold.delete(seq);
+    const untold = new Map(this.#untold);
+    this.#untold.clear();
+    for (const [seq, given] of untold) {
       if (!open.has(seq)) continue;
       await log.settle(...given).catch((error: unknown) => {
         if (!(error instanceof AppError)) throw error;

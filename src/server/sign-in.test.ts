@@ -2,6 +2,7 @@ import { Secret, TOTP } from 'otpauth';
 import { describe, expect, test } from 'vitest';
 import type { OptionKey } from '#contract/options.ts';
 import { PASSWORD, playControlPlane, type ControlPlane } from '#testing/played-control-plane.ts';
+import { SecurityKey } from '#testing/security-key.ts';
 import { createPasswordHash } from './auth/password-hash.ts';
 
 const OWN = { 'sec-fetch-site': 'same-origin', origin: 'https://lockstep.test' };
@@ -288,6 +289,84 @@ describe('second factors', () => {
     }>();
     const answer = await browser(plane).send('POST', '/auth/session', { username: 'ann', password });
     expect(answer.json()).toMatchObject({ state: 'second-factor' });
+  });
+
+  describe('a security key', () => {
+    interface Begun {
+      readonly challenge: string;
+      readonly methods: string[];
+      readonly webauthn: { readonly challenge: string; readonly allowCredentials?: { readonly id: string }[] };
+    }
+
+    /** Of ann, who is signed in at `own`. */
+    const keyed = async (origin = 'https://lockstep.test') => {
+      const plane = await withUser();
+      const own = browser(plane);
+      await own.send('POST', '/auth/session', signIn);
+      const key = new SecurityKey(origin);
+      const { challenge, webauthn } = (await own.send('POST', '/auth/passkeys/options')).json<Begun>();
+      const added = await own.send('POST', '/auth/passkeys', {
+        name: 'on my ring',
+        challenge,
+        response: key.create(webauthn),
+      });
+      const later = browser(plane);
+      const begin = async () => (await later.send('POST', '/auth/session', signIn)).json<Begun>();
+      const finish = async (challenge: string, response: object) => {
+        const factor = { method: 'webauthn', response };
+        return (await later.send('POST', '/auth/session/second-factor', { challenge, factor })).statusCode;
+      };
+      return { plane, own, key, added, begin, finish };
+    };
+
+    test('signs in, each answer once', async () => {
+      const { own, key, added, begin, finish } = await keyed();
+      expect(added.statusCode).toBe(201);
+      const id = key.id.toString('base64url');
+      expect((await own.send('GET', '/auth/passkeys')).json()).toMatchObject([{ id, name: 'on my ring' }]);
+      const begun = await begin();
+      expect(begun).toMatchObject({ methods: ['webauthn'] });
+      expect(begun.webauthn.allowCredentials).toMatchObject([{ id }]);
+      const answer = key.get(begun.webauthn);
+      expect(await finish(begun.challenge, answer)).toBe(200);
+      expect(await finish(begun.challenge, answer), 'the challenge was used').toBe(401);
+      expect(await finish((await begin()).challenge, answer), 'of another challenge').toBe(401);
+      const again = await begin();
+      expect(await finish(again.challenge, key.get(again.webauthn))).toBe(200);
+    });
+
+    test.each<[string, (key: SecurityKey) => SecurityKey]>([
+      ['that was copied, by its counter', (key) => Object.assign(key, { counter: 0 })],
+      ['with the id of another', ({ id }) => Object.assign(new SecurityKey('https://lockstep.test'), { id })],
+      ['of another site', ({ id }) => Object.assign(new SecurityKey('https://evil.example'), { id })],
+    ])('%s does not', async (_, change) => {
+      const { key, begin, finish } = await keyed();
+      for (let times = 0; times < 3; times++) {
+        const begun = await begin();
+        expect(await finish(begun.challenge, key.get(begun.webauthn))).toBe(200);
+      }
+      const other = change(key);
+      const begun = await begin();
+      expect(await finish(begun.challenge, other.get(begun.webauthn))).toBe(401);
+    });
+
+    test('made for another site is not added', async () => {
+      const { added } = await keyed('https://evil.example');
+      expect(added.json()).toMatchObject({ code: 'AUTH_INVALID' });
+    });
+
+    test('proves that somebody is there, and is taken away', async () => {
+      const { plane, own, key, begin } = await keyed();
+      await plane.clock.advance(6 * 60_000);
+      const remove = () => own.send('DELETE', `/auth/passkeys/${key.id.toString('base64url')}`);
+      expect((await remove()).json()).toMatchObject({ code: 'STEP_UP_REQUIRED' });
+      const { challenge, webauthn } = (await own.send('POST', '/auth/step-up/options')).json<Begun>();
+      const response = key.get(webauthn);
+      const stepped = await own.send('POST', '/auth/step-up', { method: 'webauthn', challenge, response });
+      expect(stepped.statusCode).toBe(200);
+      expect((await remove()).statusCode).toBe(204);
+      expect(await begin()).toMatchObject({ state: 'signed-in' });
+    });
   });
 
   test('an answer of a security key that nobody has is no answer', async () => {

@@ -336,7 +336,11 @@ export async function playControlPlane(
     location === undefined
       ? await openMigrated({ engine: 'sqlite', path: ':memory:' }, disk)
       : await openMigrated(location, systemHost.disk),
-    { clock: stage === null ? clock : beside(clock), random, ...(options.limits === undefined ? {} : { limits: options.limits }) },
+    {
+      clock: stage === null ? clock : beside(clock),
+      random,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+    },
   );
   stage?.stores.push(store);
   const audit = new PlayedAudit(clock);

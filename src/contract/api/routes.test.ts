@@ -193,7 +193,8 @@ describe('permissions', () => {
     const kindsOf = (permission: Permission): string[] =>
       operationIds.flatMap((id) => {
         const { access } = routeOf(id);
-        if (access.kind !== 'permission' || access.permission !== permission || typeof access.on === 'string') return [];
+        if (access.kind !== 'permission' || access.permission !== permission || typeof access.on === 'string')
+          return [];
         return 'job' in access.on ? ['job', 'cluster'] : ['cluster'];
       });
     // Asked about what is in the body, or what another answer shows.

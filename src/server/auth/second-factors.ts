@@ -94,7 +94,7 @@ export class SecondFactors {
       })),
       userVerification: 'preferred',
     });
-    return { challenge: options.challenge, options: options as unknown as Json };
+    return { challenge: options.challenge, options: withoutUnset(options) };
   }
 
   async useKey(store: Aggregates, userId: string, shown: { challenge: string; response: unknown }): Promise<void> {
@@ -134,7 +134,7 @@ export class SecondFactors {
       excludeCredentials: known.map(({ credentialId }) => ({ id: credentialId })),
       authenticatorSelection: { residentKey: 'discouraged', userVerification: 'preferred' },
     });
-    return { challenge: options.challenge, options: options as unknown as Json };
+    return { challenge: options.challenge, options: withoutUnset(options) };
   }
 
   async addKey(
@@ -191,6 +191,11 @@ export function methodsOf(facts: { hasTotp: boolean; webauthn: number; recoveryC
 
 function totpOf(secret: string, username: string): TOTP {
   return new TOTP({ issuer: 'Lockstep', label: username, secret: Secret.fromBase32(secret), period: PERIOD_SECONDS });
+}
+
+/** The library leaves fields that it was not given as undefined, which is no JSON. */
+function withoutUnset(options: object): Json {
+  return JSON.parse(JSON.stringify(options)) as Json;
 }
 
 function activeTotp(userId: string): string {
