@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync, readSync, renameSync, statSync, writeS
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished } from 'vitest';
+import { PostgresServer } from '#testing/postgres.ts';
 import { temporaryDirectory } from '#testing/supervisor.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import { must } from '#util/assert.ts';
@@ -43,10 +44,13 @@ interface Scene {
 }
 
 /** A server with a job that has copied 100 records. */
-async function running(run: FaultRun, directory?: string): Promise<Scene> {
+async function running(
+  run: FaultRun,
+  options: { readonly directory?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<Scene> {
   const topic = run.id;
   await createTopics(sides().source.bootstrap, [{ name: topic, partitions: 1 }]);
-  const server = await createServer(directory === undefined ? {} : { directory });
+  const server = await createServer(options);
   await server.start();
   const call = await server.setUp();
   await addClusters(call, sides());
@@ -96,7 +100,7 @@ fault(
     const directory = temporaryDirectory('server');
     const disk = must(smallDirectory(directory, DISK_BYTES), 'a small disk; only root may mount');
     onTestFinished(() => disk.remove());
-    const scene = await running(run, directory);
+    const scene = await running(run, { directory });
     run.tookEffect(`${disk.kind}: ${disk.fill()}`);
     const answer = await refused(scene);
     await scene.copies(500);
@@ -144,6 +148,26 @@ fault(
     holder.exec('ROLLBACK');
     holder.close();
     run.tookEffect(`locked for 60 s: changes were refused with ${[...answers].join(', ')}`);
+    await finish(run, scene);
+  },
+);
+
+fault(
+  { id: 'server-postgres-lost', title: 'the PostgreSQL of a server is killed, and comes back after 40 s' },
+  async (run) => {
+    const postgres = await PostgresServer.start();
+    onTestFinished(() => postgres.down('SIGKILL'));
+    const scene = await running(run, { env: { LOCKSTEP_DATABASE_URL: await postgres.createDatabase('control') } });
+    await postgres.down('SIGKILL');
+    const lostAt = performance.now();
+    const answers = new Set<string>();
+    while (performance.now() - lostAt < 40_000) {
+      answers.add(await refused(scene));
+      await scene.copies(50);
+    }
+    expect(await health(scene)).not.toBe('ok');
+    await postgres.up();
+    run.tookEffect(`gone for 40 s: requests were refused with ${[...answers].join(', ')}`);
     await finish(run, scene);
   },
 );
