@@ -1,12 +1,14 @@
 /** What the API says of a mirror, its log and its backups, against real clusters and a server that is stopped and started. */
+import { cpSync, renameSync, rmSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
+import { ANCHOR_TOPIC } from '#prove/log/kafka-anchor.ts';
 import { parseVerifierKey } from '#prove/log/note.ts';
 import { verifyProof } from '#prove/log/tlog-proof.ts';
 import { runGroups } from '#testing/group-client.ts';
 import { sharedClusters } from '#testing/shared-clusters.ts';
 import { createTopics } from '#testing/topic-admin.ts';
 import { ControlServer } from './control-server.ts';
-import { act, addClusters, addJob, appendTo, expectWholeLog, untilCopied } from './server-suite.ts';
+import { act, addClusters, addJob, appendTo, endOf, expectWholeLog, untilCopied } from './server-suite.ts';
 
 const cluster = sharedClusters({ source: {}, target: {} });
 
@@ -130,6 +132,29 @@ test('a backup that was asked for is restored at the next start, and the audit l
   expect(await counted('action=cluster.create')).toBe(2); // what was taken back is in the log all the same
   expect(await server.stop()).toBe(0);
   await expectWholeLog(server);
+});
+
+test('a server that was put back as a whole is found out by the checkpoints on a cluster, and changes nothing', async () => {
+  const server = await newServer({ LOCKSTEP_AUDIT_ANCHOR_CLUSTERS: 'west' });
+  const call = await server.setUp();
+  await addClusters(call, { source: cluster('source'), target: cluster('target') });
+  expect(await server.stop()).toBe(0);
+  const before = `${server.directory}.before`;
+  cpSync(server.directory, before, { recursive: true });
+  await server.start(); // and gives the cluster a checkpoint
+  expect((await call('POST', '/api/v1/jobs/start-all')).status).toBe(202);
+  await server.until(async () => (await endOf(cluster('target'), ANCHOR_TOPIC)) > 0, 'the checkpoint is on the cluster');
+  expect(await server.stop()).toBe(0);
+
+  rmSync(server.directory, { recursive: true });
+  renameSync(before, server.directory);
+  await server.start();
+  const told = server.events.filter((event) => event.event === 'trouble');
+  expect(told.map(({ code }) => code)).toContain('LOG_ROLLED_BACK');
+  const refused = await call('POST', '/api/v1/jobs/start-all');
+  expect(refused).toMatchObject({ status: 503, body: { code: 'AUDIT_UNAVAILABLE' } });
+  expect((await call('GET', '/api/v1/clusters')).status).toBe(200);
+  expect(await server.stop()).toBe(0);
 });
 
 test('reg-M-250: the server listens at the address that it is told, and at no other', async () => {
