@@ -39,6 +39,7 @@ export function foreignVariables({ environment }: Pick<Host, 'environment'>): Ho
 function ownFiles(values: OptionValues): string[] {
   const files = [
     values['secrets.keyFile'],
+    values['secrets.transit.tokenFile'],
     values['audit.keyFile'],
     values['database.path'],
     values['server.tls.keyFile'],

@@ -12,6 +12,9 @@ import { parseLocation, type StoreLocation } from '#store/location.ts';
 import { defaultRetention, type Retention } from '#store/maintenance.ts';
 import type { Host } from './host.ts';
 import { openKeyring } from './key-files.ts';
+import { createTransitKeys } from './transit-keys.ts';
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/;
 
 /** Throws CONFIG_INVALID, SECRET_UNAVAILABLE. */
 export function storeLocation(values: OptionValues, host: Host): StoreLocation {
@@ -90,12 +93,48 @@ export function publicUrlOf(
 /** The key of stored secrets; `isNew`: nothing is sealed with it yet. Throws CONFIG_INVALID, SECRET_UNAVAILABLE. */
 export function keyringOf(values: OptionValues, host: Host, { isNew }: { readonly isNew: boolean }): KeyEncryption {
   const ref = values['secrets.key'];
+  const path = values['secrets.keyFile'];
   const text = ref === null ? null : readOption(ref, 'secrets.key', host);
-  return openKeyring(host, { path: values['secrets.keyFile'], text, isNew });
+  const address = values['secrets.transit.address'];
+  if (address === null) return openKeyring(host, { path, text, isNew });
+  const hasOthers = text !== null || host.disk.look(path) !== null;
+  return transitOf(values, host, {
+    address,
+    others: hasOthers ? openKeyring(host, { path, text, isNew: false }) : null,
+  });
+}
+
+/** Whether stored secrets can be opened at all. */
+export function hasKeyring(values: OptionValues, { disk }: Pick<Host, 'disk'>): boolean {
+  const { 'secrets.key': ref, 'secrets.transit.address': address, 'secrets.keyFile': path } = values;
+  return ref !== null || address !== null || disk.look(path) !== null;
+}
+
+function transitOf(
+  values: OptionValues,
+  host: Host,
+  { address, others }: { readonly address: string; readonly others: KeyEncryption | null },
+): KeyEncryption {
+  const tokenFile = values['secrets.transit.tokenFile'];
+  const caFile = values['secrets.transit.caFile'];
+  if (tokenFile === null)
+    throw new AppError('CONFIG_INVALID', 'secrets.transit.tokenFile is missing beside secrets.transit.address.');
+  const { protocol, hostname } = new URL(address);
+  if (protocol === 'http:' && !LOOPBACK.test(hostname))
+    throw new AppError('CONFIG_INVALID', 'secrets.transit.address has to begin with https:// for another machine.');
+  return createTransitKeys({
+    address,
+    mount: values['secrets.transit.mount'],
+    key: values['secrets.transit.key'],
+    token: () => readOption({ file: tokenFile }, 'secrets.transit.tokenFile', host).trim(),
+    ca: () => (caFile === null ? null : readCertificateOf({ file: caFile }, host)),
+    web: host.web,
+    others,
+  });
 }
 
 /** What stands behind a reference in an option. Throws SECRET_UNAVAILABLE. */
-export function readOption(ref: SecretRef, option: string, host: Host): string {
+function readOption(ref: SecretRef, option: string, host: Host): string {
   return readAs(() => readSecret(ref, option, host));
 }
 

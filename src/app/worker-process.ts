@@ -18,10 +18,9 @@ import { collectStore } from './control-plane-metrics.ts';
 import type { Host } from './host.ts';
 import { createJobAccount } from './job-account.ts';
 import { JobSupervisor } from './job-supervisor.ts';
-import { openKeyring } from './key-files.ts';
 import { openProcessMonitoring } from './process-monitoring.ts';
 import { aborted, Ends, type ProcessOptions, type RunOn } from './process.ts';
-import { readCertificateOf, readOption, storeLocation } from './server-options.ts';
+import { hasKeyring, keyringOf, readCertificateOf, storeLocation } from './server-options.ts';
 import { troubleEvent } from './trouble.ts';
 
 const STORE_CLOSE_MS = 5_000;
@@ -91,9 +90,5 @@ function openVault(
   host: Host,
   { values, store }: { readonly values: OptionValues; readonly store: Store },
 ): Vault | null {
-  const ref = values['secrets.key'];
-  const path = values['secrets.keyFile'];
-  if (ref === null && host.disk.look(path) === null) return null;
-  const text = ref === null ? null : readOption(ref, 'secrets.key', host);
-  return createVault(store.secrets, openKeyring(host, { path, text, isNew: false }));
+  return hasKeyring(values, host) ? createVault(store.secrets, keyringOf(values, host, { isNew: false })) : null;
 }

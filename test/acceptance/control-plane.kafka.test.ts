@@ -143,7 +143,10 @@ test('a server that was put back as a whole is found out by the checkpoints on a
   cpSync(server.directory, before, { recursive: true });
   await server.start(); // and gives the cluster a checkpoint
   expect((await call('POST', '/api/v1/jobs/start-all')).status).toBe(202);
-  await server.until(async () => (await endOf(cluster('target'), ANCHOR_TOPIC)) > 0, 'the checkpoint is on the cluster');
+  await server.until(
+    async () => (await endOf(cluster('target'), ANCHOR_TOPIC)) > 0,
+    'the checkpoint is on the cluster',
+  );
   expect(await server.stop()).toBe(0);
 
   rmSync(server.directory, { recursive: true });

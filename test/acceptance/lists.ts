@@ -804,7 +804,11 @@ const faults: List = {
     item('F40', 'the disk of the target is full', covered(['clusters/disk-full-target'])),
     item('F41', 'the disk of the source is full', covered(['clusters/disk-full-source'])),
     item('F42', "the product's database is full", covered(['server/server-disk-full'])),
-    item('F43', "the product's database is locked", covered(['server/server-database-locked', 'server/server-postgres-lost', 'server'])),
+    item(
+      'F43',
+      "the product's database is locked",
+      covered(['server/server-database-locked', 'server/server-postgres-lost', 'server']),
+    ),
     item('F44', "a page of the product's database is damaged", covered(['server/server-page-damaged'])),
     item(
       'F45',

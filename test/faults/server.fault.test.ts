@@ -46,7 +46,7 @@ interface Scene {
 /** A server with a job that has copied 100 records. */
 async function running(
   run: FaultRun,
-  options: { readonly directory?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  options: { readonly directory?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<Scene> {
   const topic = run.id;
   await createTopics(sides().source.bootstrap, [{ name: topic, partitions: 1 }]);
