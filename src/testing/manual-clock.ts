@@ -38,7 +38,7 @@ export class ManualClock implements Clock {
   /** Moves on by `ms`, calling back what falls due in its order; then lets promises settle. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
-    await this.#settled();
+    if (this.#settled !== settle) await this.#settled(); // what was begun before may still set a timer
     for (;;) {
       const [next] = [...this.#timers].filter(({ atMs }) => atMs <= untilMs).toSorted((a, b) => a.atMs - b.atMs);
       if (!next) break;

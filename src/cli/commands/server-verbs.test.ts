@@ -127,7 +127,7 @@ test('roles are made of grants that say on what', async () => {
   const grants = [
     'jobs:view@cluster:east',
     'jobs:start@job:orders',
-    'clusters:view@topics:pay.@east',
+    'topics:create@topics:pay.@east',
     'metrics:view',
     'users:create@role:monitoring',
   ];
@@ -136,7 +136,7 @@ test('roles are made of grants that say on what', async () => {
   expect(role.grants).toEqual([
     { permission: 'jobs:view', resource: { kind: 'cluster', name: 'east' } },
     { permission: 'jobs:start', resource: { kind: 'job', name: 'orders' } },
-    { permission: 'clusters:view', resource: { kind: 'topicPrefix', prefix: 'pay.', cluster: 'east' } },
+    { permission: 'topics:create', resource: { kind: 'topicPrefix', prefix: 'pay.', cluster: 'east' } },
     { permission: 'metrics:view', resource: { kind: 'any' } },
     { permission: 'users:create', resource: { kind: 'role', name: 'monitoring' } },
   ]);

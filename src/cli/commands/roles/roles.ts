@@ -75,7 +75,7 @@ function grantFrom(written: string) {
     return { permission, resource: { kind: 'topicPrefix', prefix: name, cluster: cluster ?? null } } as const;
   throw new AppError('REQUEST_INVALID', `"${written}" is no grant`, {
     nextStep:
-      'Write jobs:view, jobs:view@cluster:east, jobs:start@job:orders, clusters:view@topics:pay.@east or users:create@role:monitoring.',
+      'Write jobs:view, jobs:view@cluster:east, jobs:start@job:orders, topics:create@topics:pay.@east or users:create@role:monitoring.',
   });
 }
 
